@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 910b85a24e6754a5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5732e8f893dc68be: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -522,6 +522,10 @@
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
+#endif
+
 /* Backends whose sockets are ours. */
 #define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
 
@@ -733,6 +737,7 @@
 #  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
+#  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
 #  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
@@ -1383,7 +1388,7 @@ DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors
@@ -2524,9 +2529,28 @@ typedef enum dbm_op_kind {
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+    DBM_OP_BULK_END,      /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
                            * frees bulk->data in any case */
+    DBM_OP_LISTEN,        /* hear the channels that `values` name (texts, one at least), or hear them no longer, by `listen`; it is done when the server has
+                           * confirmed it. For a listener's own connection, on which nothing comes from then on but LISTEN, NOTIFIED and PING; needs start
+                           * and step */
+    DBM_OP_NOTIFIED       /* wait for the next notification: `native` is a const dbm_notification, valid until the connection's next operation. It sends
+                           * nothing, and may be left at any step: another operation is started in its place, and loses none */
 } dbm_op_kind;
+
+/* What LISTEN is about. */
+enum {
+    DBM_LISTEN_CHANNEL = 0,
+    DBM_LISTEN_PATTERN = 1,      /* channels whose name fits a pattern (Redis' PSUBSCRIBE) */
+    DBM_LISTEN_SHARD = 2,        /* channels of a cluster's shard (Redis' SSUBSCRIBE) */
+    DBM_LISTEN_STOP = 4          /* with one of them: no longer */
+};
+
+/* What NOTIFIED has heard. Texts, or BLOBs where they are not UTF-8. */
+typedef struct dbm_notification {
+    dbm_value channel, pattern, payload; /* pattern: the one that the channel fits; NULL where the channel was named */
+    int64_t process;                     /* of the server that serves the sender (PostgreSQL's pid); 0: not known */
+} dbm_notification;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
 typedef struct dbm_prepared {
@@ -2589,6 +2613,7 @@ typedef struct dbm_op {
                               * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
     const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    int listen;              /* LISTEN: DBM_LISTEN_... */
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
@@ -2600,7 +2625,7 @@ typedef struct dbm_op {
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
-    void *native;
+    void *native;            /* NATIVE, NOTIFIED */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2750,6 +2775,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
@@ -7315,6 +7344,7 @@ struct dbm_connection {
     bool broken;                     /* to be closed, not returned */
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
@@ -7349,6 +7379,9 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7587,7 +7620,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
+    case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7779,7 +7813,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -7791,7 +7825,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
 }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
@@ -7801,13 +7835,24 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
-            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
+}
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
+    memset(c, 0, sizeof *c);
+    c->db = db;
+    c->alone = c->connecting = true;
+}
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
+    c->connecting = false;
+    c->open = st == DBM_OK;
+    dbm__credentials_drop(c);
+    return st;
 }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
@@ -9038,7 +9083,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -9046,7 +9090,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
@@ -9482,11 +9525,11 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
@@ -9549,10 +9592,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9560,6 +9604,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -9575,6 +9620,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -10821,6 +10867,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
+DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits); /* what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -11488,12 +11538,12 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-static int64_t dbm__days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-static char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
     int i;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
@@ -11501,10 +11551,9 @@ static char *dbm__put_digits(char *at, int64_t v, int digits) {
     }
     return at + digits;
 }
-DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
-    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year, year, seconds;
-    int shifted, month;
-    char *at = block;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
+    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
+    int shifted;
     if (rest < 0) { rest += DBM__DAY_US; days--; }
     days += 719468;
     era = (days >= 0 ? days : days - 146096) / 146097;
@@ -11512,28 +11561,37 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     shifted = (int)((5 * of_year + 2) / 153);
-    month = shifted < 10 ? shifted + 3 : shifted - 9;
-    year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-    if (year < 0 || year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, year < 0 ? -year : year, 6);
+    out->month = shifted < 10 ? shifted + 3 : shifted - 9;
+    out->year = era * 400 + year_of_era + (out->month <= 2 ? 1 : 0);
+    out->day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
+    out->hour = (int)(rest / INT64_C(3600000000));
+    out->minute = (int)(rest / 60000000 % 60);
+    out->second = (int)(rest / 1000000 % 60);
+    out->us = (int)(rest % 1000000);
+}
+DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
+    dbm__calendar c;
+    char *at = block;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
+        *at++ = c.year < 0 ? '-' : '+';
+        at = dbm__put_digits(at, c.year < 0 ? -c.year : c.year, 6);
     } else {
-        at = dbm__put_digits(at, year, 4);
+        at = dbm__put_digits(at, c.year, 4);
     }
     *at++ = '-';
-    at = dbm__put_digits(at, month, 2);
+    at = dbm__put_digits(at, c.month, 2);
     *at++ = '-';
-    at = dbm__put_digits(at, of_year - (153 * shifted + 2) / 5 + 1, 2);
+    at = dbm__put_digits(at, c.day, 2);
     *at++ = ' ';
-    seconds = rest / 1000000;
-    at = dbm__put_digits(at, seconds / 3600, 2);
+    at = dbm__put_digits(at, c.hour, 2);
     *at++ = ':';
-    at = dbm__put_digits(at, seconds / 60 % 60, 2);
+    at = dbm__put_digits(at, c.minute, 2);
     *at++ = ':';
-    at = dbm__put_digits(at, seconds % 60, 2);
-    if (rest % 1000000) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
+    at = dbm__put_digits(at, c.second, 2);
+    if (c.us != 0) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
         *at++ = '.';
-        at = dbm__put_digits(at, rest % 1000000, 6);
+        at = dbm__put_digits(at, c.us, 6);
     }
     *at = 0;
 }
@@ -16278,7 +16336,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
-    const char *integer, *real, *boolean, *text, *blob;
+    const char *types[5];    /* integer, real, boolean, text, blob: by dbm__field_sort() */
     const char *generated;   /* the whole definition of a single integer key */
     const char *key_text;    /* a text that is a key or unique, its longest length between this and ")"; NULL: as any text */
     const char *no_bytes;    /* the default value of a blob */
@@ -16286,10 +16344,10 @@ typedef struct dbm__dialect {
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
 static const dbm__dialect dbm__dialects[] = {
-    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
-    { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
-    { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
-    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
+    { "sqlite", { "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB" }, "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
+    { "postgresql", { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
+    { "mysql", { "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB" }, "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
+    { NULL, { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
@@ -16453,43 +16511,48 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-static void dbm__model_put(dbm__model_sql *q, const char *text) {
-    size_t size = strlen(text);
-    if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
-}
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
-    size_t size = 2 * strlen(name) + 2;
     dbm_status st;
-    if (!dbm__model_room(q, size)) return;
+    if (!dbm__model_room(q, 2 * strlen(name) + 2)) return;
     st = dbm_ident(q->s, q->text.data + q->text.size, q->text.capacity - q->text.size, name);
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
-static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, ".");
-    dbm__model_put_name(q, f->name);
+/* In the format, %n is a name, which is quoted, and %s a text. */
+static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    while (*format) {
+        size_t size = strcspn(format, "%");
+        const char *text = size ? format : va_arg(ap, const char *);
+        bool name = !size && format[1] == 'n';
+        format += size ? size : 2;
+        if (!size) size = strlen(text);
+        if (name) dbm__model_put_name(q, text);
+        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
+    }
+    va_end(ap);
 }
+/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_column(q, m, &m->fields[i]);
-        dbm__model_put(q, " = ?");
+        dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
         before = " AND ";
     }
 }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        dbm__model_put(q, i ? ", " : "SELECT ");
-        dbm__model_put_column(q, m, &m->fields[i]);
-    }
-    dbm__model_put(q, " FROM ");
-    dbm__model_put_name(q, m->table);
+    for (i = 0; i < m->field_count; i++) dbm__model_put(q, "%s%n.%n", i ? ", " : "SELECT ", m->table, m->fields[i].name);
+    dbm__model_put(q, " FROM %n", m->table);
+}
+/* Runs a statement that gives no rows, and ends it. */
+static dbm_status dbm__model_exec(dbm__model_sql *q) {
+    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
+    dbm__model_sql_end(q);
+    return st;
 }
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
@@ -16612,34 +16675,32 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     return st;
 }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
-    const char *type = d->blob;
+/* Which sort of column a field has. */
+static int dbm__field_sort(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: type = d->integer; break;
-    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: type = d->real; break;
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: type = d->boolean; break;
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: type = d->text; break;
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: return 0;
+    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return 1;
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    if (d->key_text != NULL && dbm__field_is_text(f) && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
+    return 4;
+}
+static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
+    if (d->key_text != NULL && dbm__field_sort(f) == 3 && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
         char text[40];
         size_t longest = f->kind == DBM__TO_BUFFER && f->size > 1 && f->size <= 255 ? f->size - 1 : 255; /* an index has no room for more */
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
-        dbm__model_put(q, text);
+        dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, type);
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]);
     }
 }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return "0";
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return "FALSE";
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return "''";
-    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
-    }
-    return d->no_bytes;
+    static const char *const defaults[] = { "0", "0", "FALSE", "''" };
+    int sort = dbm__field_sort(f);
+    return sort < 4 ? defaults[sort] : d->no_bytes;
 }
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
@@ -16648,15 +16709,12 @@ static bool dbm__field_not_null(const dbm_field *f) {
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
-    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS ");
-    dbm__model_put_name(q, m->table);
+    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
-        dbm__model_put(q, i ? ", " : " (");
-        dbm__model_put_name(q, f->name);
-        dbm__model_put(q, " ");
+        dbm__model_put(q, i ? ", %n " : " (%n ", f->name);
         if (dbm__field_generated(m, f)) {
-            dbm__model_put(q, d->generated);
+            dbm__model_put(q, "%s", d->generated);
             continue;
         }
         dbm__model_put_type(q, d, f);
@@ -16666,8 +16724,7 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     for (i = 0; i < m->field_count && keys > 1; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_name(q, m->fields[i].name);
+        dbm__model_put(q, "%s%n", before, m->fields[i].name);
         before = ", ";
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
@@ -16679,24 +16736,10 @@ static bool dbm__rows_have(dbm_rows *rows, const char *name) {
 }
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
-    dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " ADD COLUMN ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ");
+    dbm__model_put(q, "%sALTER TABLE %n ADD COLUMN %n ", q->text.size ? "; " : "", m->table, f->name);
     dbm__model_put_type(q, d, f);
-    if (dbm__field_not_null(f)) {
-        dbm__model_put(q, " NOT NULL DEFAULT ");
-        dbm__model_put(q, dbm__field_default(d, f));
-    }
-    if (!(f->flags & (unsigned)DBM_UNIQUE)) return;
-    dbm__model_put(q, "; CREATE UNIQUE INDEX ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ON ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " (");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, ")");
+    if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL DEFAULT %s", dbm__field_default(d, f));
+    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name);
 }
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
@@ -16717,12 +16760,11 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
                           "table that exists, and a key can't be added to one: make the table anew", m->table, key->name, m->name);
-    } else if (missing == 1) {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs. dbm_create_all() never alters a table "
-                          "that exists; this does it: %s", m->table, first->name, m->name, cure.text.data);
     } else {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs, and lacks %z more. dbm_create_all() "
-                          "never alters a table that exists; this does it: %s", m->table, first->name, m->name, missing - 1, cure.text.data);
+        char more[40] = "";
+        if (missing > 1) dbm__format(more, sizeof more, ", and lacks %z more", missing - 1);
+        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
+                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data);
     }
     dbm__model_sql_end(&cure);
     return st;
@@ -16734,13 +16776,10 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm_status st;
     dbm__model_sql_begin(&q, s, site);
     dbm__model_put_create(&q, m, d);
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, site, q.text.data, NULL, 0);
-    dbm__model_sql_end(&q);
+    st = dbm__model_exec(&q);
     if (st != DBM_OK) return st;
     dbm__model_sql_begin(&q, s, site);
-    dbm__model_put(&q, "SELECT * FROM ");
-    dbm__model_put_name(&q, m->table);
-    dbm__model_put(&q, " WHERE 1 = 0");
+    dbm__model_put(&q, "SELECT * FROM %n WHERE 1 = 0", m->table);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, site, q.text.data, NULL, 0);
     if (st == DBM_OK) st = dbm__model_verify(s, site, m, d, rows);
     dbm_rows_end(rows);
@@ -16787,6 +16826,13 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16796,23 +16842,17 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     int i;
     size_t f;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "INSERT INTO ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "INSERT INTO %n", m->table);
     for (f = 0; f < m->field_count; f++) {
         if (&m->fields[f] == call->generated) continue;
-        dbm__model_put(&q, q.count ? ", " : " (");
-        dbm__model_put_name(&q, m->fields[f].name);
+        dbm__model_put(&q, q.count ? ", %n" : " (%n", m->fields[f].name);
         dbm__model_add_value(&q, m, &m->fields[f], call->from);
     }
-    dbm__model_put(&q, q.count ? ") VALUES (?" : d->no_columns);
+    dbm__model_put(&q, "%s", q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
-    if (d->returning && call->generated) {
-        dbm__model_put(&q, " RETURNING ");
-        dbm__model_put_name(&q, call->generated->name);
-    }
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, call->site, q.text.data, q.values, q.count);
-    dbm__model_sql_end(&q);
+    if (d->returning && call->generated) dbm__model_put(&q, " RETURNING %n", call->generated->name);
+    st = dbm__model_exec(&q);
     if (st == DBM_OK && call->generated) {
         dbm_value id = dbm_int(dbm_last_id(s));
         dbm_target target = dbm__target(call->generated->kind, call->generated->size, call->record + call->generated->offset);
@@ -16831,11 +16871,8 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
     size_t i;
     if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.site = site;
-    call.model = model;
+    dbm__model_call_of(&call, site, model, record);
     call.record = (char *)record;
-    call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
@@ -16843,13 +16880,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
-}
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
@@ -16867,8 +16897,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     for (f = 0; f < m->field_count; f++) {
         const dbm_field *field = &m->fields[f];
         if (field == call->generated) continue;
-        if (q.count != 0) dbm__model_put(&q, ",");
-        dbm__model_put_name(&q, field->name);
+        dbm__model_put(&q, q.count != 0 ? ",%n" : "%n", field->name);
         columns[q.count].data = call->from + field->offset;
         columns[q.count].kind = field->kind;
         columns[q.count].size = field->size;
@@ -16914,9 +16943,8 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
-    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
+    dbm_status st = dbm__model_exec(q);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
-    dbm__model_sql_end(q);
     return st;
 }
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
@@ -16925,13 +16953,10 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_sql q;
     size_t i;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "UPDATE ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "UPDATE %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         if (dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(&q, q.count ? ", " : " SET ");
-        dbm__model_put_name(&q, m->fields[i].name);
-        dbm__model_put(&q, " = ?");
+        dbm__model_put(&q, q.count ? ", %n = ?" : " SET %n = ?", m->fields[i].name);
         dbm__model_add_value(&q, m, &m->fields[i], call->from);
     }
     dbm__model_put_keys(&q, m);
@@ -16942,8 +16967,7 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "DELETE FROM ");
-    dbm__model_put_name(&q, call->model->table);
+    dbm__model_put(&q, "DELETE FROM %n", call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
@@ -17087,38 +17111,33 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-/* Keeps what a field points to: a text, or bytes. */
-static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        return !text || dbm__all_keep(a, host, f, text, strlen(text));
-    }
+/* What a field points to: a text, or bytes. False: nothing. */
+static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *out) {
+    const char *text;
+    out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        return !bytes.data || dbm__all_keep(a, host, f, (const char *)bytes.data, bytes.size);
+        memcpy(out, record + f->offset, sizeof *out);
+    } else if (f->kind == DBM__TO_TEXT) {
+        memcpy(&text, record + f->offset, sizeof text);
+        out->data = (const unsigned char *)text;
     }
-    return true;
+    return out->data != NULL;
+}
+static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return true;
+    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size);
 }
 /* Points a field to its copy; *at is where the texts have come to. */
-static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        if (!text) return;
-        text = texts + *at;
-        *at += strlen(text) + 1;
-        memcpy(record + f->offset, &text, sizeof text);
-    } else if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        if (!bytes.data) return;
-        *at = dbm__all_place(f, *at);
-        bytes.data = (const unsigned char *)texts + *at;
-        *at += bytes.size + 1;
-        memcpy(record + f->offset, &bytes, sizeof bytes);
-    }
+static void dbm__all_point(const dbm_field *f, char *record, const char *texts, size_t *at) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return;
+    *at = dbm__all_place(f, *at);
+    texts += *at;
+    bytes.data = (const unsigned char *)texts;
+    if (f->kind == DBM__TO_TEXT) memcpy(record + f->offset, &texts, sizeof texts);
+    else memcpy(record + f->offset, &bytes, sizeof bytes);
+    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1;
 }
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
@@ -17164,10 +17183,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm_status st;
     dbm__model_sql_begin(&q, s, a->site);
     dbm__model_put_select(&q, a->model);
-    if (a->tail[0]) {
-        dbm__model_put(&q, " ");
-        dbm__model_put(&q, a->tail);
-    }
+    if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
     while (st == DBM_OK) {
         st = dbm_rows_next(rows, &row);
@@ -17348,10 +17364,9 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     while (low < high) {
         size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = upper[0] - word[0];
-        if (order == 0) order = strcmp(upper, word);
-        if (order == 0) return true;
-        if (order > 0) low = middle + 1; else high = middle;
+        for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
+        if (upper[i] == word[i]) return true;
+        if (upper[i] > word[i]) low = middle + 1; else high = middle;
     }
     return false;
 }
@@ -18172,6 +18187,8 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #endif
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+#define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_WAL_MAX 8000
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -18185,6 +18202,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
+    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
 } dbm__sqlite_base;
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
@@ -18511,6 +18529,24 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
+#if DBM__THREADS
+/* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
+ * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
+ * that has grown too large, one runs before the next writer's turn. */
+static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    dbm__word last = dbm__load(&q->base->checkpoint);
+    if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
+        if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
+        return SQLITE_OK;
+    }
+    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
+    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    return SQLITE_OK;
+}
+#endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -19311,7 +19347,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19337,6 +19373,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if DBM__THREADS
+    sqlite3_wal_hook(q->db, dbm__sqlite_committed, q);
+#endif
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
     sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
 #endif
@@ -19494,7 +19533,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         q->running = NULL;
         q->deadline_us = INT64_MAX;
         for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
-        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+        sqlite3_busy_handler(q->db, NULL, NULL); /* no handler may outlive q */
+        sqlite3_wal_hook(q->db, NULL, NULL);
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
@@ -20000,6 +20040,9 @@ typedef struct dbm__pg {
     dbm_database *owner;
     dbm__pg_base *base;
     dbm_op *op;              /* in progress */
+    char *listen;            /* the statements of a listener */
+    PGnotify *told;          /* the notification handed out last, */
+    dbm_notification notification; /* and as it is seen from outside */
     dbm__pg_statement *main; /* whose rows or run it is about */
     dbm__pg_list sent, wait, closes, drops;
     int emitted;             /* of `sent` */
@@ -21353,6 +21396,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+    case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
@@ -21394,6 +21438,58 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
+}
+/* The statements of LISTEN; false: the operation has failed. */
+static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
+    const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
+    size_t need = 1, i;
+    int v;
+    char *out;
+    if (verb == NULL) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    dbm_adapter_free(q->owner, q->listen);
+    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
+    if (out == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        memcpy(out, verb, strlen(verb));
+        out += strlen(verb);
+        for (i = 0; i < name->as.text.size; i++) {
+            if (name->as.text.data[i] == '"') *out++ = '"';
+            *out++ = name->as.text.data[i];
+        }
+        *out++ = '"';
+        *out++ = ';';
+    }
+    *out = 0;
+    op->sql = q->listen;
+    op->sql_size = (size_t)(out - q->listen);
+    return true;
+}
+static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
+    bool lost = false;
+    if (q->told != NULL) PQfreemem(q->told);
+    q->told = PQnotifies(q->conn);
+    if (q->told == NULL) {
+        lost = PQconsumeInput(q->conn) != 1;
+        q->told = PQnotifies(q->conn);
+    }
+    op->fd = PQsocket(q->conn);
+    if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
+    op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
+    if (q->told == NULL) return DBM_STEP_DONE;
+    q->notification.channel = dbm_textn(q->told->relname, strlen(q->told->relname));
+    q->notification.payload = dbm_textn(q->told->extra, strlen(q->told->extra));
+    q->notification.pattern = dbm_null();
+    q->notification.process = q->told->be_pid;
+    op->native = &q->notification;
+    return DBM_STEP_DONE;
 }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
@@ -21448,8 +21544,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_go(q);
         break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
+        if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
@@ -21465,6 +21562,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
@@ -21766,14 +21864,14 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN: return dbm__pg_script_end(q);
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21927,6 +22025,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
@@ -22309,6 +22408,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    if (q->told != NULL) PQfreemem(q->told);
+    dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
     if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
@@ -23448,6 +23549,7 @@ enum {
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_LEXER (DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE)
 #define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
@@ -23462,17 +23564,18 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-/* How a column is read. */
+/* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
+ * the last ones are texts. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
-typedef struct dbm__mysql_column {
-    int type;                /* as the server said it, to see whether it says so again */
-    unsigned flags, charset, decimals;
-    unsigned long length;
-    int how;                 /* DBM__MYSQL_INT ... */
-} dbm__mysql_column;
+static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_kinds[] = {
+    { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_DOUBLE, MYSQL_TYPE_DOUBLE }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG },
+    { DBM_TYPE_DOUBLE, MYSQL_TYPE_FLOAT }, { DBM_TYPE_UINT, MYSQL_TYPE_BLOB }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATETIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATE },
+    { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
+    { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
+};
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -23496,16 +23599,15 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
     bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
-    dbm__mysql_column *plan;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets. In one block with */
     MYSQL_BIND *binds;
-    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    MYSQL_FIELD *plan;       /* as the server described them, to see whether it says so again; without the texts */
     int side;                /* the set that the library fills */
     dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
@@ -23561,6 +23663,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -23777,6 +23880,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
 }
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_note_error(q, stmt);
+    dbm__mysql_report(q);
+}
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
@@ -23858,7 +23965,7 @@ static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
         q->rc = mysql_stmt_fetch(q->stmt);
         return 0;
     }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
+    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
         q->flag = mysql_stmt_close(q->stmt);
         return 0;
     }
@@ -23947,28 +24054,46 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
 }
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
- * they left off. */
-#define DBM__MYSQL_AWAIT(place, number, call) \
+/* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
+#define DBM__MYSQL_FLOW(place) \
+    int *const dbm__at = &(place); \
+    switch (*dbm__at) { \
+    case 0:
+#define DBM__MYSQL_OVER \
+    break; \
+    default: break; \
+    } \
+    *dbm__at = 0; \
+    return DBM__MYSQL_DONE
+/* In a flow: makes a call, and goes on behind it when it is through. */
+#define DBM__MYSQL_AWAIT(call) \
     do { \
-        (place) = (number); \
+        *dbm__at = __LINE__; \
         if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
             return DBM__MYSQL_WAITING; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
-/* The same for a flow within a flow: its calls, until it is through. */
-#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+/* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
+#define DBM__MYSQL_AWAIT_ALL(flow) \
     do { \
         for (;;) { \
             int dbm__more; /* without a value: C++ does not jump past one */ \
             dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            (place) = (number); \
+            *dbm__at = __LINE__; \
             return dbm__more; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
+#define DBM__MYSQL_DO(flow) \
+    DBM__MYSQL_AWAIT_ALL(flow); \
+    if (q->refused) break
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
@@ -24046,81 +24171,49 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
 }
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
-    bind->buffer = &cell->as;
+    bind->buffer_type = dbm__mysql_kinds[cell->how].given;
+    bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    cell->value.as.text.data = cell->text;
-    switch (cell->how) {
-    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &cell->value.as.integer;
-        break;
-    case DBM__MYSQL_DOUBLE:
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &cell->value.as.real;
-        break;
-    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
-    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
-    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
-    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
-    case DBM__MYSQL_BIT:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
+    if (cell->how >= DBM__MYSQL_TEXT) {
+        cell->value.as.text.data = cell->text;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+    } else if (cell->how == DBM__MYSQL_BIT) {
         bind->buffer = cell->written;
         bind->buffer_length = sizeof cell->written;
-        break;
-    case DBM__MYSQL_BLOB:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
+    } else if (cell->how <= DBM__MYSQL_TINY) {
+        bind->buffer = &cell->value.as;
+    } else {
+        bind->buffer = &cell->as;
     }
 }
-static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
-    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
+    return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
-    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
-    dbm_adapter_free(q->owner, s->binds);
-    dbm_adapter_free(q->owner, s->plan);
     s->cells = NULL;
-    s->binds = NULL;
-    s->plan = NULL;
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-/* Room for the texts of one set of cells. */
-static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
-    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+/* Room for the texts of one set of cells. False: reported. */
+static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
     int i;
-    if (s->roomy[side]) return true;
-    for (i = 0; i < s->columns; i++) {
-        unsigned long want;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
-        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
-        if (want < 16) want = 16;
-        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cells[i].text == NULL) return false;
-        cells[i].capacity = want;
+    for (i = 0; i < s->columns; i++, cell++) {
+        unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
+        cell->text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cell->text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        cell->capacity = want;
         s->rebind = true;
     }
     s->roomy[side] = true;
@@ -24131,45 +24224,30 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
-    bool same = count == s->columns && s->plan != NULL;
+    bool same = count == s->columns;
     for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
-        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
-        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
-        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
-        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
-        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
-            s->columns = 0;
-            dbm_adapter_free(q->owner, s->plan);
-            dbm_adapter_free(q->owner, s->binds);
-            dbm_adapter_free(q->owner, s->cells);
-            s->plan = NULL;
-            s->binds = NULL;
-            s->cells = NULL;
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
+        if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
             return false;
         }
+        memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
+        s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
+        memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
         for (i = 0; i < count; i++) {
-            dbm__mysql_column *column = &s->plan[i];
-            column->type = (int)fields[i].type;
-            column->flags = fields[i].flags;
-            column->charset = fields[i].charsetnr;
-            column->length = fields[i].length;
-            column->decimals = fields[i].decimals;
-            column->how = dbm__mysql_how(&fields[i]);
-            s->cells[i].how = s->cells[count + i].how = column->how;
-            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
-                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
+            s->cells[i].how = dbm__mysql_how(&fields[i]);
+            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
+            s->cells[count + i] = s->cells[i];
         }
         s->side = 0;
         s->rebind = true;
     }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    if (dbm__mysql_texts(q, s, s->side)) return true;
-    dbm__mysql_no_memory(q);
-    return false;
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -24177,8 +24255,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_report(q);
+        dbm__mysql_fail(q, s->stmt);
         return false;
     }
     s->rebind = false;
@@ -24193,7 +24270,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         MYSQL_BIND bind;
         unsigned long size = cell->size, want;
         char *text;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
@@ -24207,8 +24284,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
+            dbm__mysql_fail(q, s->stmt);
             return false;
         }
         cell->size = size;
@@ -24216,99 +24292,67 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     return dbm__mysql_bind_result(q, s);
 }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
-    int i;
-    for (i = digits - 1; i >= 0; i--) {
-        (*at)[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    *at += digits;
-}
-static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
-    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
-    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
-    if (decimals == 0) return;
-    *(*at)++ = '.';
-    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
-}
-/* "2024-02-29" */
-static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
-    dbm__mysql_digits(at, t->year, 4);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->month, 2);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->day, 2);
-}
-/* "12:34:56.789", "-838:59:59" */
-static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
-    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
-    if (interval && t->neg) *(*at)++ = '-';
-    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->minute, 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->second, 2);
-    dbm__mysql_write_fraction(at, t->second_part, decimals);
-}
-/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
-static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+/* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
+    bool interval = cell->how == DBM__MYSQL_TIME_OF_DAY;
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
     char *at = cell->written;
-    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+    if (cell->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
         out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+        out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
         return;
     }
-    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
-    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
-    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
-    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    if (!interval) { /* "2024-02-29" */
+        at = dbm__put_digits(at, t->year, 4);
+        *at++ = '-';
+        at = dbm__put_digits(at, t->month, 2);
+        *at++ = '-';
+        at = dbm__put_digits(at, t->day, 2);
+    }
+    if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
+        if (interval && t->neg) *at++ = '-';
+        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
+        *at++ = ':';
+        at = dbm__put_digits(at, t->minute, 2);
+        *at++ = ':';
+        at = dbm__put_digits(at, t->second, 2);
+        if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
+        if (decimals != 0) {
+            *at++ = '.';
+            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
+            at += decimals;
+        }
+    }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
-    uint64_t v = 0;
+/* What is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
+    uint64_t v = cell->value.as.uinteger;
     size_t i;
-    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
-    out->type = DBM_TYPE_UINT;
-    out->as.uinteger = v;
-}
-static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
-    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
-    out->as.integer = v;
-}
-static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
-    if (v > (uint64_t)INT64_MAX) {
-        out->type = DBM_TYPE_UINT;
-        out->as.uinteger = v;
-    } else {
-        out->type = DBM_TYPE_INT;
-        out->as.integer = (int64_t)v;
-    }
-}
-/* Of a row that came in the binary form: what is not simply copied. */
-static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    switch (column->how) {
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
+    out->as.uinteger = v;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: out->type = v > (uint64_t)INT64_MAX ? DBM_TYPE_UINT : DBM_TYPE_INT; return;
+    case DBM__MYSQL_TINY: out->type = v <= 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT; return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
-    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    default: dbm__mysql_time_value(column, cell, out); return;
+    case DBM__MYSQL_BIT:
+        for (v = 0, i = 0; i < cell->size && i < 8; i++) v = v << 8 | (unsigned char)cell->written[i];
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+        return;
+    default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
@@ -24323,55 +24367,42 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(&s->plan[i], cell, out);
+        dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
-    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    int how = dbm__mysql_how(field);
-    int64_t number;
-    out->name = NULL;
-    if (text == NULL) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
+    dbm__mysql_cell cell;
+    double real;
+    cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
+    *out = dbm_null();
+    if (text == NULL) return;
+    dbm__mysql_text_value(out, cell.how < DBM__MYSQL_TEXT ? DBM_TYPE_TEXT : dbm__mysql_kinds[cell.how].type, text, size);
+    switch (cell.how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: case DBM__MYSQL_UINT: {
+        dbm__why why;
+        bool number = cell.how == DBM__MYSQL_UINT ? dbm__to_uint(out, UINT64_MAX, &cell.value.as.uinteger, &why) == DBM_OK
+                                                  : dbm__parse_int(text, INT64_MIN, INT64_MAX, &cell.value.as.integer);
+        if (!number) return;
+        if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
+        else *out = dbm_int(cell.value.as.integer);
         return;
     }
-    switch (how) {
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
-        if (how == DBM__MYSQL_TINY) {
-            dbm__mysql_tiny(number, out);
-        } else {
-            out->type = DBM_TYPE_INT;
-            out->as.integer = number;
-        }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
+        if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
-    case DBM__MYSQL_UINT: {
-        uint64_t v = 0;
-        const char *p;
-        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
-        dbm__mysql_uint(v, out);
+    case DBM__MYSQL_BIT:
+        memcpy(cell.written, text, size < 8 ? size : 8);
+        cell.size = (unsigned long)size;
+        dbm__mysql_converted(0, &cell, out);
         return;
-    }
-    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
-        double v = 0;
-        if (!dbm__double_read(text, size, &v)) break;
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = v;
-        return;
-    }
-    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
     case DBM__MYSQL_DATETIME:
-        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
-        out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = number;
+        if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: break;
+    default: return;
     }
-    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
@@ -24431,128 +24462,105 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
-    switch (q->sub) {
-    case 0:
-        q->rc = 0;
-        while (mysql_more_results(q->my)) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, stmt);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_stmt_field_count(stmt) != 0) {
-                q->stmt = stmt;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
-            }
+    DBM__MYSQL_FLOW(q->sub)
+    q->rc = 0;
+    while (mysql_more_results(q->my)) {
+        q->stmt = stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, stmt);
+            break;
         }
-        if (q->rc < 0) q->rc = 0;
-        if (q->rc == 0) dbm__mysql_note_status(q);
-        break;
-    default: break;
+        if (q->rc < 0) break;
+        if (mysql_stmt_field_count(stmt) != 0) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        }
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc < 0) q->rc = 0;
+    if (q->rc == 0) dbm__mysql_note_status(q);
+    DBM__MYSQL_OVER;
 }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        if (!s->open) break;
-        if (s->reads) {
-            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
-            do {
-                s->seen++;
-                q->stmt = s->stmt;
-                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
-            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-                dbm__mysql_result_over(q, s);
-                break;
-            }
-            dbm__mysql_kill(q);
-            q->killed = true;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
-        dbm__mysql_result_over(q, s);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-            dbm__mysql_note_error(q, NULL);
+    DBM__MYSQL_FLOW(q->pre)
+    s->ended = true;
+    if (!s->open) break;
+    if (s->reads) {
+        q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        do {
+            s->seen++;
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+        if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+            dbm__mysql_result_over(q, s);
             break;
         }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
-        break;
-    default: break;
+        dbm__mysql_kill(q);
+        q->killed = true;
     }
-    q->pre = 0;
-    s->ended = true;
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    dbm__mysql_result_over(q, s);
+    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_OVER;
 }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
-    switch (q->pre) {
-    case 0:
-        if (!s->open || s->held) break;
-        s->side = 1 - s->side;
-        s->rebind = true;
-        s->held = true;
-        dbm__mysql_drop(q, s);
-        if (!dbm__mysql_texts(q, s, s->side)) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (!s->open || s->held) break;
+    s->side = 1 - s->side;
+    s->rebind = true;
+    s->held = true;
+    dbm__mysql_drop(q, s);
+    if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    for (;;) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+        status = dbm__mysql_keep_row(q, s, limit);
+        if (status == DBM_OK) continue;
+        if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
-            goto spoil;
+        } else {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                           "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                           "other statement after the loop", limit, s->seen);
         }
-        if (!dbm__mysql_bind_result(q, s)) goto spoil;
-        for (;;) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
-            status = dbm__mysql_keep_row(q, s, limit);
-            if (status == DBM_OK) continue;
-            if (status == DBM_E_NOMEM) {
-                dbm__mysql_no_memory(q);
-            } else {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
-                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                               "other statement after the loop", limit, s->seen);
-            }
-            goto spoil;
-        }
-        if (q->rc == 1) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
-            dbm__mysql_result_over(q, s);
-            goto spoil;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) {
-            dbm__mysql_report(q);
-            goto spoil;
-        }
-        break;
-    spoil:
-        s->spoiled = true;
-        dbm__mysql_drop(q, s);
-        if (s->open) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-        }
-        break;
-    default: break;
+        goto spoil;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc == 1) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        goto spoil;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) {
+        dbm__mysql_report(q);
+        goto spoil;
+    }
+    break;
+    spoil:
+    s->spoiled = true;
+    dbm__mysql_drop(q, s);
+    if (s->open) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+    }
+    DBM__MYSQL_OVER;
 }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -24582,42 +24590,25 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     return DBM__MYSQL_DONE;
 }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* The first word of a statement, past blanks, comments and brackets. */
-static const char *dbm__mysql_first_word(const char *p, const char *end) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
-            p++;
-        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
-    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
-}
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
-    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
+    enum { INSERTS = 2, CHANGES = 5, READS = 9, WORDS = 10 };
     dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    size_t at = 0, size = 0, i = WORDS;
+    int depth = 0;
+    const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
-    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
-    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
-    s->calls = dbm__mysql_word_is(word, end, "call");
-    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
-               dbm__mysql_word_is(word, end, "values");
+    if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
+    s->inserts = i < INSERTS;
+    s->changes = i < CHANGES;
+    s->reads = i >= CHANGES && i < READS;
+    s->calls = i == READS;
     return s;
 }
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
@@ -24628,150 +24619,90 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
     bool failed;
-    switch (q->sub) {
-    case 0:
-        s->generation = q->generation;
-        s->stmt = mysql_stmt_init(q->my);
-        if (s->stmt == NULL) {
+    DBM__MYSQL_FLOW(q->sub)
+    s->generation = q->generation;
+    s->stmt = mysql_stmt_init(q->my);
+    if (s->stmt == NULL) {
+        dbm__mysql_no_memory(q);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->sql = p->sql;
+    q->sql_size = p->sql_size;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PREPARE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
+        break;
+    }
+    found = (int)mysql_stmt_param_count(s->stmt);
+    s->bound = false;
+    if (found != p->parameters) {
+        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                       "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+        break;
+    }
+    if (found != 0 && s->values == NULL) {
+        size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+        s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+        if (s->values == NULL) {
             dbm__mysql_no_memory(q);
             break;
         }
-        q->stmt = s->stmt;
-        q->sql = p->sql;
-        q->sql_size = p->sql_size;
-        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            dbm__mysql_note_error(q, s->stmt);
-            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
-                break;
-            }
-            dbm__mysql_report(q);
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            if (q->broken) {
-                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-                break;
-            }
-            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        found = (int)mysql_stmt_param_count(s->stmt);
-        s->parameters = found;
-        s->bound = false;
-        if (found != p->parameters) {
-            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
-                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-            break;
-        }
-        if (found != 0 && s->values == NULL) {
-            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
-            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-            if (s->values == NULL) {
-                dbm__mysql_no_memory(q);
-                break;
-            }
-            memset(s->values, 0, (size_t)found * each);
-            s->times = (MYSQL_TIME *)(void *)(s->values + found);
-        }
-        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-        break;
-    default: break;
+        memset(s->values, 0, (size_t)found * each);
+        s->times = (MYSQL_TIME *)(void *)(s->values + found);
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+    DBM__MYSQL_OVER;
 }
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    switch (q->pre) {
-    case 0:
-        if (s->stmt != NULL) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            dbm__mysql_plan_free(q, s);
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
-        }
-        s->generation = q->generation;
-        if (dbm__mysql_as_text(s, p)) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
-        if (q->refused) s->generation = q->generation - 1;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->pre)
+    if (s->stmt != NULL) {
+        dbm__mysql_plan_free(q, s);
+        DBM__MYSQL_CLOSE(s);
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->generation = q->generation;
+    if (dbm__mysql_as_text(s, p)) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
+    if (q->refused) s->generation = q->generation - 1;
+    DBM__MYSQL_OVER;
+}
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
 }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
-    switch (q->phase) {
-    case 0:
-        op->state = NULL;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        s = dbm__mysql_statement_new(q, p);
-        if (s == NULL) break;
-        op->state = s;
-        if (!dbm__mysql_as_text(s, p)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
-        }
-        op->state = NULL;
-        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-            if (s->stmt != NULL) {
-                s->next = q->closing;
-                q->closing = s;
-            } else {
-                dbm__mysql_statement_free(q, s);
-            }
-            break;
-        }
-        p->data = s;
-        p->single = true;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
+    p->data = s;
+    p->single = true;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        op->prepared->data = NULL;
-        if (q->active != NULL || q->broken || s->generation != q->generation) {
-            s->next = q->closing;
-            q->closing = s;
-            break;
-        }
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
+    op->prepared->data = NULL;
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
+    DBM__MYSQL_OVER;
 }
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
@@ -24786,95 +24717,84 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
-    char text[32];
-    int part[6], i, at = 0;
-    int64_t of_second = us % 1000000;
-    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
-    if (of_second < 0) of_second += 1000000;
-    dbm__timestamp_write(us, text);
-    if (text[0] == '+' || text[0] == '-') {
+    dbm__calendar c;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
-    for (i = 0; i < 6; i++) {
-        int j, v = 0;
-        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
-        part[i] = v;
-        at++;
-    }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)part[0];
-    t->month = (unsigned)part[1];
-    t->day = (unsigned)part[2];
-    t->hour = (unsigned)part[3];
-    t->minute = (unsigned)part[4];
-    t->second = (unsigned)part[5];
-    t->second_part = (unsigned long)of_second;
+    t->year = (unsigned)c.year;
+    t->month = (unsigned)c.month;
+    t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour;
+    t->minute = (unsigned)c.minute;
+    t->second = (unsigned)c.second;
+    t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
@@ -24884,55 +24804,42 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     const char *own;
     size_t of_ours;
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-        q->rows = NULL;
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
-        if (q->rows != NULL) {
-            MYSQL_ROW row = mysql_fetch_row(q->rows);
-            int64_t v = 0;
-            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-            mysql_free_result(q->rows);
-            own = dbm_adapter_option(q->owner, "max_allowed_packet");
-            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-        }
-        if (q->packet == 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
+    q->rows = NULL;
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows != NULL) {
+        MYSQL_ROW row = mysql_fetch_row(q->rows);
+        int64_t v = 0;
+        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
+        mysql_free_result(q->rows);
+        own = dbm_adapter_option(q->owner, "max_allowed_packet");
+        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->packet == 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     bool retryable;
-    switch (q->sub) {
-    case 0:
-        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
-            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
-            if (q->rc == 0) {
-                dbm__mysql_note_status(q);
-                if (!q->open && q->wrote) {
-                    q->failed = true;
-                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
-                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                    q->wrote = false;
-                    break;
-                }
+    DBM__MYSQL_FLOW(q->sub)
+    if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
+        if (q->rc == 0) {
+            dbm__mysql_note_status(q);
+            if (!q->open && q->wrote) {
+                q->failed = true;
+                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                               "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                q->wrote = false;
+                break;
             }
         }
-        dbm__mysql_report(q);
-        break;
-    default: break;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_report(q);
+    DBM__MYSQL_OVER;
 }
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
@@ -24989,51 +24896,46 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
 }
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    switch (q->pre) {
-    case 0:
-        q->sql = op->prepared->sql;
-        q->sql_size = op->prepared->sql_size;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
-        if (q->rc != 0) {
+    DBM__MYSQL_FLOW(q->pre)
+    q->sql = op->prepared->sql;
+    q->sql_size = op->prepared->sql_size;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    if (mysql_field_count(q->my) != 0) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows == NULL) {
+            q->rc = 1;
             dbm__mysql_note_error(q, NULL);
             break;
         }
-        if (mysql_field_count(q->my) != 0) {
-            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
-            if (q->rows == NULL) {
-                q->rc = 1;
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            s->text_rows = q->rows;
-            op->result = s;
-            op->columns = (int)mysql_num_fields(s->text_rows);
-            op->settled = true;
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-        }
-        while (mysql_more_results(q->my)) {
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_field_count(q->my) == 0) continue;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
-            if (q->rows != NULL) mysql_free_result(q->rows);
-        }
-        if (q->rc < 0) q->rc = 0;
-        break;
-    default: break;
+        s->text_rows = q->rows;
+        op->result = s;
+        op->columns = (int)mysql_num_fields(s->text_rows);
+        op->settled = true;
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        op->row = !s->ended;
+    } else {
+        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    while (mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (q->rc < 0) break;
+        if (mysql_field_count(q->my) == 0) continue;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows != NULL) mysql_free_result(q->rows);
+    }
+    if (q->rc < 0) q->rc = 0;
+    DBM__MYSQL_OVER;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -25041,39 +24943,37 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_rows = NULL;
     s->text_row = NULL;
 }
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-        if (q->rc == MYSQL_DATA_TRUNCATED) {
-            q->rc = 0;
-            if (!dbm__mysql_grow(q, s)) q->rc = 1;
-            else s->seen++;
-            break;
-        }
-        if (q->rc == 0) {
-            s->seen++;
-            break;
-        }
-        s->ended = true;
-        if (q->rc == MYSQL_NO_DATA) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-            if (q->rc != 0) dbm__mysql_report(q);
-            else q->rc = MYSQL_NO_DATA;
-            break;
-        }
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_report(q);
+    DBM__MYSQL_FLOW(q->pre)
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
-    default: break;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->ended = true;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
 static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -25103,191 +25003,151 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
-    switch (q->phase) {
-    case 0:
-        q->again = false;
-        op->ended = false;
-        if (dbm__mysql_is_undone(q)) break;
-        if (q->active != NULL || q->closing != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-            if (q->refused) break;
-        }
-        if (s == NULL) {
-            s = dbm__mysql_statement_new(q, p);
-            if (s == NULL) break;
-            p->data = s;
-            s->generation = q->generation - 1;
-            p->single = true;
-            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
-        }
-        dbm__mysql_result_new(q, s);
-        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-            if (q->refused) break;
-        }
-        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    DBM__MYSQL_FLOW(q->phase)
+    q->again = false;
+    op->ended = false;
+    if (dbm__mysql_is_undone(q)) break;
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    }
+    if (s == NULL) {
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        p->data = s;
+        p->single = true;
+        s->generation = q->generation - 1;
+    }
+    dbm__mysql_result_new(q, s);
+    if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    }
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
+        if (q->packet == 0) {
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
-        total = p->sql_size;
-        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
-            if (q->packet == 0) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
-                if (q->refused) break;
-                total = p->sql_size;
-                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-            }
-            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
-                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                               total, q->packet);
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                           "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                           q->total, q->packet);
+            break;
+        }
+    }
+#if !DBM__MYSQL_MARIADB
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+#endif
+    q->was_open = q->open;
+    if (s->stmt == NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+        if (q->rc != 0) {
+            dbm__mysql_text_free(s);
+            op->result = NULL;
+            op->row = false;
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        } else {
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    }
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        s->bound = false;
+        dbm__mysql_note_error(q, s->stmt);
+        if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+            q->again = true;
+            q->failed = failed;
+            goto prepare_again;
+        }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        break;
+    }
+    if (mysql_stmt_field_count(s->stmt) == 0) {
+        dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+            if (q->rc != 0) {
+                dbm__mysql_report(q);
                 break;
             }
         }
-#if !DBM__MYSQL_MARIADB
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
-        if (q->refused) break;
-#endif
-        q->was_open = q->open;
-        if (s->stmt == NULL) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
-            if (q->rc != 0) {
-                dbm__mysql_text_free(s);
-                op->result = NULL;
-                op->row = false;
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
-            } else {
-                dbm__mysql_done(q, s, op);
-            }
-            break;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
-                q->again = true;
-                q->failed = failed;
-                goto prepare_again;
-            }
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
-            break;
-        }
-        if (mysql_stmt_field_count(s->stmt) == 0) {
-            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
-                if (q->rc != 0) {
-                    dbm__mysql_report(q);
-                    break;
-                }
-            }
-            dbm__mysql_done(q, s, op);
-            break;
-        }
-        s->open = true;
-        q->active = s;
-        op->result = s;
-        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
-        op->columns = s->columns;
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        op->row = q->rc == 0;
-        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
-        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-            if (op->row) {
-                q->pre = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-                if (q->refused) break;
-            }
-            op->settled = true;
-            if (s->changes) dbm__mysql_returned(s, op);
-            dbm__mysql_done(q, s, op);
-        }
+        dbm__mysql_done(q, s, op);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    s->open = true;
+    q->active = s;
+    op->result = s;
+    if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+    op->columns = s->columns;
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
+    op->row = q->rc == 0;
+    if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
+    if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+        if (op->row) {
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+        }
+        op->settled = true;
+        if (s->changes) dbm__mysql_returned(s, op);
+        dbm__mysql_done(q, s, op);
+    }
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    switch (q->phase) {
-    case 0:
-        q->status = DBM_DONE;
-        if (s == NULL) break;
-        if (s->spoiled) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-            break;
-        }
-        if (s->ended && !s->held) break;
-        if (s->held) {
-            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
-            s->ended = true; /* of what the server has: past the first one there is only the list */
-            if (s->row != NULL) {
-                s->seen++;
-                q->status = DBM_OK;
-            } else {
-                s->held = false;
-            }
-            break;
-        }
-        if (s->text_rows != NULL) {
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            if (!s->ended) q->status = DBM_OK;
-            break;
-        }
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
-        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
-            uint64_t affected = mysql_affected_rows(q->my);
-            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    DBM__MYSQL_FLOW(q->phase)
+    q->status = DBM_DONE;
+    if (s == NULL) break;
+    if (s->spoiled) {
+        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        break;
+    }
+    if (s->ended && !s->held) break;
+    if (s->held) {
+        s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+        s->ended = true; /* of what the server has: past the first one there is only the list */
+        if (s->row != NULL) {
+            s->seen++;
+            q->status = DBM_OK;
+        } else {
+            s->held = false;
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (s->text_rows != NULL) {
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        if (!s->ended) q->status = DBM_OK;
+        break;
+    }
+    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+    if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+        uint64_t affected = mysql_affected_rows(q->my);
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    }
+    DBM__MYSQL_OVER;
 }
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
@@ -25298,33 +25158,28 @@ static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        if (s->open && !q->broken) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
-        }
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_text_free(s);
-        if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
-            dbm__mysql_cell *cell = &s->cells[i];
-            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
-            dbm_adapter_free(q->owner, cell->text);
-            cell->text = NULL;
-            cell->capacity = 0;
-            s->rebind = true;
-            s->roomy[i >= s->columns] = false;
-        }
-        s->large = false;
-        s->held = false;
-        s->ended = true;
-        op->result = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (s == NULL) break;
+    if (s->open && !q->broken) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
     }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_result_over(q, s);
+    dbm__mysql_text_free(s);
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
+        dbm__mysql_cell *cell = &s->cells[i];
+        if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = NULL;
+        cell->capacity = 0;
+        s->rebind = true;
+        s->roomy[i >= s->columns] = false;
+    }
+    s->large = false;
+    s->held = false;
+    s->ended = true;
+    op->result = NULL;
+    DBM__MYSQL_OVER;
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
@@ -25407,33 +25262,21 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 }
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (op->bulk->each_row || s == NULL) {
-            q->status = DBM_E_UNSUPPORTED;
-            break;
-        }
-        if (dbm__mysql_is_undone(q)) break;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        if (q->packet == 0) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
-            if (q->refused) break;
-        }
-        if (s->generation != q->generation) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
-            if (q->refused) break;
-        }
-        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->bulk->each_row || s == NULL) {
+        q->status = DBM_E_UNSUPPORTED;
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (dbm__mysql_is_undone(q)) break;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    if (q->packet == 0) {
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
+    }
+    if (s->generation != q->generation) {
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
+    }
+    op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_OVER;
 }
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
@@ -25559,24 +25402,19 @@ static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
 static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
     MYSQL_ROW row;
     int64_t number = 0;
-    switch (q->sub) {
-    case 0:
-        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
-        if (q->rc != 0) break;
-        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
-        if (q->rows == NULL) break;
-        row = mysql_fetch_row(q->rows);
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-        }
-        mysql_free_result(q->rows);
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->sub)
+    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
+    if (q->rc != 0) break;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
+        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
 }
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
@@ -25591,108 +25429,83 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
-    switch (q->pre) {
-    case 0:
-        if (dbm__mysql_is_undone(q)) break;
-        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (dbm__mysql_is_undone(q)) break;
+    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-            if (b->in_place) b->group = b->rows;
-            else dbm__mysql_bulk_group(q, b);
-            if (q->refused) break;
-            if (!b->arrays) {
-                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                    q->stmt = s->stmt;
-                    s->stmt = NULL;
-                    dbm_adapter_free(q->owner, s->values);
-                    s->values = NULL;
-                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
-                }
-                if (s->stmt == NULL) {
-                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                    q->sub = 0;
-                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
-                    if (q->refused) break;
-                }
+        if (b->in_place) b->group = b->rows;
+        else dbm__mysql_bulk_group(q, b);
+        if (q->refused) break;
+        if (!b->arrays) {
+            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                dbm_adapter_free(q->owner, s->values);
+                s->values = NULL;
+                DBM__MYSQL_CLOSE(s);
             }
-            if (b->arrays) {
-                int i;
-                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+            if (s->stmt == NULL) {
+                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+            }
+        }
+        if (b->arrays) {
+            int i;
+            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
+            for (i = 0; i < b->columns; i++) {
+                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                b->binds[i].length = b->sizes + (size_t)i * b->most;
 #if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
 #endif
-                }
-                s->bound = false;
-                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                    dbm__mysql_array_size(s->stmt, 0);
-                    dbm__mysql_note_error(q, s->stmt);
-                    dbm__mysql_report(q);
-                    break;
-                }
-            } else {
-                memset(&part, 0, sizeof part);
-                part.values = b->values + b->sent * (size_t)b->columns;
-                part.value_count = b->many_rows.parameters;
-                if (!dbm__mysql_bind(q, s, &part, &size)) break;
             }
-            q->stmt = s->stmt;
-            q->was_open = q->open;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-            if (q->rc != 0) {
-                s->bound = false;
-                dbm__mysql_note_error(q, s->stmt);
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
-                dbm__mysql_report(q);
+            s->bound = false;
+            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                dbm__mysql_array_size(s->stmt, 0);
+                dbm__mysql_fail(q, s->stmt);
                 break;
             }
-            dbm__mysql_note_status(q);
-            q->wrote = true;
-            affected = mysql_stmt_affected_rows(s->stmt);
-            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        } else {
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
-        dbm__mysql_drop(q, &b->many);
-        b->rows = b->bytes = 0;
-        b->in_place = false;
-        break;
-    default: break;
+        q->stmt = s->stmt;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
+        if (q->rc != 0) {
+            s->bound = false;
+            dbm__mysql_note_error(q, s->stmt);
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            dbm__mysql_report(q);
+            break;
+        }
+        dbm__mysql_note_status(q);
+        q->wrote = true;
+        affected = mysql_stmt_affected_rows(s->stmt);
+        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_drop(q, &b->many);
+    b->rows = b->bytes = 0;
+    b->in_place = false;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
-    switch (q->phase) {
-    case 0:
-        if (q->bulk == NULL) break;
-        if (!end || !op->bulk->abandon) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
-        }
-        if (!end) break;
-        op->affected = q->bulk->affected;
-        if (q->bulk->many.stmt != NULL && !q->broken) {
-            q->stmt = q->bulk->many.stmt;
-            q->bulk->many.stmt = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
-        }
-        dbm__mysql_bulk_free(q);
-        op->bulk->data = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->bulk == NULL) break;
+    if (!end || !op->bulk->abandon) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
     }
-    return DBM__MYSQL_DONE;
+    if (!end) break;
+    op->affected = q->bulk->affected;
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
+    }
+    dbm__mysql_bulk_free(q);
+    op->bulk->data = NULL;
+    DBM__MYSQL_OVER;
 }
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
@@ -25764,107 +25577,72 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
-    switch (q->phase) {
-    case 0:
-        q->unit = true;
-        q->failed = q->wrote = q->undone = false;
-        if (level == NULL && !op->read_only) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
-        if (q->refused) break;
+    DBM__MYSQL_FLOW(q->phase)
+    q->unit = true;
+    q->failed = q->wrote = q->undone = false;
+    if (level == NULL && !op->read_only) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_mode(q));
+    if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     }
     if (q->refused) q->unit = false;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_OVER;
 }
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
-    switch (q->phase) {
-    case 0:
-        if (commit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-            break;
-        }
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        if (!q->failed && !q->open) {
-            dbm__mysql_unit_over(q);
-            break;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
-        if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_FLOW(q->phase)
+    if (commit && q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
+    }
+    if (!q->failed && !q->open) {
+        dbm__mysql_unit_over(q);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+    if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        if (q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-            break;
-        }
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
-                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-            dbm__mysql_report(q);
-        }
-        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
-        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
-        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                : "ROLLBACK TO SAVEPOINT", op->savepoint);
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+        dbm__mysql_report(q);
+    }
+    q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+    if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+    dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        q->failed = true; /* from here on the flag alone says nothing */
-        op->native = q->my;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    q->failed = true; /* from here on the flag alone says nothing */
+    op->native = q->my;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_ping(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
@@ -25911,24 +25689,18 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 static int dbm__mysql_op_reset(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-            break;
-        }
-        q->generation++; /* the server has forgotten its prepared statements */
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
+    if (q->rc != 0) {
+        dbm__mysql_fail(q, NULL);
+        break;
+    }
+    q->generation++; /* the server has forgotten its prepared statements */
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
@@ -26119,45 +25891,40 @@ static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        for (q->host = 0; ; q->host++) {
-            if (!dbm__mysql_attempt(q, op)) break;
-            q->made = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
-            if (q->made != NULL) break;
-            dbm__mysql_note_error(q, NULL);
-            {
-                bool retryable;
-                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
-                mysql_close(q->my);
-                q->my = NULL;
-                if (next) continue;
-            }
-            dbm__mysql_report(q);
-            break;
+    DBM__MYSQL_FLOW(q->phase)
+    for (q->host = 0; ; q->host++) {
+        if (!dbm__mysql_attempt(q, op)) break;
+        q->made = NULL;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_CONNECT);
+        if (q->made != NULL) break;
+        dbm__mysql_note_error(q, NULL);
+        {
+            bool retryable;
+            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
+            mysql_close(q->my);
+            q->my = NULL;
+            if (next) continue;
         }
-        if (q->refused) break;
-        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
-        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-            break;
-        }
-        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
-            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
-        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
-        q->id = mysql_thread_id(q->my);
-        dbm__mysql_let_wait(q);
-        if (q->base->hosts[q->host].name != NULL) {
-            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        dbm__mysql_report(q);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->refused) break;
+    q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+    if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        break;
+    }
+    if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+        (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
+    q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+    q->id = mysql_thread_id(q->my);
+    dbm__mysql_let_wait(q);
+    if (q->base->hosts[q->host].name != NULL) {
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
@@ -26274,7 +26041,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -26553,7 +26320,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
         DBM_ADAPTER_BULK_PREPARED,
-    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+    DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
@@ -26575,20 +26342,22 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
- * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
- * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
+ * nodes in the order in which they came, before its command ends: so rows need nothing of the connection any more.
  *
- *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
- * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
- * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
+ * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
+ * with goes to hiredis straight.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
  * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
  * for the other.
  *
- * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
+ * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
 #  if !__has_include(<hiredis/hiredis.h>)
@@ -26618,7 +26387,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
-#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+#define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
@@ -26672,7 +26441,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+/* The first letters of these names, and of commands whose array is one of pairs, by their place in the alphabet: ACDEHMPQRSUWZ. */
+#define DBM__REDIS_INITIALS UINT32_C(0x257909D)
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 /* A command of the pipeline: what was sent, and what is known of its reply. */
@@ -26681,6 +26451,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
 typedef struct dbm__redis {
@@ -26693,7 +26464,7 @@ typedef struct dbm__redis {
     char *out;                /* what is to be sent */
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
-    int expected, replies;    /* still to come, have come */
+    bool done;                /* the operation is; a cancel on its way has to be waited for */
     redisReader *reader;
     redisReplyObjectFunctions functions;
     dbm__redis_reply *building, *spare, *all;
@@ -26705,19 +26476,21 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
+    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
     size_t begun;             /* where the reply begins that is being looked at, or was last */
     uint64_t open;            /* elements of it that are still to come */
-    char greeting[4];         /* what was sent at connect: a, s, n, p */
-    dbm_status greeted;       /* the first failure among its answers */
+    bool listening;
+    int confirm;              /* answers that are to come for what it listens to */
+    dbm__redis_reply *news, **news_end, *told; /* messages, oldest first; the one handed out last */
+    dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
     redisContext *context;
     SSL *ssl;                 /* of context, once there is one */
 #endif
-    char in[16384];
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
@@ -27067,8 +26840,9 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-static dbm_status dbm__redis_fetch(dbm_op *op) {
+static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    (void)c;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
@@ -27128,10 +26902,18 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
+/* By what reading said. */
+static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+}
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 static size_t dbm__redis_digits(char *out, uint64_t v) {
     char block[20];
     size_t n = 0, i;
+    if (DBM__LIKELY(v < 10)) {
+        *out = (char)('0' + (int)v);
+        return 1;
+    }
     do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
     for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
     return n;
@@ -27160,17 +26942,46 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-/* A command of texts; NULL ends them. */
-static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
-    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
-    r->expected++;
-    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+/* ---- what was asked for ---- */
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+/* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->greeting = greeting;
+    s->writes = writes;
+    s->queued = false;
+    r->unanswered++;
+    return true;
 }
-static bool dbm__redis_select(dbm__redis *r) {
+/* A command of texts of our own; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->command = kind;
+    r->pairs = DBM__REDIS_SINGLE;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
+}
+static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
-    dbm__format(number, sizeof number, "%l", r->base->number);
-    return dbm__redis_words(r, "SELECT", number, NULL);
+    r->wanted = r->base->number;
+    dbm__format(number, sizeof number, "%l", r->wanted);
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
 }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
@@ -27180,9 +26991,10 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+/* The values of an operation, behind the name of the command where that is none of them. */
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
-    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    if (!dbm__redis_begin(r, op->value_count + (name != NULL)) || (name != NULL && !dbm__redis_argument(r, name, strlen(name)))) return dbm__redis_no_memory(r->connection);
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         char block[64];
@@ -27216,7 +27028,6 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
     }
     return DBM_OK;
 }
-static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -27237,7 +27048,8 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -27438,12 +27250,6 @@ static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-static dbm_status dbm__redis_receive(dbm__redis *r) {
-    size_t n;
-    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
-    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
-    return st;
-}
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
@@ -27479,7 +27285,8 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     const dbm_config *config = dbm_adapter_config(db);
     dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
     if (r == NULL) return dbm__redis_no_memory(c);
-    memset(r, 0, offsetof(dbm__redis, in));
+    memset(r, 0, sizeof *r);
+    r->news_end = &r->news;
     r->connection = c;
     r->db = db;
     r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
@@ -27506,29 +27313,18 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
     dbm_status st = dbm_adapter_credentials(r->connection, &who);
-    bool fits = true;
-    int n = 0;
+    bool fits = true, user;
     if (st != DBM_OK) return st;
-    r->expected = r->replies = 0;
+    user = who.user != NULL && who.user[0] != 0;
     if (who.password != NULL && who.password[0] != 0) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
-        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
-        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
-        r->greeting[n++] = 'a';
-    } else if (who.user != NULL && who.user[0] != 0) {
+        fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
+    } else if (user) {
         return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
     }
-    if (r->base->number != 0) {
-        fits = fits && dbm__redis_select(r);
-        r->greeting[n++] = 's';
-    }
-    if (r->base->client_name != NULL) {
-        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
-        r->greeting[n++] = 'n';
-    }
-    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
-    r->greeting[n] = 'p';
-    r->greeted = DBM_OK;
+    if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
+    if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
+    fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
@@ -27552,32 +27348,26 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
-static void dbm__redis_greeting_answer(dbm__redis *r) {
-    const dbm__redis_node *node = &r->building->nodes[0];
-    const char *text = r->building->bytes + node->is.at;
-    char what = r->greeting[r->replies];
-    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
-    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
-    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
-}
 /* ---- one operation ---- */
-/* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
+/* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
+    r->command = (dbm__redis_kind)s->command;
+    r->pairs = s->pairs;
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        const char *text = reply->bytes + node->is.at;
         size_t element = 0, at = 1;
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
-        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
-    } else if (DBM__UNLIKELY(nil_exec)) {
+        if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
+    } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
         st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
     }
-    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+    if (st != DBM_OK) op->site = s->site;
+    if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
         dbm__redis_show(r, op, reply);
@@ -27585,63 +27375,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-/* All answers of the operation are in. */
-static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root;
-    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
-    root = &r->building->nodes[0];
-    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    switch (op->kind) {
-    case DBM_OP_COMMAND: {
-        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
-        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
-        return dbm__redis_answer(r, op, queued);
-    }
-    case DBM_OP_CONNECT:
-        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
-        return r->greeted;
-    default: break;
-    }
-    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
-        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
-    }
-    if (op->kind == DBM_OP_RESET) {
-        r->multi = r->watching = false;
-        r->number = r->base->number;
-        dbm_adapter_state(r->connection, DBM_STATE_NONE);
-    }
-    return DBM_OK;
-}
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    char block[200];
-    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
     dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
-    return dbm__redis_lost(r, block);
-}
-/* Reads answers as far as they are there. DBM_DONE: more must come. */
-static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
-    while (r->expected > 0) {
-        void *got = NULL;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            dbm_adapter_broken(r->connection);
-            return dbm__redis_no_memory(r->connection);
-        }
-        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
-        if (got == NULL) return DBM_DONE;
-        r->expected--;
-        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
-        r->replies++;
-        if (r->expected > 0) { /* of several answers only an error is kept */
-            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
-                dbm_adapter_broken(r->connection);
-                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
-            }
-            dbm__redis_reply_clear(r->building);
-        }
-    }
-    return DBM_OK;
+    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
@@ -27660,31 +27397,6 @@ static void dbm__redis_push(dbm__redis *r) {
     }
 }
 /* ---- the pipeline ---- */
-static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
-static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
-    dbm__redis_asked *s;
-    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
-        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
-        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
-        if (line == NULL) return false;
-        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
-        dbm_adapter_free(r->db, r->line);
-        r->line = line;
-        r->line_room = room;
-        r->line_first = 0;
-    }
-    s = dbm__redis_in_line(r, r->line_count++);
-    s->site = op->site;
-    s->size = 0;
-    s->wanted = r->wanted;
-    s->command = (unsigned char)r->command;
-    s->pairs = (unsigned char)r->pairs;
-    s->writes = op->write;
-    s->queued = false;
-    r->unanswered++;
-    return true;
-}
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -27716,13 +27428,17 @@ static bool dbm__redis_scan(dbm__redis *r) {
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
-        if (end == NULL) return true;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
-        if (strchr("$*=!~%", *c) != NULL) {
+        switch (*c) {
+        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
+        case '$': case '=': case '!': case '*': case '~': case '%':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
-            else if (n > 0) more = (uint64_t)n << (*c == '%');
+            if (n < 0) break;
+            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            else size += (size_t)n + 2;
+            break;
+        default: return false;
         }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
@@ -27773,55 +27489,65 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
+static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
+    r->raw_at += s->size;
+    r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+}
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
-    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
-        st = DBM_OK;
-    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        (void)redisReaderGetReply(r->reader, &got);
     }
-    if (last) {
-        r->raw_size = r->scanned = at;
+    if (!last) {
+        dbm__redis_left_line(r, &s);
     } else {
-        r->raw_at += s.size;
-        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+        r->raw_size = r->scanned = at;
+        if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-    if (st == DBM_E_NOMEM) {
+    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
+    if (r->building != NULL) return dbm__redis_garbage(r);
+    dbm_adapter_broken(r->connection);
+    return dbm__redis_no_memory(r->connection);
+}
+/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
+static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
+    void *got = NULL;
+    bool fed;
+    dbm__redis_asked s;
+    r->straight = true;
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
         dbm_adapter_broken(r->connection);
         return dbm__redis_no_memory(r->connection);
     }
-    if (st != DBM_OK) return dbm__redis_garbage(r);
-    r->command = (dbm__redis_kind)s.command;
-    r->pairs = s.pairs;
-    st = dbm__redis_answer(r, op, s.queued);
-    if (st != DBM_OK) op->site = s.site;
-    return st;
+    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
+    r->raw_at = r->raw_size = r->scanned = 0;
+    if (!fed) return dbm__redis_garbage(r);
+    if (got == NULL) return DBM_DONE;
+    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    s = *dbm__redis_in_line(r, 0);
+    r->line_count = r->unanswered = 0;
+    r->straight = false;
+    dbm__redis_line_empty(r);
+    dbm__redis_learn(r, s.command, s.wanted, true, false);
+    return dbm__redis_answer(r, op, &s);
 }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
-        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
-            r->raw_at += dbm__redis_in_line(r, 0)->size;
-            r->line_first = (r->line_first + 1) & (r->line_room - 1);
-            if (--r->line_count == 0) dbm__redis_line_empty(r);
-            continue;
-        }
-        op->status = dbm__redis_given(r, op, false);
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
+        if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
     }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
-    dbm_status st = dbm__redis_values(r, op);
-    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    dbm_status st = dbm__redis_values(r, op, NULL);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
@@ -27850,10 +27576,10 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0;
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
     }
 }
-/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+/* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
@@ -27872,55 +27598,107 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
+            op->status = st;
+            return DBM_STEP_DONE;
+        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     dbm_adapter_broken(r->connection);
     if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
-    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
     return DBM_STEP_DONE;
 }
-/* ---- one after the other ---- */
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st;
+/* ---- listening ---- */
+static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
+/* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
+static dbm_status dbm__redis_told(dbm__redis *r) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *node = reply->nodes;
+    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    dbm_status st = DBM_OK;
+    r->building = NULL;
+    if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
+        *r->news_end = reply;
+        r->news_end = &reply->next;
+        reply->next = NULL;
+        return DBM_OK;
+    }
+    if (reply->error != 0) {
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
+        r->confirm = 0; /* it is the only one, whatever was asked for */
+    } else if (r->confirm-- == 0) {
+        st = dbm__redis_lost(r, "the server ended a subscription by itself");
+    }
+    dbm__redis_reply_spare(r, reply);
+    return st;
+}
+static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
+    const dbm__redis_node *node = &reply->nodes[i];
+    dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
+    return v;
+}
+/* The oldest message is handed out; false: there is none. */
+static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_reply *news = r->news;
+    if (r->told != NULL) dbm__redis_reply_spare(r, r->told);
+    r->told = r->news;
+    if (news == NULL) return false;
+    r->news = news->next;
+    if (r->news == NULL) r->news_end = &r->news;
+    r->notification.pattern = news->count == 5 ? dbm__redis_told_text(news, 2) : dbm_null();
+    r->notification.channel = dbm__redis_told_text(news, news->count - 2);
+    r->notification.payload = dbm__redis_told_text(news, news->count - 1);
+    r->notification.process = 0;
+    op->native = &r->notification;
+    return true;
+}
+/* Sends and reads until there is a message, or until all is confirmed. */
+static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
-    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
-    for (;;) {
-        st = dbm__redis_parse(r, op);
-        if (st != DBM_DONE) break;
-        st = dbm__redis_receive(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        if (st == DBM_OK) continue;
-        if (st == DBM_E_NOMEM) {
-            dbm_adapter_broken(r->connection);
+    while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
+        void *got = NULL;
+        dbm_status st = DBM_OK;
+        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
             op->status = dbm__redis_no_memory(r->connection);
+        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+            op->status = dbm__redis_garbage(r);
+        } else if (got != NULL) {
+            op->status = dbm__redis_told(r);
+        } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
+            return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        } else if (st != DBM_OK) {
+            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
         } else {
-            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
+            r->raw_size = 0;
         }
-        return DBM_STEP_DONE;
     }
-    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
+    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
-static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+/* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
+static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
-    op->state = NULL;
+    r->done = true;
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
-        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
+        if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
+    op->state = NULL;
     dbm__redis_building_drop(r);
+    return true;
 }
 static void dbm__redis_connect_failed(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
@@ -27947,25 +27725,34 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
-    if (want != DBM_STEP_DONE) return want;
-    dbm__redis_over(r, op);
-    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
+    if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
+    if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
+        op->fd = -1;
+        op->wake_us = dbm_adapter_clock(r->db) + 50;
+        return DBM_STEP_TIMER;
+    }
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
+    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+    op->result = NULL;
+    return DBM_OK;
 }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
-    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
-    case DBM_OP_FINISH:
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
-        return;
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
+    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -27987,53 +27774,57 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
             r->queued_writes = r->queued_writes || op->write;
             if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
         }
-        if (op->no_wait || dbm__redis_piped(r)) {
-            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-                op->status = dbm__redis_too_much(r);
-                return;
-            }
-        }
-        if (op->no_wait) {
-            if (dbm__redis_full(r)) break;
-            op->status = dbm__redis_append(r, op);
-            op->queued = op->status == DBM_OK;
+        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
             return;
         }
-        if (dbm__redis_piped(r)) {
-            op->status = dbm__redis_append(r, op);
-        } else {
-            op->status = dbm__redis_values(r, op);
-            if (op->status == DBM_OK) r->expected = 1;
-            else r->out_size = 0;
-        }
-        if (op->status != DBM_OK) return;
+        if (op->no_wait && dbm__redis_full(r)) break;
+        op->status = dbm__redis_append(r, op);
+        op->queued = op->no_wait && op->status == DBM_OK;
+        if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
+        if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
-        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
         dbm__redis_building_drop(r);
         return;
-    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_PING:
+        if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
+        else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
+        r->confirm = 1;
+        break;
+    case DBM_OP_LISTEN:
+        r->listening = true;
+        r->confirm = op->value_count;
+        op->status = dbm__redis_values(r, op, dbm__redis_listens[op->listen & 7]);
+        if (op->status == DBM_OK) break;
+        r->out_size = 0;
+        return;
+    case DBM_OP_NOTIFIED:
+        r->done = false;
+        op->state = r;
+        return;
     case DBM_OP_RESET:
-        if (r->changed) {
+        if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
             return;
         }
-        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
-        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
-        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
+        op->status = DBM_E_UNSUPPORTED;
+        return;
     }
     if (!fits) {
-        r->out_size = 0;
-        r->expected = 0;
+        dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
         return;
     }
-    r->replies = 0;
+    r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
@@ -28144,7 +27935,7 @@ static const dbm_adapter dbm__redis_adapter = {
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
-    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_execute, dbm__redis_fetch, dbm__redis_column, dbm__redis_column_name,
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
@@ -28153,7 +27944,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -28236,8 +28027,13 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor */
-    const bson_t *doc;       /* in hand */
+    bson_t *own;             /* the one document, where there is no cursor; */
+    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bool replied;
+    const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
+    bson_t *made;            /* that was made of it */
+    const uint8_t *data;     /* its bytes */
+    size_t size;
     char *json;              /* of all of it */
     dbm__mongo_field *fields;
     int fields_room;
@@ -28647,7 +28443,6 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
-    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -28771,21 +28566,25 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
+ * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
+ * are no small integers. */
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
-#define DBM__MONGO_MARK "\001?"
-#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-/* `json` is the program's own text; NULL: a value, which is never shown. */
-static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+typedef struct dbm__mongo_json {
+    dbm__mongo_lease *m;
+    const char *begin, *at, *end;
+    dbm__mongo_args *args;   /* NULL: it is a value itself, which has no placeholders, and is never shown */
+    dbm_status status;
+} dbm__mongo_json;
+static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     char near_it[40];
-    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
-    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
-    if (at > size) at = size;
-    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    size_t at = (size_t)(j->at - j->begin), i, n = 0;
+    for (i = at > 16 ? at - 16 : 0; j->begin + i < j->end && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = (unsigned char)j->begin[i] < ' ' ? ' ' : j->begin[i];
     near_it[n] = 0;
-    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    return false;
 }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
@@ -28799,7 +28598,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
@@ -28857,183 +28656,261 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
         break;
     case DBM_TYPE_JSON: {
-        bson_t *inner = NULL;
+        bson_t inner = BSON_INITIALIZER;
         bool array = false;
         dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
+        bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
-        bson_destroy(inner);
         break;
     }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
-static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
-    dbm_status status = DBM_OK;
-    while (status == DBM_OK && bson_iter_next(from)) {
-        const char *key = bson_iter_key(from);
-        int key_size = (int)strlen(key);
-        bson_type_t type = bson_iter_type(from);
-        bson_iter_t inner;
-        bson_t child;
-        if (type == BSON_TYPE_UTF8) {
-            uint32_t size = 0;
-            const char *text = bson_iter_utf8(from, &size);
-            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
-                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
-                args->next++;
-                continue;
-            }
-        }
-        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
-            const char *flags = "";
-            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
-                const dbm_value *v = &args->values[args->next++];
-                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
-                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
-                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
-                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
-                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
-                }
-                continue;
-            }
-        }
-        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
-            bool ok;
-            bson_init(&child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
-            bson_destroy(&child);
-            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-            continue;
-        }
-        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-    }
-    return status;
+static char dbm__mongo_skip(const char **at, const char *end) {
+    while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
+    return *at < end ? **at : '\0';
 }
-/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
-typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
-    size_t i, depth = 0;
-    bool done = false;
-    memset(shape, 0, sizeof *shape);
-    shape->shown = shown;
-    for (i = 0; i < size; i++) {
-        char c = json[i];
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
-        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
-        if (depth == 0) {
-            shape->begin = i;
-            if (c != '{' && c != '[' && c != '?') break;
-            shape->array = c == '[';
-        }
-        if (c == '"') {
-            size_t from = i++;
-            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
-            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (--depth == 0) done = true;
-        } else if (c == '?') {
-            shape->marks++;
-            if (depth == 0) done = shape->alone = true;
-        }
-        if (done) shape->end = i + 1;
+/* The next character that is no blank; 0: there is none. */
+static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
+/* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
+static const char *dbm__mongo_span(const char *at, const char *end, bool whole, int *marks) {
+    int depth = 0;
+    for (*marks = 0; at < end; at++) {
+        if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+        else if (*at == '?') ++*marks;
+        else if (*at == '{' || *at == '[') depth++;
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
     }
-    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
-    return DBM_OK;
+    return end;
+}
+/* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
+static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
+    size_t size = (size_t)(end - j->at);
+    char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
+    bson_error_t error;
+    bson_t *doc;
+    if (text == NULL) {
+        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        return NULL;
+    }
+    memcpy(text, "{\"v\":", 5);
+    memcpy(text + 5, j->at, size);
+    memcpy(text + 5 + size, "}", 2);
+    doc = bson_new_from_json((const uint8_t *)text, (ssize_t)size + 6, &error);
+    dbm_adapter_free(j->m->owner, text);
+    if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
+    else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
+    j->at = end;
+    return doc;
+}
+/* A string, from its quote on; what libbson made of it is to be destroyed. */
+static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
+    const char *c = j->at + 1;
+    bson_iter_t it;
+    uint32_t n = 0;
+    bool escapes = false;
+    for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
+        if (*c != '\\') continue;
+        escapes = true;
+        c += c + 1 < j->end;
+    }
+    *made = NULL;
+    if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
+    if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
+    *text = j->at + 1;
+    *size = (size_t)(c - *text);
+    if (escapes) {
+        *made = dbm__mongo_foreign(j, c + 1, &it);
+        if (j->status != DBM_OK) return false;
+        *text = bson_iter_utf8(&it, &n);
+        *size = n;
+    } else if (!bson_utf8_validate(*text, *size, true)) {
+        return dbm__mongo_bad(j, "a text is not UTF-8");
+    }
+    j->at = c + 1;
+    return true;
+}
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
+static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
+    int more;
+    if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
+    *value = &j->args->values[j->args->next];
+    if (j->args->next++ < j->args->count) {
+        j->at++;
+        return true;
+    }
+    (void)dbm__mongo_span(j->at, j->end, true, &more);
+    j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
+    return false;
+}
+/* {"$regex": ?}, perhaps with $options: a pattern. */
+static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
+    const char *pattern = NULL, *options = NULL;
+    uint32_t size = 0, n = 0;
+    bson_t doc = BSON_INITIALIZER;
+    bson_iter_t it;
+    bool ok = dbm__mongo_members(j, &doc, depth);
+    if (ok && bson_iter_init_find(&it, &doc, "$regex") && BSON_ITER_HOLDS_UTF8(&it)) pattern = bson_iter_utf8(&it, &size);
+    if (ok && bson_iter_init_find(&it, &doc, "$options") && BSON_ITER_HOLDS_UTF8(&it)) options = bson_iter_utf8(&it, &n);
+    if (ok && (pattern == NULL || memchr(pattern, 0, size) != NULL)) ok = dbm__mongo_bad(j, "the value is no pattern for $regex: a text without a NUL");
+    else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
+    else if (ok) ok = bson_append_document(to, key, key_size, &doc);
+    bson_destroy(&doc);
+    return ok;
+}
+/* An object or an array. False without a status: the document is too large. */
+static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
+    const char *word = j->at + 1, *end;
+    bool object = *j->at == '{', ok;
+    bson_t inner;
+    if (depth > 100) return dbm__mongo_bad(j, "it is nested more than 100 deep");
+    if (object && dbm__mongo_skip(&word, j->end) == '"' && ++word < j->end && *word == '$' && (end = (const char *)memchr(word, '"', (size_t)(j->end - word))) != NULL) {
+        size_t size = (size_t)(end - word);
+        bool regex = dbm__list_has("$regex,$options", word, size);
+        if (regex || dbm__list_has("$oid,$date,$numberInt,$numberLong,$numberDouble,$numberDecimal,$binary,$uuid,$timestamp,$undefined,$minKey,$maxKey,$symbol,$code,$scope,"
+                                   "$dbPointer", word, size)) {
+            bson_iter_t it;
+            bson_t *doc;
+            int marks;
+            end = dbm__mongo_span(j->at, j->end, false, &marks);
+            if (marks != 0 && regex) return dbm__mongo_regex(j, to, key, key_size, depth + 1);
+            if (marks != 0) return dbm__mongo_bad(j, "a ? stands inside of {\"$oid\": ...} and the like: it stands for whole values only; pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+            doc = dbm__mongo_foreign(j, end, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            if (doc != NULL) bson_destroy(doc);
+            return ok;
+        }
+    }
+    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    ok = dbm__mongo_members(j, &inner, depth + 1);
+    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+}
+static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
+    char c = dbm__mongo_next(j);
+    const char *text = j->at;
+    const dbm_value *v;
+    bson_t *made = NULL;
+    bson_iter_t it;
+    size_t size = 0;
+    bool ok;
+    if (c == '"') {
+        ok = dbm__mongo_string(j, &text, &size, &made) && size <= INT32_MAX && bson_append_utf8(to, key, key_size, text, (int)size);
+    } else if (c == '?') {
+        ok = dbm__mongo_mark(j, &v) && (j->status = dbm__mongo_append(j->m, to, key, key_size, v, j->args->next)) == DBM_OK;
+    } else if (c == '{' || c == '[') {
+        ok = dbm__mongo_nested(j, to, key, key_size, depth);
+    } else {
+        int64_t number = 0;
+        size_t first = c == '-';
+        while (text < j->end && (unsigned char)*text > ' ' && strchr(",:]}\"{[?", *text) == NULL) text++;
+        size = (size_t)(text - j->at);
+        if (size == 0) return dbm__mongo_bad(j, c == 0 ? "it ends too early" : "a value is expected");
+        for (text = j->at + first; size < 19 && text < j->at + size && *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+        if (dbm__list_has("true,false", j->at, size)) {
+            ok = bson_append_bool(to, key, key_size, c == 't');
+        } else if (dbm__list_has("null", j->at, size)) {
+            ok = bson_append_null(to, key, key_size);
+        } else if (text != j->at + size || (j->at[first] == '0' && size > first + 1) || size == first) {
+            made = dbm__mongo_foreign(j, j->at + size, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            size = 0;
+        } else {
+            if (first != 0) number = -number;
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
+        }
+        j->at += size;
+    }
+    if (made != NULL) bson_destroy(made);
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
+}
+/* What stands between brackets, from the opening one on. */
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
+    bool array = *j->at++ == '[', ok = true;
+    char close = array ? ']' : '}', c = dbm__mongo_next(j), number[16];
+    const char *key;
+    size_t size;
+    uint32_t i;
+    for (i = 0; c != close || i != 0; i++) {
+        bson_t *made = NULL;
+        if (array) {
+            size = bson_uint32_to_string(i, &key, number, sizeof number);
+        } else {
+            c = dbm__mongo_next(j);
+            if (c != '"') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : c == '?' ? "a ? stands in the place of a field's name: it stands for whole values only" : "a field's name is expected, in double quotes");
+            ok = dbm__mongo_string(j, &key, &size, &made);
+            if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
+            if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
+            j->at += ok;
+        }
+        ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
+        if (made != NULL) bson_destroy(made);
+        if (!ok) return false;
+        c = dbm__mongo_next(j);
+        if (c == close) break;
+        if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
+        j->at++;
+    }
+    j->at++;
+    return true;
 }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
-    dbm__mongo_shape shape;
-    bson_error_t error;
-    bson_t *parsed;
-    bson_iter_t from;
-    char *text = NULL;
-    int before;
-    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
-    if (status != DBM_OK) return status;
-    *array = shape.array;
-    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
-    if (shape.marks != 0 && shape.marks > args->count - args->next) {
-        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
-                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
-    }
-    if (shape.alone && args != NULL) {
-        const dbm_value *v = &args->values[args->next++];
-        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
-        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
-        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
-        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
-        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        *array = dbm__mongo_is_array(*out);
-        return DBM_OK;
-    }
-    if (shape.marks != 0) {
-        size_t i, n = 0;
-        bool quoted = false;
-        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
-        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        for (i = shape.begin; i < shape.end; i++) {
-            char c = json[i];
-            if (c == '?' && !quoted) {
-                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
-                n += sizeof DBM__MONGO_MARK_JSON - 1;
-                continue;
-            }
-            text[n++] = c;
-            if (c == '"') quoted = !quoted;
-            if (quoted && c == '\\') text[n++] = json[++i];
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
+    dbm__mongo_json j;
+    const dbm_value *v;
+    bson_t bytes;
+    char c;
+    j.m = m;
+    j.begin = j.at = json;
+    j.end = json + size;
+    j.args = args;
+    j.status = DBM_OK;
+    c = dbm__mongo_next(&j);
+    *array = c == '[';
+    if (c == '{' || c == '[') {
+        (void)dbm__mongo_members(&j, out, 1);
+    } else if (c != '?' || args == NULL) {
+        (void)dbm__mongo_bad(&j, "a document begins with {, an array with [");
+    } else if (dbm__mongo_mark(&j, &v)) { /* a whole document */
+        if (v->type == DBM_TYPE_JSON) {
+            j.status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        } else if (v->type != DBM_TYPE_BLOB) {
+            j.status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        } else if (v->name != NULL ? !bson_concat(out, (const bson_t *)(const void *)v->as.text.data)
+                                   : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
+            j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        } else {
+            *array = dbm__mongo_is_array(out);
         }
-        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
-        dbm_adapter_free(m->owner, text);
-    } else {
-        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
     }
-    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
-    if (shape.marks == 0) {
-        *out = parsed;
-        return DBM_OK;
-    }
-    before = args->next;
-    *out = bson_new();
-    bson_iter_init(&from, parsed);
-    status = dbm__mongo_fill(m, &from, *out, args);
-    bson_destroy(parsed);
-    if (status == DBM_OK && args->next - before != shape.marks) {
-        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
-                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
-    }
-    if (status != DBM_OK) {
-        bson_destroy(*out);
-        *out = NULL;
-    }
-    return status;
+    if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
+    return j.status;
 }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
     if (r->json != NULL) bson_free(r->json);
+    if (r->made != NULL) bson_destroy(r->made);
     r->json = NULL;
+    r->made = NULL;
     r->columns = 0;
     r->doc = NULL;
 }
-/* `doc` is the row in hand: its fields are found. */
-static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+/* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
     dbm__mongo_forget(r);
     r->doc = doc;
-    if (bson_iter_init(&it, doc)) {
+    r->data = data;
+    r->size = size;
+    if (bson_iter_init_from_data(&it, data, size)) {
         while (bson_iter_next(&it)) {
             if (r->columns == r->fields_room) {
                 int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
@@ -29081,9 +28958,11 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
     if (r->own != NULL) bson_destroy(r->own);
+    if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
     r->own = NULL;
+    r->replied = false;
     r->next = m->spare;
     m->spare = r;
 }
@@ -29091,6 +28970,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
     }
@@ -29100,7 +28980,7 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     bson_error_t error;
     if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
     dbm__mongo_forget(r);
-    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
     }
@@ -29146,6 +29026,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
+    if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
         return DBM_OK;
@@ -29157,7 +29038,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+    if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
         return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
     }
     switch ((int)bson_iter_type(at)) {
@@ -29222,18 +29103,34 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+enum {
+    DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
+    DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
+    DBM__MONGO_BY_NAME = 4,     /* of its collection the name is all that is needed */
+    DBM__MONGO_NAMELESS = 8,    /* it has none */
+    DBM__MONGO_OUTSIDE = 16     /* its options are not the driver's */
+};
+struct dbm__mongo_job;
+typedef struct dbm__mongo_kind {
+    const char *name;
+    dbm_status (*run)(struct dbm__mongo_job *j);
+    int documents;
+    unsigned flags;
+    bool (*update)(mongoc_collection_t *, const bson_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+    bool (*drop)(mongoc_collection_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+} dbm__mongo_kind;
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
+    const dbm__mongo_kind *kind;
     dbm__mongo_lease *m;
     dbm_op *op;
     const char *name, *coll;
     const dbm_value *texts;   /* of the documents */
     int documents;
     dbm__mongo_args args;
-    bson_t *doc[2];
-    bool array[2], borrowed[2]; /* it is the caller's */
-    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
-    bson_t none;
+    bson_t *doc[2], docs[2];  /* that were passed: here, or the caller's own */
+    bool array[2];
+    bson_t given;             /* the options that the user gave, then with the session and the time limit */
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -29280,80 +29177,74 @@ static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
 }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    enum { HEAD = 4 };
     const dbm_op *op = j->op;
     dbm_status status = DBM_OK;
     bool ignored = false;
-    int i, head = 4;
-    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+    int i;
+    if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
+        op->values[3].as.integer > op->value_count - HEAD) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
     }
-    j->name = op->values[0].as.text.data;
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
-    j->texts = op->values + head;
-    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
-    j->args.values = op->values + head + j->documents;
-    j->args.count = op->value_count - head - j->documents;
-    if (strcmp(j->name, "insert_many") != 0) {
-        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
-        for (i = 0; i < j->documents && status == DBM_OK; i++) {
-            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
-            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
-                             strcmp(j->name, "command") != 0; /* a command is added to */
-            if (j->borrowed[i]) {
-                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
-                j->array[i] = dbm__mongo_is_array(j->doc[i]);
-                j->args.next++;
-                continue;
-            }
-            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+    j->texts = op->values + HEAD;
+    j->args.values = j->texts + j->documents;
+    j->args.count = op->value_count - HEAD - j->documents;
+    for (i = 0; i < 2 && i < j->documents && j->kind->documents != 0 && status == DBM_OK; i++) {
+        const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL, *text = &j->texts[i];
+        if (v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && text->as.text.size == 1 && text->as.text.data[0] == '?' && !(j->kind->flags & DBM__MONGO_NAMELESS)) {
+            j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
+            j->array[i] = dbm__mongo_is_array(j->doc[i]);
+            j->args.next++;
+            continue;
         }
+        j->doc[i] = &j->docs[i];
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
     }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
     }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) {
-        bson_init(&j->none);
-        j->options = &j->none;
+    for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
+        if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     }
-    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
+    if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
+    if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
+    if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
-}
-static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
-    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
-    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    return DBM_OK;
 }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
+/* The answer stands on its first document, or (DBM_DONE) has none. */
+static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
+    if (status == DBM_OK) {
+        j->op->result = r;
+        j->op->row = true;
+        return DBM_OK;
+    }
+    dbm__mongo_result_end(j->m, r);
+    return status == DBM_DONE ? DBM_OK : status;
+}
 /* The answer is a document of our own. Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
     r->own = doc;
-    status = dbm__mongo_stand(j->m, j->op, r, doc);
-    if (status != DBM_OK) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
         return DBM_E_NOMEM;
@@ -29361,18 +29252,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    status = dbm__mongo_advance(j->m, j->op, r);
-    if (status != DBM_OK && status != DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    if (status == DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return DBM_OK;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
 }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
@@ -29389,11 +29269,9 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, *row;
     const bson_t *doc;
     bson_iter_t it;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
-    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+    if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
         return dbm__mongo_failed(j);
     }
@@ -29440,7 +29318,8 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
             j->m->document = (int64_t)i;
-            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            owned[i] = bson_new();
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
             docs[i] = owned[i];
@@ -29448,22 +29327,50 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     }
     if (status == DBM_OK) {
         j->replied = true;
-        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
         else status = dbm__mongo_many_failed(j);
     }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
-    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
-    if (one) {
-        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
-        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
+}
+/* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
+static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, rest;
+    bson_iter_t it, batch;
+    const uint8_t *data = NULL;
+    uint32_t size = 0;
+    dbm__mongo_result *r;
+    bool ok, clean = bson_empty(&j->given);
+    bson_append_utf8(&command, "find", 4, j->coll, -1);
+    bson_append_document(&command, "filter", 6, j->doc[0]);
+    bson_append_int32(&command, "limit", 5, 1);
+    bson_append_bool(&command, "singleBatch", 11, true);
+    if (!clean) {
+        bson_init(&rest);
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
     }
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+    j->replied = true;
+    ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
+    if (!clean) bson_destroy(&rest);
+    bson_destroy(&command);
+    if (!ok) return dbm__mongo_failed(j);
+    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
+        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
+    }
+    if (!bson_iter_next(&it)) return DBM_OK;
+    r = dbm__mongo_result_new(j->m);
+    if (r == NULL) return DBM_E_NOMEM;
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, &j->reply); /* a small one moves with it */
+    r->replied = true;
+    j->replied = false;
+    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
+    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -29474,45 +29381,29 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
-    dbm_status status = dbm__mongo_needs(j, 0, true);
-    if (status != DBM_OK) return status;
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
     }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
-static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
-    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
-    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
-              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t *row;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     j->replied = true;
-    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
     row = bson_new();
     bson_append_int64(row, "n", 1, n);
@@ -29521,24 +29412,21 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    dbm_status status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
         bson_append_document(&one, "key", 3, j->doc[0]);
-        if (!bson_has_field(j->options, "name")) {
+        if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
             bson_free(name);
         }
-        bson_concat(&one, j->options);
+        bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
-        if (!ok) status = dbm__mongo_failed(j);
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
     }
     bson_destroy(&command);
     bson_destroy(&outer);
@@ -29551,7 +29439,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     dbm_status status = DBM_OK;
     bson_append_utf8(&command, "drop", 4, j->coll, -1);
     j->replied = true;
-    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j);
     }
@@ -29559,64 +29447,72 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     return status;
 }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
-static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
     bson_t *command = j->doc[0], *answer;
     bson_iter_t it, inner;
-    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
     if (server == NULL) return dbm__mongo_failed(j);
-    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    bson_append_int32(&j->given, "serverId", 8, (int32_t)mongoc_server_description_id(server));
     mongoc_server_description_destroy(server);
     j->replied = true;
-    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
     answer = bson_copy(&j->reply);
     if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
     }
     return dbm__mongo_answer(j, answer);
 }
+/* What is done by the names of commands. */
+static const dbm__mongo_kind dbm__mongo_kinds[] = {
+    { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
+    { "find", dbm__mongo_find, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert", dbm__mongo_insert, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert_many", dbm__mongo_insert_many, 0, DBM__MONGO_LIMITED, NULL, NULL },
+    { "update", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_one, NULL }, /* the driver has no place for a time limit in these */
+    { "update_many", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_many, NULL },
+    { "replace", dbm__mongo_update, 2, 0, mongoc_collection_replace_one, NULL },
+    { "delete", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_one },
+    { "delete_many", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_many },
+    { "count", dbm__mongo_count_documents, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "aggregate", dbm__mongo_aggregate, 1, DBM__MONGO_LIMITED | DBM__MONGO_ARRAY_LAST, NULL, NULL },
+    { "create_index", dbm__mongo_create_index, 1, DBM__MONGO_BY_NAME | DBM__MONGO_OUTSIDE, NULL, NULL },
+    { "drop", dbm__mongo_drop, 0, DBM__MONGO_BY_NAME, NULL, NULL },
+    { "command", dbm__mongo_any, 1, DBM__MONGO_NAMELESS, NULL, NULL }
+};
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
-    const char *name = j->name;
-    dbm_status status;
-    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
-    status = dbm__mongo_in_session(j, j->options);
+    dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
-    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
-        dbm__mongo_limit(j, j->options);
-        return dbm__mongo_find(j, name[4] != 0);
-    }
-    if (strcmp(name, "command") == 0) {
-        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
-        return dbm__mongo_command_any(j);
-    }
-    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
-    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
-    dbm__mongo_limit(j, j->options);
-    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
-    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
-    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
-    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
-    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+    if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
+    return j->kind->run(j);
 }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
-    int i;
-    memset(&j, 0, sizeof j);
-    j.name = "";
-    j.m = m;
-    j.op = op;
+    size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    if (op->value_count < 1 || op->values[0].type != DBM_TYPE_TEXT) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a command begins with its name");
+    j.name = op->values[0].as.text.data;
+    for (i = 0; i < sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0] && strcmp(j.name, dbm__mongo_kinds[i].name) != 0; i++) {}
+    if (i == sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0]) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "there is no command %q", j.name);
+    j.kind = &dbm__mongo_kinds[i];
+    j.m = m;
+    j.op = op;
+    j.args.next = 0;
+    j.collection = NULL;
+    j.replied = false;
+    j.error.message[0] = 0;
+    bson_init(&j.given);
+    for (i = 0; i < 2; i++) {
+        j.doc[i] = NULL;
+        j.array[i] = false;
+        bson_init(&j.docs[i]);
+    }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
@@ -29625,8 +29521,8 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
-    if (j.options != NULL) bson_destroy(j.options);
+    for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
+    bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
@@ -30144,7 +30040,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
@@ -30161,15 +30056,11 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
-    m->one = bson_new();
-    bson_append_int64(m->one, "limit", 5, 1);
-    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
@@ -30238,7 +30129,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -30491,6 +30382,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -30755,6 +30650,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
+DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -31487,7 +31383,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -32040,7 +31936,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;
