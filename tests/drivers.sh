@@ -4,7 +4,7 @@
 #     DRIVER_LIBS      what to link
 #     LOOPS, LOOP_LIBS the same for the loops of others that dbm_loop can be part of: they are no part of DBM_WITH_ALL
 # `driver_packages ROOT TOOL HEADER` calls TOOL PACKAGE COMMAND and HEADER PACKAGE FILE for each that is needed to build them.
-# An adapter that comes to src/adapters/ is built and tested from then on. SQLite and INI files are always there.
+# An adapter that comes to src/adapters/ is built and tested from then on. SQLite, INI files and the asynchronous half are always there.
 
 # each_driver FUNCTION: FUNCTION SWITCH PACKAGE HEADER MODULE..., the modules of pkg-config in the order in which they are looked for.
 each_driver() {

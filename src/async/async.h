@@ -58,6 +58,7 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
