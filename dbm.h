@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 563b5de2caf782ac: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content e8c1634c47289fc0: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -32867,7 +32867,7 @@ static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
     dbm__loop_soon(dbm__act_loop(act), &act->job);
 }
 DBM__FN void dbm__act_stop(dbm_act *act) {
-    if (act->done || act->stopped) return;
+    if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act);
 }
@@ -32926,7 +32926,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
             return;
         }
         act = dbm__task_awaits(t);
-        if (act == NULL || act->done || act->stopped) return;
+        if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -33232,7 +33232,7 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
         if (!act->done) t->at++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
     }
-    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
     return --t->at > 0;
 }
 /* Whether a session's end is under way. */

@@ -81,7 +81,7 @@ static void scripted_stop(dbm_act *act) {
     scripted *s = (scripted *)act;
     assert_int_equal(s->stops++, 0);
     assert_false(act->done);
-    if (!s->deaf) scripted_end(s, DBM_E_CANCELLED);
+    if (!s->deaf || dbm__loop_ends(dbm__act_loop(act))) scripted_end(s, DBM_E_CANCELLED);
 }
 static void scripted_reap(dbm_act *act) {
     assert_true(act->done);
@@ -1167,7 +1167,10 @@ static void schedule(uint32_t seed) {
         assert_int_equal(dbm_loop_step(loop, 0), DBM_DONE);
         assert_int_equal(stats().running, 0);
     } else {
-        for (scripted *s = under_way; s != NULL; s = s->next) s->deaf = false; /* else it waits for ever, as it must */
+        for (scripted *s = under_way, *next; s != NULL; s = next) { /* those that were deaf before are not asked again */
+            next = s->next;
+            if (s->act.stopped) scripted_end(s, DBM_OK);
+        }
     }
 }
 static void schedule_ended(int calls_made) {
