@@ -6,14 +6,18 @@
 #include "../net/net.h"
 #include "../config/config.h"
 #include "../sql/sql.h"
+#include "../sql/lexer.h"
 #if DBM_HAS_MYSQL
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -27,22 +31,11 @@
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -81,6 +74,7 @@ enum {
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_LEXER (DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE)
 #define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
@@ -99,17 +93,18 @@ typedef struct dbm__mysql_base {
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
 
-/* How a column is read. */
+/* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
+ * the last ones are texts. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
-typedef struct dbm__mysql_column {
-    int type;                /* as the server said it, to see whether it says so again */
-    unsigned flags, charset, decimals;
-    unsigned long length;
-    int how;                 /* DBM__MYSQL_INT ... */
-} dbm__mysql_column;
+static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_kinds[] = {
+    { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_DOUBLE, MYSQL_TYPE_DOUBLE }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG },
+    { DBM_TYPE_DOUBLE, MYSQL_TYPE_FLOAT }, { DBM_TYPE_UINT, MYSQL_TYPE_BLOB }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATETIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATE },
+    { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
+    { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
+};
 
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
@@ -136,16 +131,15 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
     bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
-    dbm__mysql_column *plan;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets. In one block with */
     MYSQL_BIND *binds;
-    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    MYSQL_FIELD *plan;       /* as the server described them, to see whether it says so again; without the texts */
     int side;                /* the set that the library fills */
     dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
@@ -176,6 +170,15 @@ enum {
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
 
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
+
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -205,6 +208,8 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    int64_t number;          /* that was asked for */
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -216,7 +221,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -230,6 +234,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -317,41 +324,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -376,7 +366,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -389,46 +379,43 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
+}
+
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_note_error(q, stmt);
+    dbm__mysql_report(q);
 }
 
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
@@ -437,7 +424,7 @@ static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 
@@ -472,7 +459,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -509,49 +496,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -585,20 +534,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -614,28 +580,55 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
 
-/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
- * they left off. */
-#define DBM__MYSQL_AWAIT(place, number, call) \
+/* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
+#define DBM__MYSQL_FLOW(place) \
+    int *const dbm__at = &(place); \
+    switch (*dbm__at) { \
+    case 0:
+#define DBM__MYSQL_OVER \
+    break; \
+    default: break; \
+    } \
+    *dbm__at = 0; \
+    return DBM__MYSQL_DONE
+/* In a flow: makes a call, and goes on behind it when it is through. */
+#define DBM__MYSQL_AWAIT(call) \
     do { \
-        (place) = (number); \
+        *dbm__at = __LINE__; \
         if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
             return DBM__MYSQL_WAITING; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
-/* The same for a flow within a flow: its calls, until it is through. */
-#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+/* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
+#define DBM__MYSQL_AWAIT_ALL(flow) \
     do { \
         for (;;) { \
             int dbm__more; /* without a value: C++ does not jump past one */ \
             dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            (place) = (number); \
+            *dbm__at = __LINE__; \
             return dbm__more; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
+#define DBM__MYSQL_DO(flow) \
+    DBM__MYSQL_AWAIT_ALL(flow); \
+    if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 
@@ -721,86 +714,52 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
 
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
-    bind->buffer = &cell->as;
+    bind->buffer_type = dbm__mysql_kinds[cell->how].given;
+    bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    cell->value.as.text.data = cell->text;
-    switch (cell->how) {
-    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &cell->value.as.integer;
-        break;
-    case DBM__MYSQL_DOUBLE:
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &cell->value.as.real;
-        break;
-    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
-    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
-    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
-    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
-    case DBM__MYSQL_BIT:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
+    if (cell->how >= DBM__MYSQL_TEXT) {
+        cell->value.as.text.data = cell->text;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+    } else if (cell->how == DBM__MYSQL_BIT) {
         bind->buffer = cell->written;
         bind->buffer_length = sizeof cell->written;
-        break;
-    case DBM__MYSQL_BLOB:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
+    } else if (cell->how <= DBM__MYSQL_TINY) {
+        bind->buffer = &cell->value.as;
+    } else {
+        bind->buffer = &cell->as;
     }
 }
 
-static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-
-static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
-    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
+    return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
 
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
-    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
-    dbm_adapter_free(q->owner, s->binds);
-    dbm_adapter_free(q->owner, s->plan);
     s->cells = NULL;
-    s->binds = NULL;
-    s->plan = NULL;
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
 
-/* Room for the texts of one set of cells. */
-static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
-    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+/* Room for the texts of one set of cells. False: reported. */
+static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
     int i;
-    if (s->roomy[side]) return true;
-    for (i = 0; i < s->columns; i++) {
-        unsigned long want;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
-        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
-        if (want < 16) want = 16;
-        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cells[i].text == NULL) return false;
-        cells[i].capacity = want;
+    for (i = 0; i < s->columns; i++, cell++) {
+        unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
+        cell->text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cell->text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        cell->capacity = want;
         s->rebind = true;
     }
     s->roomy[side] = true;
@@ -812,45 +771,30 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
-    bool same = count == s->columns && s->plan != NULL;
+    bool same = count == s->columns;
     for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
-        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
-        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
-        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
-        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
-        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
-            s->columns = 0;
-            dbm_adapter_free(q->owner, s->plan);
-            dbm_adapter_free(q->owner, s->binds);
-            dbm_adapter_free(q->owner, s->cells);
-            s->plan = NULL;
-            s->binds = NULL;
-            s->cells = NULL;
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
+        if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
             return false;
         }
+        memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
+        s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
+        memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
         for (i = 0; i < count; i++) {
-            dbm__mysql_column *column = &s->plan[i];
-            column->type = (int)fields[i].type;
-            column->flags = fields[i].flags;
-            column->charset = fields[i].charsetnr;
-            column->length = fields[i].length;
-            column->decimals = fields[i].decimals;
-            column->how = dbm__mysql_how(&fields[i]);
-            s->cells[i].how = s->cells[count + i].how = column->how;
-            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
-                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
+            s->cells[i].how = dbm__mysql_how(&fields[i]);
+            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
+            s->cells[count + i] = s->cells[i];
         }
         s->side = 0;
         s->rebind = true;
     }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    if (dbm__mysql_texts(q, s, s->side)) return true;
-    dbm__mysql_no_memory(q);
-    return false;
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
 
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -859,8 +803,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_report(q);
+        dbm__mysql_fail(q, s->stmt);
         return false;
     }
     s->rebind = false;
@@ -876,7 +819,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         MYSQL_BIND bind;
         unsigned long size = cell->size, want;
         char *text;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
@@ -890,8 +833,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
+            dbm__mysql_fail(q, s->stmt);
             return false;
         }
         cell->size = size;
@@ -901,109 +843,61 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
 
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
 
-static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
-    int i;
-    for (i = digits - 1; i >= 0; i--) {
-        (*at)[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    *at += digits;
-}
-
-static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
-    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
-    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
-    if (decimals == 0) return;
-    *(*at)++ = '.';
-    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
-}
-
-/* "2024-02-29" */
-static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
-    dbm__mysql_digits(at, t->year, 4);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->month, 2);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->day, 2);
-}
-
-/* "12:34:56.789", "-838:59:59" */
-static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
-    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
-    if (interval && t->neg) *(*at)++ = '-';
-    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->minute, 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->second, 2);
-    dbm__mysql_write_fraction(at, t->second_part, decimals);
-}
-
-/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
-static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
 
-static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+/* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
+    bool interval = cell->how == DBM__MYSQL_TIME_OF_DAY;
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
     char *at = cell->written;
-    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+    if (cell->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
         out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+        out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
         return;
     }
-    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
-    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
-    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
-    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    if (!interval) { /* "2024-02-29" */
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
+    }
+    if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
+        if (interval && t->neg) *at++ = '-';
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
+        if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
+    }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
 
-static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
-    uint64_t v = 0;
+/* What is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
+    uint64_t v = cell->value.as.uinteger;
     size_t i;
-    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
-    out->type = DBM_TYPE_UINT;
-    out->as.uinteger = v;
-}
-
-static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
-    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
-    out->as.integer = v;
-}
-
-static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
-    if (v > (uint64_t)INT64_MAX) {
-        out->type = DBM_TYPE_UINT;
-        out->as.uinteger = v;
-    } else {
-        out->type = DBM_TYPE_INT;
-        out->as.integer = (int64_t)v;
-    }
-}
-
-/* Of a row that came in the binary form: what is not simply copied. */
-static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    switch (column->how) {
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
+    out->as.uinteger = v;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: out->type = v > (uint64_t)INT64_MAX ? DBM_TYPE_UINT : DBM_TYPE_INT; return;
+    case DBM__MYSQL_TINY: out->type = v <= 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT; return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
-    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    default: dbm__mysql_time_value(column, cell, out); return;
+    case DBM__MYSQL_BIT:
+        for (v = 0, i = 0; i < cell->size && i < 8; i++) v = v << 8 | (unsigned char)cell->written[i];
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+        return;
+    default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
 
@@ -1020,56 +914,43 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(&s->plan[i], cell, out);
+        dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
 
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
-    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    int how = dbm__mysql_how(field);
-    int64_t number;
-    out->name = NULL;
-    if (text == NULL) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
+    dbm__mysql_cell cell;
+    double real;
+    cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
+    *out = dbm_null();
+    if (text == NULL) return;
+    dbm__mysql_text_value(out, cell.how < DBM__MYSQL_TEXT ? DBM_TYPE_TEXT : dbm__mysql_kinds[cell.how].type, text, size);
+    switch (cell.how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: case DBM__MYSQL_UINT: {
+        dbm__why why;
+        bool number = cell.how == DBM__MYSQL_UINT ? dbm__to_uint(out, UINT64_MAX, &cell.value.as.uinteger, &why) == DBM_OK
+                                                  : dbm__parse_int(text, INT64_MIN, INT64_MAX, &cell.value.as.integer);
+        if (!number) return;
+        if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
+        else *out = dbm_int(cell.value.as.integer);
         return;
     }
-    switch (how) {
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
-        if (how == DBM__MYSQL_TINY) {
-            dbm__mysql_tiny(number, out);
-        } else {
-            out->type = DBM_TYPE_INT;
-            out->as.integer = number;
-        }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
+        if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
-    case DBM__MYSQL_UINT: {
-        uint64_t v = 0;
-        const char *p;
-        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
-        dbm__mysql_uint(v, out);
+    case DBM__MYSQL_BIT:
+        memcpy(cell.written, text, size < 8 ? size : 8);
+        cell.size = (unsigned long)size;
+        dbm__mysql_converted(0, &cell, out);
         return;
-    }
-    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
-        double v = 0;
-        if (!dbm__double_read(text, size, &v)) break;
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = v;
-        return;
-    }
-    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
     case DBM__MYSQL_DATETIME:
-        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
-        out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = number;
+        if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: break;
+    default: return;
     }
-    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 
 /* Of a row that was put aside, or came as text; there may be no such column. */
@@ -1126,7 +1007,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
 
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
 
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -1137,130 +1018,106 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
-    switch (q->sub) {
-    case 0:
-        q->rc = 0;
-        while (mysql_more_results(q->my)) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, stmt);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_stmt_field_count(stmt) != 0) {
-                q->stmt = stmt;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
-            }
+    DBM__MYSQL_FLOW(q->sub)
+    q->rc = 0;
+    while (mysql_more_results(q->my)) {
+        q->stmt = stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, stmt);
+            break;
         }
-        if (q->rc < 0) q->rc = 0;
-        if (q->rc == 0) dbm__mysql_note_status(q);
-        break;
-    default: break;
+        if (q->rc < 0) break;
+        if (mysql_stmt_field_count(stmt) != 0) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        }
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc < 0) q->rc = 0;
+    if (q->rc == 0) dbm__mysql_note_status(q);
+    DBM__MYSQL_OVER;
 }
 
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        if (!s->open) break;
-        if (s->reads) {
-            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
-            do {
-                s->seen++;
-                q->stmt = s->stmt;
-                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
-            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-                dbm__mysql_result_over(q, s);
-                break;
-            }
-            dbm__mysql_kill(q);
-            q->killed = true;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
-        dbm__mysql_result_over(q, s);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-            dbm__mysql_note_error(q, NULL);
+    DBM__MYSQL_FLOW(q->pre)
+    s->ended = true;
+    if (!s->open) break;
+    if (s->reads) {
+        q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        do {
+            s->seen++;
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+        if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+            dbm__mysql_result_over(q, s);
             break;
         }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_STOP;
     }
-    q->pre = 0;
-    s->ended = true;
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    dbm__mysql_result_over(q, s);
+    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_OVER;
 }
 
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
-    switch (q->pre) {
-    case 0:
-        if (!s->open || s->held) break;
-        s->side = 1 - s->side;
-        s->rebind = true;
-        s->held = true;
-        dbm__mysql_drop(q, s);
-        if (!dbm__mysql_texts(q, s, s->side)) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (!s->open || s->held) break;
+    s->side = 1 - s->side;
+    s->rebind = true;
+    s->held = true;
+    dbm__mysql_drop(q, s);
+    if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    for (;;) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+        status = dbm__mysql_keep_row(q, s, limit);
+        if (status == DBM_OK) continue;
+        if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
-            goto spoil;
+        } else {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                           "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                           "other statement after the loop", limit, s->seen);
         }
-        if (!dbm__mysql_bind_result(q, s)) goto spoil;
-        for (;;) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
-            status = dbm__mysql_keep_row(q, s, limit);
-            if (status == DBM_OK) continue;
-            if (status == DBM_E_NOMEM) {
-                dbm__mysql_no_memory(q);
-            } else {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
-                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                               "other statement after the loop", limit, s->seen);
-            }
-            goto spoil;
-        }
-        if (q->rc == 1) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
-            dbm__mysql_result_over(q, s);
-            goto spoil;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) {
-            dbm__mysql_report(q);
-            goto spoil;
-        }
-        break;
-    spoil:
-        s->spoiled = true;
-        dbm__mysql_drop(q, s);
-        if (s->open) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-        }
-        break;
-    default: break;
+        goto spoil;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc == 1) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        goto spoil;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) {
+        dbm__mysql_report(q);
+        goto spoil;
+    }
+    break;
+    spoil:
+    s->spoiled = true;
+    dbm__mysql_drop(q, s);
+    if (s->open) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+    }
+    DBM__MYSQL_OVER;
 }
 
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
@@ -1294,45 +1151,25 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
 
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
 
-static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-
-/* The first word of a statement, past blanks, comments and brackets. */
-static const char *dbm__mysql_first_word(const char *p, const char *end) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
-            p++;
-        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-
-static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
-    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
-}
-
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
-    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
+    enum { INSERTS = 2, CHANGES = 5, READS = 9, WORDS = 10 };
     dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    size_t at = 0, size = 0, i = WORDS;
+    int depth = 0;
+    const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
-    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
-    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
-    s->calls = dbm__mysql_word_is(word, end, "call");
-    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
-               dbm__mysql_word_is(word, end, "values");
+    if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
+    s->inserts = i < INSERTS;
+    s->changes = i < CHANGES;
+    s->reads = i >= CHANGES && i < READS;
+    s->calls = i == READS;
     return s;
 }
 
@@ -1345,154 +1182,95 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
     bool failed;
-    switch (q->sub) {
-    case 0:
-        s->generation = q->generation;
-        s->stmt = mysql_stmt_init(q->my);
-        if (s->stmt == NULL) {
+    DBM__MYSQL_FLOW(q->sub)
+    s->generation = q->generation;
+    s->stmt = mysql_stmt_init(q->my);
+    if (s->stmt == NULL) {
+        dbm__mysql_no_memory(q);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->sql = p->sql;
+    q->sql_size = p->sql_size;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PREPARE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
+        break;
+    }
+    found = (int)mysql_stmt_param_count(s->stmt);
+    s->bound = false;
+    if (found != p->parameters) {
+        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                       "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+        break;
+    }
+    if (found != 0 && s->values == NULL) {
+        size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+        s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+        if (s->values == NULL) {
             dbm__mysql_no_memory(q);
             break;
         }
-        q->stmt = s->stmt;
-        q->sql = p->sql;
-        q->sql_size = p->sql_size;
-        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            dbm__mysql_note_error(q, s->stmt);
-            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
-                break;
-            }
-            dbm__mysql_report(q);
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            if (q->broken) {
-                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-                break;
-            }
-            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        found = (int)mysql_stmt_param_count(s->stmt);
-        s->parameters = found;
-        s->bound = false;
-        if (found != p->parameters) {
-            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
-                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-            break;
-        }
-        if (found != 0 && s->values == NULL) {
-            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
-            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-            if (s->values == NULL) {
-                dbm__mysql_no_memory(q);
-                break;
-            }
-            memset(s->values, 0, (size_t)found * each);
-            s->times = (MYSQL_TIME *)(void *)(s->values + found);
-        }
-        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-        break;
-    default: break;
+        memset(s->values, 0, (size_t)found * each);
+        s->times = (MYSQL_TIME *)(void *)(s->values + found);
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+    DBM__MYSQL_OVER;
 }
 
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    switch (q->pre) {
-    case 0:
-        if (s->stmt != NULL) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            dbm__mysql_plan_free(q, s);
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
-        }
-        s->generation = q->generation;
-        if (dbm__mysql_as_text(s, p)) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
-        if (q->refused) s->generation = q->generation - 1;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->pre)
+    if (s->stmt != NULL) {
+        dbm__mysql_plan_free(q, s);
+        DBM__MYSQL_CLOSE(s);
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->generation = q->generation;
+    if (dbm__mysql_as_text(s, p)) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
+    if (q->refused) s->generation = q->generation - 1;
+    DBM__MYSQL_OVER;
+}
+
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
 }
 
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
-    switch (q->phase) {
-    case 0:
-        op->state = NULL;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        s = dbm__mysql_statement_new(q, p);
-        if (s == NULL) break;
-        op->state = s;
-        if (!dbm__mysql_as_text(s, p)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
-        }
-        op->state = NULL;
-        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-            if (s->stmt != NULL) {
-                s->next = q->closing;
-                q->closing = s;
-            } else {
-                dbm__mysql_statement_free(q, s);
-            }
-            break;
-        }
-        p->data = s;
-        p->single = true;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
+    p->data = s;
+    p->single = true;
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        op->prepared->data = NULL;
-        if (q->active != NULL || q->broken || s->generation != q->generation) {
-            s->next = q->closing;
-            q->closing = s;
-            break;
-        }
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
+    op->prepared->data = NULL;
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
+    DBM__MYSQL_OVER;
 }
 
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 
 /* The server's autocommit, as this session needs it. */
@@ -1509,129 +1287,118 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
+
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
-    char text[32];
-    int part[6], i, at = 0;
-    int64_t of_second = us % 1000000;
-    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
-    if (of_second < 0) of_second += 1000000;
-    dbm__timestamp_write(us, text);
-    if (text[0] == '+' || text[0] == '-') {
+    dbm__calendar c;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
-    for (i = 0; i < 6; i++) {
-        int j, v = 0;
-        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
-        part[i] = v;
-        at++;
-    }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)part[0];
-    t->month = (unsigned)part[1];
-    t->day = (unsigned)part[2];
-    t->hour = (unsigned)part[3];
-    t->minute = (unsigned)part[4];
-    t->second = (unsigned)part[5];
-    t->second_part = (unsigned long)of_second;
+    t->year = (unsigned)c.year;
+    t->month = (unsigned)c.month;
+    t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour;
+    t->minute = (unsigned)c.minute;
+    t->second = (unsigned)c.second;
+    t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
 
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
 
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
     return true;
 }
 
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
+
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-        q->rows = NULL;
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
-        if (q->rows != NULL) {
-            MYSQL_ROW row = mysql_fetch_row(q->rows);
-            int64_t v = 0;
-            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-            mysql_free_result(q->rows);
-            own = dbm_adapter_option(q->owner, "max_allowed_packet");
-            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-        }
-        if (q->packet == 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
+    if (q->packet == 0) dbm__mysql_fail(q, NULL);
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
     return DBM__MYSQL_DONE;
 }
 
@@ -1639,28 +1406,23 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     bool retryable;
-    switch (q->sub) {
-    case 0:
-        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
-            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
-            if (q->rc == 0) {
-                dbm__mysql_note_status(q);
-                if (!q->open && q->wrote) {
-                    q->failed = true;
-                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
-                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                    q->wrote = false;
-                    break;
-                }
+    DBM__MYSQL_FLOW(q->sub)
+    if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
+        if (q->rc == 0) {
+            dbm__mysql_note_status(q);
+            if (!q->open && q->wrote) {
+                q->failed = true;
+                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                               "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                q->wrote = false;
+                break;
             }
         }
-        dbm__mysql_report(q);
-        break;
-    default: break;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_report(q);
+    DBM__MYSQL_OVER;
 }
 
 /* A statement has been done: its numbers, and what became of the transaction. */
@@ -1723,51 +1485,46 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
 
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    switch (q->pre) {
-    case 0:
-        q->sql = op->prepared->sql;
-        q->sql_size = op->prepared->sql_size;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
-        if (q->rc != 0) {
+    DBM__MYSQL_FLOW(q->pre)
+    q->sql = op->prepared->sql;
+    q->sql_size = op->prepared->sql_size;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    if (mysql_field_count(q->my) != 0) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows == NULL) {
+            q->rc = 1;
             dbm__mysql_note_error(q, NULL);
             break;
         }
-        if (mysql_field_count(q->my) != 0) {
-            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
-            if (q->rows == NULL) {
-                q->rc = 1;
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            s->text_rows = q->rows;
-            op->result = s;
-            op->columns = (int)mysql_num_fields(s->text_rows);
-            op->settled = true;
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-        }
-        while (mysql_more_results(q->my)) {
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_field_count(q->my) == 0) continue;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
-            if (q->rows != NULL) mysql_free_result(q->rows);
-        }
-        if (q->rc < 0) q->rc = 0;
-        break;
-    default: break;
+        s->text_rows = q->rows;
+        op->result = s;
+        op->columns = (int)mysql_num_fields(s->text_rows);
+        op->settled = true;
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        op->row = !s->ended;
+    } else {
+        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    while (mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (q->rc < 0) break;
+        if (mysql_field_count(q->my) == 0) continue;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows != NULL) mysql_free_result(q->rows);
+    }
+    if (q->rc < 0) q->rc = 0;
+    DBM__MYSQL_OVER;
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
@@ -1777,43 +1534,43 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_row = NULL;
 }
 
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
+
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-        if (q->rc == MYSQL_DATA_TRUNCATED) {
-            q->rc = 0;
-            if (!dbm__mysql_grow(q, s)) q->rc = 1;
-            else s->seen++;
-            break;
-        }
-        if (q->rc == 0) {
-            s->seen++;
-            break;
-        }
-        s->ended = true;
-        if (q->rc == MYSQL_NO_DATA) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-            if (q->rc != 0) dbm__mysql_report(q);
-            else q->rc = MYSQL_NO_DATA;
-            break;
-        }
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_report(q);
+    DBM__MYSQL_FLOW(q->pre)
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
-    default: break;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->ended = true;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER;
 }
 
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -1843,169 +1600,140 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
-    switch (q->phase) {
-    case 0:
-        q->again = false;
-        op->ended = false;
-        if (dbm__mysql_is_undone(q)) break;
-        if (q->active != NULL || q->closing != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-            if (q->refused) break;
-        }
-        if (s == NULL) {
-            s = dbm__mysql_statement_new(q, p);
-            if (s == NULL) break;
-            p->data = s;
-            s->generation = q->generation - 1;
-            p->single = true;
-            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
-        }
-        dbm__mysql_result_new(q, s);
-        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-            if (q->refused) break;
-        }
-        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    DBM__MYSQL_FLOW(q->phase)
+    q->again = false;
+    op->ended = false;
+    if (dbm__mysql_is_undone(q)) break;
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    }
+    if (s == NULL) {
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        p->data = s;
+        p->single = true;
+        s->generation = q->generation - 1;
+    }
+    dbm__mysql_result_new(q, s);
+    if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    }
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
+        if (q->packet == 0) {
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
-        total = p->sql_size;
-        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
-            if (q->packet == 0) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
-                if (q->refused) break;
-                total = p->sql_size;
-                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-            }
-            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
-                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                               total, q->packet);
-                break;
-            }
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                           "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                           q->total, q->packet);
+            break;
         }
+    }
 #if !DBM__MYSQL_MARIADB
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
-        if (q->refused) break;
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        q->was_open = q->open;
-        if (s->stmt == NULL) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
-            if (q->rc != 0) {
-                dbm__mysql_text_free(s);
-                op->result = NULL;
-                op->row = false;
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
-            } else {
-                dbm__mysql_done(q, s, op);
-            }
-            break;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
+    q->was_open = q->open;
+    if (s->stmt == NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
         if (q->rc != 0) {
-            failed = q->failed;
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
-                q->again = true;
-                q->failed = failed;
-                goto prepare_again;
-            }
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
-            break;
-        }
-        if (mysql_stmt_field_count(s->stmt) == 0) {
-            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
-                if (q->rc != 0) {
-                    dbm__mysql_report(q);
-                    break;
-                }
-            }
-            dbm__mysql_done(q, s, op);
-            break;
-        }
-        s->open = true;
-        q->active = s;
-        op->result = s;
-        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
-        op->columns = s->columns;
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        op->row = q->rc == 0;
-        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
-        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-            if (op->row) {
-                q->pre = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-                if (q->refused) break;
-            }
-            op->settled = true;
-            if (s->changes) dbm__mysql_returned(s, op);
+            dbm__mysql_text_free(s);
+            op->result = NULL;
+            op->row = false;
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        } else {
             dbm__mysql_done(q, s, op);
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        s->bound = false;
+        dbm__mysql_note_error(q, s->stmt);
+        if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+            q->again = true;
+            q->failed = failed;
+            goto prepare_again;
+        }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        break;
+    }
+    if (mysql_stmt_field_count(s->stmt) == 0) {
+        dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+            if (q->rc != 0) {
+                dbm__mysql_report(q);
+                break;
+            }
+        }
+        dbm__mysql_done(q, s, op);
+        break;
+    }
+    s->open = true;
+    q->active = s;
+    op->result = s;
+    if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+    op->columns = s->columns;
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
+    op->row = q->rc == 0;
+    if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
+    if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+        if (op->row) {
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+        }
+        op->settled = true;
+        if (s->changes) dbm__mysql_returned(s, op);
+        dbm__mysql_done(q, s, op);
+    }
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    switch (q->phase) {
-    case 0:
-        q->status = DBM_DONE;
-        if (s == NULL) break;
-        if (s->spoiled) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-            break;
-        }
-        if (s->ended && !s->held) break;
-        if (s->held) {
-            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
-            s->ended = true; /* of what the server has: past the first one there is only the list */
-            if (s->row != NULL) {
-                s->seen++;
-                q->status = DBM_OK;
-            } else {
-                s->held = false;
-            }
-            break;
-        }
-        if (s->text_rows != NULL) {
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            if (!s->ended) q->status = DBM_OK;
-            break;
-        }
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
-        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
-            uint64_t affected = mysql_affected_rows(q->my);
-            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    DBM__MYSQL_FLOW(q->phase)
+    q->status = DBM_DONE;
+    if (s == NULL) break;
+    if (s->spoiled) {
+        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        break;
+    }
+    if (s->ended && !s->held) break;
+    if (s->held) {
+        s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+        s->ended = true; /* of what the server has: past the first one there is only the list */
+        if (s->row != NULL) {
+            s->seen++;
+            q->status = DBM_OK;
+        } else {
+            s->held = false;
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (s->text_rows != NULL) {
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        if (!s->ended) q->status = DBM_OK;
+        break;
+    }
+    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+    if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+        uint64_t affected = mysql_affected_rows(q->my);
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    }
+    DBM__MYSQL_OVER;
 }
 
 #if DBM__MYSQL_MARIADB
@@ -2013,23 +1741,12 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 
@@ -2042,33 +1759,28 @@ static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        if (s->open && !q->broken) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
-        }
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_text_free(s);
-        if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
-            dbm__mysql_cell *cell = &s->cells[i];
-            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
-            dbm_adapter_free(q->owner, cell->text);
-            cell->text = NULL;
-            cell->capacity = 0;
-            s->rebind = true;
-            s->roomy[i >= s->columns] = false;
-        }
-        s->large = false;
-        s->held = false;
-        s->ended = true;
-        op->result = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (s == NULL) break;
+    if (s->open && !q->broken) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
     }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_result_over(q, s);
+    dbm__mysql_text_free(s);
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
+        dbm__mysql_cell *cell = &s->cells[i];
+        if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = NULL;
+        cell->capacity = 0;
+        s->rebind = true;
+        s->roomy[i >= s->columns] = false;
+    }
+    s->large = false;
+    s->held = false;
+    s->ended = true;
+    op->result = NULL;
+    DBM__MYSQL_OVER;
 }
 
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
@@ -2159,33 +1871,21 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (op->bulk->each_row || s == NULL) {
-            q->status = DBM_E_UNSUPPORTED;
-            break;
-        }
-        if (dbm__mysql_is_undone(q)) break;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        if (q->packet == 0) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
-            if (q->refused) break;
-        }
-        if (s->generation != q->generation) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
-            if (q->refused) break;
-        }
-        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->bulk->each_row || s == NULL) {
+        q->status = DBM_E_UNSUPPORTED;
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (dbm__mysql_is_undone(q)) break;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    if (q->packet == 0) {
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
+    }
+    if (s->generation != q->generation) {
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
+    }
+    op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_OVER;
 }
 
 /* Looks at a row as it will be bound, and adds up its size. */
@@ -2304,41 +2004,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    switch (q->sub) {
-    case 0:
-        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
-        if (q->rc != 0) break;
-        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
-        if (q->rows == NULL) break;
-        row = mysql_fetch_row(q->rows);
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-        }
-        mysql_free_result(q->rows);
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
-}
-
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -2353,109 +2018,91 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
-    switch (q->pre) {
-    case 0:
-        if (dbm__mysql_is_undone(q)) break;
-        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (dbm__mysql_is_undone(q)) break;
+    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-            if (b->in_place) b->group = b->rows;
-            else dbm__mysql_bulk_group(q, b);
-            if (q->refused) break;
-            if (!b->arrays) {
-                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                    q->stmt = s->stmt;
-                    s->stmt = NULL;
-                    dbm_adapter_free(q->owner, s->values);
-                    s->values = NULL;
-                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
-                }
-                if (s->stmt == NULL) {
-                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                    q->sub = 0;
-                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
-                    if (q->refused) break;
-                }
+        if (b->in_place) b->group = b->rows;
+        else dbm__mysql_bulk_group(q, b);
+        if (q->refused) break;
+        if (!b->arrays) {
+            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                dbm_adapter_free(q->owner, s->values);
+                s->values = NULL;
+                DBM__MYSQL_CLOSE(s);
             }
-            if (b->arrays) {
-                int i;
-                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+            if (s->stmt == NULL) {
+                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+            }
+        }
+        if (b->arrays) {
+            int i;
+            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
+            for (i = 0; i < b->columns; i++) {
+                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                b->binds[i].length = b->sizes + (size_t)i * b->most;
 #if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
 #endif
-                }
-                s->bound = false;
-                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                    dbm__mysql_array_size(s->stmt, 0);
-                    dbm__mysql_note_error(q, s->stmt);
-                    dbm__mysql_report(q);
-                    break;
-                }
-            } else {
-                memset(&part, 0, sizeof part);
-                part.values = b->values + b->sent * (size_t)b->columns;
-                part.value_count = b->many_rows.parameters;
-                if (!dbm__mysql_bind(q, s, &part, &size)) break;
             }
-            q->stmt = s->stmt;
-            q->was_open = q->open;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-            if (q->rc != 0) {
-                s->bound = false;
-                dbm__mysql_note_error(q, s->stmt);
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
-                dbm__mysql_report(q);
+            s->bound = false;
+            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                dbm__mysql_array_size(s->stmt, 0);
+                dbm__mysql_fail(q, s->stmt);
                 break;
             }
-            dbm__mysql_note_status(q);
-            q->wrote = true;
-            affected = mysql_stmt_affected_rows(s->stmt);
-            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        } else {
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
-        dbm__mysql_drop(q, &b->many);
-        b->rows = b->bytes = 0;
-        b->in_place = false;
-        break;
-    default: break;
+        q->stmt = s->stmt;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
+        if (q->rc != 0) {
+            s->bound = false;
+            dbm__mysql_note_error(q, s->stmt);
+            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
+                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
+                }
+            }
+            dbm__mysql_report(q);
+            break;
+        }
+        dbm__mysql_note_status(q);
+        q->wrote = true;
+        affected = mysql_stmt_affected_rows(s->stmt);
+        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_drop(q, &b->many);
+    b->rows = b->bytes = 0;
+    b->in_place = false;
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
-    switch (q->phase) {
-    case 0:
-        if (q->bulk == NULL) break;
-        if (!end || !op->bulk->abandon) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
-        }
-        if (!end) break;
-        op->affected = q->bulk->affected;
-        if (q->bulk->many.stmt != NULL && !q->broken) {
-            q->stmt = q->bulk->many.stmt;
-            q->bulk->many.stmt = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
-        }
-        dbm__mysql_bulk_free(q);
-        op->bulk->data = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->bulk == NULL) break;
+    if (!end || !op->bulk->abandon) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
     }
-    return DBM__MYSQL_DONE;
+    if (!end) break;
+    op->affected = q->bulk->affected;
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
+    }
+    dbm__mysql_bulk_free(q);
+    op->bulk->data = NULL;
+    DBM__MYSQL_OVER;
 }
 
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
@@ -2532,111 +2179,76 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
-    switch (q->phase) {
-    case 0:
-        q->unit = true;
-        q->failed = q->wrote = q->undone = false;
-        if (level == NULL && !op->read_only) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
-        if (q->refused) break;
+    DBM__MYSQL_FLOW(q->phase)
+    q->unit = true;
+    q->failed = q->wrote = q->undone = false;
+    if (level == NULL && !op->read_only) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_mode(q));
+    if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     }
     if (q->refused) q->unit = false;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_OVER;
 }
 
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
-    switch (q->phase) {
-    case 0:
-        if (commit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-            break;
-        }
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        if (!q->failed && !q->open) {
-            dbm__mysql_unit_over(q);
-            break;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
-        if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_FLOW(q->phase)
+    if (commit && q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
+    }
+    if (!q->failed && !q->open) {
+        dbm__mysql_unit_over(q);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+    if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        if (q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-            break;
-        }
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
-                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-            dbm__mysql_report(q);
-        }
-        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
-        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
-        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                : "ROLLBACK TO SAVEPOINT", op->savepoint);
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+        dbm__mysql_report(q);
+    }
+    q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+    if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+    dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        q->failed = true; /* from here on the flag alone says nothing */
-        op->native = q->my;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    q->failed = true; /* from here on the flag alone says nothing */
+    op->native = q->my;
+    DBM__MYSQL_OVER;
 }
 
 static int dbm__mysql_op_ping(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
@@ -2687,24 +2299,18 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
 }
 
 static int dbm__mysql_op_reset(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-            break;
-        }
-        q->generation++; /* the server has forgotten its prepared statements */
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
+    if (q->rc != 0) {
+        dbm__mysql_fail(q, NULL);
+        break;
+    }
+    q->generation++; /* the server has forgotten its prepared statements */
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
@@ -2746,7 +2352,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -2770,25 +2376,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -2796,18 +2399,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -2829,6 +2426,8 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
+static int dbm__mysql_kill(dbm__mysql *q);
+
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -2838,6 +2437,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -2908,45 +2511,40 @@ static bool dbm__mysql_local(const char *name) {
 }
 
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        for (q->host = 0; ; q->host++) {
-            if (!dbm__mysql_attempt(q, op)) break;
-            q->made = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
-            if (q->made != NULL) break;
-            dbm__mysql_note_error(q, NULL);
-            {
-                bool retryable;
-                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
-                mysql_close(q->my);
-                q->my = NULL;
-                if (next) continue;
-            }
-            dbm__mysql_report(q);
-            break;
+    DBM__MYSQL_FLOW(q->phase)
+    for (q->host = 0; ; q->host++) {
+        if (!dbm__mysql_attempt(q, op)) break;
+        q->made = NULL;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_CONNECT);
+        if (q->made != NULL) break;
+        dbm__mysql_note_error(q, NULL);
+        {
+            bool retryable;
+            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
+            mysql_close(q->my);
+            q->my = NULL;
+            if (next) continue;
         }
-        if (q->refused) break;
-        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
-        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-            break;
-        }
-        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
-            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
-        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
-        q->id = mysql_thread_id(q->my);
-        dbm__mysql_let_wait(q);
-        if (q->base->hosts[q->host].name != NULL) {
-            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        dbm__mysql_report(q);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->refused) break;
+    q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+    if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        break;
+    }
+    if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+        (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
+    q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+    q->id = mysql_thread_id(q->my);
+    dbm__mysql_let_wait(q);
+    if (q->base->hosts[q->host].name != NULL) {
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 
 /* Makes what we keep of a connection. NULL: reported. */
@@ -2977,74 +2575,84 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
 
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 
@@ -3069,7 +2677,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -3087,7 +2695,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -3120,8 +2728,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -3153,6 +2774,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -3188,26 +2810,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -3361,8 +2979,8 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
-    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
+    DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,

@@ -173,7 +173,7 @@
 #endif
 
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB || DBM_HAS_POSTGRESQL)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
