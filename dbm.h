@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e8c1634c47289fc0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0585f8782fce224a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -210,8 +210,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
@@ -522,8 +521,12 @@
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
+#endif
+
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB || DBM_HAS_POSTGRESQL)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -623,7 +626,17 @@
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
+#  define dbm__async_row DBM__PREFIXED(dbm__async_row)
+#  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
+#  define dbm__async_run DBM__PREFIXED(dbm__async_run)
+#  define dbm__async_session DBM__PREFIXED(dbm__async_session)
+#  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
+#  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
+#  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)
+#  define dbm__async_step DBM__PREFIXED(dbm__async_step)
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
 #  define dbm__async_yield DBM__PREFIXED(dbm__async_yield)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
@@ -734,6 +747,7 @@
 #  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
+#  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
 #  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
@@ -765,6 +779,10 @@
 #  define dbm_init_all DBM__PREFIXED(dbm_init_all)
 #  define dbm_last_error DBM__PREFIXED(dbm_last_error)
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
+#  define dbm_listen DBM__PREFIXED(dbm_listen)
+#  define dbm_listen_end DBM__PREFIXED(dbm_listen_end)
+#  define dbm_listen_no_more DBM__PREFIXED(dbm_listen_no_more)
+#  define dbm_listen_to DBM__PREFIXED(dbm_listen_to)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
 #  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
@@ -1044,7 +1062,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */
@@ -1384,7 +1402,7 @@ DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors
@@ -2136,6 +2154,7 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
     DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
     DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
+    DBM__REDIS_WANT_WORDS,       /* dbm__redis_use: its words, which somebody else sends */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2190,7 +2209,8 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
 
 /* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
- *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it leaves when 16 KB of them are there, or with the next call that
+ *                                                 waits (a receive, a command, the session's end): no timer sends what is left lying
  *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
  *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
  *                                                 &row may be NULL. DBM_DONE: all replies were received
@@ -2466,7 +2486,9 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2525,9 +2547,28 @@ typedef enum dbm_op_kind {
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+    DBM_OP_BULK_END,      /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
                            * frees bulk->data in any case */
+    DBM_OP_LISTEN,        /* hear the channels that `values` name (texts, one at least), or hear them no longer, by `listen`; it is done when the server has
+                           * confirmed it. For a listener's own connection, on which nothing comes from then on but LISTEN, NOTIFIED and PING; needs start
+                           * and step */
+    DBM_OP_NOTIFIED       /* wait for the next notification: `native` is a const dbm_notification, valid until the connection's next operation. It sends
+                           * nothing, and may be left at any step: another operation is started in its place, and loses none */
 } dbm_op_kind;
+
+/* What LISTEN is about. */
+enum {
+    DBM_LISTEN_CHANNEL = 0,
+    DBM_LISTEN_PATTERN = 1,      /* channels whose name fits a pattern (Redis' PSUBSCRIBE) */
+    DBM_LISTEN_SHARD = 2,        /* channels of a cluster's shard (Redis' SSUBSCRIBE) */
+    DBM_LISTEN_STOP = 4          /* with one of them: no longer */
+};
+
+/* What NOTIFIED has heard. Texts, or BLOBs where they are not UTF-8. */
+typedef struct dbm_notification {
+    dbm_value channel, pattern, payload; /* pattern: the one that the channel fits; NULL where the channel was named */
+    int64_t process;                     /* of the server that serves the sender (PostgreSQL's pid); 0: not known */
+} dbm_notification;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
 typedef struct dbm_prepared {
@@ -2590,6 +2631,7 @@ typedef struct dbm_op {
                               * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
     const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    int listen;              /* LISTEN: DBM_LISTEN_... */
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
@@ -2601,7 +2643,7 @@ typedef struct dbm_op {
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
-    void *native;
+    void *native;            /* NATIVE, NOTIFIED */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2612,6 +2654,8 @@ typedef struct dbm_op {
     /* step */
     bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
                               * each at most, instead of saying what they wait for */
+    bool stop;               /* in, before a step (DBM_ADAPTER_STOPS): ask the server to stop this, without waiting for it to do so; step clears it. Until
+                              * that was sent, fd may be another one than the connection's */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2751,6 +2795,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
@@ -3006,9 +3054,187 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 #define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 /* --- src/api/async.h --- */
-/* Sessions and statements that are awaited: by tasks, or with a callback.
- * May call: types.h, session.h, loop.h, task.h.
- * Must not know: how they are driven. */
+/* Asynchronous calls of sessions: what a task awaits, and the callbacks underneath.
+ * May call: types.h, map.h, session.h, loop.h, task.h.
+ * Must not know: how anything is done. */
+
+/* >>async-sessions
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
+ *   dbm_async_session_on(t, db, &s)                the same by handle
+ *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
+ *   dbm_async_exec(&s, sql, ...), dbm_async_query(&s, &rows, sql, ...), dbm_async_query_one(&s, &row, sql, ...)   as dbm_exec() and so on
+ *   dbm_async_execv(&s, sql, values, n), dbm_async_queryv, dbm_async_query_onev
+ *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
+ *                                                  they are wanted. It may hold awaits, break and continue
+ *   dbm_async_next(rows, &row)                     one row; NULL after the last
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
+ *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
+ *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
+ *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
+ * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
+ * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
+ * other in the order they were made, and none is sent after one that failed.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
+ * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
+ *           dbm_async_query_one() found lives until the next call on the session.
+ * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
+ *           fails: the session has ended, or was not begun by one of these calls (E_MISUSE), or E_NOMEM.
+ * Threads   the loop's; dbm_cancel() any.
+ * Source    the order of one session's calls, and the pool, as in SQLAlchemy's AsyncSession. */
+
+/* >>async-callbacks
+ * The same for programs that are made of callbacks: fn(ud, status) is called exactly once, by the loop, never in the call itself; a failure is then the thread's
+ * last one. In there anything may be begun, ended and freed, the loop too. They return DBM_OK, or why nothing was begun: then fn is not called.
+ *   dbm_async_session_cb(loop, db, &options, &s, fn, ud)   options may be NULL; s must live until fn is called
+ *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
+ *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
+ *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
+ *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
+ * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
+typedef enum dbm__async_kind {
+    DBM__ASYNC_SIGNED = -1,
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
+    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+} dbm__async_kind;
+typedef void (*dbm_async_fn)(void *ud, dbm_status status);
+typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
+DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
+DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+#ifdef __cplusplus
+}
+template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_statementv(s, to, site, sql, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+static inline dbm__async_to dbm__async_how(dbm__async_kind kind, void *out, bool told, dbm_async_fn fn, void *ud) {
+    dbm__async_to to;
+    to.kind = kind; to.out = out; to.told = told; to.fn = fn; to.ud = ud;
+    return to;
+}
+static inline dbm__async_to dbm__async_await(dbm__async_kind kind) { return dbm__async_how(kind, NULL, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_row(dbm__async_kind kind, dbm_row **row) { return dbm__async_how(kind, row, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm__async_how(DBM__ASYNC_QUERY, rows, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
+
+#define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
+#define dbm_async_session_on(t, db, out) dbm__async_session_on(t, db, NULL, out, DBM__SITE)
+#define dbm_async_session_opt(t, name, out, ...) dbm__async_session(t, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
+
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
+#define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
+#define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
+#define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
+#define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
+#define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
+#define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
+#define dbm_async_end(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_END), DBM__SITE)
+
+#define dbm_async_exec_cb(s, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell(DBM__ASYNC_EXEC, fn, ud), __VA_ARGS__))
+#define dbm_async_query_cb(s, rows, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_rows(rows, fn, ud), __VA_ARGS__))
+#define dbm_async_query_one_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_ONE, row, fn, ud), __VA_ARGS__))
+#define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
+#define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
+#define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
+#define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
+#define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
+#define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
+
+/* The row is at hand, or awaited; both lead into the else. */
+#define DBM__AWAIT_ROW(t, rows, row, n) \
+    for (;;) \
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) return DBM_TASK_WAITS; \
+        else case DBM__TASK_LABEL(n): \
+            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+            else if ((row) == NULL) break; \
+            else
+#define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
+/* --- src/api/listen.h --- */
+/* Listeners: what others publish on channels, on a connection that is theirs alone.
+ * May call: types.h, adapter.h, loop.h, task.h.
+ * Must not know: how it is heard. */
+
+/* >>listeners
+ * PostgreSQL's LISTEN and NOTIFY, Redis' publish and subscribe, on a loop:
+ *     dbm_listener *l;
+ *     dbm_listen(loop, dbm_get(mgr, "default"), heard, ud, &l);
+ *     dbm_listen_to(l, DBM_LISTEN_CHANNEL, "orders");
+ * The connection is outside of the pool and its limits. When it breaks, that is told (DBM_HEARD_GAP), it is made again, and all channels are subscribed to again
+ * (DBM_HEARD_READY): whatever was published in between is lost, so that a program which must miss nothing reads the state itself when it hears READY.
+ * Source    that a lost connection is told rather than hidden: asyncpg's termination listeners; that subscriptions come back: lettuce. */
+typedef enum dbm_heard_kind {
+    DBM__HEARD_SIGNED = -1,
+    DBM_HEARD_MESSAGE = 1, /* `message` */
+    DBM_HEARD_READY,       /* every channel that was asked for is subscribed to, for the first time or again */
+    DBM_HEARD_GAP          /* from here on, until READY, nothing is heard: `status` and dbm_last_error() say why. Told once for each gap */
+} dbm_heard_kind;
+
+typedef struct dbm_heard {
+    dbm_heard_kind kind;
+    dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+} dbm_heard;
+typedef struct dbm_listener dbm_listener;
+typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
+ * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
+ * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
+ * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Threads   the loop's, as all calls below. */
+DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
+
+/* Adds a channel, of kind DBM_LISTEN_CHANNEL, _PATTERN or _SHARD (Redis), or takes it away. They return before the server was asked: READY follows when all is subscribed. The name is
+ * copied. A channel that is there already, or not there, changes nothing.
+ * Errors    E_NOMEM, E_MISUSE, E_LIMIT (a name over 1,000 bytes). */
+DBM_API dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel);
+DBM_API dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel);
+
+/* What is heard next, for a task: DBM_AWAIT(t, dbm_async_heard(t, l, &x->heard)). One task at a time (E_MISUSE). E_CLOSED: the listener has ended. */
+#define dbm_async_heard(t, l, out) dbm__async_heard(t, l, out, DBM__SITE)
+DBM_API dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site);
+
+/* Ends it: its connection is closed, fn is not called any more, and the task that awaits gets E_CLOSED. NULL is allowed. */
+DBM_API void dbm_listen_end(dbm_listener *l);
+
+#ifdef __cplusplus
+}
+#endif
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -3239,15 +3465,29 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
+/* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
+#define DBM__FORMAT(block, capacity, format) \
+    do { \
+        dbm__text text_ = dbm__text_in(block, capacity); \
+        va_list ap_; \
+        va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); \
+        va_end(ap_); \
+        dbm__text_end(&text_); \
+    } while (0)
 /* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
+/* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
+DBM__FN const char *dbm__list_next(const char **list, size_t *size);
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
@@ -3256,9 +3496,11 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *driving;          /* an adapter's: what it has called its driver for, which calls back */
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
@@ -3806,8 +4048,7 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
                          "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
     }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options: memory and allocator are both set; a manager lives in one of them");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
     }
     if (o->memory_size && !o->memory) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);
@@ -4012,18 +4253,20 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
-    dbm__text t = dbm__text_in(block, capacity);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-}
+DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
+}
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
+    static const char digits[] = "0123456789ABCDEF";
+    code[0] = c;
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr(plain, c))) return 1;
+    code[0] = '%';
+    code[1] = digits[(unsigned char)c >> 4];
+    code[2] = digits[(unsigned char)c & 15u];
+    return 3;
 }
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
@@ -4036,17 +4279,19 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     return !*b;
 }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
+DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
+    const char *from = *list, *to;
+    if (!from) return NULL;
+    while (*from == ' ' || *from == ',') from++;
+    to = *list = from + strcspn(from, ",");
+    while (to > from && to[-1] == ' ') to--;
+    *size = (size_t)(to - from);
+    return to > from ? from : NULL;
+}
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    if (!list || !word || !size) return false;
-    while (*list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if ((size_t)(to - from) == size && memcmp(from, word, size) == 0) return true;
-    }
+    const char *item;
+    size_t n;
+    while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false;
 }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
@@ -4113,24 +4358,15 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
-    dbm__text text;
-    va_list ap;
     memset(&error, 0, sizeof error);
     error.status = status;
     error.stage = stage;
     error.retryable = status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK; /* so says what they mean */
     dbm__copy_cut(error.database, sizeof error.database, database);
     dbm__copy_cut(error.site, sizeof error.site, site);
-    if (format) {
-        text = dbm__text_in(error.message, sizeof error.message);
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
     return status;
@@ -4190,8 +4426,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     dbm_event event;
 #if DBM__LOG_TEXT
     char block[1200];
-    dbm__text text;
-    va_list ap;
 #endif
     if (!dbm__event_wanted(host, level)) return;
     event.id = id;
@@ -4202,13 +4436,8 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     event.status = status;
     event.duration_us = duration_us;
 #if DBM__LOG_TEXT
-    text = dbm__text_in(block, sizeof block);
-    if (format) {
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    block[0] = 0;
+    if (format) DBM__FORMAT(block, sizeof block, format);
     event.text = block[0] ? block : dbm__event_text(id);
 #else
     (void)format;
@@ -4877,6 +5106,8 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
@@ -4929,13 +5160,16 @@ typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool f
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
+/* Returns false, for who fails with it. */
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
@@ -4965,7 +5199,9 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
+/* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
+typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
@@ -5103,6 +5339,15 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -5142,8 +5387,7 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
-                                 const char *format, va_list ap) {
+static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
@@ -5153,8 +5397,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                             const char *format, va_list ap) {
+static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
     size_t before = p->text.size;
@@ -5185,39 +5428,29 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                          const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -5254,21 +5487,13 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
-                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
-         i++) {}
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
+                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -5279,26 +5504,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5316,8 +5531,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
-                             of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
@@ -5515,8 +5729,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -5539,22 +5752,15 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
 }
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
-    const char *c = type->schemes;
+    const char *list = type->schemes, *item;
+    char scheme[65];
+    size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    if (!c) return false;
-    while (*c) {
-        size_t n = strcspn(c, ", ");
-        if (n == size) {
-            size_t i;
-            for (i = 0; i < n; i++) {
-                char a = word[i], b = c[i];
-                if (a >= 'A' && a <= 'Z') a = (char)(a - 'A' + 'a');
-                if (a != b) break;
-            }
-            if (i == n) return true;
-        }
-        c += n;
-        while (*c == ',' || *c == ' ') c++;
+    while ((item = dbm__list_next(&list, &n)) != NULL) {
+        if (n != size || n >= sizeof scheme) continue;
+        memcpy(scheme, item, n);
+        scheme[n] = 0;
+        if (dbm__same_word_n(word, size, scheme)) return true;
     }
     return false;
 }
@@ -5568,10 +5774,19 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
+    dbm__text list = dbm__text_in(out->known, sizeof out->known);
+    dbm__cfg_names names;
     size_t i;
-    for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
-    dbm__text_end(out);
+    memset(&names, 0, sizeof names);
+    names.memory = m;
+    for (i = 0; i < count; i++) {
+        dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
+        dbm__cfg_names_add(&names, types[i].type);
+        dbm__cfg_names_add(&names, types[i].schemes);
+    }
+    dbm__text_end(&list);
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
@@ -5614,11 +5829,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
-    return false;
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5684,23 +5896,14 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-            return false;
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
             dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         }
-        if (count == capacity) {
-            dbm_option *more;
-            capacity = capacity ? capacity * 2 : 8;
-            more = (dbm_option *)dbm__cfg_alloc(job->keep, capacity * sizeof *more);
-            if (!more) return false;
-            if (count) memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
+        list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
+        if (!list) return false;
         list[count++] = one;
         c = stop < end ? stop + 1 : end;
     }
@@ -5710,19 +5913,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
 }
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        char code[3];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr(plain, *text)) {
-            dbm__cfg_add(b, text, 1);
-            continue;
-        }
-        code[0] = '%';
-        code[1] = digits[c >> 4];
-        code[2] = digits[c & 15];
-        dbm__cfg_add(b, code, 3);
-    }
+    char code[3];
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
 }
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
@@ -5786,9 +5978,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_names names;
-    char *scheme, *c, hint[96], known[256];
-    dbm__text list;
+    dbm__cfg_types names;
+    char *scheme, *c;
     size_t size, i;
     bool ok;
     if (!expanded) return false;
@@ -5801,9 +5992,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -5818,28 +6007,16 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     url->scheme = scheme;
     url->driver = scheme + size;
     if (!found) {
-        memset(&names, 0, sizeof names);
-        names.memory = job->scratch;
-        for (i = 0; i < job->type_count; i++) {
-            dbm__cfg_names_add(&names, job->types[i].type);
-            dbm__cfg_names_add(&names, job->types[i].schemes);
-        }
-        list = dbm__text_in(known, sizeof known);
-        dbm__cfg_type_names(job->types, job->type_count, &list);
+        dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
-        } else {
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
         }
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -5849,9 +6026,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-            return false;
         }
         if (c < query) c++;
     }
@@ -5882,10 +6058,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -5907,14 +6081,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-        return false;
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
         }
     }
     if (!separator) {
@@ -5927,14 +6097,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -5946,6 +6112,19 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     dbm__url_mask(job, authority);
     return !job->keep->failed;
+}
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
+        if (*hosts == ',') hosts++;
+    }
+    return names;
 }
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
@@ -6223,8 +6402,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
                 : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at,
-                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
@@ -6249,10 +6427,8 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at,
-                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
-                     shown.text);
+        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
     }
 }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
@@ -6290,27 +6466,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 }
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
@@ -6347,8 +6513,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
@@ -6369,12 +6534,10 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
-                     dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
-        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "",
-                     d->type->options ? d->type->options : "");
+        const char *own = d->type->options ? d->type->options : "";
+        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
@@ -6398,8 +6561,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
     if (key->kind == DBM__SET_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
-                     key->none ? ", -1 for none" : "", v);
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
@@ -6478,8 +6640,7 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
-        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
@@ -6489,13 +6650,11 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at,
-                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
                          d->type->type, d->type->macro, d->type->package);
         } else {
-            dbm__cfg_bad(d->p, &at,
-                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
-                         "this database out", d->type->type);
+            dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
+                         "database out", d->type->type);
         }
     }
     dbm__draft_complete_pool(d);
@@ -6536,8 +6695,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     }
 }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
-                            bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -6566,8 +6724,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
-                               &type->at, NULL);
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
         else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
@@ -6802,13 +6959,11 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
-                     shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -6818,8 +6973,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                         "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -6912,9 +7066,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
-                         "an indented line continues the value of %q above; a section begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
+                         "the first column", d->entry->key);
             return;
         }
     } else if (d->kind == DBM__INI_KEY) {
@@ -6941,8 +7094,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name,
-                         "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
@@ -6952,9 +7104,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
-    if (other) {
-        dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
-    }
+    if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
             dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
@@ -7063,8 +7213,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     }
 }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
-                              size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -7167,8 +7316,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL,
-                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
     }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
@@ -7231,9 +7379,8 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
-                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
-                                    dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
+                                    bool use_env, dbm__settings_list *out, dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -7244,22 +7391,19 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
-                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
-                 "defined (link with -linih, package libinih-dev)");
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where "
+                 "DBM_IMPLEMENTATION is defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
-                             use_env, out, p);
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
     }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL,
-                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {
@@ -7317,13 +7461,15 @@ struct dbm_connection {
     bool broken;                     /* to be closed, not returned */
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
-/* dbm_adapter_fail_init() with a text that is put together. */
+/* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
@@ -7351,6 +7497,9 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7440,14 +7589,14 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
 }
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    DBM__FORMAT(block, sizeof block, format);
+    return dbm_adapter_fail(c, status, sqlstate, native, block);
+}
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -7589,7 +7738,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
+    case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7649,7 +7799,12 @@ enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = 0; /* the next step comes at once */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
@@ -7669,7 +7824,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
@@ -7781,7 +7936,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -7793,7 +7948,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
 }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
@@ -7803,13 +7958,24 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
-            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
+}
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
+    memset(c, 0, sizeof *c);
+    c->db = db;
+    c->alone = c->connecting = true;
+}
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
+    c->connecting = false;
+    c->open = st == DBM_OK;
+    dbm__credentials_drop(c);
+    return st;
 }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
@@ -7851,6 +8017,7 @@ typedef struct dbm__way {
     bool on;                             /* the operation has been started */
     bool close;                          /* on its way back: the connection is not for anybody else */
     dbm_status status;                   /* how it ended */
+    dbm_status heard;                    /* by a step that then asked for one that may block */
     int fd;
     int64_t until_us;
     int64_t began_us, limit_us;
@@ -7902,6 +8069,7 @@ enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
+    int names;                           /* hosts that are looked up by name */
     size_t slot_size;
     char *slots;
     dbm_database *db;
@@ -8115,7 +8283,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8395,6 +8566,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__self()->last.retryable = true;
         return DBM_E_SERIALIZATION;
     }
+    if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
+        dbm__self()->turned_away = true;
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
+                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+        dbm__self()->last.retryable = true;
+        return DBM_E_TIMEOUT;
+    }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
@@ -8490,6 +8668,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
+    pool->names = dbm__url_names(db->settings->url.hosts);
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
         || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
@@ -8981,6 +9160,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
     way->phase = DBM__CONNECT_NEW;
     way->on = false;
+    way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
     if (way->limit_us > deadline_us) way->limit_us = deadline_us;
@@ -9016,6 +9196,13 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         st = dbm__shared_connect(slot);
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
+        /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
+            way->heard = heard;
+            return DBM__STEP_BLOCKS;
+        }
+        if (heard == DBM_OK) heard = way->heard;
+        way->heard = DBM_OK;
         c->broken = false;
         c->connecting = true;
         want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
@@ -9040,7 +9227,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -9048,7 +9234,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
@@ -9235,6 +9420,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -9373,7 +9559,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
     dbm__slot *had = dbm__pool_find(db->pool);
@@ -9484,11 +9670,12 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
@@ -9551,10 +9738,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9562,6 +9750,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -9577,6 +9766,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -9782,6 +9972,9 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
 /* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
+/* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -10031,8 +10224,7 @@ static void dbm__lex_next(dbm__lex *x) {
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
-    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) ||
-               (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
+    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) || (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
         if (c == '[') {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
@@ -10074,6 +10266,24 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *at = x.at;
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
+}
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
+    size_t at = 0, length;
+    int depth = 0;
+    const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
+    return word != NULL && dbm__lex_in(words, word, length);
+}
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
+    dbm__lex x;
+    bool named = false;
+    dbm__lex_begin(&x, sql, size, lexer);
+    for (dbm__lex_next(&x); x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN; dbm__lex_next(&x)) {
+        size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
+        if (x.token == DBM__TOKEN_BLANK) continue;
+        if (named && x.code == DBM__CODE_SIGN('(')) return true;
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
+    }
+    return false;
 }
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 /* Which words may still open a body, whose `;` do not end the statement. */
@@ -10130,8 +10340,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_CREATE:
         if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP &&
-                 x->code != DBM__KW_TEMPORARY) {
+        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
             p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         }
         break;
@@ -10253,8 +10462,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
-        if ((x->bits & DBM_LEX_DOLLAR) &&
-            (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
+        if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
             verb = DBM__VERB_READ;
         }
         break;
@@ -10432,8 +10640,7 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
-                                  const char *cure) {
+static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
@@ -10452,16 +10659,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
@@ -10512,8 +10714,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
                                ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
     }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
@@ -10528,8 +10729,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two",
-                               ", and ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
     }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
@@ -10638,8 +10838,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql),
-                               "a byte 0 within the statement; pass such data as a value", "");
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
@@ -10695,9 +10894,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
-    if (!name || !name[0]) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
-    }
+    if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
@@ -10748,6 +10945,11 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
+/* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
+ * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
+DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 /* What is known of one address is known of another, which has the same text now. */
@@ -10802,7 +11004,8 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
+ * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -10823,6 +11026,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
+typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -10860,9 +11067,8 @@ static bool dbm__value_complete(dbm_value *v) {
     return false;
 }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
-                     number);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
+                     "Bytes are passed as dbm_blob(p, n)", number);
 }
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
@@ -10873,8 +11079,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "",
-                             "more than %d values in one call", DBM__MAX_VALUES);
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
         }
         v->name = NULL;
         switch (*codes) {
@@ -10908,8 +11113,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
@@ -10930,8 +11134,7 @@ static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
-static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
@@ -10953,11 +11156,9 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
-                     name, name);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
-DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
-                                     const char *site) {
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
@@ -11037,13 +11238,9 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     size_t i;
     dbm__why_value(&t, v);
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].min != min || types[i].max != max) continue;
-        dbm__putf(&t, " does not fit %s", types[i].name);
-        dbm__text_end(&t);
-        return DBM_E_RANGE;
-    }
-    dbm__putf(&t, " is not within %l to %u", min, max);
+    for (i = 0; i < sizeof types / sizeof types[0] && (types[i].min != min || types[i].max != max); i++) { }
+    if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
+    else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -11095,22 +11292,19 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
-                                                 dbm__why *why) {
+/* The same, if it lies between min and max. */
+static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
+    dbm__whole_kind kind = dbm__whole_of(v, negative, m);
+    if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
+    if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
+    return DBM_OK;
+}
+static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    int64_t x;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, min, (uint64_t)max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > (uint64_t)INT64_MAX + (negative ? 1u : 0u)) return dbm__why_range(why, v, min, (uint64_t)max);
-    x = !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    if (x < min || x > max) return dbm__why_range(why, v, min, (uint64_t)max);
-    *out = x;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
+    *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
+    return st;
 }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
@@ -11122,15 +11316,9 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, 0, max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > max || (negative && m)) return dbm__why_range(why, v, 0, max);
-    *out = m;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
+    *out = st == DBM_OK ? m : 0;
+    return st;
 }
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
@@ -11295,25 +11483,15 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return DBM_OK;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return DBM_OK;
-    }
+    case DBM__TO_OPTIONAL_INT:
+        if (!dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_INT, sizeof(int64_t), at + offsetof(dbm_optional_int, value), out);
+    case DBM__TO_OPTIONAL_DOUBLE:
+        if (!dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_REAL, sizeof(double), at + offsetof(dbm_optional_double, value), out);
     case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return DBM_OK;
+        if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break;
     }
     return DBM_E_MISUSE;
@@ -11330,52 +11508,28 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     return st;
 }
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
+/* An integer's low bytes; sizes that no integer has are taken for 1. */
+static void dbm__target_whole(const dbm_target *t, uint64_t x) {
+    uint32_t x4 = (uint32_t)x;
+    uint16_t x2 = (uint16_t)x;
+    uint8_t x1 = (uint8_t)x;
+    if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
+    else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
+    else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
+    else memcpy(t->to, &x1, sizeof x1);
+}
+/* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
+static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    int64_t x;
-    dbm_status st;
-    if (t->size == sizeof(int64_t)) {
-        st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(int32_t)) {
-        int32_t y;
-        st = dbm__to_int(v, INT32_MIN, INT32_MAX, &x, why);
-        y = (int32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(int16_t)) {
-        int16_t y;
-        st = dbm__to_int(v, INT16_MIN, INT16_MAX, &x, why);
-        y = (int16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        int8_t y;
-        st = dbm__to_int(v, INT8_MIN, INT8_MAX, &x, why);
-        y = (int8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
+    dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
+    dbm__target_whole(t, (uint64_t)x);
     return st;
 }
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
-    dbm_status st;
-    if (t->size == sizeof(uint64_t)) {
-        st = dbm__to_uint(v, UINT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(uint32_t)) {
-        uint32_t y;
-        st = dbm__to_uint(v, UINT32_MAX, &x, why);
-        y = (uint32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(uint16_t)) {
-        uint16_t y;
-        st = dbm__to_uint(v, UINT16_MAX, &x, why);
-        y = (uint16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        uint8_t y;
-        st = dbm__to_uint(v, UINT8_MAX, &x, why);
-        y = (uint8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
+    dbm__target_whole(t, x);
     return st;
 }
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -11428,8 +11582,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
-                                  dbm__why *why) {
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
     switch ((dbm__target_kind)t->kind) {
@@ -11457,30 +11610,18 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
+#define DBM__OPTIONAL(type, conversion) { \
+        type x; \
+        memset(&x, 0, sizeof x); \
+        if (has) st = conversion; \
+        x.has = has && st == DBM_OK; \
+        memcpy(t->to, &x, sizeof x); \
+        return st; \
     }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_double(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
-    case DBM__TO_OPTIONAL_BOOL: {
-        dbm_optional_bool x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_bool(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+    case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
+    case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
+    case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
+#undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break;
     }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
@@ -11490,23 +11631,23 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
 #define DBM__DAY_US (INT64_C(86400) * 1000000)
-static int64_t dbm__days_of(int64_t year, int month, int day) {
+DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-static char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
+    if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10;
     }
     return at + digits;
 }
-DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
-    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year, year, seconds;
-    int shifted, month;
-    char *at = block;
+DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
+    int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
+    int shifted;
     if (rest < 0) { rest += DBM__DAY_US; days--; }
     days += 719468;
     era = (days >= 0 ? days : days - 146096) / 146097;
@@ -11514,29 +11655,26 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     shifted = (int)((5 * of_year + 2) / 153);
-    month = shifted < 10 ? shifted + 3 : shifted - 9;
-    year = era * 400 + year_of_era + (month <= 2 ? 1 : 0);
-    if (year < 0 || year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, year < 0 ? -year : year, 6);
-    } else {
-        at = dbm__put_digits(at, year, 4);
-    }
-    *at++ = '-';
-    at = dbm__put_digits(at, month, 2);
-    *at++ = '-';
-    at = dbm__put_digits(at, of_year - (153 * shifted + 2) / 5 + 1, 2);
-    *at++ = ' ';
-    seconds = rest / 1000000;
-    at = dbm__put_digits(at, seconds / 3600, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, seconds / 60 % 60, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, seconds % 60, 2);
-    if (rest % 1000000) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-        *at++ = '.';
-        at = dbm__put_digits(at, rest % 1000000, 6);
-    }
+    out->month = shifted < 10 ? shifted + 3 : shifted - 9;
+    out->year = era * 400 + year_of_era + (out->month <= 2 ? 1 : 0);
+    out->day = (int)(of_year - (153 * shifted + 2) / 5 + 1);
+    out->hour = (int)(rest / INT64_C(3600000000));
+    out->minute = (int)(rest / 60000000 % 60);
+    out->second = (int)(rest / 1000000 % 60);
+    out->us = (int)(rest % 1000000);
+}
+DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
+    dbm__calendar c;
+    char *at = block;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) at = dbm__put_digits(at, c.year < 0 ? '-' : '+', c.year < 0 ? -c.year : c.year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, c.year, 4);
+    at = dbm__put_digits(at, '-', c.month, 2);
+    at = dbm__put_digits(at, '-', c.day, 2);
+    at = dbm__put_digits(at, ' ', c.hour, 2);
+    at = dbm__put_digits(at, ':', c.minute, 2);
+    at = dbm__put_digits(at, ':', c.second, 2);
+    if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 /* A text being read from its front. */
@@ -11838,65 +11976,51 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
-    dbm__big value, unit, above, below; /* value / unit is what is left; above and below are half the way to the neighbours */
+    dbm__big n[4], *value = &n[0], *unit = &n[1], *above = &n[2], *below = &n[3]; /* value / unit is what is left; above and below are half the way to the neighbours */
     bool even = !(m & 1u), low, high;
     bool edge = m == UINT64_C(1) << 52 && exponent > -1074; /* the neighbour below is nearer than the one above */
     int32_t length, power;
-    int bits = 0, count = 0;
+    int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
-    value.words = room[0];
-    unit.words = room[1];
-    above.words = room[2];
-    below.words = room[3];
     for (top = m; top; top >>= 1) bits++;
-    dbm__big_set(&value, m);
-    dbm__big_set(&unit, 1);
-    dbm__big_set(&above, 1);
-    dbm__big_set(&below, 1);
-    dbm__big_shift(&value, (exponent > 0 ? exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&unit, (exponent < 0 ? -exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&above, (exponent > 0 ? exponent : 0) + (edge ? 1 : 0));
-    dbm__big_shift(&below, exponent > 0 ? exponent : 0);
+    for (i = 0; i < 4; i++) {
+        n[i].words = room[i];
+        dbm__big_set(&n[i], i == 0 ? m : 1);
+    }
+    dbm__big_shift(value, up + (edge ? 2 : 1));
+    dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
+    dbm__big_shift(above, up + (edge ? 1 : 0));
+    dbm__big_shift(below, up);
     length = (exponent + bits - 1) * 78913; /* log10(2) * 2^18 */
     power = (length >= 0 ? length : length - 262143) / 262144 + 1; /* right, or one too low */
-    if (power >= 0) {
-        dbm__big_times_5(&unit, power);
-        dbm__big_shift(&unit, power);
-    } else {
-        dbm__big_times_5(&value, -power);
-        dbm__big_shift(&value, -power);
-        dbm__big_times_5(&above, -power);
-        dbm__big_shift(&above, -power);
-        dbm__big_times_5(&below, -power);
-        dbm__big_shift(&below, -power);
+    for (i = 0; i < 4; i++) {
+        if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
+        dbm__big_times_5(&n[i], power >= 0 ? power : -power);
+        dbm__big_shift(&n[i], power >= 0 ? power : -power);
     }
-    dbm__big_add(&value, &above);
-    high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
-    dbm__big_subtract(&value, &above);
+    dbm__big_add(value, above);
+    high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
+    dbm__big_subtract(value, above);
     *point = high ? power + 1 : power;
     for (;;) {
         int digit = 0;
-        if (count || !high) {
-            dbm__big_multiply(&value, 10, 0);
-            dbm__big_multiply(&above, 10, 0);
-            dbm__big_multiply(&below, 10, 0);
-        }
-        while (dbm__big_compare(&value, &unit) >= 0) {
-            dbm__big_subtract(&value, &unit);
+        for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
+        while (dbm__big_compare(value, unit) >= 0) {
+            dbm__big_subtract(value, unit);
             digit++;
         }
-        low = dbm__big_compare(&value, &below) < (even ? 1 : 0);
-        dbm__big_add(&value, &above);
-        high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
+        low = dbm__big_compare(value, below) < (even ? 1 : 0);
+        dbm__big_add(value, above);
+        high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
-            dbm__big_subtract(&value, &above);
+            dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
             continue;
         }
         if (low && high) {
-            dbm__big_subtract(&value, &above);
-            dbm__big_shift(&value, 1);
-            high = dbm__big_compare(&value, &unit) >= (digit & 1 ? 0 : 1);
+            dbm__big_subtract(value, above);
+            dbm__big_shift(value, 1);
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
         }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
         return count;
@@ -12131,57 +12255,54 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     e->verb = parsed->verb;
     return e;
 }
-static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t deadline_us, const char *site) {
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
+    dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->prepared = &e->prepared;
+}
+static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
-    dbm_status st;
-    dbm_op op;
-    dbm__op_init(&op, DBM_OP_PREPARE, deadline_us);
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.prepared = &e->prepared;
-    st = dbm__op_run(c, &op);
-    if (st == DBM_OK || st == DBM_E_UNSUPPORTED) return DBM_OK; /* then it is sent as text each time */
-    if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
-    return st;
+    dbm__cache *k = c->cache;
+    if (st != DBM_OK && st != DBM_E_UNSUPPORTED) { /* with that one it is sent as text each time */
+        if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
+        dbm__cache_drop(c, e);
+        return st;
+    }
+    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->uses = 1;
+    if (dbm__cache_keeps(k, e->text_size)) {
+        dbm__entry **chain = dbm__cache_chain(k, e->hash);
+        e->cached = true;
+        e->next_hash = *chain;
+        *chain = e;
+        dbm__cache_link(k, e);
+        k->hints[hint] = e;
+        if (++k->count > k->limit) dbm__cache_evict(c);
+    }
+    return DBM_OK;
 }
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
-static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named,
-                                                bool keep, int64_t deadline_us, const char *site, dbm__entry **out) {
+static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
+                                                dbm__entry **out) {
     const dbm_adapter *a = c->db->adapter;
-    dbm__cache *k = c->cache;
     dbm__host *host = c->db->host;
-    dbm__entry *e, **chain;
+    dbm__entry *e;
     dbm__parsed parsed;
     dbm_status st = dbm__sql_parse(host, sql, size, a->placeholders, a->lexer, named, c->db->name, site, &parsed);
     dbm__cache_count(&c->cache_misses);
     if (st != DBM_OK) return st;
     if (parsed.several && a->placeholders != DBM_PH_NATIVE) { /* in another language a semicolon need not end anything */
         dbm__parsed_free(host, &parsed);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site,
-                         "one statement at a time: use dbm_script() for several");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several");
     }
     e = dbm__cache_entry(host, sql, size, &parsed);
     dbm__parsed_free(host, &parsed);
     if (!e) return dbm__no_memory(DBM_STAGE_STATEMENT, c->db->name, site);
     e->named = named;
     e->hash = hash;
-    st = dbm__cache_prepare(c, e, deadline_us, site);
-    if (st != DBM_OK) {
-        dbm__cache_drop(c, e);
-        return st;
-    }
-    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
-    e->uses = 1;
-    if (keep) {
-        e->cached = true;
-        chain = dbm__cache_chain(k, hash);
-        e->next_hash = *chain;
-        *chain = e;
-        dbm__cache_link(k, e);
-        k->hints[dbm__cache_hint(sql)] = e;
-        if (++k->count > k->limit) dbm__cache_evict(c);
-    }
     *out = e;
     return DBM_OK;
 }
@@ -12195,32 +12316,41 @@ DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e)
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }
-static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, bool named, int64_t deadline_us,
-                                                  const char *site, dbm__entry **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
     uint32_t hash = 0;
     size_t size;
-    bool keep;
     *out = NULL;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "the statement is NULL");
     size = strlen(sql);
-    keep = k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX;
-    if (keep) {
+    if (dbm__cache_keeps(k, size)) {
         hash = dbm__cache_hash(sql, size);
         for (e = *dbm__cache_chain(k, hash); e; e = e->next_hash) {
             if (e->hash != hash || e->text_size != size || memcmp(e->text, sql, size) != 0) continue;
             if (!dbm__cache_serves(e, named)) continue;
-            k->hints[dbm__cache_hint(sql)] = e;
+            k->hints[hint] = e;
             dbm__cache_use(c, k, e);
             *out = e;
             return DBM_OK;
         }
     }
-    return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
+    return dbm__cache_miss(c, sql, size, hash, named, site, out);
 }
-DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
-                                   dbm__entry **out) {
+static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
+    unsigned hint = dbm__cache_hint(sql);
+    dbm__entry *e;
+    dbm_status st = dbm__cache_search(c, sql, hint, named, site, &e);
+    *out = NULL;
+    if (st == DBM_OK && e->uses == 0) {
+        dbm_op op;
+        dbm__cache_prepare(e, &op, deadline_us);
+        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site);
+    }
+    if (st == DBM_OK) *out = e;
+    return st;
+}
+DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e = k->hints[dbm__cache_hint(sql)];
     if (DBM__LIKELY(e && sql && dbm__cache_serves(e, named) && strcmp(e->text, sql) == 0)) {
@@ -12228,7 +12358,7 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
         *out = e;
         return DBM_OK;
     }
-    return dbm__cache_search(c, sql, named, deadline_us, site, out);
+    return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
@@ -12346,6 +12476,12 @@ struct dbm_bulk {
     const char *columns[DBM__MAX_VALUES];
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
+/* What async/ keeps beside a work from its first session on. */
+typedef struct dbm__side {
+    void (*free)(struct dbm__work *w);
+    bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    dbm__word runner;                    /* but those of this thread, which is it */
+} dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12354,6 +12490,7 @@ typedef struct dbm__work {
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
+#define DBM__SIDE_BUSY 4u
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
@@ -12392,14 +12529,18 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
 DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
+DBM__FN dbm_status dbm__work_late(dbm__work *w);                        /* the deadline has passed before the COMMIT, */
+DBM__FN dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st); /* or that failed: sticks, and what is left must be rolled back */
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
@@ -12423,6 +12564,17 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
+/* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
+ * rolls back, if that was not done yet; why it failed is in w->base.error. */
+DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
+DBM__FN dbm_status dbm__session_leave(dbm__work *w);
+/* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
+DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st); /* after the rollback that was asked for */
 /* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
@@ -12450,10 +12602,29 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
+/* Parts of a statement's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
+DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
+DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
+DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
+DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
+DBM__FN dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site);
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site);
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+DBM__FN void dbm__work_renewing(dbm__work *w);                          /* what comes before that; w->committing is 1 then */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
@@ -12481,6 +12652,10 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site); /* before HOLD: DBM_DONE where it is not needed; */
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site); /* after it */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
@@ -12490,7 +12665,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
@@ -12544,7 +12719,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
+DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
+    if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
+              "use the dbm_async_ form of this one");
+    return true;
+}
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
@@ -12556,7 +12738,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
 }
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
@@ -12662,14 +12844,32 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     if (keep) dbm__self()->last = kept;
     return st;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
+    return dbm__work_fail(w, NULL);
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
+    if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
+        char text[512];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
+        e->status = st = DBM_E_IN_DOUBT;
+        e->retryable = false;
+        dbm__add(&w->slot.pool->in_doubt, 1);
+    }
+    dbm__work_fail(w, w->top->site);
+    if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
+    return st;
+}
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
         dbm_op op;
         dbm__op_init(&op, DBM_OP_COMMIT, dbm__work_deadline(w));
         if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
-            dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
-            st = dbm__work_fail(w, NULL);
+            st = dbm__work_late(w);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -12678,18 +12878,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
-            dbm_error_info *e = &dbm__self()->last;
-            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
-            if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
-                char text[512];
-                dbm__copy_cut(text, sizeof text, e->message);
-                dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
-                e->status = st = DBM_E_IN_DOUBT;
-                e->retryable = false;
-                dbm__add(&w->slot.pool->in_doubt, 1);
-            }
-            dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
+            st = dbm__work_uncommitted(w, &op, st);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -12895,6 +13084,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
+        if (w->side != NULL) w->side->free(w);
     }
 }
 /* --- src/session/block.c --- */
@@ -13072,8 +13262,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -13083,11 +13278,24 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
 }
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
-static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
     if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (db == NULL) return dbm__fail_null("database");
+    if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
+    return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK;
+}
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
+    dbm__work *w = (dbm__work *)(void *)slot;
+    dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline_us);
+    w->joinable = false;
+    w->begun_by = NULL;
+    return w;
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
@@ -13107,14 +13315,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
-    if (DBM__UNLIKELY(db == NULL)) return dbm__session_refused(out, status, dbm__fail_null("database"), kind);
-    if (DBM__UNLIKELY(db->pool == NULL)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
-        return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
-    }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
-        return dbm__session_refused(out, status, st, kind);
-    }
+    if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -13199,7 +13400,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 }
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 /* Commits one level, or its savepoint; the outcome is noted. */
-static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
@@ -13250,8 +13451,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         w->joinable = false;
     }
 }
-/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -13265,6 +13466,9 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
+}
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    dbm__work_leave(w, self);
     dbm__pool_give(&w->slot);
 }
 /* A block that joined ends: the level below is the session again. */
@@ -13299,6 +13503,15 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__work_give(w, self);
     return st;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
+    dbm__level *level = &w->base;
+    dbm_status st;
+    if (!level->ended) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    dbm__work_leave(w, dbm__self());
+    return st;
+}
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
@@ -13323,13 +13536,15 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
+    dbm__work *w;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
+    w = dbm__work_of(s);
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
-/* What commit and rollback refuse alike. */
-static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
@@ -13362,6 +13577,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
@@ -13371,6 +13587,9 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
+    return dbm__level_undone(w, level, st);
+}
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
@@ -13502,6 +13721,10 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
+}
+DBM__FN void dbm__session_finish(dbm__work *w) {
+    w->base.ended = true;
+    dbm__block_finish(w, &w->base);
 }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -13898,13 +14121,13 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
 }
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
-static size_t dbm__values_room(const dbm_value *values, int count) {
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
     for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
     return need;
 }
-static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
     char *text = block + (size_t)count * sizeof(dbm_value);
     int i;
@@ -13921,7 +14144,7 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     return copy;
 }
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
-static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
@@ -13975,7 +14198,7 @@ static void dbm__work_changed(dbm__work *w) {
     if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
 }
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
-static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
@@ -13986,15 +14209,18 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     }
     return DBM_OK;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+}
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
-DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
-    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -14007,6 +14233,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->points_sent = 0;
     dbm__work_gate_leave(w);
     dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
+    dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
     dbm__store(&w->committing, 0);
     return rc;
@@ -14022,7 +14252,7 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm__add(&w->slot.pool->in_doubt, 1);
 }
 /* The backend ended the transaction by itself, with the statement that just ran. */
-static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
     if (!w->in_transaction) return DBM_OK;
     if (wrote) {
@@ -14034,26 +14264,20 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     w->points_sent = 0;
     return DBM_OK;
 }
-/* What a statement that writes has done. */
-DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
-    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
-    if (op->affected >= 0) w->affected = op->affected;
-    if (op->last_id != -1) w->last_id = op->last_id;
-    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-}
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
-    bool writes = entry->prepared.writes;
     if (op->result != NULL) {
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL;
     }
-    if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__self()->last = kept;
-    if (writes) dbm__work_doubt(w, rc);
+    return dbm__run_over(w, entry, rc, sql, site);
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (entry->prepared.writes) dbm__work_doubt(w, rc);
     rc = dbm__statement_failed(w, sql, site);
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
@@ -14118,8 +14342,7 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
-                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+        rc = dbm__values_wrong(w, entry, count, site);
         goto failed;
     }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
@@ -14189,15 +14412,21 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        if (rc != DBM_DONE) {
-            dbm__self()->last = kept;
-            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
-            rc = dbm__statement_failed(w, entry->text, site);
-        }
+        if (rc != DBM_DONE) dbm__self()->last = kept;
+        return dbm__exec_over(w, entry, op, rc, site);
+    }
+    dbm__cache_give(&w->slot.connection, entry);
+    return rc;
+}
+/* Its rows have been read to the end, or that failed, and are finished. */
+DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
+    if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (rc != DBM_DONE) {
+        if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
+        rc = dbm__statement_failed(w, entry->text, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
@@ -14313,6 +14542,11 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
+    }
+    return dbm__command_over(w, op, rc, changes, site);
+}
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
@@ -14856,9 +15090,8 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     if (w->one.row.open) dbm__rows_close(&w->one);
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
-static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
-    dbm_status st;
-    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
+    if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
@@ -14867,7 +15100,9 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
-    st = dbm__op_run(&w->slot.connection, &row->op);
+    return DBM_OK;
+}
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
@@ -14878,6 +15113,11 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     }
     row->held = true;
     return DBM_OK;
+}
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st = dbm__row_holding(w, row, site);
+    if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
+    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
@@ -14945,32 +15185,28 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     *out = rows;
     return DBM_OK;
 }
-/* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
+DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
-    dbm__work *w = row->work;
-    const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
-    dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
         row->number = 1;
-        return DBM_OK;
+        *st = DBM_OK;
+        return true;
     }
     if (row->ended || row->op.result == NULL) {
         row->ended = true;
         row->standing = false;
-        return DBM_DONE;
+        *st = DBM_DONE;
+        return true;
     }
-    row->op.kind = DBM_OP_FETCH;
-    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+    return false;
+}
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
+DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -14990,6 +15226,24 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
+}
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
+/* The next row, without the checks of the public call. */
+static dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
+    dbm_status st;
+    if (dbm__rows_known(rows, &st)) return st;
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
+    return dbm__rows_got(rows, st, reported);
 }
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
@@ -15366,6 +15620,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     bool owns;
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, rows->row.site)) return;
     owns = rows->row.owns_session;
     if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
@@ -16261,6 +16516,9 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
+/* A command's words instead of its run: by dbm__redis_callv() with DBM__REDIS_WANT_WORDS; the second is for a format and values by codes. */
+typedef struct dbm__redis_use { dbm_status (*use)(void *ud, const dbm_value *words, int count, bool writes); void *ud; } dbm__redis_use;
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap);
 /* --- src/data/models.c --- */
 /* ---- failures ------------------------------------------------------------------------------------------------------ */
 DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
@@ -16280,7 +16538,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
-    const char *integer, *real, *boolean, *text, *blob;
+    const char *types[5];    /* integer, real, boolean, text, blob: by dbm__field_sort() */
     const char *generated;   /* the whole definition of a single integer key */
     const char *key_text;    /* a text that is a key or unique, its longest length between this and ")"; NULL: as any text */
     const char *no_bytes;    /* the default value of a blob */
@@ -16288,10 +16546,10 @@ typedef struct dbm__dialect {
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
 static const dbm__dialect dbm__dialects[] = {
-    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
-    { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
-    { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
-    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
+    { "sqlite", { "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB" }, "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
+    { "postgresql", { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
+    { "mysql", { "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB" }, "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
+    { NULL, { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
@@ -16455,43 +16713,48 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-static void dbm__model_put(dbm__model_sql *q, const char *text) {
-    size_t size = strlen(text);
-    if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
-}
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
-    size_t size = 2 * strlen(name) + 2;
     dbm_status st;
-    if (!dbm__model_room(q, size)) return;
+    if (!dbm__model_room(q, 2 * strlen(name) + 2)) return;
     st = dbm_ident(q->s, q->text.data + q->text.size, q->text.capacity - q->text.size, name);
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
-static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, ".");
-    dbm__model_put_name(q, f->name);
+/* In the format, %n is a name, which is quoted, and %s a text. */
+static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    while (*format) {
+        size_t size = strcspn(format, "%");
+        const char *text = size ? format : va_arg(ap, const char *);
+        bool name = !size && format[1] == 'n';
+        format += size ? size : 2;
+        if (!size) size = strlen(text);
+        if (name) dbm__model_put_name(q, text);
+        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
+    }
+    va_end(ap);
 }
+/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_column(q, m, &m->fields[i]);
-        dbm__model_put(q, " = ?");
+        dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
         before = " AND ";
     }
 }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        dbm__model_put(q, i ? ", " : "SELECT ");
-        dbm__model_put_column(q, m, &m->fields[i]);
-    }
-    dbm__model_put(q, " FROM ");
-    dbm__model_put_name(q, m->table);
+    for (i = 0; i < m->field_count; i++) dbm__model_put(q, "%s%n.%n", i ? ", " : "SELECT ", m->table, m->fields[i].name);
+    dbm__model_put(q, " FROM %n", m->table);
+}
+/* Runs a statement that gives no rows, and ends it. */
+static dbm_status dbm__model_exec(dbm__model_sql *q) {
+    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
+    dbm__model_sql_end(q);
+    return st;
 }
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
@@ -16614,34 +16877,32 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     return st;
 }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
-    const char *type = d->blob;
+/* Which sort of column a field has. */
+static int dbm__field_sort(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: type = d->integer; break;
-    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: type = d->real; break;
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: type = d->boolean; break;
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: type = d->text; break;
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: return 0;
+    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return 1;
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    if (d->key_text != NULL && dbm__field_is_text(f) && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
+    return 4;
+}
+static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
+    if (d->key_text != NULL && dbm__field_sort(f) == 3 && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
         char text[40];
         size_t longest = f->kind == DBM__TO_BUFFER && f->size > 1 && f->size <= 255 ? f->size - 1 : 255; /* an index has no room for more */
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
-        dbm__model_put(q, text);
+        dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, type);
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]);
     }
 }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return "0";
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return "FALSE";
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return "''";
-    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
-    }
-    return d->no_bytes;
+    static const char *const defaults[] = { "0", "0", "FALSE", "''" };
+    int sort = dbm__field_sort(f);
+    return sort < 4 ? defaults[sort] : d->no_bytes;
 }
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
@@ -16650,15 +16911,12 @@ static bool dbm__field_not_null(const dbm_field *f) {
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
-    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS ");
-    dbm__model_put_name(q, m->table);
+    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
-        dbm__model_put(q, i ? ", " : " (");
-        dbm__model_put_name(q, f->name);
-        dbm__model_put(q, " ");
+        dbm__model_put(q, i ? ", %n " : " (%n ", f->name);
         if (dbm__field_generated(m, f)) {
-            dbm__model_put(q, d->generated);
+            dbm__model_put(q, "%s", d->generated);
             continue;
         }
         dbm__model_put_type(q, d, f);
@@ -16668,8 +16926,7 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     for (i = 0; i < m->field_count && keys > 1; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_name(q, m->fields[i].name);
+        dbm__model_put(q, "%s%n", before, m->fields[i].name);
         before = ", ";
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
@@ -16681,24 +16938,10 @@ static bool dbm__rows_have(dbm_rows *rows, const char *name) {
 }
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
-    dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " ADD COLUMN ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ");
+    dbm__model_put(q, "%sALTER TABLE %n ADD COLUMN %n ", q->text.size ? "; " : "", m->table, f->name);
     dbm__model_put_type(q, d, f);
-    if (dbm__field_not_null(f)) {
-        dbm__model_put(q, " NOT NULL DEFAULT ");
-        dbm__model_put(q, dbm__field_default(d, f));
-    }
-    if (!(f->flags & (unsigned)DBM_UNIQUE)) return;
-    dbm__model_put(q, "; CREATE UNIQUE INDEX ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ON ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " (");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, ")");
+    if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL DEFAULT %s", dbm__field_default(d, f));
+    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name);
 }
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
@@ -16719,12 +16962,11 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
                           "table that exists, and a key can't be added to one: make the table anew", m->table, key->name, m->name);
-    } else if (missing == 1) {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs. dbm_create_all() never alters a table "
-                          "that exists; this does it: %s", m->table, first->name, m->name, cure.text.data);
     } else {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs, and lacks %z more. dbm_create_all() "
-                          "never alters a table that exists; this does it: %s", m->table, first->name, m->name, missing - 1, cure.text.data);
+        char more[40] = "";
+        if (missing > 1) dbm__format(more, sizeof more, ", and lacks %z more", missing - 1);
+        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
+                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data);
     }
     dbm__model_sql_end(&cure);
     return st;
@@ -16736,13 +16978,10 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm_status st;
     dbm__model_sql_begin(&q, s, site);
     dbm__model_put_create(&q, m, d);
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, site, q.text.data, NULL, 0);
-    dbm__model_sql_end(&q);
+    st = dbm__model_exec(&q);
     if (st != DBM_OK) return st;
     dbm__model_sql_begin(&q, s, site);
-    dbm__model_put(&q, "SELECT * FROM ");
-    dbm__model_put_name(&q, m->table);
-    dbm__model_put(&q, " WHERE 1 = 0");
+    dbm__model_put(&q, "SELECT * FROM %n WHERE 1 = 0", m->table);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, site, q.text.data, NULL, 0);
     if (st == DBM_OK) st = dbm__model_verify(s, site, m, d, rows);
     dbm_rows_end(rows);
@@ -16789,6 +17028,13 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16798,23 +17044,17 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     int i;
     size_t f;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "INSERT INTO ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "INSERT INTO %n", m->table);
     for (f = 0; f < m->field_count; f++) {
         if (&m->fields[f] == call->generated) continue;
-        dbm__model_put(&q, q.count ? ", " : " (");
-        dbm__model_put_name(&q, m->fields[f].name);
+        dbm__model_put(&q, q.count ? ", %n" : " (%n", m->fields[f].name);
         dbm__model_add_value(&q, m, &m->fields[f], call->from);
     }
-    dbm__model_put(&q, q.count ? ") VALUES (?" : d->no_columns);
+    dbm__model_put(&q, "%s", q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
-    if (d->returning && call->generated) {
-        dbm__model_put(&q, " RETURNING ");
-        dbm__model_put_name(&q, call->generated->name);
-    }
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, call->site, q.text.data, q.values, q.count);
-    dbm__model_sql_end(&q);
+    if (d->returning && call->generated) dbm__model_put(&q, " RETURNING %n", call->generated->name);
+    st = dbm__model_exec(&q);
     if (st == DBM_OK && call->generated) {
         dbm_value id = dbm_int(dbm_last_id(s));
         dbm_target target = dbm__target(call->generated->kind, call->generated->size, call->record + call->generated->offset);
@@ -16833,11 +17073,8 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
     size_t i;
     if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.site = site;
-    call.model = model;
+    dbm__model_call_of(&call, site, model, record);
     call.record = (char *)record;
-    call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
@@ -16845,13 +17082,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
-}
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
@@ -16869,8 +17099,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     for (f = 0; f < m->field_count; f++) {
         const dbm_field *field = &m->fields[f];
         if (field == call->generated) continue;
-        if (q.count != 0) dbm__model_put(&q, ",");
-        dbm__model_put_name(&q, field->name);
+        dbm__model_put(&q, q.count != 0 ? ",%n" : "%n", field->name);
         columns[q.count].data = call->from + field->offset;
         columns[q.count].kind = field->kind;
         columns[q.count].size = field->size;
@@ -16916,9 +17145,8 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
-    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
+    dbm_status st = dbm__model_exec(q);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
-    dbm__model_sql_end(q);
     return st;
 }
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
@@ -16927,13 +17155,10 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_sql q;
     size_t i;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "UPDATE ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "UPDATE %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         if (dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(&q, q.count ? ", " : " SET ");
-        dbm__model_put_name(&q, m->fields[i].name);
-        dbm__model_put(&q, " = ?");
+        dbm__model_put(&q, q.count ? ", %n = ?" : " SET %n = ?", m->fields[i].name);
         dbm__model_add_value(&q, m, &m->fields[i], call->from);
     }
     dbm__model_put_keys(&q, m);
@@ -16944,8 +17169,7 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "DELETE FROM ");
-    dbm__model_put_name(&q, call->model->table);
+    dbm__model_put(&q, "DELETE FROM %n", call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
@@ -17089,38 +17313,33 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-/* Keeps what a field points to: a text, or bytes. */
-static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        return !text || dbm__all_keep(a, host, f, text, strlen(text));
-    }
+/* What a field points to: a text, or bytes. False: nothing. */
+static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *out) {
+    const char *text;
+    out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        return !bytes.data || dbm__all_keep(a, host, f, (const char *)bytes.data, bytes.size);
+        memcpy(out, record + f->offset, sizeof *out);
+    } else if (f->kind == DBM__TO_TEXT) {
+        memcpy(&text, record + f->offset, sizeof text);
+        out->data = (const unsigned char *)text;
     }
-    return true;
+    return out->data != NULL;
+}
+static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return true;
+    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size);
 }
 /* Points a field to its copy; *at is where the texts have come to. */
-static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        if (!text) return;
-        text = texts + *at;
-        *at += strlen(text) + 1;
-        memcpy(record + f->offset, &text, sizeof text);
-    } else if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        if (!bytes.data) return;
-        *at = dbm__all_place(f, *at);
-        bytes.data = (const unsigned char *)texts + *at;
-        *at += bytes.size + 1;
-        memcpy(record + f->offset, &bytes, sizeof bytes);
-    }
+static void dbm__all_point(const dbm_field *f, char *record, const char *texts, size_t *at) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return;
+    *at = dbm__all_place(f, *at);
+    texts += *at;
+    bytes.data = (const unsigned char *)texts;
+    if (f->kind == DBM__TO_TEXT) memcpy(record + f->offset, &texts, sizeof texts);
+    else memcpy(record + f->offset, &bytes, sizeof bytes);
+    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1;
 }
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
@@ -17166,10 +17385,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm_status st;
     dbm__model_sql_begin(&q, s, a->site);
     dbm__model_put_select(&q, a->model);
-    if (a->tail[0]) {
-        dbm__model_put(&q, " ");
-        dbm__model_put(&q, a->tail);
-    }
+    if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
     while (st == DBM_OK) {
         st = dbm_rows_next(rows, &row);
@@ -17317,6 +17533,10 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     (void)want; (void)out; (void)name; (void)codes;
     return dbm__redis_absent(on, site);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    (void)use; (void)format; (void)codes; (void)ap;
+    return dbm__redis_absent(on, site);
+}
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     (void)format; (void)values; (void)count;
     (void)dbm__redis_absent(on, site);
@@ -17350,10 +17570,9 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     while (low < high) {
         size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = upper[0] - word[0];
-        if (order == 0) order = strcmp(upper, word);
-        if (order == 0) return true;
-        if (order > 0) low = middle + 1; else high = middle;
+        for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
+        if (upper[i] == word[i]) return true;
+        if (upper[i] > word[i]) low = middle + 1; else high = middle;
     }
     return false;
 }
@@ -17604,7 +17823,10 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
-    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
+    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        const dbm__redis_use *use = (const dbm__redis_use *)out;
+        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
+    }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -17724,6 +17946,9 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap);
+}
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
@@ -17736,7 +17961,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
-    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
         st = dbm__command_one(on, site, NULL, 0, false, &row);
@@ -17884,57 +18109,128 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+/* What a call gives back, beside its status. */
+enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
+static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
+    static const char *const names[] = { "", "rows", "row", "n" };
+    if (want == DBM__MONGO_WANT_NOTHING) return DBM_OK;
+    if (out == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: %s is NULL", dbm__mongo_names[call], names[want]);
+    if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
+    else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
+    else *(int64_t *)out = 0;
+    return DBM_OK;
+}
+/* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    dbm_status st;
+    if (want == DBM__MONGO_WANT_NOTHING || want == DBM__MONGO_WANT_ROWS) {
+        st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+        if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
+        else if (st == DBM_OK) dbm_rows_end(rows);
+        return st;
+    }
+    st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
+    if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
+    if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
+        *(int64_t *)out = dbm_row_int(row, 0);
+        dbm_row_end(row);
+    } else if (st == DBM_OK) {
+        *(dbm_row **)out = row;
+    }
+    return st;
+}
+static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
+    dbm__mongo_call m;
     int documents, count = 0;
     bool named;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
     int documents, i;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
     }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
-    dbm_rows *rows;
-    if (st != DBM_OK) return st;
-    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
-    if (st == DBM_OK) dbm_rows_end(rows);
+/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
+/* A list of values, as an argument of the calls below. */
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
+        va_list ap; \
+        va_start(ap, codes); \
+        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        va_end(ap); \
+    } while (0)
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
     return st;
 }
-DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_end(&m, st);
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
+    return st;
+}
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
+    (void)st; /* it sticks */
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+}
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -17951,7 +18247,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_end(&m, DBM_OK);
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
     }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
@@ -17968,94 +18264,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
-                                     const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
-static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
-    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
-    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
-}
-DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
-                                    const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
-    dbm_row *row;
-    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
-    if (st != DBM_OK) return st;
-    *n = dbm_row_int(row, 0);
-    dbm_row_end(row);
-    return DBM_OK;
-}
-DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_counted(&m, st, n);
-}
-DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
-}
-DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
-    va_end(ap);
-    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
-DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
@@ -18070,22 +18278,15 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     return i;
 }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_int(doc, i) : 0;
-}
-DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
-}
-DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 && dbm_row_bool(doc, i);
-}
-DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
-}
+#define DBM__DOC_GETTER(type, what, otherwise) \
+    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
+        int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
+    }
+DBM__DOC_GETTER(int64_t, int, 0)
+DBM__DOC_GETTER(double, double, 0.0)
+DBM__DOC_GETTER(bool, bool, false)
+DBM__DOC_GETTER(int64_t, timestamp, 0)
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
@@ -18172,8 +18373,11 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
+#define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+#define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_WAL_MAX 8000
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -18187,6 +18391,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
+    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
 } dbm__sqlite_base;
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
@@ -18244,56 +18449,31 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
-                                  const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, native, block);
-}
-/* Which of our statuses a result code is. */
+/* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
-    *retryable = false;
-    *sqlstate = NULL;
-    switch (rc) {
-    case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
-    case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
-        *sqlstate = "23505";
-        break;
-    case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
-    case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
-    default: break;
-    }
-    switch (rc & 0xff) {
-    case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
-        *retryable = true;
-        *sqlstate = "55P03";
-        return DBM_E_TIMEOUT;
-    case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
-    case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
-    case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
-    case SQLITE_READONLY: *sqlstate = "25006"; return DBM_E_READ_ONLY;
-    case SQLITE_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_FULL: *sqlstate = "53100"; return DBM_E_LIMIT;
-    case SQLITE_TOOBIG: *sqlstate = "54000"; return DBM_E_LIMIT;
-    case SQLITE_RANGE: return DBM_E_RANGE;
-    case SQLITE_MISUSE: return DBM_E_MISUSE;
-    case SQLITE_IOERR: *sqlstate = "58030"; return DBM_E_LOST;
-    case SQLITE_NOTADB: *sqlstate = "XX001"; return DBM_E_CONNECT;
-    case SQLITE_CORRUPT: *sqlstate = "XX001"; return DBM_E_SQL;
-    case SQLITE_CANTOPEN: *sqlstate = "58030"; return DBM_E_SQL;
-    case SQLITE_AUTH: case SQLITE_PERM: *sqlstate = "42501"; return DBM_E_SQL;
-    case SQLITE_MISMATCH: *sqlstate = "42804"; return DBM_E_SQL;
-    default: return DBM_E_SQL;
-    }
+    enum { ANY = 1 << 24 };
+    static const struct { int rc; dbm_status status; const char *sqlstate; bool retryable; } known[] = {
+        { SQLITE_BUSY_SNAPSHOT, DBM_E_SERIALIZATION, "40001", true }, { SQLITE_IOERR_NOMEM, DBM_E_NOMEM, "53200", false },
+        { SQLITE_LOCKED, DBM_E_MISUSE, "55006", false }, /* by this very connection: no wait would help */
+        { SQLITE_CONSTRAINT_UNIQUE, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_PRIMARYKEY, DBM_E_CONSTRAINT, "23505", false },
+        { SQLITE_CONSTRAINT_ROWID, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_NOTNULL, DBM_E_CONSTRAINT, "23502", false },
+        { SQLITE_CONSTRAINT_FOREIGNKEY, DBM_E_CONSTRAINT, "23503", false }, { SQLITE_CONSTRAINT_CHECK, DBM_E_CONSTRAINT, "23514", false },
+        { ANY | SQLITE_CONSTRAINT, DBM_E_CONSTRAINT, "23000", false }, { ANY | SQLITE_BUSY, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_LOCKED, DBM_E_TIMEOUT, "55P03", true }, { ANY | SQLITE_PROTOCOL, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_SCHEMA, DBM_E_SQL, NULL, true }, { ANY | SQLITE_ABORT, DBM_E_ROLLED_BACK, "40000", false },
+        { ANY | SQLITE_INTERRUPT, DBM_E_CANCELLED, "57014", false }, { ANY | SQLITE_READONLY, DBM_E_READ_ONLY, "25006", false },
+        { ANY | SQLITE_NOMEM, DBM_E_NOMEM, "53200", false }, { ANY | SQLITE_FULL, DBM_E_LIMIT, "53100", false },
+        { ANY | SQLITE_TOOBIG, DBM_E_LIMIT, "54000", false }, { ANY | SQLITE_RANGE, DBM_E_RANGE, NULL, false },
+        { ANY | SQLITE_MISUSE, DBM_E_MISUSE, NULL, false }, { ANY | SQLITE_IOERR, DBM_E_LOST, "58030", false },
+        { ANY | SQLITE_NOTADB, DBM_E_CONNECT, "XX001", false }, { ANY | SQLITE_CORRUPT, DBM_E_SQL, "XX001", false },
+        { ANY | SQLITE_CANTOPEN, DBM_E_SQL, "58030", false }, { ANY | SQLITE_AUTH, DBM_E_SQL, "42501", false },
+        { ANY | SQLITE_PERM, DBM_E_SQL, "42501", false }, { ANY | SQLITE_MISMATCH, DBM_E_SQL, "42804", false }, { 0, DBM_E_SQL, NULL, false }
+    };
+    size_t i = 0;
+    while (known[i].rc != 0 && known[i].rc != rc && known[i].rc != (ANY | (rc & 0xff))) i++;
+    *retryable = known[i].retryable;
+    *sqlstate = known[i].sqlstate;
+    return known[i].status;
 }
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
@@ -18308,59 +18488,45 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     return "42000";
 }
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
-    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    const char *name = strstr(said, "constraint failed: ");
+    static const char before[] = "constraint failed: ";
+    const char *name = strcmp(sqlstate, "23000") != 0 ? strstr(said, before) : NULL;
     char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
-    switch (rc) {
-    case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
-    case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
-    case SQLITE_CONSTRAINT_NOTNULL: kind = DBM_CONSTRAINT_NOT_NULL; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: kind = DBM_CONSTRAINT_FOREIGN_KEY; break;
-    case SQLITE_CONSTRAINT_CHECK: kind = DBM_CONSTRAINT_CHECK; break;
-    default: name = NULL; break;
-    }
-    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + strlen("constraint failed: ") : "");
-    dbm__sqlite_say(q, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    dbm_constraint kind;
+    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + sizeof before - 1 : "");
+    dbm__adapter_say(q->c, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    kind = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID ? DBM_CONSTRAINT_PRIMARY_KEY : dbm__self()->last.constraint;
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
-    dbm__text t = dbm__text_in(block, capacity);
     const dbm__sqlite_base *base = q->base;
 #if DBM__SQLITE_POSIX
     struct stat file;
+    const char *slash = strrchr(base->path, '/');
+    size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
     if (base->memory) return "";
     if (stat(base->path, &file) == 0) {
-        if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
-        else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
-        else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
-                          "writable; immutable=1 opens a file that nobody writes");
-    } else if (errno == EACCES) {
-        dbm__put(&t, ": this process has no permission for a directory of this path");
-    } else {
-        const char *slash = strrchr(base->path, '/');
-        size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
-        char *dir = block; /* the directory's name is needed before the text is */
-        if (size == 0 || size >= capacity) return ": it does not exist";
-        memcpy(dir, base->path, size);
-        dir[size] = '\0';
-        if (stat(dir, &file) != 0) {
-            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
-        }
-        if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
-        if (base->read_only) return ": it does not exist, and is opened for reading only";
-        return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
+        if (S_ISDIR(file.st_mode)) return ": it is a directory; name a file in it";
+        if (access(base->path, R_OK) != 0) return ": this process has no permission to read it";
+        if (sqlite3_system_errno(q->db) == EMFILE) return ": this process has too many open files";
+        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes";
     }
+    if (errno == EACCES) return ": this process has no permission for a directory of this path";
+    if (size == 0 || size >= capacity) return ": it does not exist";
+    memcpy(block, base->path, size);
+    block[size] = '\0'; /* the directory */
+    if (stat(block, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
+    if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
+    if (access(block, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
+    if (base->read_only) return ": it does not exist, and is opened for reading only";
+    return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
 #else
     int native = sqlite3_system_errno(q->db);
     if (base->memory || native == 0) return "";
-    dbm__putf(&t, ": error %d of the system; look whether the directory exists and may be written", native);
-#endif
-    dbm__text_end(&t);
+    dbm__format(block, capacity, ": error %d of the system; look whether the directory exists and may be written", native);
     return block;
+#endif
 }
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
@@ -18371,8 +18537,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
     bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
-    int primary = rc & 0xff, offset;
-    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
+    int primary = rc & 0xff;
+    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600], block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
     dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
@@ -18395,60 +18562,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         dbm_adapter_broken(q->c);
     }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
-    if (q->connecting) {
-        if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
-            return dbm__sqlite_say(q, status, "08001", rc,
-                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
-        }
-        if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc,
-                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
-        }
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
-                        said, q->waited_us);
+    if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
+    if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
+        sqlstate = "08001";
+        dbm__putf(&t, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+    } else if (q->connecting && primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%q is not an SQLite database, or it is encrypted", q->base->path);
+    } else if (q->connecting) {
+        dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
+        dbm__put(&t, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "the deadline passed while the statement was running, and it was stopped");
+        dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "another connection has written since this transaction first read; run it again "
-                        "(DBM_RETRY does), or begin it with .write = 1");
+        dbm__put(&t, "another connection has written since this transaction first read; run it again (DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
+        dbm__putf(&t, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: another connection is committing and waits for this transaction to end; "
-                        "run it again", said);
+        dbm__putf(&t, "%s: another connection is committing and waits for this transaction to end; run it again", said);
     } else if (primary == SQLITE_BUSY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
-                        timed_out ? ", until the deadline" : " (busy_timeout)");
+        dbm__putf(&t, "%s by another process or connection: waited %m%s", said, q->waited_us, timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: a query of this session is still being read; this statement needs it ended "
-                        "(leave DBM_EACH, or dbm_rows_end)", said);
+        dbm__putf(&t, "%s: a query of this session is still being read; this statement needs it ended (leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
+        dbm__putf(&t, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
-                        said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
-               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%s: %q was opened with mode=ro, or the file or its directory may not be written", said, q->base->path);
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         int native = sqlite3_system_errno(q->db);
-        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
-                        q->base->path, rc, native);
+        dbm__putf(&t, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said, q->base->path, rc, native);
     } else {
-        offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
+        int offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
-                        offset + 1);
+        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
     }
+    dbm__text_end(&t);
+    dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
@@ -18513,6 +18664,24 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
+#if DBM__THREADS
+/* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
+ * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
+ * that has grown too large, one runs before the next writer's turn. */
+static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    dbm__word last = dbm__load(&q->base->checkpoint);
+    if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
+        if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
+        return SQLITE_OK;
+    }
+    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
+    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    return SQLITE_OK;
+}
+#endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -18580,9 +18749,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -18599,9 +18767,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -18625,45 +18792,21 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
-static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
-static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || (semicolons && *p == ';')) {
-            p++;
-        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
+/* Whether nothing but blanks, comments and semicolons is left. */
+static bool dbm__sqlite_nothing(const char *sql, size_t size) {
+    size_t next;
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
+        sql += next;
+        size -= next;
     }
-    return p;
-}
-static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
-    return true;
-}
-/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
-static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
-    size_t size = strlen(name);
-    for (; p < end; p++) {
-        const char *after;
-        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
-        after = dbm__sqlite_skip(p + size, end, false);
-        if (after < end && *after == '(') return p;
-    }
-    return NULL;
+    return size == 0;
 }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
@@ -18672,21 +18815,17 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
+    const char *sql = p->sql, *tail = NULL;
     sqlite3_stmt *stmt = NULL;
     dbm__sqlite_statement *s;
     int rc, found;
@@ -18696,12 +18835,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
-    if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
-    if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
+    if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
+    if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -18721,12 +18859,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->writes = !sqlite3_stmt_readonly(stmt) && !DBM__SQLITE_EXPLAINS(stmt);
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
-        word = dbm__sqlite_skip(sql, end, true);
-        s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
-                     dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+        s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
-        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
+        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
     }
     p->data = s;
     p->writes = s->writes;
@@ -18749,33 +18885,28 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -18970,8 +19101,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     return at;
 }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -18986,9 +19116,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -19008,11 +19136,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -19042,14 +19168,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -19063,9 +19187,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -19126,7 +19249,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     int rc;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
     }
     total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
@@ -19156,16 +19279,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     return status;
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -19194,7 +19314,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
-    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
@@ -19208,7 +19328,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
-    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
@@ -19248,7 +19368,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -19280,7 +19400,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
                                q->base->path);
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
@@ -19313,7 +19433,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19339,6 +19459,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if DBM__THREADS
+    sqlite3_wal_hook(q->db, dbm__sqlite_committed, q);
+#endif
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
     sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
 #endif
@@ -19360,9 +19483,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -19371,10 +19492,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -19395,9 +19514,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -19496,7 +19614,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         q->running = NULL;
         q->deadline_us = INT64_MAX;
         for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
-        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+        sqlite3_busy_handler(q->db, NULL, NULL); /* no handler may outlive q */
+        sqlite3_wal_hook(q->db, NULL, NULL);
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
@@ -19515,8 +19634,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -19544,14 +19662,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -19561,14 +19676,17 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
- * reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
-                                      const char *list) {
+/* The word of a list that an option is, or its default. NULL: it is none of them, and the failure is reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, const char *otherwise) {
     const char *value = dbm_adapter_option(db, key);
+    char list[100];
+    dbm__text t = dbm__text_in(list, sizeof list);
     size_t i;
-    if (value == NULL) return words[0];
-    for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
+    if (value == NULL) return otherwise;
+    for (i = 0; words[i] != NULL; i++) {
+        if (dbm__same_word(value, words[i])) return words[i];
+        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]);
+    }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
@@ -19584,9 +19702,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
@@ -19620,13 +19737,12 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     return DBM_OK;
 }
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
-    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
-    static const char *const syncs[] = { "full", "off", "normal", "extra" };
+    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
+    static const char *const syncs[] = { "off", "normal", "full", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -19636,20 +19752,16 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
-    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
-                                       "auto, wal, delete, truncate, persist, memory, off");
+    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
-                                           "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[2]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -19683,8 +19795,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -19692,18 +19803,9 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     return true;
 }
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
+    char code[3];
     size_t i;
-    for (i = 0; text[i] != '\0'; i++) {
-        char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
-        char coded[3];
-        coded[0] = '%';
-        coded[1] = digits[((unsigned char)c >> 4) & 15];
-        coded[2] = digits[(unsigned char)c & 15];
-        dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
-    }
+    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */
 }
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
@@ -19800,7 +19902,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
-    DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
+    DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
@@ -19841,6 +19943,34 @@ enum {
 };
 #define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
 #define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
@@ -19923,11 +20053,13 @@ enum { /* commands */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
+    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
+/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 typedef struct dbm__pg_item {
@@ -19935,7 +20067,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
 } dbm__pg_item;
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
@@ -19946,12 +20078,20 @@ typedef struct dbm__pg_base {
     int host_count;
     bool dsn;                /* [4] is a connection string of libpq's */
     bool cached;             /* statements are kept: statement_cache is not 0 */
+    dbm__word schema;        /* counts what may have changed it */
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
 /* A row that was put aside: its cells, then their bytes. */
 typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
 typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
+/* What the server has sent, on the short way. */
+typedef struct dbm__pg_in {
+    char *data;
+    size_t size;
+    size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
+    size_t keep;             /* more may come behind this much of it */
+} dbm__pg_in;
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -19966,26 +20106,31 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
+    dbm__word schema;        /* of the database then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects;
+    bool inserts, selects, listens;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
+    PGresult *about;         /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
+    dbm__pg_in in;           /* or, by the short way, what they lie in; */
+    char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
+    const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
-    char *copied;            /* the one in hand, libpq's */
-    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    int columns;
     Oid *types;              /* of its columns */
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
@@ -19995,6 +20140,16 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
+/* A cancel that is on its way. */
+typedef struct dbm__pg_kill {
+    int fd;
+    bool active, late, begun, sent;
+    int64_t until_us;
+#if DBM__PG_CANCEL_ASYNC
+    PGcancelConn *request;
+    PostgresPollingStatusType next;
+#endif
+} dbm__pg_kill;
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -20002,6 +20157,9 @@ typedef struct dbm__pg {
     dbm_database *owner;
     dbm__pg_base *base;
     dbm_op *op;              /* in progress */
+    char *listen;            /* the statements of a listener */
+    PGnotify *told;          /* the notification handed out last, */
+    dbm_notification notification; /* and as it is seen from outside */
     dbm__pg_statement *main; /* whose rows or run it is about */
     dbm__pg_list sent, wait, closes, drops;
     int emitted;             /* of `sent` */
@@ -20012,9 +20170,7 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
-    bool solo;               /* a RUN is under way that `sent` does not tell of */
     bool tls;
-    bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
     bool set_style, set_interval, set_zone, set_limit; /* which ones */
@@ -20025,7 +20181,9 @@ typedef struct dbm__pg {
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
-    bool cancel_sent;        /* of our own, to stop rows that nobody wants */
+    dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
+    bool killed;             /* it was begun in this operation; */
+    bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
     int wait_used;           /* of `wait`: sent with the command in progress */
@@ -20040,7 +20198,23 @@ typedef struct dbm__pg {
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
     bool of_pipeline;        /* the error of this operation is sent_error */
-    PGresult *error;         /* the first failure of this operation */
+    PGresult *error;         /* the first failure of this operation; */
+    char *fault;             /* or, by the short way, as the server sent it */
+    /* the short way */
+    bool lane_can, lane_on;  /* can be taken on this connection; now */
+    bool lane;               /* is taken by the operation */
+    bool beginning;          /* BEGIN is unanswered */
+    bool gather;             /* all rows are wanted at once */
+    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool bound;              /* the server has taken the values */
+    bool laned;              /* libpq does not know of the transaction as it is */
+    bool settings_moved;     /* nor of all settings */
+    uint32_t begins;         /* which BEGINs it has prepared */
+    int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
+    int fd;
+    dbm__pg_in in;
+    char *out;
+    size_t out_size, out_at, out_end;
     dbm_status outcome;
     dbm__pg_statement *cursors;
     dbm__pg_copy *copy;      /* the bulk that is open */
@@ -20056,8 +20230,8 @@ typedef struct dbm__pg {
     const char **params;
     int *lengths, *formats;
     bool blobs;              /* among them; without any, formats need not be said */
+    size_t bytes;            /* that they need in a message, at the most */
     int params_capacity;
-    char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
     int host;                /* of a connect: the first of the list that is still tried */
     int64_t host_until_us;   /* when the next one gets its turn */
@@ -20114,47 +20288,50 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
+/* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
+static const char *dbm__pg_field(const char *fault, char code) {
+    while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
+    return *fault != '\0' ? fault + 1 : NULL;
+}
+static const char *dbm__pg_said(const dbm__pg *q, char code) {
+    return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL;
+}
+DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+static void dbm__pg_failure_drop(dbm__pg *q) {
+    PQclear(q->error);
+    q->error = NULL;
+    dbm_adapter_free(q->owner, q->fault);
+    q->fault = NULL;
+}
 static dbm_status dbm__pg_lost(dbm__pg *q) {
+    const char *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY), *words = primary != NULL ? primary : PQerrorMessage(q->conn);
     char block[700];
     dbm__text t = dbm__text_in(block, sizeof block);
-    if (q->poisoned) {
-        dbm__put(&t, "the connection could not be reset after its last use");
-    } else {
-        dbm__put(&t, "the connection was lost");
-        if (q->error != NULL && PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY) != NULL) {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY));
-        } else if (PQerrorMessage(q->conn)[0] != '\0') {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQerrorMessage(q->conn));
-        }
+    dbm__put(&t, q->poisoned ? "the connection could not be reset after its last use" : "the connection was lost");
+    if (!q->poisoned && words[0] != '\0') {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, words);
     }
     dbm__text_end(&t);
-    dbm_adapter_fail(q->c, DBM_E_LOST, q->error != NULL ? PQresultErrorField(q->error, PG_DIAG_SQLSTATE) : NULL, 0, block);
+    dbm_adapter_fail(q->c, DBM_E_LOST, dbm__pg_said(q, PG_DIAG_SQLSTATE), 0, block);
     dbm_adapter_broken(q->c);
     return DBM_E_LOST;
 }
-static const char *dbm__pg_state_of(const PGresult *error) {
-    const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    return state != NULL ? state : "";
-}
+static const char *dbm__pg_or_empty(const char *text) { return text != NULL ? text : ""; }
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+static bool dbm__pg_is_stale(const char *state, const char *where) {
+    return state != NULL && (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0));
 }
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
-    const PGresult *e = q->error;
-    const char *state = dbm__pg_state_of(e), *primary = PQresultErrorField(e, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(e, PG_DIAG_MESSAGE_DETAIL), *hint = PQresultErrorField(e, PG_DIAG_MESSAGE_HINT);
-    const char *position = PQresultErrorField(e, PG_DIAG_STATEMENT_POSITION), *name;
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = dbm__pg_said(q, PG_DIAG_MESSAGE_DETAIL), *hint = dbm__pg_said(q, PG_DIAG_MESSAGE_HINT);
+    const char *position = dbm__pg_said(q, PG_DIAG_STATEMENT_POSITION), *name;
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
     if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
-    if (primary != NULL) dbm__pg_words(&t, primary);
-    else dbm__pg_words(&t, PQresultErrorMessage(e));
+    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
         dbm__pg_words(&t, detail);
@@ -20169,6 +20346,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
         if (q->cursor_run) at -= q->prefix;
         if (at > 0) dbm__putf(&t, " at character %l", at);
+        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy));
     }
     if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
     if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
@@ -20177,11 +20355,11 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
-    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
+    if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
-        name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
+        name = dbm__pg_said(q, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
-            const char *table = PQresultErrorField(e, PG_DIAG_TABLE_NAME), *field = PQresultErrorField(e, PG_DIAG_COLUMN_NAME);
+            const char *table = dbm__pg_said(q, PG_DIAG_TABLE_NAME), *field = dbm__pg_said(q, PG_DIAG_COLUMN_NAME);
             dbm__format(column, sizeof column, "%s%s%s", table != NULL ? table : "", table != NULL && field != NULL ? "." : "", field != NULL ? field : "");
             name = column;
         }
@@ -20190,6 +20368,18 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
                                     : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name);
     }
     return status;
+}
+static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primary, const char *detail) {
+    char block[900];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
+    dbm__pg_words(&t, primary);
+    if (detail != NULL) {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, detail);
+    }
+    dbm__text_end(&t);
+    dbm_adapter_notice(q->c, block);
 }
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
 /* ---- lists and blocks -------------------------------------------------------------------------------------------- */
@@ -20294,6 +20484,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     size_t need = op->sql_size + 64;
     char *at;
     int i;
+    q->bytes = (size_t)op->value_count * 64;
     if (op->value_count > q->params_capacity) {
         int capacity = op->value_count + 16;
         size_t each = sizeof q->params[0] + sizeof q->lengths[0] + sizeof q->formats[0];
@@ -20309,6 +20500,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         const dbm_value *v = &op->values[i];
         if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
         if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
@@ -20317,8 +20509,8 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
+        int length = 0;
         q->params[i] = at;
-        q->lengths[i] = 0;
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
@@ -20330,26 +20522,31 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
+            length = (int)(at - digit) - 1;
             break;
         }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
+            length = (int)strlen(at);
             at += 40;
             break;
-        case DBM_TYPE_BOOL: q->params[i] = v->as.integer != 0 ? "1" : "0"; break;
+        case DBM_TYPE_BOOL:
+            q->params[i] = v->as.integer != 0 ? "1" : "0";
+            length = 1;
+            break;
         case DBM_TYPE_TIMESTAMP:
             t = dbm__text_in(at, 40);
             dbm__pg_put_timestamp(&t, v->as.integer);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
-            q->lengths[i] = (int)v->as.text.size;
+            length = (int)v->as.text.size;
             q->formats[i] = 1;
             q->blobs = true;
             break;
@@ -20361,11 +20558,12 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
                 memcpy(at, v->as.text.data, v->as.text.size);
             }
             at[v->as.text.size] = '\0';
-            at += v->as.text.size + 1;
+            at += (length = (int)v->as.text.size) + 1;
             break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
             return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
         }
+        q->lengths[i] = length;
     }
     q->declare = at;
     q->unasked_bytes += need;
@@ -20406,18 +20604,18 @@ static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
 }
+static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
+    static const char *const levels[] = { "", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "", "", "" };
+    dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
+}
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
-    static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
-        " ISOLATION LEVEL SERIALIZABLE" };
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__put(&t, "BEGIN");
-        dbm__put(&t, levels[(item->number & 7u) <= 4u ? item->number & 7u : 0]);
-        if (item->number & 8u) dbm__put(&t, " READ ONLY");
+        dbm__pg_put_begin(&t, item->number);
         break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -20435,6 +20633,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
     case DBM__PG_RUN: case DBM__PG_SENT:
         if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -20486,22 +20685,45 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+    if (s->cells == NULL) return;
+    s->cells = NULL;
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        PQfreemem(s->copied);
-        s->copied = NULL;
+    if (DBM__UNLIKELY(s->copied.data != NULL)) {
+        PQfreemem((void *)(uintptr_t)s->copied.data);
+        s->copied.data = NULL;
+    }
+    if (DBM__UNLIKELY(s->pinned != NULL)) {
+        dbm_adapter_free(s->q->owner, s->pinned);
+        s->pinned = NULL;
     }
 }
-/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
-    int i, columns = res != NULL ? PQnfields(res) : 1;
-    size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
+/* Room for what is kept of each column. */
+static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
+    Oid *types;
+    if (columns <= s->types_capacity) return true;
+    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+    if (types != NULL) {
+        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
+        s->types = types;
+        if (block != NULL) {
+            s->block = block;
+            s->types_capacity = columns;
+            return true;
+        }
+    }
+    q->no_memory = true;
+    return false;
+}
+/* Puts a row aside. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
+    size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
+    int i;
+    for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -20512,12 +20734,12 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
         return false;
     }
     held->next = NULL;
-    at = (char *)(held->cells + (columns > 1 ? columns : 1));
+    at = (char *)(held->cells + columns + 1);
     for (i = 0; i < columns; i++) {
-        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
+        int bytes = cells[i].size > 0 ? cells[i].size : 0;
         held->cells[i].data = at;
-        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
-        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
+        held->cells[i].size = cells[i].size;
+        if (bytes != 0) memcpy(at, cells[i].data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -20526,6 +20748,18 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     s->last_held = held;
     s->held_size += size;
     return true;
+}
+/* The same of a result's only row. */
+static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
+    int i, columns = PQnfields(res);
+    dbm__pg_cell *cells;
+    if (!dbm__pg_columns_room(q, s, columns)) return false;
+    cells = s->block + s->types_capacity;
+    for (i = 0; i < columns; i++) {
+        cells[i].data = PQgetvalue(res, 0, i);
+        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i);
+    }
+    return dbm__pg_keep(q, s, cells, columns);
 }
 static int64_t dbm__pg_count(PGresult *res) {
     const char *text = PQcmdTuples(res);
@@ -20537,16 +20771,26 @@ static int64_t dbm__pg_count(PGresult *res) {
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
+    q->begins = 0;
     q->drops.count = q->drops.head = 0;
 }
 DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
 }
+/* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
+ * value does not fit any more. */
+static void dbm__pg_schema_changed(dbm__pg *q) {
+    dbm__add(&q->base->schema, 1);
+    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
+}
+DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
+    if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+}
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
-    const char *tag = PQcmdStatus(res);
-    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    dbm__pg_look_at_tag(q, PQcmdStatus(res));
     return dbm__pg_count(res);
 }
 static int64_t dbm__pg_read_int(const char *text) {
@@ -20563,6 +20807,24 @@ static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
         q->no_memory = false;
     }
     s->kept = false;
+}
+/* What the columns are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
+    int i;
+    s->columns = PQnfields(res);
+    if (!dbm__pg_columns_room(q, s, s->columns)) return false;
+    *binary = true;
+    for (i = 0; i < s->columns; i++) {
+        s->types[i] = PQftype(res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+/* Takes the description of a statement that the server keeps. */
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
+    PQclear(s->about);
+    s->about = about;
+    return about != NULL && s->columns > 0;
 }
 /* What one of the pipeline has done; its rows are dropped. */
 static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
@@ -20593,7 +20855,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true;
         }
@@ -20654,16 +20916,22 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         if (q->no_memory) q->mode = DBM__PG_DROP;
         if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
             dbm__pg_row_moves(s);
-            s->copied = data;
-            s->copied_size = n;
+            s->copied.data = data;
+            s->copied.size = n;
+            s->cells = &s->copied;
             s->row = 0;
             s->rows = 1;
             if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
             continue;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
-            PQfreemem(data);
-            return DBM__PG_ROW;
+        if (q->mode == DBM__PG_KEEP) {
+            dbm__pg_cell cell;
+            cell.data = data;
+            cell.size = n;
+            if (!dbm__pg_keep(q, s, &cell, 1)) {
+                PQfreemem(data);
+                return DBM__PG_ROW;
+            }
         }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data);
@@ -20681,13 +20949,15 @@ static void dbm__pg_sent_over(dbm__pg *q) {
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
+    const char *state;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
@@ -20705,19 +20975,23 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_PREPARE) {
-            item->s->kept = true;
-            item->s->age = q->age;
-        }
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
+            item->s->known = dbm__pg_learned(item->s, res);
+            return false;
+        }
         if (item->kind == DBM__PG_DESCRIBE) {
-            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false;
         }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-        if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
+        if (item->kind == DBM__PG_DISCARD) {
+            dbm__pg_forget(q);
+            q->lane_on = q->lane_can;
+        }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
@@ -20763,6 +21037,7 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
+    q->laned = false;
     dbm__pg_look_at_transaction(q);
 }
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -20786,7 +21061,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (item->kind == DBM__PG_RUN && !q->armed) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
-            if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+            (void)PQsetSingleRowMode(q->conn);
         }
         if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
             q->armed = true;
@@ -20825,6 +21100,273 @@ static int dbm__pg_answers(dbm__pg *q) {
     }
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
+}
+/* ---- the short way -------------------------------------------------------------------------------------------------
+ * A statement that the server has, with its BEGIN, and COMMIT and ROLLBACK go past libpq, whose results and modes would cost more than all the rest: the
+ * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
+ * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
+ * Formats" of PostgreSQL's protocol. */
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n;
+}
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to;
+}
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
+}
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
+}
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to);
+}
+static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
+    char *out;
+    if (DBM__LIKELY(size <= q->out_size)) return true;
+    if (size < 512) size = 512;
+    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
+    if (out == NULL) return false;
+    q->out = out;
+    q->out_size = size;
+    return true;
+}
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n;
+    }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
+}
+/* What was written up to `to` goes out, and will be answered. */
+static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
+    dbm_op *op = q->op;
+    q->out_at = 0;
+    q->out_end = (size_t)(to - q->out);
+    q->awaited++;
+    q->lane = q->laned = true;
+    q->gather = gather;
+    if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
+    q->in.keep = 0;
+    dbm__pg_lane_send(q);
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) return;
+    op->fd = q->fd;
+    op->started = true;
+    q->fresh = false;
+}
+/* The next row, taken apart. Behind a cell stands the length of the next one, which is read by then, so that a NUL fits; the last one makes
+ * room for it. */
+static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
+    char *at = s->in.data + s->in.row, *end, *last = NULL;
+    int i, n;
+    while (at[0] != 'D') at += dbm__pg_get32(at + 1) + 1;
+    end = at + dbm__pg_get32(at + 1) + 1;
+    s->in.row = (size_t)(end - s->in.data);
+    n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
+    at += 7;
+    for (i = 0; i < s->columns; i++) {
+        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+        if (last != NULL) *last = '\0';
+        last = NULL;
+        cells[i].size = -1;
+        at += 4;
+        if (size > INT_MAX || (int64_t)size > end - at) continue; /* NULL */
+        cells[i].data = at;
+        cells[i].size = (int)size;
+        last = at += size;
+    }
+    if (last != NULL) {
+        dbm__pg_cell *cell = &cells[s->columns - 1];
+        memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
+        cell->data = last - cell->size - 1;
+        last[-1] = '\0';
+    }
+    s->cells = s->block;
+}
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    const char *number = strrchr(tag, ' ');
+    if (q->beginning) {
+        q->beginning = false;
+        q->begins |= 1u << q->wait.at[0].number;
+        q->tx = DBM__PG_TX_OPEN;
+        return;
+    }
+    if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+    dbm__pg_look_at_tag(q, tag);
+    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
+}
+static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    if (q->fault != NULL) return;
+    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (q->fault == NULL) {
+        q->no_memory = true;
+        return;
+    }
+    memcpy(q->fault, body, size);
+    q->fault[size] = q->fault[size + 1] = '\0';
+}
+static void dbm__pg_lane_ready(dbm__pg *q, char status) {
+    q->awaited--;
+    if (q->owed != 0) {
+        q->owed--;
+        return;
+    }
+    if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == 'E';
+}
+/* Looks at what has come, message by message. */
+static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
+    dbm__pg_statement *s = q->main;
+    size_t left;
+    while ((left = in->end - in->at) >= 5) {
+        char *m = in->data + in->at;
+        size_t size = (size_t)dbm__pg_get32(m + 1) + 1;
+        if (size < 5 || size > (size_t)INT_MAX / 2) return DBM__PG_DEAD;
+        if (left < size) break;
+        in->at += size;
+        if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        switch (m[0]) {
+        case 'D': /* a row */
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            s->total++;
+            if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
+                if (s->rows++ == 0) in->row = in->at - size;
+                if (q->mode == DBM__PG_FIRST) in->keep = in->at;
+            } else if (q->mode == DBM__PG_KEEP) {
+                in->row = in->at - size;
+                dbm__pg_lane_row(s, s->block + s->types_capacity);
+                if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
+            } else {
+                q->dropped++;
+            }
+            break;
+        case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
+        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
+        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'N':
+            if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
+            dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
+            break;
+        case 'S': q->settings_moved = true; break;
+        case '2': q->bound = !q->beginning; break;
+        case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
+        default: return DBM__PG_DEAD;
+        }
+    }
+    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather ? DBM__PG_ROW : DBM__PG_WAITS;
+}
+/* Reads once, or as often as there is more than fits. */
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
+    for (;;) {
+        size_t left = in->end - in->at, got, need, size;
+        dbm_status st;
+        int how;
+        if (q->gather && q->lane) in->keep = in->at;
+        if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
+        in->at = in->keep;
+        in->end = in->keep + left;
+        need = in->end + (q->gather ? 4096 : 1);
+        if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
+        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
+            char *data;
+            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
+            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
+            if (data == NULL) {
+                q->no_memory = true;
+                return DBM__PG_DEAD;
+            }
+            in->data = data;
+            in->size = size;
+        }
+        st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        if (DBM__UNLIKELY(st != DBM_OK)) {
+            if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
+            (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
+            return DBM__PG_DEAD;
+        }
+        in->end += got;
+        how = dbm__pg_lane_look(q, in);
+        if (how != DBM__PG_WAITS || in->end != in->size) return how;
+    }
+}
+static int dbm__pg_lane_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    bool own = s != NULL && s->in.data != NULL;
+    int how;
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) {
+        dbm__pg_lane_send(q);
+        if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */
+    }
+    if (q->fresh) {
+        q->fresh = false;
+        return DBM__PG_WAITS;
+    }
+    how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
+    if (how == DBM__PG_WAITS) return how;
+    q->lane = false; /* what may follow goes the long way */
+    if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
+    if (!own && !s->rowless) {
+        s->in = q->in;
+        memset(&q->in, 0, sizeof q->in);
+    }
+    if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
+        dbm__pg_row_moves(s);
+        s->row = 0;
+        dbm__pg_lane_row(s, s->block);
+        s->in.keep = 0;
+    }
+    return how;
+}
+/* An operation on rows that come this way. */
+static void dbm__pg_lane_on(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->in.data == NULL) return;
+    q->lane = true;
+    q->gather = q->fresh = false;
+    s->rows = 0;
+    s->in.keep = 0;
+}
+/* The row in hand stays where it is, for the program may point to it. The others are put aside, and what follows comes to another place. */
+static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_cell *cells = s->block + s->types_capacity;
+    size_t left = s->in.end - s->in.at, size = left > 8192 ? left : 8192;
+    char *data;
+    for (; s->row + 1 < s->rows; s->row++) {
+        dbm__pg_lane_row(s, cells);
+        if (!dbm__pg_keep(q, s, cells, s->columns)) return false;
+    }
+    data = (char *)dbm_adapter_alloc(q->owner, size);
+    if (data == NULL) {
+        q->no_memory = true;
+        return false;
+    }
+    memcpy(data, s->in.data + s->in.at, left);
+    s->pinned = s->in.data;
+    s->in.data = data;
+    s->in.size = size;
+    s->in.row = s->in.at = 0;
+    s->in.end = left;
+    return true;
 }
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
@@ -20892,7 +21434,6 @@ static void dbm__pg_go(dbm__pg *q) {
 }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
@@ -20943,6 +21484,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
 }
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
+    if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
     q->failed_tx = false;
     q->depth = 0;
     q->wait.count = q->wait_used = 0;
@@ -20965,6 +21507,15 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->last_held = NULL;
     s->held_size = 0;
     dbm__pg_res(s, NULL);
+    if (s->in.data != NULL) { /* for the next one */
+        if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
+            dbm_adapter_free(q->owner, s->in.data);
+        } else {
+            q->in.data = s->in.data;
+            q->in.size = s->in.size;
+        }
+        s->in.data = NULL;
+    }
     if (s->texts != NULL) {
         dbm_adapter_free(q->owner, s->texts);
         s->texts = NULL;
@@ -20978,10 +21529,18 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->total = 0;
 }
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
+    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+}
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age);
+}
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
+    s->age = q->age;
+    s->schema = dbm__load(&q->base->schema);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -20997,10 +21556,14 @@ static void dbm__pg_ask(dbm__pg *q) {
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
+static int dbm__pg_batch_rows(const dbm__pg_statement *s, int most) {
+    int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
+    return n < 1 ? 1 : n < most ? n : most;
+}
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
-    q->retried = false;
+    q->retried = q->bound = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
 static void dbm__pg_push_run(dbm__pg *q) {
@@ -21013,14 +21576,20 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_go(q);
         return;
     }
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
+    if (s->listens) q->lane_on = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-        s->fetch = n < 1 ? 1 : n > DBM__PG_FIRST_ROWS ? DBM__PG_FIRST_ROWS : n;
+        dbm__pg_item *item = NULL;
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
+        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
+            dbm__pg_add_prepare(q, s);
+            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
+            if (item != NULL) item->s = s;
+        }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -21040,12 +21609,11 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_item *item;
     int i;
     dbm__pg_push_before(q);
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */
-        s->age = q->age;
     }
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
                        (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
@@ -21096,20 +21664,86 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
-/* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
- * on its way, and dbm__pg_solo_step() takes its answer. */
-static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN));
+}
+static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
+/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+    char name[28], *to;
+    int i;
+    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
+    to = q->out;
+    for (i = 0; i < q->closes.count; i++) {
+        dbm__pg_cursor_name(name, q->closes.at[i].number);
+        to = dbm__pg_put_close(to, 'P', name);
+    }
+    for (i = 0; i < q->drops.count; i++) {
+        dbm__format(name, sizeof name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)q->drops.at[i].number);
+        to = dbm__pg_put_close(to, 'S', name);
+    }
+    q->closes.count = q->drops.count = 0;
+    return to;
+}
+static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
+    char name[28];
+    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    if ((q->begins >> number & 1u) == 0) {
+        char *start = to, block[64];
+        dbm__text t = dbm__text_in(block, sizeof block);
+        dbm__pg_put_begin(&t, number);
+        *to = 'P';
+        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0));
+    }
+    return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
+}
+static char *dbm__pg_put_sync(char *to) {
+    *to = 'S';
+    return dbm__pg_to32(to + 1, 4);
+}
+/* True: the statement is on its way. */
+static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
-    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
+    char portal[20] = "", *to;
+    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
+    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
-    q->named_run = q->solo = true;
-    q->cursor_run = q->armed = q->whole = false;
-    if (PQflush(q->conn) != 0) return true;
-    op->fd = PQsocket(q->conn);
-    op->started = true;
-    q->fresh = false;
+    q->named_run = true;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
+    q->prefix = 0;
+    q->beginning = q->wait.count != 0;
+    q->wait_used = q->wait.count;
+    s->binary_rows = s->binary;
+    if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
+    if (q->cursor_run) {
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
+        s->cursor = ++q->cursor_names;
+        s->depth = q->depth;
+        dbm__pg_cursor_name(portal, s->cursor);
+    }
+    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
+    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
+    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    return true;
+}
+static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
+    char portal[20], *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    dbm__pg_cursor_name(portal, s->cursor);
+    dbm__pg_lane_on(q, s);
+    s->in.row = s->in.at = s->in.end = 0;
+    q->mode = DBM__PG_TAKE;
+    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    return true;
+}
+static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
+    char *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    q->main = NULL;
+    *to = 'Q';
+    dbm__pg_lane_go(q, dbm__pg_put_end(to, dbm__pg_put_name(to + 5, word)), false);
     return true;
 }
 /* The next row, where it is at hand. */
@@ -21121,6 +21755,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         s->row++;
         s->serial++;
         if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        if (s->in.data != NULL) dbm__pg_lane_row(s, s->block);
         return DBM_OK;
     }
     now = s->held;
@@ -21135,6 +21770,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     s->held = now->next;
     if (s->held == NULL) s->last_held = NULL;
     s->now = now;
+    s->cells = now->cells;
     return DBM_OK;
 }
 /* FINISH, where no rows are under way. */
@@ -21147,25 +21783,25 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
 }
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-    int n;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
+        dbm__pg_lane_on(q, s);
         return;
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
         return;
     }
-    n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-    s->fetch = n < 1 ? 1 : n > DBM__PG_MOST_ROWS ? DBM__PG_MOST_ROWS : n;
+    s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
 }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
-    bool quick = false;
+    bool quick;
     dbm__pg_item *item;
     if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
         dbm__pg_transaction_over(q);
@@ -21173,11 +21809,18 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         return;
     }
     q->closes.count = 0;
-#if DBM__PG_PIPELINE
-    quick = op->kind == DBM_OP_COMMIT && op->no_wait;
-#endif
+    quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
+    q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    else dbm__pg_push_waiting(q, quick);
+    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+        if (!quick) return;
+        q->owed++;
+        dbm__pg_transaction_over(q);
+        op->started = false;
+        if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
     dbm__pg_go(q);
@@ -21216,16 +21859,18 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (q->local || !DBM__PG_PIPELINE) return;
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-/* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
-static bool dbm__pg_return_from_native(dbm__pg *q) {
-    PGresult *res;
-    if (q->state != DBM__PG_NATIVE_USE) return true;
-    while ((res = PQgetResult(q->conn)) != NULL) { /* of commands that the program has not read to the end; blocks as long as they run */
-        ExecStatusType status = PQresultStatus(res);
-        PQclear(res);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
-    }
+/* Where libpq is not in the state that our flow needs, after dbm_native, and a script: reads what the program has not read to the end, as far as it has come. */
+static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
+    for (;;) {
+        PGresult *res;
+        ExecStatusType status;
+        if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
+        res = PQgetResult(q->conn);
+        status = PQresultStatus(res);
+        PQclear(res);
+        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
+    }
 #if DBM__PG_PIPELINE
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
@@ -21236,10 +21881,11 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
     case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return false;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
     }
-    dbm__pg_forget(q); /* the program may have deallocated them */
-    return true;
+    dbm__pg_forget(q); /* the program may have deallocated them, */
+    dbm__pg_schema_changed(q); /* and more */
+    return DBM__PG_ALL;
 }
 /* `word` in capitals. */
 static bool dbm__pg_is_word(const char *at, const char *word) {
@@ -21295,6 +21941,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     memset(s, 0, sizeof *s);
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
+    s->listens = dbm__pg_is_word(word, "LISTEN");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
     if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
@@ -21311,8 +21958,14 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    PQclear(s->about);
     dbm_adapter_free(q->owner, s->types);
+    dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
+}
+static bool dbm__pg_has_listen(const char *sql) {
+    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    return false;
 }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
@@ -21343,6 +21996,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
 }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+static bool dbm__pg_end(dbm__pg *q, int how);
 /* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
 static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     switch (op->kind) {
@@ -21350,14 +22004,15 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
         break;
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+    case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
 }
 static void dbm__pg_drain(dbm__pg *q) {
     q->before = DBM__PG_DRAIN;
@@ -21374,33 +22029,88 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
-    q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->lane = q->local = q->full = q->no_memory = q->killed = false;
     q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
-    if (q->error != NULL) {
-        PQclear(q->error);
-        q->error = NULL;
-    }
+    if (DBM__UNLIKELY(dbm__pg_failed(q))) dbm__pg_failure_drop(q);
     q->fresh = true;
     dbm__store(&q->cancelled, 0);
-    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE
-        && !dbm__pg_return_from_native(q)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
+    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
+        q->before = DBM__PG_FROM_NATIVE;
         return;
     }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
+}
+/* The statements of LISTEN; false: the operation has failed. */
+static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
+    const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
+    size_t need = 1, i;
+    int v;
+    char *out;
+    if (verb == NULL) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
+    dbm_adapter_free(q->owner, q->listen);
+    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
+    if (out == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        memcpy(out, verb, strlen(verb));
+        out += strlen(verb);
+        for (i = 0; i < name->as.text.size; i++) {
+            if (name->as.text.data[i] == '"') *out++ = '"';
+            *out++ = name->as.text.data[i];
+        }
+        *out++ = '"';
+        *out++ = ';';
+    }
+    *out = 0;
+    op->sql = q->listen;
+    op->sql_size = (size_t)(out - q->listen);
+    return true;
+}
+static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
+    bool lost = false;
+    if (q->told != NULL) PQfreemem(q->told);
+    q->told = PQnotifies(q->conn);
+    if (q->told == NULL) {
+        lost = PQconsumeInput(q->conn) != 1;
+        q->told = PQnotifies(q->conn);
+    }
+    op->fd = PQsocket(q->conn);
+    if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
+    op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
+    if (q->told == NULL) return DBM_STEP_DONE;
+    q->notification.channel = dbm_textn(q->told->relname, strlen(q->told->relname));
+    q->notification.payload = dbm_textn(q->told->extra, strlen(q->told->extra));
+    q->notification.pattern = dbm_null();
+    q->notification.process = q->told->be_pid;
+    op->native = &q->notification;
+    return DBM_STEP_DONE;
 }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
-    if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
+    if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
         return;
@@ -21442,6 +22152,8 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
         if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
+        else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
+        else q->local = dbm__pg_end(q, DBM__PG_ROW);
         break;
     }
     case DBM_OP_PING:
@@ -21450,14 +22162,17 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_go(q);
         break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
+        if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
             break;
         }
         dbm__pg_push_before(q);
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
@@ -21467,23 +22182,108 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
+/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
+/* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
+ * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
+ * as our own sixteen bytes do. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
+/* Neither waits. Without a key the request has been made when it returns. */
+static void dbm__pg_kill_begin(dbm__pg *q, dbm__pg_kill *k) {
+    memset(k, 0, sizeof *k);
+    k->fd = -1;
+    k->until_us = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+#if DBM__PG_CANCEL_ASYNC
+    k->request = PQcancelCreate(q->conn);
+    k->active = k->request != NULL && PQcancelStart(k->request) == 1;
+    k->next = PGRES_POLLING_WRITING;
+    if (k->active) k->fd = PQcancelSocket(k->request);
+    else PQcancelFinish(k->request);
+#else
+#  if DBM__PG_CANCEL_KEY
+    if (q->has_key && (k->fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0)) >= 0) {
+        int flags = fcntl(k->fd, F_GETFL, 0);
+        (void)fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+#    if defined(SO_NOSIGPIPE)
+        int on = 1;
+        (void)setsockopt(k->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, (socklen_t)sizeof on);
+#    endif
+        k->active = flags >= 0 && fcntl(k->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+        if (!k->active) dbm__net_close(k->fd);
+        return;
+    }
+#  endif
+    if (!q->has_key) {
+        PGcancel *request = PQgetCancel(q->conn);
+        char said[256];
+        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
+        PQfreeCancel(request);
+    }
+#endif
+}
+/* What it waits for, on k->fd; DONE: it is over, and has been done unless k->late. */
+static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
+    if (!k->active) return DBM_STEP_DONE;
+    k->late = dbm_adapter_clock(q->owner) >= k->until_us;
+#if DBM__PG_CANCEL_ASYNC
+    if (!k->late) {
+        k->next = PQcancelPoll(k->request);
+        k->fd = PQcancelSocket(k->request);
+        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
+    }
+    PQcancelFinish(k->request);
+#else
+    if (!k->late) {
+        char packet[16], *at = packet;
+        size_t n = 0;
+        dbm_status st = DBM_OK;
+#  if DBM__PG_CANCEL_KEY
+        if (!k->begun && connect(k->fd, (struct sockaddr *)(void *)&q->peer, q->peer_size) != 0 && errno == EAGAIN) return DBM_STEP_TIMER; /* a socket file's queue is full */
+#  endif
+        k->begun = true;
+        at = dbm__pg_to32(dbm__pg_to32(at, 16), 1234u << 16 | 5678u);
+        (void)dbm__pg_to32(dbm__pg_to32(at, (uint32_t)q->pid), (uint32_t)q->key);
+        if (!k->sent) {
+            st = dbm__net_send(k->fd, packet, sizeof packet, &n);
+            k->sent = st == DBM_OK && n == sizeof packet;
+            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE;
+        }
+        if (k->sent) do st = dbm__net_receive(k->fd, packet, sizeof packet, &n); while (st == DBM_OK);
+        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ;
+    }
+    dbm__net_close(k->fd);
+#endif
+    k->active = false;
+    return DBM_STEP_DONE;
+}
+/* Of any thread. */
+static void dbm__pg_cancel(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm__pg_kill k;
+    dbm_step want;
+    if (q == NULL) return;
+    dbm__store(&q->cancelled, 1);
+    dbm__pg_kill_begin(q, &k);
+    while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
+        if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us);
+    }
+}
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
-static void dbm__pg_cancel(dbm_connection *c);
-static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
-    bool stale = dbm__pg_stale(q);
-    if (s->cursor != 0) s->cursor = 0;
-    if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
+    bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
+    bool misfit = named && !q->bound && state[0] == '2' && state[1] == '2'; /* a value does not fit the type that its parameter had */
+    s->cursor = 0;
+    if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
+        dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             if (began && q->tx == DBM__PG_TX_OPEN) {
                 dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
                 dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -21504,24 +22304,13 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     return true;
 }
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
-/* What the columns of s->res are, and whether all can be read in binary. */
-static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
-    int i;
-    if (columns > s->types_capacity) {
-        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-        if (types == NULL) return false;
-        s->types = types;
-        s->types_capacity = columns;
-    }
-    *binary = true;
-    for (i = 0; i < columns; i++) {
-        s->types[i] = PQftype(s->res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]);
-    }
-    return true;
-}
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = PQnfields(s->res);
+    int i, row, columns = s->columns;
+    if (s->in.data != NULL && s->rows > 0) {
+        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
+        if (size > s->row_size) s->row_size = size;
+        return;
+    }
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
         int size = 32;
         for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
@@ -21550,7 +22339,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     int i;
     bool began = false;
     for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && q->error != NULL) {
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
@@ -21587,22 +22376,22 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
-    if (s->res == NULL) { /* it has no rows */
+    if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
         if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
     op->result = s;
-    op->columns = PQnfields(s->res);
-    op->row = s->rows > 0;
-    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+    if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
             return;
         }
-        s->known = q->named_run && s->kept;
+        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
     }
+    op->columns = s->columns;
+    op->row = s->rows > 0;
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -21619,7 +22408,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
     if (how == DBM__PG_ROW) return true;
-    if (q->error != NULL) {
+    if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
@@ -21634,9 +22423,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     if (s->live) {
         s->live = false;
         s->ended = true;
-        s->rows = s->row = 0;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
-        q->outcome = DBM_DONE;
+        if (s->in.data == NULL) s->rows = s->row = 0;
+        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
         return true;
     }
     dbm__pg_batch_done(q, s);
@@ -21645,11 +22434,10 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
 }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
-    if (q->error != NULL) {
-        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_state_of(q->error), "57014") == 0) { /* a cancel that came late */
+    if (dbm__pg_failed(q)) {
+        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), "57014") == 0) { /* a cancel that came late */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
             dbm__pg_go(q);
             return q->local;
@@ -21716,7 +22504,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     return false;
 back:
-    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
     return true;
 }
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
@@ -21739,7 +22527,7 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 }
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
-    if (q->error != NULL) PQclear(q->error);
+    dbm__pg_failure_drop(q);
     q->error = q->sent_error;
     q->sent_error = NULL;
     q->of_pipeline = true;
@@ -21759,23 +22547,23 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         }
         q->main->live = false;
         q->main->ended = true;
-        if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+        if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_FINISH:
         q->main->live = false;
         q->main->total += q->dropped;
-        if (q->error != NULL && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
+        if (dbm__pg_failed(q) && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN: return dbm__pg_script_end(q);
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21800,40 +22588,13 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     }
     return DBM_STEP_DONE;
 }
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-/* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
- * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
- * ReadyForQuery. Under TLS nothing can be seen. */
-#if DBM__PG_POSIX
-static bool dbm__pg_all_here(dbm__pg *q) {
-    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
-    ssize_t n, at = 0;
-    int i, syncs = 0;
-    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
-    n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
-    if (syncs <= 1) return true;
-    while (n - at >= 6) { /* of another one, maybe: message by message */
-        uint32_t size = dbm__pg_get32(q->look + at + 1);
-        syncs -= q->look[at] == 'Z';
-        if (size >= sizeof q->look) return false;
-        at += 1 + (ssize_t)size;
-    }
-    return at == n && syncs == 0;
-}
-#else
-static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
-#endif
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
     if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
 #if DBM__PG_POSIX
-    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+    char byte = 0;
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == 'E') return true;
 #endif
     q->copy_blind = true;
     return PQconsumeInput(q->conn) != 1;
@@ -21870,71 +22631,37 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     *step = dbm__pg_done(q);
     return true;
 }
-/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
-static bool dbm__pg_solo_over(dbm__pg *q) {
-    q->solo = false;
-    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
-    q->emitted = q->sent.count;
-    return true;
-}
-/* True: it is done. False: dbm__pg_step() goes on. */
-static bool dbm__pg_solo_step(dbm__pg *q) {
-    dbm__pg_statement *s = q->main;
-    PGresult *res = NULL, *more = NULL;
-    ExecStatusType status;
-    q->whole = s->rowless || dbm__pg_all_here(q);
-    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
-        dbm__pg_solo_over(q);
-        return false;
-    }
-    res = PQgetResult(q->conn);
-    status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
-        q->armed = true;
-        if (!dbm__pg_solo_over(q)) {
-            PQclear(res);
-            PQclear(more);
-            return false;
-        }
-        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
-        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
-        return false;
-    }
-    q->solo = false;
-    dbm__pg_look_at_transaction(q);
-    if (status == PGRES_TUPLES_OK) {
-        dbm__pg_row_moves(s);
-        dbm__pg_res(s, res);
-        s->rows = PQntuples(res);
-        s->total = s->rows;
-        s->binary_rows = s->binary;
-        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
-    } else {
-        q->affected = dbm__pg_ran(q, res);
-        PQclear(res);
-    }
-    dbm__pg_room_end(q);
-    q->op->affected = q->affected;
-    dbm__pg_execute_done(q, s, DBM__PG_ALL);
-    return true;
-}
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
-static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     int how, unsent;
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
-    if (q->solo) {
-        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+    if (DBM__LIKELY(q->lane)) {
+        how = dbm__pg_lane_step(q);
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ;
+        }
+        goto answered;
+    }
+    if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
+        if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
+        else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
+        if (how == DBM__PG_DEAD) {
+            q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return DBM_STEP_READ;
+        }
+        q->before = DBM__PG_GO;
+        dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
-        if (q->solo) goto wait;
     }
 #if DBM__PG_PIPELINE
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
@@ -21962,13 +22689,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else {
         how = dbm__pg_answers(q);
     }
+answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -21986,11 +22713,9 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         }
         break;
     }
-    if (op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000 && !q->cancel_sent) {
-        q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
-        dbm__pg_cancel(c);
-    }
+#if DBM__PG_PIPELINE
 wait:
+#endif
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
@@ -22001,6 +22726,36 @@ wait:
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+}
+/* A cancel of our own goes on beside the operation, and must have come to its end before the next one begins. */
+static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
+    dbm_step want;
+    if (!q->killed && step != DBM_STEP_DONE) {
+        q->killed = true;
+        if (op->stop) dbm__store(&q->cancelled, 1);
+        dbm__pg_kill_begin(q, &q->kill);
+    }
+    want = dbm__pg_kill_step(q, &q->kill);
+    q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
+    if (want == DBM_STEP_DONE) {
+        if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
+        return step;
+    }
+    if (!q->ended || want == DBM_STEP_TIMER) {
+        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
+        return q->ended ? DBM_STEP_TIMER : step;
+    }
+    op->fd = q->kill.fd;
+    op->wake_us = q->kill.until_us;
+    return want;
+}
+static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
+    if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Nothing of a read that stands alone is lost by a cancel. */
+    if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
+    return dbm__pg_kill_beside(q, op, step);
 }
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
@@ -22048,7 +22803,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
-        int n = PQnfields(s->res);
+        int n = s->columns;
         s->texts = (dbm__pg_text *)dbm_adapter_alloc(q->owner, (size_t)n * sizeof *s->texts);
         if (s->texts == NULL) return NULL;
         memset(s->texts, 0, (size_t)n * sizeof *s->texts);
@@ -22092,6 +22847,7 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     *at = '\0';
     return (size_t)(at - out);
 }
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
@@ -22144,13 +22900,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        data = s->copied;
-        size = (size_t)s->copied_size;
-    } else if (DBM__UNLIKELY(s->now != NULL)) {
-        if (s->now->cells[i].size < 0) return DBM_OK;
-        data = s->now->cells[i].data;
-        size = (size_t)s->now->cells[i].size;
+    if (DBM__LIKELY(s->cells != NULL)) {
+        if (s->cells[i].size < 0) return DBM_OK;
+        data = s->cells[i].data;
+        size = (size_t)s->cells[i].size;
     } else {
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
@@ -22236,8 +22989,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     return DBM_OK;
 }
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(((dbm__pg_statement *)op->result)->res, i);
+    return PQfname(s->res != NULL ? s->res : s->about, i);
 }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
@@ -22246,24 +23000,14 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
+    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer;
 }
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 static void dbm__pg_notice(void *ud, const PGresult *res) {
-    dbm__pg *q = (dbm__pg *)ud;
-    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-    char block[900];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
-    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(res));
-    if (detail != NULL) {
-        dbm__put(&t, ": ");
-        dbm__pg_words(&t, detail);
-    }
-    dbm__text_end(&t);
-    dbm_adapter_notice(q->c, block);
+    const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
+                    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
 }
 #if DBM__PG_CANCEL_KEY
 /* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
@@ -22310,15 +23054,21 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
-    if (q->error != NULL) PQclear(q->error);
+    q->kill.until_us = 0;
+    (void)dbm__pg_kill_step(q, &q->kill);
+    dbm__pg_failure_drop(q);
+    PQfreemem(q->told);
+    dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
-    if (q->sent_error != NULL) PQclear(q->sent_error);
+    PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
     dbm_adapter_free(db, q->block);
+    dbm_adapter_free(db, q->in.data);
+    dbm_adapter_free(db, q->out);
     dbm_adapter_free(db, (void *)q->params);
     dbm_adapter_free(db, q);
 }
@@ -22451,6 +23201,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
+    q->fd = PQsocket(q->conn);
+    q->lane_can = q->lane_on = !q->tls && !PQgssEncInUse(q->conn);
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -22527,6 +23279,10 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
+    if (q->owed != 0) {
+        if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
+        if (q->awaited != 0) return DBM_OK;
+    }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -22537,82 +23293,6 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
     return DBM_E_LOST;
-}
-/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-#if DBM__PG_CANCEL_KEY
-/* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
- * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
-static void dbm__pg_cancel_by_key(dbm__pg *q) {
-    int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-    uint32_t words[4];
-    unsigned char packet[16];
-    int fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0), flags, i;
-    ssize_t n;
-    char byte;
-    if (fd < 0) return;
-    words[0] = 16;
-    words[1] = 1234u << 16 | 5678u;
-    words[2] = (uint32_t)q->pid;
-    words[3] = (uint32_t)q->key;
-    for (i = 0; i < 16; i++) packet[i] = (unsigned char)(words[i / 4] >> (24 - 8 * (i % 4)));
-    flags = fcntl(fd, F_GETFL, 0);
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if defined(SO_NOSIGPIPE)
-    i = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &i, (socklen_t)sizeof i);
-#endif
-#if !defined(MSG_NOSIGNAL)
-#  define DBM__PG_NO_SIGNAL 0
-#else
-#  define DBM__PG_NO_SIGNAL MSG_NOSIGNAL
-#endif
-    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
-        int rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        while (rc != 0 && errno == EAGAIN && dbm_adapter_clock(q->owner) < until) { /* a socket file's queue is full */
-            dbm__sleep_us(2000);
-            rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        }
-        if ((rc == 0 || errno == EINPROGRESS) && dbm__net_wait(q->owner->host, fd, DBM_STEP_WRITE, until) == DBM_OK &&
-            send(fd, packet, sizeof packet, DBM__PG_NO_SIGNAL) == (ssize_t)sizeof packet) {
-            do n = dbm__net_wait(q->owner->host, fd, DBM_STEP_READ, until) == DBM_OK ? recv(fd, &byte, 1, 0) : 0;
-            while (n > 0);
-        }
-    }
-    (void)close(fd);
-}
-#endif
-static void dbm__pg_cancel(dbm_connection *c) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-#if DBM__PG_CANCEL_ASYNC
-    {
-        PGcancelConn *request = PQcancelCreate(q->conn);
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-        PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-        if (request != NULL && PQcancelStart(request) == 1) {
-            while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-                int want = next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
-                if (dbm__net_wait(q->owner->host, PQcancelSocket(request), want, until) != DBM_OK) break;
-                next = PQcancelPoll(request);
-            }
-        }
-        PQcancelFinish(request);
-    }
-#else
-#  if DBM__PG_CANCEL_KEY
-    if (q->has_key) {
-        dbm__pg_cancel_by_key(q);
-        return;
-    }
-#  endif
-    {
-        PGcancel *request = PQgetCancel(q->conn);
-        char said[256];
-        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
-        PQfreeCancel(request);
-    }
-#endif
 }
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
@@ -22756,7 +23436,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
@@ -22866,25 +23546,6 @@ static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
 DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
     return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
 }
-/* These write where there is room already, and answer where the next byte goes. */
-DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 8);
-    at[1] = (unsigned char)v;
-    return to + 2;
-}
-DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 24);
-    at[1] = (unsigned char)(v >> 16);
-    at[2] = (unsigned char)(v >> 8);
-    at[3] = (unsigned char)v;
-    return to + 4;
-}
-DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
-    dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v);
-}
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -22894,11 +23555,6 @@ DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
     int64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return dbm__pg_to_number(to, 8, bits);
-}
-DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
-    to = dbm__pg_to32(to, (uint32_t)size);
-    memcpy(to, data, size);
-    return to + size;
 }
 /* The same at the end of the buffer. */
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
@@ -23381,10 +24037,13 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -23397,22 +24056,11 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -23450,6 +24098,7 @@ enum {
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_OPTIONS "sql_mode,unix_socket"
+#define DBM__MYSQL_LEXER (DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE)
 #define DBM__MYSQL_KILL_US 450000         /* a cancel takes no longer */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
@@ -23464,17 +24113,18 @@ typedef struct dbm__mysql_base {
     dbm_tls tls;
     bool autocommit;                        /* a connection begins with it on */
 } dbm__mysql_base;
-/* How a column is read. */
+/* How a column is read: the type that its value has or begins as, and that in which the library is to give it. The first ones are handed out as they lie,
+ * the last ones are texts. */
 enum {
     DBM__MYSQL_INT, DBM__MYSQL_DOUBLE, DBM__MYSQL_UINT, DBM__MYSQL_TINY, DBM__MYSQL_FLOAT, DBM__MYSQL_BIT, DBM__MYSQL_DATETIME, DBM__MYSQL_DATE,
     DBM__MYSQL_TIME_OF_DAY, DBM__MYSQL_TEXT, DBM__MYSQL_BLOB, DBM__MYSQL_DECIMAL_TEXT, DBM__MYSQL_JSON_TEXT, DBM__MYSQL_UUID_TEXT
 };
-typedef struct dbm__mysql_column {
-    int type;                /* as the server said it, to see whether it says so again */
-    unsigned flags, charset, decimals;
-    unsigned long length;
-    int how;                 /* DBM__MYSQL_INT ... */
-} dbm__mysql_column;
+static const struct { dbm_type type; enum enum_field_types given; } dbm__mysql_kinds[] = {
+    { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_DOUBLE, MYSQL_TYPE_DOUBLE }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG }, { DBM_TYPE_INT, MYSQL_TYPE_LONGLONG },
+    { DBM_TYPE_DOUBLE, MYSQL_TYPE_FLOAT }, { DBM_TYPE_UINT, MYSQL_TYPE_BLOB }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATETIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_DATE },
+    { DBM_TYPE_TEXT, MYSQL_TYPE_TIME }, { DBM_TYPE_TEXT, MYSQL_TYPE_STRING }, { DBM_TYPE_BLOB, MYSQL_TYPE_BLOB }, { DBM_TYPE_DECIMAL, MYSQL_TYPE_STRING },
+    { DBM_TYPE_JSON, MYSQL_TYPE_STRING }, { DBM_TYPE_UUID, MYSQL_TYPE_STRING }
+};
 /* Where the library puts a value of the row in hand. */
 typedef struct dbm__mysql_cell {
     dbm_value value;         /* as it is handed out, where that takes no more than a copy: numbers are put here, and of a text the rest stays as it is */
@@ -23498,16 +24148,15 @@ typedef struct dbm__mysql_statement {
     MYSQL_ROW text_row;
     unsigned long *text_sizes;
     unsigned generation;     /* of the connection, when it was prepared */
-    int parameters;
     bool inserts, changes, reads, calls; /* by its first word: INSERT or REPLACE; those, UPDATE or DELETE; SELECT and its like; CALL */
     MYSQL_BIND *values;      /* parameters */
     MYSQL_TIME *times;       /* of the values that are timestamps */
     bool bound;              /* the library knows of the types in `values` */
     /* Of the result. */
     int columns;
-    dbm__mysql_column *plan;
+    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets. In one block with */
     MYSQL_BIND *binds;
-    dbm__mysql_cell *cells;  /* of the row in hand and, behind them, of the rows that are put aside: two sets */
+    MYSQL_FIELD *plan;       /* as the server described them, to see whether it says so again; without the texts */
     int side;                /* the set that the library fills */
     dbm__mysql_cell *hand_cells; /* the set of the row in hand */
     bool rebind;             /* where values go has changed */
@@ -23534,6 +24183,14 @@ enum {
 };
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -23563,6 +24220,8 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    int64_t number;          /* that was asked for */
+    size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
     /* The transaction. */
@@ -23574,7 +24233,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -23588,6 +24246,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -23668,41 +24329,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 }
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -23725,7 +24369,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -23738,53 +24382,49 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
+}
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
+    dbm__mysql_note_error(q, stmt);
+    dbm__mysql_report(q);
 }
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
@@ -23816,7 +24456,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 }
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -23850,48 +24490,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && q->stmt->mysql == NULL)) { /* forgotten by the server already */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -23923,20 +24526,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
     (void)my;
 #endif
 }
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -23949,28 +24569,55 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
 }
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
-/* In a flow: makes a call, and goes on behind it when it is through. The flows are functions that are entered again and again; `place` says where
- * they left off. */
-#define DBM__MYSQL_AWAIT(place, number, call) \
+/* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
+#define DBM__MYSQL_FLOW(place) \
+    int *const dbm__at = &(place); \
+    switch (*dbm__at) { \
+    case 0:
+#define DBM__MYSQL_OVER \
+    break; \
+    default: break; \
+    } \
+    *dbm__at = 0; \
+    return DBM__MYSQL_DONE
+/* In a flow: makes a call, and goes on behind it when it is through. */
+#define DBM__MYSQL_AWAIT(call) \
     do { \
-        (place) = (number); \
+        *dbm__at = __LINE__; \
         if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
             return DBM__MYSQL_WAITING; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
-/* The same for a flow within a flow: its calls, until it is through. */
-#define DBM__MYSQL_AWAIT_ALL(place, number, flow) \
+/* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
+#define DBM__MYSQL_AWAIT_ALL(flow) \
     do { \
         for (;;) { \
             int dbm__more; /* without a value: C++ does not jump past one */ \
             dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            (place) = (number); \
+            *dbm__at = __LINE__; \
             return dbm__more; \
-        case (number):; \
+        case __LINE__:; \
         } \
     } while (0)
+#define DBM__MYSQL_DO(flow) \
+    DBM__MYSQL_AWAIT_ALL(flow); \
+    if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
+/* Closes what a statement is to the library. */
+#define DBM__MYSQL_CLOSE(statement) \
+    q->stmt = (statement)->stmt; \
+    (statement)->stmt = NULL; \
+    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     while (s->chunks != NULL) {
@@ -24048,81 +24695,49 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
 }
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
-    bind->buffer = &cell->as;
+    bind->buffer_type = dbm__mysql_kinds[cell->how].given;
+    bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
     bind->length = &cell->size;
     bind->is_null = &cell->null;
     bind->error = &cell->cut;
-    cell->value.as.text.data = cell->text;
-    switch (cell->how) {
-    case DBM__MYSQL_UINT: case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        bind->is_unsigned = cell->how == DBM__MYSQL_UINT;
-        bind->buffer_type = MYSQL_TYPE_LONGLONG;
-        bind->buffer = &cell->value.as.integer;
-        break;
-    case DBM__MYSQL_DOUBLE:
-        bind->buffer_type = MYSQL_TYPE_DOUBLE;
-        bind->buffer = &cell->value.as.real;
-        break;
-    case DBM__MYSQL_FLOAT: bind->buffer_type = MYSQL_TYPE_FLOAT; break;
-    case DBM__MYSQL_DATETIME: bind->buffer_type = MYSQL_TYPE_DATETIME; break;
-    case DBM__MYSQL_DATE: bind->buffer_type = MYSQL_TYPE_DATE; break;
-    case DBM__MYSQL_TIME_OF_DAY: bind->buffer_type = MYSQL_TYPE_TIME; break;
-    case DBM__MYSQL_BIT:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
+    if (cell->how >= DBM__MYSQL_TEXT) {
+        cell->value.as.text.data = cell->text;
+        bind->buffer = cell->text;
+        bind->buffer_length = cell->capacity - 1;
+    } else if (cell->how == DBM__MYSQL_BIT) {
         bind->buffer = cell->written;
         bind->buffer_length = sizeof cell->written;
-        break;
-    case DBM__MYSQL_BLOB:
-        bind->buffer_type = MYSQL_TYPE_BLOB;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
-    default:
-        bind->buffer_type = MYSQL_TYPE_STRING;
-        bind->buffer = cell->text;
-        bind->buffer_length = cell->capacity - 1;
-        break;
+    } else if (cell->how <= DBM__MYSQL_TINY) {
+        bind->buffer = &cell->value.as;
+    } else {
+        bind->buffer = &cell->as;
     }
 }
-static bool dbm__mysql_has_text(const dbm__mysql_column *column) { return column->how >= DBM__MYSQL_TEXT; }
-static dbm_type dbm__mysql_text_type(int how) {
-    switch (how) {
-    case DBM__MYSQL_BLOB: return DBM_TYPE_BLOB;
-    case DBM__MYSQL_DECIMAL_TEXT: return DBM_TYPE_DECIMAL;
-    case DBM__MYSQL_JSON_TEXT: return DBM_TYPE_JSON;
-    case DBM__MYSQL_UUID_TEXT: return DBM_TYPE_UUID;
-    default: return DBM_TYPE_TEXT;
-    }
-}
-static bool dbm__mysql_same_column(const dbm__mysql_column *column, const MYSQL_FIELD *field) {
-    return column->type == (int)field->type && column->flags == field->flags && column->charset == field->charsetnr &&
+static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
+    return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
            column->length == field->length && column->decimals == field->decimals;
 }
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
-    if (s->cells != NULL) for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
+    for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
-    dbm_adapter_free(q->owner, s->binds);
-    dbm_adapter_free(q->owner, s->plan);
     s->cells = NULL;
-    s->binds = NULL;
-    s->plan = NULL;
     s->columns = 0;
     s->roomy[0] = s->roomy[1] = s->large = false;
 }
-/* Room for the texts of one set of cells. */
-static bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
-    dbm__mysql_cell *cells = dbm__mysql_cells(s, side);
+/* Room for the texts of one set of cells. False: reported. */
+static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
+    dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
     int i;
-    if (s->roomy[side]) return true;
-    for (i = 0; i < s->columns; i++) {
-        unsigned long want;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cells[i].text != NULL) continue;
-        want = s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
-        if (want < 16) want = 16;
-        cells[i].text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cells[i].text == NULL) return false;
-        cells[i].capacity = want;
+    for (i = 0; i < s->columns; i++, cell++) {
+        unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
+        if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
+        cell->text = (char *)dbm_adapter_alloc(q->owner, want);
+        if (cell->text == NULL) {
+            dbm__mysql_no_memory(q);
+            return false;
+        }
+        cell->capacity = want;
         s->rebind = true;
     }
     s->roomy[side] = true;
@@ -24133,45 +24748,30 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
     const MYSQL_FIELD *fields = s->stmt->fields;
     size_t n = (size_t)count;
-    bool same = count == s->columns && s->plan != NULL;
+    bool same = count == s->columns;
     for (i = 0; same && i < count; i++) same = dbm__mysql_same_column(&s->plan[i], &fields[i]);
     if (!same) {
         dbm__mysql_plan_free(q, s);
-        s->plan = (dbm__mysql_column *)dbm_adapter_alloc(q->owner, n * sizeof *s->plan);
-        s->binds = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, n * sizeof *s->binds);
-        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, 2 * n * sizeof *s->cells);
-        if (s->cells != NULL) memset(s->cells, 0, 2 * n * sizeof *s->cells);
-        if (s->plan == NULL || s->binds == NULL || s->cells == NULL) {
-            s->columns = 0;
-            dbm_adapter_free(q->owner, s->plan);
-            dbm_adapter_free(q->owner, s->binds);
-            dbm_adapter_free(q->owner, s->cells);
-            s->plan = NULL;
-            s->binds = NULL;
-            s->cells = NULL;
+        s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
+        if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
             return false;
         }
+        memset(s->cells, 0, 2 * n * sizeof *s->cells);
+        s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
+        s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
+        memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
         for (i = 0; i < count; i++) {
-            dbm__mysql_column *column = &s->plan[i];
-            column->type = (int)fields[i].type;
-            column->flags = fields[i].flags;
-            column->charset = fields[i].charsetnr;
-            column->length = fields[i].length;
-            column->decimals = fields[i].decimals;
-            column->how = dbm__mysql_how(&fields[i]);
-            s->cells[i].how = s->cells[count + i].how = column->how;
-            s->cells[i].value.type = s->cells[count + i].value.type = column->how == DBM__MYSQL_INT ? DBM_TYPE_INT :
-                column->how == DBM__MYSQL_DOUBLE ? DBM_TYPE_DOUBLE : dbm__mysql_text_type(column->how);
+            s->cells[i].how = dbm__mysql_how(&fields[i]);
+            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
+            s->cells[count + i] = s->cells[i];
         }
         s->side = 0;
         s->rebind = true;
     }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    if (dbm__mysql_texts(q, s, s->side)) return true;
-    dbm__mysql_no_memory(q);
-    return false;
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -24179,8 +24779,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_report(q);
+        dbm__mysql_fail(q, s->stmt);
         return false;
     }
     s->rebind = false;
@@ -24195,7 +24794,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         MYSQL_BIND bind;
         unsigned long size = cell->size, want;
         char *text;
-        if (!dbm__mysql_has_text(&s->plan[i]) || cell->null || size < cell->capacity) continue;
+        if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
@@ -24209,8 +24808,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
+            dbm__mysql_fail(q, s->stmt);
             return false;
         }
         cell->size = size;
@@ -24218,99 +24816,59 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
     return dbm__mysql_bind_result(q, s);
 }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_digits(char **at, unsigned long v, int digits) {
-    int i;
-    for (i = digits - 1; i >= 0; i--) {
-        (*at)[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    *at += digits;
-}
-static void dbm__mysql_write_fraction(char **at, unsigned long us, unsigned decimals) {
-    static const unsigned long scale[] = { 1000000, 100000, 10000, 1000, 100, 10, 1 };
-    if (decimals > 6) decimals = us != 0 ? 6 : 0; /* not said */
-    if (decimals == 0) return;
-    *(*at)++ = '.';
-    dbm__mysql_digits(at, us / scale[decimals], (int)decimals);
-}
-/* "2024-02-29" */
-static void dbm__mysql_write_date(char **at, const MYSQL_TIME *t) {
-    dbm__mysql_digits(at, t->year, 4);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->month, 2);
-    *(*at)++ = '-';
-    dbm__mysql_digits(at, t->day, 2);
-}
-/* "12:34:56.789", "-838:59:59" */
-static void dbm__mysql_write_time(char **at, const MYSQL_TIME *t, bool interval, unsigned decimals) {
-    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
-    if (interval && t->neg) *(*at)++ = '-';
-    dbm__mysql_digits(at, hours, hours > 99 ? 3 : 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->minute, 2);
-    *(*at)++ = ':';
-    dbm__mysql_digits(at, t->second, 2);
-    dbm__mysql_write_fraction(at, t->second_part, decimals);
-}
-/* Days since 1970-01-01 of a date of the Gregorian calendar, also before its time. */
-static int64_t dbm__mysql_days(int64_t year, unsigned month, unsigned day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400;
-    int64_t of_era = y - era * 400, of_year = (153 * (int64_t)(month > 2 ? month - 3 : month + 9) + 2) / 5 + (int64_t)day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
     out->as.text.size = size;
 }
-static DBM__NOINLINE void dbm__mysql_time_value(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
+/* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
+static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
+    bool interval = cell->how == DBM__MYSQL_TIME_OF_DAY;
+    unsigned long hours = t->hour + (interval ? t->day * 24ul : 0);
     char *at = cell->written;
-    if (column->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
+    if (cell->how == DBM__MYSQL_DATETIME && t->month != 0 && t->day != 0 && t->year != 0) {
         out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = (((dbm__mysql_days((int64_t)t->year, t->month, t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
+        out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
         return;
     }
-    /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
-    if (column->how != DBM__MYSQL_TIME_OF_DAY) dbm__mysql_write_date(&at, t);
-    if (column->how == DBM__MYSQL_DATETIME) *at++ = ' ';
-    if (column->how != DBM__MYSQL_DATE) dbm__mysql_write_time(&at, t, column->how == DBM__MYSQL_TIME_OF_DAY, column->decimals);
+    if (!interval) { /* "2024-02-29" */
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
+    }
+    if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
+    if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
+        if (interval && t->neg) *at++ = '-';
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
+        if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
+    }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
-static void dbm__mysql_bits(const char *bytes, size_t size, dbm_value *out) {
-    uint64_t v = 0;
+/* What is not simply copied. */
+static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
+    uint64_t v = cell->value.as.uinteger;
     size_t i;
-    for (i = 0; i < size && i < 8; i++) v = v << 8 | (unsigned char)bytes[i];
-    out->type = DBM_TYPE_UINT;
-    out->as.uinteger = v;
-}
-static void dbm__mysql_tiny(int64_t v, dbm_value *out) {
-    out->type = v == 0 || v == 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT;
-    out->as.integer = v;
-}
-static void dbm__mysql_uint(uint64_t v, dbm_value *out) {
-    if (v > (uint64_t)INT64_MAX) {
-        out->type = DBM_TYPE_UINT;
-        out->as.uinteger = v;
-    } else {
-        out->type = DBM_TYPE_INT;
-        out->as.integer = (int64_t)v;
-    }
-}
-/* Of a row that came in the binary form: what is not simply copied. */
-static DBM__NOINLINE void dbm__mysql_converted(const dbm__mysql_column *column, dbm__mysql_cell *cell, dbm_value *out) {
     out->name = NULL;
-    switch (column->how) {
-    case DBM__MYSQL_UINT: dbm__mysql_uint(cell->value.as.uinteger, out); return;
-    case DBM__MYSQL_TINY: dbm__mysql_tiny(cell->value.as.integer, out); return;
+    out->as.uinteger = v;
+    switch (cell->how) {
+    case DBM__MYSQL_UINT: out->type = v > (uint64_t)INT64_MAX ? DBM_TYPE_UINT : DBM_TYPE_INT; return;
+    case DBM__MYSQL_TINY: out->type = v <= 1 ? DBM_TYPE_BOOL : DBM_TYPE_INT; return;
     case DBM__MYSQL_FLOAT:
         out->type = DBM_TYPE_DOUBLE;
         out->as.real = (double)cell->as.single;
         return;
-    case DBM__MYSQL_BIT: dbm__mysql_bits(cell->written, cell->size, out); return;
-    default: dbm__mysql_time_value(column, cell, out); return;
+    case DBM__MYSQL_BIT:
+        for (v = 0, i = 0; i < cell->size && i < 8; i++) v = v << 8 | (unsigned char)cell->written[i];
+        out->type = DBM_TYPE_UINT;
+        out->as.uinteger = v;
+        return;
+    default: dbm__mysql_time_value(decimals, cell, out); return;
     }
 }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
@@ -24325,55 +24883,42 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(&s->plan[i], cell, out);
+        dbm__mysql_converted(s->plan[i].decimals, cell, out);
     }
 }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
-    const MYSQL_FIELD *field = &mysql_fetch_fields(s->text_rows)[i];
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    int how = dbm__mysql_how(field);
-    int64_t number;
-    out->name = NULL;
-    if (text == NULL) {
-        out->type = DBM_TYPE_NULL;
-        out->as.integer = 0;
+    dbm__mysql_cell cell;
+    double real;
+    cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
+    *out = dbm_null();
+    if (text == NULL) return;
+    dbm__mysql_text_value(out, cell.how < DBM__MYSQL_TEXT ? DBM_TYPE_TEXT : dbm__mysql_kinds[cell.how].type, text, size);
+    switch (cell.how) {
+    case DBM__MYSQL_INT: case DBM__MYSQL_TINY: case DBM__MYSQL_UINT: {
+        dbm__why why;
+        bool number = cell.how == DBM__MYSQL_UINT ? dbm__to_uint(out, UINT64_MAX, &cell.value.as.uinteger, &why) == DBM_OK
+                                                  : dbm__parse_int(text, INT64_MIN, INT64_MAX, &cell.value.as.integer);
+        if (!number) return;
+        if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
+        else *out = dbm_int(cell.value.as.integer);
         return;
     }
-    switch (how) {
-    case DBM__MYSQL_INT: case DBM__MYSQL_TINY:
-        if (!dbm__parse_int(text, INT64_MIN, INT64_MAX, &number)) break;
-        if (how == DBM__MYSQL_TINY) {
-            dbm__mysql_tiny(number, out);
-        } else {
-            out->type = DBM_TYPE_INT;
-            out->as.integer = number;
-        }
+    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
+        if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
-    case DBM__MYSQL_UINT: {
-        uint64_t v = 0;
-        const char *p;
-        for (p = text; *p >= '0' && *p <= '9'; p++) v = v * 10 + (uint64_t)(*p - '0');
-        dbm__mysql_uint(v, out);
+    case DBM__MYSQL_BIT:
+        memcpy(cell.written, text, size < 8 ? size : 8);
+        cell.size = (unsigned long)size;
+        dbm__mysql_converted(0, &cell, out);
         return;
-    }
-    case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT: {
-        double v = 0;
-        if (!dbm__double_read(text, size, &v)) break;
-        out->type = DBM_TYPE_DOUBLE;
-        out->as.real = v;
-        return;
-    }
-    case DBM__MYSQL_BIT: dbm__mysql_bits(text, size, out); return;
     case DBM__MYSQL_DATETIME:
-        if (strncmp(text, "0000", 4) == 0 || !dbm__timestamp_read(text, size, &number)) break;
-        out->type = DBM_TYPE_TIMESTAMP;
-        out->as.integer = number;
+        if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: break;
+    default: return;
     }
-    dbm__mysql_text_value(out, dbm__mysql_text_type(how), text, size);
 }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
@@ -24424,7 +24969,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     return DBM_OK;
 }
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
@@ -24433,128 +24978,104 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
 /* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
  * q->rc is not 0. */
 static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
-    switch (q->sub) {
-    case 0:
-        q->rc = 0;
-        while (mysql_more_results(q->my)) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_STMT_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, stmt);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_stmt_field_count(stmt) != 0) {
-                q->stmt = stmt;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_FLUSH);
-            }
+    DBM__MYSQL_FLOW(q->sub)
+    q->rc = 0;
+    while (mysql_more_results(q->my)) {
+        q->stmt = stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, stmt);
+            break;
         }
-        if (q->rc < 0) q->rc = 0;
-        if (q->rc == 0) dbm__mysql_note_status(q);
-        break;
-    default: break;
+        if (q->rc < 0) break;
+        if (mysql_stmt_field_count(stmt) != 0) {
+            q->stmt = stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        }
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc < 0) q->rc = 0;
+    if (q->rc == 0) dbm__mysql_note_status(q);
+    DBM__MYSQL_OVER;
 }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        if (!s->open) break;
-        if (s->reads) {
-            q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
-            do {
-                s->seen++;
-                q->stmt = s->stmt;
-                DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
-            if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-                if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-                dbm__mysql_result_over(q, s);
-                break;
-            }
-            dbm__mysql_kill(q);
-            q->killed = true;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_FLUSH);
-        dbm__mysql_result_over(q, s);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-            dbm__mysql_note_error(q, NULL);
+    DBM__MYSQL_FLOW(q->pre)
+    s->ended = true;
+    if (!s->open) break;
+    if (s->reads) {
+        q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        do {
+            s->seen++;
+            q->stmt = s->stmt;
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
+        if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
+            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
+            dbm__mysql_result_over(q, s);
             break;
         }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_rest(q, s->stmt));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_STOP;
     }
-    q->pre = 0;
-    s->ended = true;
-    return DBM__MYSQL_DONE;
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    dbm__mysql_result_over(q, s);
+    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_OVER;
 }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
-    switch (q->pre) {
-    case 0:
-        if (!s->open || s->held) break;
-        s->side = 1 - s->side;
-        s->rebind = true;
-        s->held = true;
-        dbm__mysql_drop(q, s);
-        if (!dbm__mysql_texts(q, s, s->side)) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (!s->open || s->held) break;
+    s->side = 1 - s->side;
+    s->rebind = true;
+    s->held = true;
+    dbm__mysql_drop(q, s);
+    if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    for (;;) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+        if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
+        status = dbm__mysql_keep_row(q, s, limit);
+        if (status == DBM_OK) continue;
+        if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
-            goto spoil;
+        } else {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+                           "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
+                           "other statement after the loop", limit, s->seen);
         }
-        if (!dbm__mysql_bind_result(q, s)) goto spoil;
-        for (;;) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-            if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
-            if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
-            status = dbm__mysql_keep_row(q, s, limit);
-            if (status == DBM_OK) continue;
-            if (status == DBM_E_NOMEM) {
-                dbm__mysql_no_memory(q);
-            } else {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
-                               "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                               "other statement after the loop", limit, s->seen);
-            }
-            goto spoil;
-        }
-        if (q->rc == 1) {
-            dbm__mysql_note_error(q, s->stmt);
-            dbm__mysql_report(q);
-            dbm__mysql_result_over(q, s);
-            goto spoil;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-        if (q->rc != 0) {
-            dbm__mysql_report(q);
-            goto spoil;
-        }
-        break;
-    spoil:
-        s->spoiled = true;
-        dbm__mysql_drop(q, s);
-        if (s->open) {
-            q->stmt = s->stmt;
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_FLUSH);
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 4, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-        }
-        break;
-    default: break;
+        goto spoil;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    if (q->rc == 1) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        goto spoil;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) {
+        dbm__mysql_report(q);
+        goto spoil;
+    }
+    break;
+    spoil:
+    s->spoiled = true;
+    dbm__mysql_drop(q, s);
+    if (s->open) {
+        q->stmt = s->stmt;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+        dbm__mysql_result_over(q, s);
+    }
+    DBM__MYSQL_OVER;
 }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -24584,42 +25105,25 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     return DBM__MYSQL_DONE;
 }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
-static char dbm__mysql_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* The first word of a statement, past blanks, comments and brackets. */
-static const char *dbm__mysql_first_word(const char *p, const char *end) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || *p == '(' || *p == ';') {
-            p++;
-        } else if (*p == '#' || (end - p >= 2 && p[0] == '-' && p[1] == '-')) {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 3 && p[0] == '/' && p[1] == '*' && p[2] != '!' && p[2] != 'M') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
-    }
-    return p;
-}
-static bool dbm__mysql_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__mysql_lower(*p) != *word) return false;
-    return p >= end || !((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || (*p >= '0' && *p <= '9'));
-}
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
-    const char *end = p->sql + p->sql_size, *word = dbm__mysql_first_word(p->sql, end);
+    static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
+    enum { INSERTS = 2, CHANGES = 5, READS = 9, WORDS = 10 };
     dbm__mysql_statement *s = (dbm__mysql_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    size_t at = 0, size = 0, i = WORDS;
+    int depth = 0;
+    const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
-    s->inserts = dbm__mysql_word_is(word, end, "insert") || dbm__mysql_word_is(word, end, "replace");
-    s->changes = s->inserts || dbm__mysql_word_is(word, end, "update") || dbm__mysql_word_is(word, end, "delete") || dbm__mysql_word_is(word, end, "load");
-    s->calls = dbm__mysql_word_is(word, end, "call");
-    s->reads = dbm__mysql_word_is(word, end, "select") || dbm__mysql_word_is(word, end, "with") || dbm__mysql_word_is(word, end, "table") ||
-               dbm__mysql_word_is(word, end, "values");
+    if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
+    s->inserts = i < INSERTS;
+    s->changes = i < CHANGES;
+    s->reads = i >= CHANGES && i < READS;
+    s->calls = i == READS;
     return s;
 }
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
@@ -24630,150 +25134,90 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
     bool failed;
-    switch (q->sub) {
-    case 0:
-        s->generation = q->generation;
-        s->stmt = mysql_stmt_init(q->my);
-        if (s->stmt == NULL) {
+    DBM__MYSQL_FLOW(q->sub)
+    s->generation = q->generation;
+    s->stmt = mysql_stmt_init(q->my);
+    if (s->stmt == NULL) {
+        dbm__mysql_no_memory(q);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->sql = p->sql;
+    q->sql_size = p->sql_size;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PREPARE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        dbm__mysql_note_error(q, s->stmt);
+        q->failed = failed; /* the server lets go of all that it took for a PREPARE */
+        if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
+        DBM__MYSQL_CLOSE(s);
+        break;
+    }
+    found = (int)mysql_stmt_param_count(s->stmt);
+    s->bound = false;
+    if (found != p->parameters) {
+        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+                       "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
+        break;
+    }
+    if (found != 0 && s->values == NULL) {
+        size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
+        s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
+        if (s->values == NULL) {
             dbm__mysql_no_memory(q);
             break;
         }
-        q->stmt = s->stmt;
-        q->sql = p->sql;
-        q->sql_size = p->sql_size;
-        DBM__MYSQL_AWAIT(q->sub, 1, DBM__MYSQL_PREPARE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            dbm__mysql_note_error(q, s->stmt);
-            q->failed = failed; /* the server lets go of all that it took for a PREPARE */
-            if (q->error.native == DBM__MYSQL_NOT_PREPARABLE && p->parameters == 0) {
-                q->stmt = s->stmt;
-                s->stmt = NULL;
-                DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STMT_CLOSE);
-                break;
-            }
-            dbm__mysql_report(q);
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            if (q->broken) {
-                mysql_stmt_close(q->stmt); /* the socket is gone: nothing is sent */
-                break;
-            }
-            DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STMT_CLOSE);
-            break;
-        }
-        found = (int)mysql_stmt_param_count(s->stmt);
-        s->parameters = found;
-        s->bound = false;
-        if (found != p->parameters) {
-            dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
-                           "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-            break;
-        }
-        if (found != 0 && s->values == NULL) {
-            size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
-            s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-            if (s->values == NULL) {
-                dbm__mysql_no_memory(q);
-                break;
-            }
-            memset(s->values, 0, (size_t)found * each);
-            s->times = (MYSQL_TIME *)(void *)(s->values + found);
-        }
-        p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-        break;
-    default: break;
+        memset(s->values, 0, (size_t)found * each);
+        s->times = (MYSQL_TIME *)(void *)(s->values + found);
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
+    DBM__MYSQL_OVER;
 }
-/* The same for a statement that the server knows no longer. */
+/* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    switch (q->pre) {
-    case 0:
-        if (s->stmt != NULL) {
-            q->stmt = s->stmt;
-            s->stmt = NULL;
-            dbm__mysql_plan_free(q, s);
-            DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_STMT_CLOSE);
-        }
-        s->generation = q->generation;
-        if (dbm__mysql_as_text(s, p)) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_prepare(q, s, p));
-        if (q->refused) s->generation = q->generation - 1;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->pre)
+    if (s->stmt != NULL) {
+        dbm__mysql_plan_free(q, s);
+        DBM__MYSQL_CLOSE(s);
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->generation = q->generation;
+    if (dbm__mysql_as_text(s, p)) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
+    if (q->refused) s->generation = q->generation - 1;
+    DBM__MYSQL_OVER;
+}
+/* To be closed before the next statement is sent, and freed. */
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
+    s->next = q->closing;
+    q->closing = s;
 }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->state;
-    switch (q->phase) {
-    case 0:
-        op->state = NULL;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        s = dbm__mysql_statement_new(q, p);
-        if (s == NULL) break;
-        op->state = s;
-        if (!dbm__mysql_as_text(s, p)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_prepare(q, s, p));
-        }
-        op->state = NULL;
-        if (q->refused) { /* s->stmt is NULL, or open when only we refuse it: closed before the next statement */
-            if (s->stmt != NULL) {
-                s->next = q->closing;
-                q->closing = s;
-            } else {
-                dbm__mysql_statement_free(q, s);
-            }
-            break;
-        }
-        p->data = s;
-        p->single = true;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
+    if ((s = dbm__mysql_statement_new(q, p)) == NULL) break;
+    dbm__mysql_close_later(q, s);
+    DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    q->closing = s->next;
+    p->data = s;
+    p->single = true;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        op->prepared->data = NULL;
-        if (q->active != NULL || q->broken || s->generation != q->generation) {
-            s->next = q->closing;
-            q->closing = s;
-            break;
-        }
-        q->stmt = s->stmt;
-        s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-        if (q->stmt != NULL) DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_STMT_CLOSE);
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->prepared->data == NULL) break;
+    dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
+    op->prepared->data = NULL;
+    if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
+    DBM__MYSQL_OVER;
 }
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, sql));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->sub)
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
@@ -24788,153 +25232,135 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     }
     return DBM__MYSQL_DONE;
 }
+/* Before a statement is sent. */
+static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
+    int call = dbm__mysql_clear(q, row_buffer);
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
+}
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
-    char text[32];
-    int part[6], i, at = 0;
-    int64_t of_second = us % 1000000;
-    static const unsigned char digits[] = { 4, 2, 2, 2, 2, 2 };
-    if (of_second < 0) of_second += 1000000;
-    dbm__timestamp_write(us, text);
-    if (text[0] == '+' || text[0] == '-') {
+    dbm__calendar c;
+    dbm__calendar_of(us, &c);
+    if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
-    for (i = 0; i < 6; i++) {
-        int j, v = 0;
-        for (j = 0; j < digits[i]; j++) v = v * 10 + (text[at++] - '0');
-        part[i] = v;
-        at++;
-    }
     memset(t, 0, sizeof *t);
-    t->year = (unsigned)part[0];
-    t->month = (unsigned)part[1];
-    t->day = (unsigned)part[2];
-    t->hour = (unsigned)part[3];
-    t->minute = (unsigned)part[4];
-    t->second = (unsigned)part[5];
-    t->second_part = (unsigned long)of_second;
+    t->year = (unsigned)c.year;
+    t->month = (unsigned)c.month;
+    t->day = (unsigned)c.day;
+    t->hour = (unsigned)c.hour;
+    t->minute = (unsigned)c.minute;
+    t->second = (unsigned)c.second;
+    t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true;
 }
 /* Describes a value to the library. False: reported. */
-static bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
-    b->is_unsigned = 0;
-    b->buffer = (void *)(uintptr_t)&v->as; /* of a number; its size is that of the type */
-    switch (v->type) {
-    case DBM_TYPE_NULL: b->buffer_type = MYSQL_TYPE_NULL; return true;
-    case DBM_TYPE_UINT:
-        b->is_unsigned = 1;
-        b->buffer_type = MYSQL_TYPE_LONGLONG;
-        return true;
-    case DBM_TYPE_BOOL: case DBM_TYPE_INT: b->buffer_type = MYSQL_TYPE_LONGLONG; return true;
-    case DBM_TYPE_DOUBLE:
-        b->buffer_type = MYSQL_TYPE_DOUBLE;
-        if (v->as.real - v->as.real == 0) return true;
+DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
+    static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
+                                           MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
+    if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
+        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        return false;
+    }
+    b->is_unsigned = v->type == DBM_TYPE_UINT;
+    b->buffer_type = (enum enum_field_types)types[v->type];
+    b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
+    b->buffer_length = 8;
+    if (v->type < DBM_TYPE_TEXT) {
+        if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
-    case DBM_TYPE_TIMESTAMP:
-        b->buffer_type = MYSQL_TYPE_DATETIME;
+    }
+    if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
         return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    case DBM_TYPE_TEXT: case DBM_TYPE_UUID: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL: case DBM_TYPE_BLOB:
-        b->buffer_type = v->type == DBM_TYPE_BLOB ? MYSQL_TYPE_BLOB : v->type == DBM_TYPE_DECIMAL ? MYSQL_TYPE_NEWDECIMAL : MYSQL_TYPE_STRING;
-        b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
-        b->buffer_length = (unsigned long)v->as.text.size;
-        return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
-    dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-    return false;
+    b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
+    b->buffer_length = (unsigned long)v->as.text.size;
+    return true;
 }
-/* Binds the values; their sizes are added up. What the library was told of the types stays when they are those of the time before: the server is then not
- * told them once more either. False: reported. */
-static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_op *op, size_t *total) {
+/* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
+ * server is then not told them once more either. False: reported. */
+static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
     bool same = DBM__MYSQL_MARIADB && s->bound;
-    size_t size = op->sql_size;
+    size_t size = 0;
     int i;
-    for (i = 0; i < op->value_count; i++) {
-        const dbm_value *v = &op->values[i];
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &values[i];
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b)) {
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
             return false;
         }
-        if (b->buffer_type != type || b->is_unsigned != is_unsigned) same = false;
+        same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
             if (same) s->stmt->params[i].buffer_length = b->buffer_length;
         }
     }
-    *total = size;
-    if (same || op->value_count == 0) return true;
+    q->total += size;
+    if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
-        dbm__mysql_note_error(q, s->stmt);
+        dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        dbm__mysql_report(q);
         return false;
     }
     s->bound = true;
     return true;
 }
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    switch (q->sub) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-        q->rows = NULL;
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, DBM__MYSQL_STORE);
-        if (q->rows != NULL) {
-            MYSQL_ROW row = mysql_fetch_row(q->rows);
-            int64_t v = 0;
-            if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-            mysql_free_result(q->rows);
-            own = dbm_adapter_option(q->owner, "max_allowed_packet");
-            if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-        }
-        if (q->packet == 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    q->sub = 0;
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
+    if (q->packet == 0) dbm__mysql_fail(q, NULL);
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
     return DBM__MYSQL_DONE;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
     bool retryable;
-    switch (q->sub) {
-    case 0:
-        if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-            dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
-            DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "DO 0"));
-            if (q->rc == 0) {
-                dbm__mysql_note_status(q);
-                if (!q->open && q->wrote) {
-                    q->failed = true;
-                    dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
-                                   "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                    q->wrote = false;
-                    break;
-                }
+    DBM__MYSQL_FLOW(q->sub)
+    if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
+        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
+        if (q->rc == 0) {
+            dbm__mysql_note_status(q);
+            if (!q->open && q->wrote) {
+                q->failed = true;
+                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                               "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
+                q->wrote = false;
+                break;
             }
         }
-        dbm__mysql_report(q);
-        break;
-    default: break;
     }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_report(q);
+    DBM__MYSQL_OVER;
 }
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
@@ -24991,51 +25417,46 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
 }
 /* As text, for what can't be prepared or is not worth it. */
 static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    switch (q->pre) {
-    case 0:
-        q->sql = op->prepared->sql;
-        q->sql_size = op->prepared->sql_size;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_QUERY);
-        if (q->rc != 0) {
+    DBM__MYSQL_FLOW(q->pre)
+    q->sql = op->prepared->sql;
+    q->sql_size = op->prepared->sql_size;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        break;
+    }
+    if (mysql_field_count(q->my) != 0) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows == NULL) {
+            q->rc = 1;
             dbm__mysql_note_error(q, NULL);
             break;
         }
-        if (mysql_field_count(q->my) != 0) {
-            DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STORE);
-            if (q->rows == NULL) {
-                q->rc = 1;
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            s->text_rows = q->rows;
-            op->result = s;
-            op->columns = (int)mysql_num_fields(s->text_rows);
-            op->settled = true;
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-        }
-        while (mysql_more_results(q->my)) {
-            DBM__MYSQL_AWAIT(q->pre, 3, DBM__MYSQL_NEXT);
-            if (q->rc > 0) {
-                dbm__mysql_note_error(q, NULL);
-                break;
-            }
-            if (q->rc < 0) break;
-            if (mysql_field_count(q->my) == 0) continue;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_STORE);
-            if (q->rows != NULL) mysql_free_result(q->rows);
-        }
-        if (q->rc < 0) q->rc = 0;
-        break;
-    default: break;
+        s->text_rows = q->rows;
+        op->result = s;
+        op->columns = (int)mysql_num_fields(s->text_rows);
+        op->settled = true;
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        op->row = !s->ended;
+    } else {
+        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    while (mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+        if (q->rc > 0) {
+            dbm__mysql_note_error(q, NULL);
+            break;
+        }
+        if (q->rc < 0) break;
+        if (mysql_field_count(q->my) == 0) continue;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+        if (q->rows != NULL) mysql_free_result(q->rows);
+    }
+    if (q->rc < 0) q->rc = 0;
+    DBM__MYSQL_OVER;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -25043,42 +25464,40 @@ static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     s->text_rows = NULL;
     s->text_row = NULL;
 }
+/* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
+DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
+    if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
+        q->rc = 0;
+        s->seen++;
+    } else if (q->rc != MYSQL_DATA_TRUNCATED) {
+        dbm__mysql_fail(q, s->stmt);
+        dbm__mysql_result_over(q, s);
+        s->ended = true;
+    }
+}
+/* The next row, which has been read already. */
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
+    q->rc = mysql_stmt_fetch(s->stmt);
+    dbm__mysql_fetched(q, s);
+}
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
-    switch (q->pre) {
-    case 0:
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->pre, 1, DBM__MYSQL_FETCH);
-        if (q->rc == MYSQL_DATA_TRUNCATED) {
-            q->rc = 0;
-            if (!dbm__mysql_grow(q, s)) q->rc = 1;
-            else s->seen++;
-            break;
-        }
-        if (q->rc == 0) {
-            s->seen++;
-            break;
-        }
-        s->ended = true;
-        if (q->rc == MYSQL_NO_DATA) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 2, dbm__mysql_rest(q, s->stmt));
-            dbm__mysql_result_over(q, s);
-            if (q->rc != 0) dbm__mysql_report(q);
-            else q->rc = MYSQL_NO_DATA;
-            break;
-        }
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_report(q);
+    DBM__MYSQL_FLOW(q->pre)
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
+    if (q->rc != MYSQL_NO_DATA) {
+        dbm__mysql_fetched(q, s);
         break;
-    default: break;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    s->ended = true;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    dbm__mysql_result_over(q, s);
+    if (q->rc != 0) dbm__mysql_report(q);
+    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -25105,191 +25524,151 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
-    size_t total;
     bool failed;
-    switch (q->phase) {
-    case 0:
-        q->again = false;
-        op->ended = false;
-        if (dbm__mysql_is_undone(q)) break;
-        if (q->active != NULL || q->closing != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-            if (q->refused) break;
-        }
-        if (s == NULL) {
-            s = dbm__mysql_statement_new(q, p);
-            if (s == NULL) break;
-            p->data = s;
-            s->generation = q->generation - 1;
-            p->single = true;
-            if (dbm__mysql_as_text(s, p)) s->generation = q->generation;
-        }
-        dbm__mysql_result_new(q, s);
-        if (DBM__UNLIKELY(q->autocommit == q->unit)) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-            if (q->refused) break;
-        }
-        if (DBM__UNLIKELY(s->generation != q->generation)) {
+    DBM__MYSQL_FLOW(q->phase)
+    q->again = false;
+    op->ended = false;
+    if (dbm__mysql_is_undone(q)) break;
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    }
+    if (s == NULL) {
+        s = dbm__mysql_statement_new(q, p);
+        if (s == NULL) break;
+        p->data = s;
+        p->single = true;
+        s->generation = q->generation - 1;
+    }
+    dbm__mysql_result_new(q, s);
+    if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_renew(q, s, p));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
+    }
+    q->total = p->sql_size;
+    if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
+    if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
+        if (q->packet == 0) {
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
-        total = p->sql_size;
-        if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-        if (DBM__UNLIKELY(total >= DBM__MYSQL_LARGE)) {
-            if (q->packet == 0) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 5, dbm__mysql_ask_limit(q));
-                if (q->refused) break;
-                total = p->sql_size;
-                if (s->stmt != NULL && !dbm__mysql_bind(q, s, op, &total)) break;
-            }
-            if (total + 16u * (size_t)op->value_count + 64 > q->packet) {
-                dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
-                               "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                               total, q->packet);
+        if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
+            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+                           "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
+                           q->total, q->packet);
+            break;
+        }
+    }
+#if !DBM__MYSQL_MARIADB
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+#endif
+    q->was_open = q->open;
+    if (s->stmt == NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+        if (q->rc != 0) {
+            dbm__mysql_text_free(s);
+            op->result = NULL;
+            op->row = false;
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        } else {
+            dbm__mysql_done(q, s, op);
+        }
+        break;
+    }
+    q->stmt = s->stmt;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    if (q->rc != 0) {
+        failed = q->failed;
+        s->bound = false;
+        dbm__mysql_note_error(q, s->stmt);
+        if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
+            q->again = true;
+            q->failed = failed;
+            goto prepare_again;
+        }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+        break;
+    }
+    if (mysql_stmt_field_count(s->stmt) == 0) {
+        dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+            if (q->rc != 0) {
+                dbm__mysql_report(q);
                 break;
             }
         }
-#if !DBM__MYSQL_MARIADB
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 13, dbm__mysql_limit(q, op->deadline_us));
-        if (q->refused) break;
-#endif
-        q->was_open = q->open;
-        if (s->stmt == NULL) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 6, dbm__mysql_run_text(q, s, op));
-            if (q->rc != 0) {
-                dbm__mysql_text_free(s);
-                op->result = NULL;
-                op->row = false;
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 7, dbm__mysql_refused(q, s));
-            } else {
-                dbm__mysql_done(q, s, op);
-            }
-            break;
-        }
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(q->phase, 8, DBM__MYSQL_EXECUTE);
-        if (q->rc != 0) {
-            failed = q->failed;
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
-                q->again = true;
-                q->failed = failed;
-                goto prepare_again;
-            }
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 9, dbm__mysql_refused(q, s));
-            break;
-        }
-        if (mysql_stmt_field_count(s->stmt) == 0) {
-            dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-            if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 10, dbm__mysql_rest(q, s->stmt));
-                if (q->rc != 0) {
-                    dbm__mysql_report(q);
-                    break;
-                }
-            }
-            dbm__mysql_done(q, s, op);
-            break;
-        }
-        s->open = true;
-        q->active = s;
-        op->result = s;
-        if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
-        op->columns = s->columns;
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 11, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        op->row = q->rc == 0;
-        if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
-        if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-            if (op->row) {
-                q->pre = 0;
-                DBM__MYSQL_AWAIT_ALL(q->phase, 12, dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-                if (q->refused) break;
-            }
-            op->settled = true;
-            if (s->changes) dbm__mysql_returned(s, op);
-            dbm__mysql_done(q, s, op);
-        }
+        dbm__mysql_done(q, s, op);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    s->open = true;
+    q->active = s;
+    op->result = s;
+    if (!dbm__mysql_plan(q, s) || !dbm__mysql_bind_result(q, s)) break;
+    op->columns = s->columns;
+    if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
+        dbm__mysql_fetch(q, s);
+    } else {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
+    }
+    if (q->refused) break;
+    op->row = q->rc == 0;
+    if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
+    if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
+        if (op->row) {
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
+        }
+        op->settled = true;
+        if (s->changes) dbm__mysql_returned(s, op);
+        dbm__mysql_done(q, s, op);
+    }
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    switch (q->phase) {
-    case 0:
-        q->status = DBM_DONE;
-        if (s == NULL) break;
-        if (s->spoiled) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-            break;
-        }
-        if (s->ended && !s->held) break;
-        if (s->held) {
-            s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
-            s->ended = true; /* of what the server has: past the first one there is only the list */
-            if (s->row != NULL) {
-                s->seen++;
-                q->status = DBM_OK;
-            } else {
-                s->held = false;
-            }
-            break;
-        }
-        if (s->text_rows != NULL) {
-            s->text_row = mysql_fetch_row(s->text_rows);
-            s->text_sizes = mysql_fetch_lengths(s->text_rows);
-            s->ended = s->text_row == NULL;
-            if (!s->ended) q->status = DBM_OK;
-            break;
-        }
-        q->pre = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_next_row(q, s));
-        if (q->refused) break;
-        q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
-        if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
-            uint64_t affected = mysql_affected_rows(q->my);
-            op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    DBM__MYSQL_FLOW(q->phase)
+    q->status = DBM_DONE;
+    if (s == NULL) break;
+    if (s->spoiled) {
+        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        break;
+    }
+    if (s->ended && !s->held) break;
+    if (s->held) {
+        s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
+        s->ended = true; /* of what the server has: past the first one there is only the list */
+        if (s->row != NULL) {
+            s->seen++;
+            q->status = DBM_OK;
+        } else {
+            s->held = false;
         }
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (s->text_rows != NULL) {
+        s->text_row = mysql_fetch_row(s->text_rows);
+        s->text_sizes = mysql_fetch_lengths(s->text_rows);
+        s->ended = s->text_row == NULL;
+        if (!s->ended) q->status = DBM_OK;
+        break;
+    }
+    DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
+    q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
+    if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
+        uint64_t affected = mysql_affected_rows(q->my);
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
+    }
+    DBM__MYSQL_OVER;
 }
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    int rc;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    rc = mysql_stmt_fetch(s->stmt);
-    if (DBM__LIKELY(rc == 0) || (rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
-        s->seen++;
-        return DBM_OK;
-    }
-    if (rc != MYSQL_DATA_TRUNCATED) {
-        dbm__mysql_note_error(q, s->stmt);
-        dbm__mysql_result_over(q, s);
-        s->ended = true;
-        dbm__mysql_report(q);
-    }
-    return q->status;
+    dbm__mysql_fetch(q, s);
+    return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
@@ -25300,33 +25679,28 @@ static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
-    switch (q->phase) {
-    case 0:
-        if (s == NULL) break;
-        if (s->open && !q->broken) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, s));
-        }
-        dbm__mysql_result_over(q, s);
-        dbm__mysql_text_free(s);
-        if (s->chunks != NULL) dbm__mysql_drop(q, s);
-        for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
-            dbm__mysql_cell *cell = &s->cells[i];
-            if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
-            dbm_adapter_free(q->owner, cell->text);
-            cell->text = NULL;
-            cell->capacity = 0;
-            s->rebind = true;
-            s->roomy[i >= s->columns] = false;
-        }
-        s->large = false;
-        s->held = false;
-        s->ended = true;
-        op->result = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (s == NULL) break;
+    if (s->open && !q->broken) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
     }
-    return DBM__MYSQL_DONE;
+    dbm__mysql_result_over(q, s);
+    dbm__mysql_text_free(s);
+    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
+        dbm__mysql_cell *cell = &s->cells[i];
+        if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
+        dbm_adapter_free(q->owner, cell->text);
+        cell->text = NULL;
+        cell->capacity = 0;
+        s->rebind = true;
+        s->roomy[i >= s->columns] = false;
+    }
+    s->large = false;
+    s->held = false;
+    s->ended = true;
+    op->result = NULL;
+    DBM__MYSQL_OVER;
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
@@ -25409,33 +25783,21 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 }
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
-    switch (q->phase) {
-    case 0:
-        if (op->bulk->each_row || s == NULL) {
-            q->status = DBM_E_UNSUPPORTED;
-            break;
-        }
-        if (dbm__mysql_is_undone(q)) break;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, op->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        if (q->packet == 0) {
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_ask_limit(q));
-            if (q->refused) break;
-        }
-        if (s->generation != q->generation) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_renew(q, s, op->prepared));
-            if (q->refused) break;
-        }
-        op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_FLOW(q->phase)
+    if (op->bulk->each_row || s == NULL) {
+        q->status = DBM_E_UNSUPPORTED;
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (dbm__mysql_is_undone(q)) break;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
+    if (q->packet == 0) {
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
+    }
+    if (s->generation != q->generation) {
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
+    }
+    op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
+    DBM__MYSQL_OVER;
 }
 /* Looks at a row as it will be bound, and adds up its size. */
 static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
@@ -25547,39 +25909,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    switch (q->sub) {
-    case 0:
-        if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-        DBM__MYSQL_AWAIT(q->sub, 1, dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-        if (q->rc == 0) DBM__MYSQL_AWAIT(q->sub, 2, dbm__mysql_query(q, "SELECT @dbm_row"));
-        if (q->rc != 0) break;
-        DBM__MYSQL_AWAIT(q->sub, 3, DBM__MYSQL_STORE);
-        if (q->rows == NULL) break;
-        row = mysql_fetch_row(q->rows);
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-            plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-        }
-        mysql_free_result(q->rows);
-        break;
-    default: break;
-    }
-    q->sub = 0;
-    return DBM__MYSQL_DONE;
-}
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -25593,108 +25922,90 @@ static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
-    size_t size = 0;
     uint64_t affected;
-    dbm_op part;
-    switch (q->pre) {
-    case 0:
-        if (dbm__mysql_is_undone(q)) break;
-        for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    DBM__MYSQL_FLOW(q->pre)
+    if (dbm__mysql_is_undone(q)) break;
+    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
 #if !DBM__MYSQL_MARIADB
-            q->sub = 0;
-            DBM__MYSQL_AWAIT_ALL(q->pre, 1, dbm__mysql_limit(q, op->deadline_us));
-            if (q->refused) break;
+        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-            if (b->in_place) b->group = b->rows;
-            else dbm__mysql_bulk_group(q, b);
-            if (q->refused) break;
-            if (!b->arrays) {
-                if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                    q->stmt = s->stmt;
-                    s->stmt = NULL;
-                    dbm_adapter_free(q->owner, s->values);
-                    s->values = NULL;
-                    DBM__MYSQL_AWAIT(q->pre, 2, DBM__MYSQL_STMT_CLOSE);
-                }
-                if (s->stmt == NULL) {
-                    if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                    q->sub = 0;
-                    DBM__MYSQL_AWAIT_ALL(q->pre, 3, dbm__mysql_prepare(q, s, &b->many_rows));
-                    if (q->refused) break;
-                }
+        if (b->in_place) b->group = b->rows;
+        else dbm__mysql_bulk_group(q, b);
+        if (q->refused) break;
+        if (!b->arrays) {
+            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
+                dbm_adapter_free(q->owner, s->values);
+                s->values = NULL;
+                DBM__MYSQL_CLOSE(s);
             }
-            if (b->arrays) {
-                int i;
-                dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-                for (i = 0; i < b->columns; i++) {
-                    if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                    if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                    b->binds[i].length = b->sizes + (size_t)i * b->most;
+            if (s->stmt == NULL) {
+                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
+                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+            }
+        }
+        if (b->arrays) {
+            int i;
+            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
+            for (i = 0; i < b->columns; i++) {
+                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+                b->binds[i].length = b->sizes + (size_t)i * b->most;
 #if DBM__MYSQL_MARIADB
-                    b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
 #endif
-                }
-                s->bound = false;
-                if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                    dbm__mysql_array_size(s->stmt, 0);
-                    dbm__mysql_note_error(q, s->stmt);
-                    dbm__mysql_report(q);
-                    break;
-                }
-            } else {
-                memset(&part, 0, sizeof part);
-                part.values = b->values + b->sent * (size_t)b->columns;
-                part.value_count = b->many_rows.parameters;
-                if (!dbm__mysql_bind(q, s, &part, &size)) break;
             }
-            q->stmt = s->stmt;
-            q->was_open = q->open;
-            DBM__MYSQL_AWAIT(q->pre, 4, DBM__MYSQL_EXECUTE);
-            if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-            if (q->rc != 0) {
-                s->bound = false;
-                dbm__mysql_note_error(q, s->stmt);
-                q->sub = 0;
-                DBM__MYSQL_AWAIT_ALL(q->pre, 5, dbm__mysql_bulk_which(q, b, op->bulk));
-                dbm__mysql_report(q);
+            s->bound = false;
+            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
+                dbm__mysql_array_size(s->stmt, 0);
+                dbm__mysql_fail(q, s->stmt);
                 break;
             }
-            dbm__mysql_note_status(q);
-            q->wrote = true;
-            affected = mysql_stmt_affected_rows(s->stmt);
-            b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+        } else {
+            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
         }
-        dbm__mysql_drop(q, &b->many);
-        b->rows = b->bytes = 0;
-        b->in_place = false;
-        break;
-    default: break;
+        q->stmt = s->stmt;
+        q->was_open = q->open;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
+        if (q->rc != 0) {
+            s->bound = false;
+            dbm__mysql_note_error(q, s->stmt);
+            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
+                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
+                }
+            }
+            dbm__mysql_report(q);
+            break;
+        }
+        dbm__mysql_note_status(q);
+        q->wrote = true;
+        affected = mysql_stmt_affected_rows(s->stmt);
+        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     }
-    q->pre = 0;
-    return DBM__MYSQL_DONE;
+    dbm__mysql_drop(q, &b->many);
+    b->rows = b->bytes = 0;
+    b->in_place = false;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
-    switch (q->phase) {
-    case 0:
-        if (q->bulk == NULL) break;
-        if (!end || !op->bulk->abandon) {
-            q->pre = 0;
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_bulk_send(q, op));
-        }
-        if (!end) break;
-        op->affected = q->bulk->affected;
-        if (q->bulk->many.stmt != NULL && !q->broken) {
-            q->stmt = q->bulk->many.stmt;
-            q->bulk->many.stmt = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_STMT_CLOSE);
-        }
-        dbm__mysql_bulk_free(q);
-        op->bulk->data = NULL;
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->bulk == NULL) break;
+    if (!end || !op->bulk->abandon) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
     }
-    return DBM__MYSQL_DONE;
+    if (!end) break;
+    op->affected = q->bulk->affected;
+    if (q->bulk->many.stmt != NULL) {
+        DBM__MYSQL_CLOSE(&q->bulk->many);
+    }
+    dbm__mysql_bulk_free(q);
+    op->bulk->data = NULL;
+    DBM__MYSQL_OVER;
 }
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
@@ -25766,107 +26077,72 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
-    switch (q->phase) {
-    case 0:
-        q->unit = true;
-        q->failed = q->wrote = q->undone = false;
-        if (level == NULL && !op->read_only) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_mode(q));
-        if (q->refused) break;
+    DBM__MYSQL_FLOW(q->phase)
+    q->unit = true;
+    q->failed = q->wrote = q->undone = false;
+    if (level == NULL && !op->read_only) break;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_mode(q));
+    if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, q->text));
-        break;
-    default: break;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
     }
     if (q->refused) q->unit = false;
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_OVER;
 }
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
-    switch (q->phase) {
-    case 0:
-        if (commit && q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-            break;
-        }
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        if (!q->failed && !q->open) {
-            dbm__mysql_unit_over(q);
-            break;
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
-        if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_FLOW(q->phase)
+    if (commit && q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
+    }
+    if (!q->failed && !q->open) {
+        dbm__mysql_unit_over(q);
+        break;
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
+    if (!q->refused) dbm__mysql_unit_over(q);
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        if (q->undone) {
-            dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-            break;
-        }
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
-                    : "ROLLBACK TO SAVEPOINT", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT(q->phase, 3, dbm__mysql_query(q, q->text));
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-            dbm__mysql_report(q);
-        }
-        q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
-        if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
-        dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 4, dbm__mysql_own(q, q->text));
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->undone) {
+        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
+                : "ROLLBACK TO SAVEPOINT", op->savepoint);
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, q->text));
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, NULL);
+        if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
+        dbm__mysql_report(q);
+    }
+    q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
+    if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
+    dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_clear(q, dbm_adapter_config(q->owner)->row_buffer));
-        if (q->refused) break;
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_mode(q));
-        if (q->refused) break;
-        q->failed = true; /* from here on the flag alone says nothing */
-        op->native = q->my;
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
+    q->failed = true; /* from here on the flag alone says nothing */
+    op->native = q->my;
+    DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_ping(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_PING);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-        }
-        break;
-    default: break;
-    }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_FLOW(q->phase)
+    DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
+    if (q->rc != 0) dbm__mysql_fail(q, NULL);
+    DBM__MYSQL_OVER;
 }
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
@@ -25913,24 +26189,18 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 static int dbm__mysql_op_reset(dbm__mysql *q) {
-    switch (q->phase) {
-    case 0:
-        if (q->active != NULL) {
-            DBM__MYSQL_AWAIT_ALL(q->phase, 1, dbm__mysql_leave(q, q->active));
-        }
-        DBM__MYSQL_AWAIT(q->phase, 2, DBM__MYSQL_RESET_ALL);
-        if (q->rc != 0) {
-            dbm__mysql_note_error(q, NULL);
-            dbm__mysql_report(q);
-            break;
-        }
-        q->generation++; /* the server has forgotten its prepared statements */
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 3, dbm__mysql_set_up(q));
-        break;
-    default: break;
+    DBM__MYSQL_FLOW(q->phase)
+    if (q->active != NULL) {
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
-    return DBM__MYSQL_DONE;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
+    if (q->rc != 0) {
+        dbm__mysql_fail(q, NULL);
+        break;
+    }
+    q->generation++; /* the server has forgotten its prepared statements */
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
@@ -25968,7 +26238,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -25992,25 +26262,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -26018,18 +26285,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -26049,6 +26310,7 @@ static void dbm__mysql_sever(MYSQL *my) {
     (void)my;
 #endif
 }
+static int dbm__mysql_kill(dbm__mysql *q);
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -26058,6 +26320,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -26121,45 +26387,40 @@ static bool dbm__mysql_local(const char *name) {
     return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
 }
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
-    switch (q->phase) {
-    case 0:
-        for (q->host = 0; ; q->host++) {
-            if (!dbm__mysql_attempt(q, op)) break;
-            q->made = NULL;
-            DBM__MYSQL_AWAIT(q->phase, 1, DBM__MYSQL_CONNECT);
-            if (q->made != NULL) break;
-            dbm__mysql_note_error(q, NULL);
-            {
-                bool retryable;
-                dbm_status status = dbm__mysql_status(q->error.native, &retryable);
-                bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
-                mysql_close(q->my);
-                q->my = NULL;
-                if (next) continue;
-            }
-            dbm__mysql_report(q);
-            break;
+    DBM__MYSQL_FLOW(q->phase)
+    for (q->host = 0; ; q->host++) {
+        if (!dbm__mysql_attempt(q, op)) break;
+        q->made = NULL;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_CONNECT);
+        if (q->made != NULL) break;
+        dbm__mysql_note_error(q, NULL);
+        {
+            bool retryable;
+            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
+            mysql_close(q->my);
+            q->my = NULL;
+            if (next) continue;
         }
-        if (q->refused) break;
-        q->tls = mysql_get_ssl_cipher(q->my) != NULL;
-        if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-            dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-            break;
-        }
-        if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
-            (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
-        q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
-        q->id = mysql_thread_id(q->my);
-        dbm__mysql_let_wait(q);
-        if (q->base->hosts[q->host].name != NULL) {
-            dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-        }
-        q->sub = 0;
-        DBM__MYSQL_AWAIT_ALL(q->phase, 2, dbm__mysql_set_up(q));
+        dbm__mysql_report(q);
         break;
-    default: break;
     }
-    return DBM__MYSQL_DONE;
+    if (q->refused) break;
+    q->tls = mysql_get_ssl_cipher(q->my) != NULL;
+    if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
+        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        break;
+    }
+    if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
+        (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
+    q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
+    q->id = mysql_thread_id(q->my);
+    dbm__mysql_let_wait(q);
+    if (q->base->hosts[q->host].name != NULL) {
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
+    }
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_OVER;
 }
 /* Makes what we keep of a connection. NULL: reported. */
 static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
@@ -26187,73 +26448,80 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     return q;
 }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
@@ -26276,7 +26544,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -26292,7 +26560,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -26323,8 +26591,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -26356,6 +26637,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -26388,26 +26670,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -26554,8 +26832,8 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
-    DBM_PH_QUESTION, DBM_LEX_BACKSLASH | DBM_LEX_HASH | DBM_LEX_BACKTICKS | DBM_LEX_DASH_SPACE,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
+    DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
     NULL, dbm__mysql_disconnect, dbm__mysql_alive, NULL, NULL, dbm__mysql_cancel, dbm__mysql_classify,
@@ -26577,20 +26855,22 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
- * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
- * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
+ * nodes in the order in which they came, before its command ends: so rows need nothing of the connection any more.
  *
- *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
- * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
- * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
+ * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
+ * with goes to hiredis straight.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
  * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
  * for the other.
  *
- * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
+ * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
 #  if !__has_include(<hiredis/hiredis.h>)
@@ -26620,7 +26900,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
-#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+#define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
@@ -26674,7 +26954,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+/* The first letters of these names, and of commands whose array is one of pairs, by their place in the alphabet: ACDEHMPQRSUWZ. */
+#define DBM__REDIS_INITIALS UINT32_C(0x257909D)
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 /* A command of the pipeline: what was sent, and what is known of its reply. */
@@ -26683,6 +26964,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
 typedef struct dbm__redis {
@@ -26695,7 +26977,7 @@ typedef struct dbm__redis {
     char *out;                /* what is to be sent */
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
-    int expected, replies;    /* still to come, have come */
+    bool done;                /* the operation is; a cancel on its way has to be waited for */
     redisReader *reader;
     redisReplyObjectFunctions functions;
     dbm__redis_reply *building, *spare, *all;
@@ -26707,19 +26989,21 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
+    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
     size_t begun;             /* where the reply begins that is being looked at, or was last */
     uint64_t open;            /* elements of it that are still to come */
-    char greeting[4];         /* what was sent at connect: a, s, n, p */
-    dbm_status greeted;       /* the first failure among its answers */
+    bool listening;
+    int confirm;              /* answers that are to come for what it listens to */
+    dbm__redis_reply *news, **news_end, *told; /* messages, oldest first; the one handed out last */
+    dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
     redisContext *context;
     SSL *ssl;                 /* of context, once there is one */
 #endif
-    char in[16384];
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
@@ -26755,13 +27039,10 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
-}
-static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
-    dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -26912,17 +27193,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -27069,8 +27345,9 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-static dbm_status dbm__redis_fetch(dbm_op *op) {
+static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    (void)c;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
@@ -27130,20 +27407,23 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
-/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
+/* By what reading said. */
+static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
+/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
+    while (n > 0) out[i++] = block[--n];
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
@@ -27162,17 +27442,46 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-/* A command of texts; NULL ends them. */
-static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
-    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
-    r->expected++;
-    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+/* ---- what was asked for ---- */
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+/* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->greeting = greeting;
+    s->writes = writes;
+    s->queued = false;
+    r->unanswered++;
+    return true;
 }
-static bool dbm__redis_select(dbm__redis *r) {
+/* A command of texts of our own; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->command = kind;
+    r->pairs = DBM__REDIS_SINGLE;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
+}
+static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
-    dbm__format(number, sizeof number, "%l", r->base->number);
-    return dbm__redis_words(r, "SELECT", number, NULL);
+    r->wanted = r->base->number;
+    dbm__format(number, sizeof number, "%l", r->wanted);
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
 }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
@@ -27182,9 +27491,10 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+/* The values of an operation, behind the name of the command where that is none of them. */
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
-    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    if (!dbm__redis_begin(r, op->value_count + (name != NULL)) || (name != NULL && !dbm__redis_argument(r, name, strlen(name)))) return dbm__redis_no_memory(r->connection);
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         char block[64];
@@ -27196,29 +27506,17 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
     }
     return DBM_OK;
 }
-static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -27239,7 +27537,8 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -27257,10 +27556,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -27440,12 +27738,6 @@ static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-static dbm_status dbm__redis_receive(dbm__redis *r) {
-    size_t n;
-    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
-    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
-    return st;
-}
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
@@ -27481,7 +27773,8 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     const dbm_config *config = dbm_adapter_config(db);
     dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
     if (r == NULL) return dbm__redis_no_memory(c);
-    memset(r, 0, offsetof(dbm__redis, in));
+    memset(r, 0, sizeof *r);
+    r->news_end = &r->news;
     r->connection = c;
     r->db = db;
     r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
@@ -27508,29 +27801,18 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
     dbm_status st = dbm_adapter_credentials(r->connection, &who);
-    bool fits = true;
-    int n = 0;
+    bool fits = true, user;
     if (st != DBM_OK) return st;
-    r->expected = r->replies = 0;
+    user = who.user != NULL && who.user[0] != 0;
     if (who.password != NULL && who.password[0] != 0) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
-        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
-        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
-        r->greeting[n++] = 'a';
-    } else if (who.user != NULL && who.user[0] != 0) {
+        fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
+    } else if (user) {
         return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
     }
-    if (r->base->number != 0) {
-        fits = fits && dbm__redis_select(r);
-        r->greeting[n++] = 's';
-    }
-    if (r->base->client_name != NULL) {
-        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
-        r->greeting[n++] = 'n';
-    }
-    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
-    r->greeting[n] = 'p';
-    r->greeted = DBM_OK;
+    if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
+    if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
+    fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
@@ -27554,32 +27836,26 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
-static void dbm__redis_greeting_answer(dbm__redis *r) {
-    const dbm__redis_node *node = &r->building->nodes[0];
-    const char *text = r->building->bytes + node->is.at;
-    char what = r->greeting[r->replies];
-    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
-    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
-    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
-}
 /* ---- one operation ---- */
-/* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
+/* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
+    r->command = (dbm__redis_kind)s->command;
+    r->pairs = s->pairs;
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        const char *text = reply->bytes + node->is.at;
         size_t element = 0, at = 1;
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
-        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
-    } else if (DBM__UNLIKELY(nil_exec)) {
+        if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
+    } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
         st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
     }
-    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+    if (st != DBM_OK) op->site = s->site;
+    if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
         dbm__redis_show(r, op, reply);
@@ -27587,63 +27863,11 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-/* All answers of the operation are in. */
-static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root;
-    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
-    root = &r->building->nodes[0];
-    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    switch (op->kind) {
-    case DBM_OP_COMMAND: {
-        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
-        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
-        return dbm__redis_answer(r, op, queued);
-    }
-    case DBM_OP_CONNECT:
-        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
-        return r->greeted;
-    default: break;
-    }
-    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
-        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
-    }
-    if (op->kind == DBM_OP_RESET) {
-        r->multi = r->watching = false;
-        r->number = r->base->number;
-        dbm_adapter_state(r->connection, DBM_STATE_NONE);
-    }
-    return DBM_OK;
-}
+/* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    char block[200];
-    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
     dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
-    return dbm__redis_lost(r, block);
-}
-/* Reads answers as far as they are there. DBM_DONE: more must come. */
-static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
-    while (r->expected > 0) {
-        void *got = NULL;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            dbm_adapter_broken(r->connection);
-            return dbm__redis_no_memory(r->connection);
-        }
-        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
-        if (got == NULL) return DBM_DONE;
-        r->expected--;
-        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
-        r->replies++;
-        if (r->expected > 0) { /* of several answers only an error is kept */
-            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
-                dbm_adapter_broken(r->connection);
-                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
-            }
-            dbm__redis_reply_clear(r->building);
-        }
-    }
-    return DBM_OK;
+    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
@@ -27662,31 +27886,6 @@ static void dbm__redis_push(dbm__redis *r) {
     }
 }
 /* ---- the pipeline ---- */
-static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
-static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
-    dbm__redis_asked *s;
-    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
-        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
-        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
-        if (line == NULL) return false;
-        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
-        dbm_adapter_free(r->db, r->line);
-        r->line = line;
-        r->line_room = room;
-        r->line_first = 0;
-    }
-    s = dbm__redis_in_line(r, r->line_count++);
-    s->site = op->site;
-    s->size = 0;
-    s->wanted = r->wanted;
-    s->command = (unsigned char)r->command;
-    s->pairs = (unsigned char)r->pairs;
-    s->writes = op->write;
-    s->queued = false;
-    r->unanswered++;
-    return true;
-}
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -27718,13 +27917,17 @@ static bool dbm__redis_scan(dbm__redis *r) {
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
-        if (end == NULL) return true;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
-        if (strchr("$*=!~%", *c) != NULL) {
+        switch (*c) {
+        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
+        case '$': case '=': case '!': case '*': case '~': case '%':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
-            else if (n > 0) more = (uint64_t)n << (*c == '%');
+            if (n < 0) break;
+            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            else size += (size_t)n + 2;
+            break;
+        default: return false;
         }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
@@ -27775,55 +27978,59 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
+static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
+    r->raw_at += s->size;
+    r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+}
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
-    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
-        st = DBM_OK;
-    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        (void)redisReaderGetReply(r->reader, &got);
     }
-    if (last) {
-        r->raw_size = r->scanned = at;
+    if (!last) {
+        dbm__redis_left_line(r, &s);
     } else {
-        r->raw_at += s.size;
-        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+        r->raw_size = r->scanned = at;
+        if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-    if (st == DBM_E_NOMEM) {
-        dbm_adapter_broken(r->connection);
-        return dbm__redis_no_memory(r->connection);
-    }
-    if (st != DBM_OK) return dbm__redis_garbage(r);
-    r->command = (dbm__redis_kind)s.command;
-    r->pairs = s.pairs;
-    st = dbm__redis_answer(r, op, s.queued);
-    if (st != DBM_OK) op->site = s.site;
-    return st;
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
+}
+/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
+static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
+    void *got = NULL;
+    bool fed;
+    dbm__redis_asked s;
+    r->straight = true;
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
+    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
+    r->raw_at = r->raw_size = r->scanned = 0;
+    if (!fed) return dbm__redis_garbage(r);
+    if (got == NULL) return DBM_DONE;
+    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    s = *dbm__redis_in_line(r, 0);
+    r->line_count = r->unanswered = 0;
+    r->straight = false;
+    dbm__redis_line_empty(r);
+    dbm__redis_learn(r, s.command, s.wanted, true, false);
+    return dbm__redis_answer(r, op, &s);
 }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
-        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
-            r->raw_at += dbm__redis_in_line(r, 0)->size;
-            r->line_first = (r->line_first + 1) & (r->line_room - 1);
-            if (--r->line_count == 0) dbm__redis_line_empty(r);
-            continue;
-        }
-        op->status = dbm__redis_given(r, op, false);
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
+        if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
     }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
-    dbm_status st = dbm__redis_values(r, op);
-    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    dbm_status st = dbm__redis_values(r, op, NULL);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
@@ -27852,10 +28059,10 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0;
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
     }
 }
-/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+/* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
@@ -27874,60 +28081,108 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
+            op->status = st;
+            return DBM_STEP_DONE;
+        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
-    dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
-    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
 }
-/* ---- one after the other ---- */
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st;
+/* ---- listening ---- */
+static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
+/* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
+static dbm_status dbm__redis_told(dbm__redis *r) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *node = reply->nodes;
+    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    dbm_status st = DBM_OK;
+    r->building = NULL;
+    if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
+        *r->news_end = reply;
+        r->news_end = &reply->next;
+        reply->next = NULL;
+        return DBM_OK;
+    }
+    if (reply->error != 0) {
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
+        r->confirm = 0; /* it is the only one, whatever was asked for */
+    } else if (r->confirm-- == 0) {
+        st = dbm__redis_lost(r, "the server ended a subscription by itself");
+    }
+    dbm__redis_reply_spare(r, reply);
+    return st;
+}
+static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
+    const dbm__redis_node *node = &reply->nodes[i];
+    dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
+    return v;
+}
+/* The oldest message is handed out; false: there is none. */
+static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_reply *news = r->news;
+    if (r->told != NULL) dbm__redis_reply_spare(r, r->told);
+    r->told = r->news;
+    if (news == NULL) return false;
+    r->news = news->next;
+    if (r->news == NULL) r->news_end = &r->news;
+    r->notification.pattern = news->count == 5 ? dbm__redis_told_text(news, 2) : dbm_null();
+    r->notification.channel = dbm__redis_told_text(news, news->count - 2);
+    r->notification.payload = dbm__redis_told_text(news, news->count - 1);
+    r->notification.process = 0;
+    op->native = &r->notification;
+    return true;
+}
+/* Sends and reads until there is a message, or until all is confirmed. */
+static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
-    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
-    for (;;) {
-        st = dbm__redis_parse(r, op);
-        if (st != DBM_DONE) break;
-        st = dbm__redis_receive(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        if (st == DBM_OK) continue;
-        if (st == DBM_E_NOMEM) {
-            dbm_adapter_broken(r->connection);
-            op->status = dbm__redis_no_memory(r->connection);
+    while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
+        void *got = NULL;
+        dbm_status st = DBM_OK;
+        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+            op->status = dbm__redis_garbage(r);
+        } else if (got != NULL) {
+            op->status = dbm__redis_told(r);
+        } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
+            return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        } else if (st != DBM_OK) {
+            op->status = dbm__redis_hung_up(r, st);
         } else {
-            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
+            r->raw_size = 0;
         }
-        return DBM_STEP_DONE;
     }
-    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
-static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+/* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
+static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
-    op->state = NULL;
+    r->done = true;
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
-        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
+        if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
+    op->state = NULL;
     dbm__redis_building_drop(r);
+    return true;
 }
-static void dbm__redis_connect_failed(dbm_connection *c) {
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    dbm__redis_free(r);
+    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
@@ -27949,25 +28204,34 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
-    if (want != DBM_STEP_DONE) return want;
-    dbm__redis_over(r, op);
-    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
+    if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
+    if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
+        op->fd = -1;
+        op->wake_us = dbm_adapter_clock(r->db) + 50;
+        return DBM_STEP_TIMER;
+    }
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
+    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+    op->result = NULL;
+    return DBM_OK;
 }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
-    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
-    case DBM_OP_FINISH:
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
-        return;
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
+    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -27989,53 +28253,57 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
             r->queued_writes = r->queued_writes || op->write;
             if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
         }
-        if (op->no_wait || dbm__redis_piped(r)) {
-            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-                op->status = dbm__redis_too_much(r);
-                return;
-            }
-        }
-        if (op->no_wait) {
-            if (dbm__redis_full(r)) break;
-            op->status = dbm__redis_append(r, op);
-            op->queued = op->status == DBM_OK;
+        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
             return;
         }
-        if (dbm__redis_piped(r)) {
-            op->status = dbm__redis_append(r, op);
-        } else {
-            op->status = dbm__redis_values(r, op);
-            if (op->status == DBM_OK) r->expected = 1;
-            else r->out_size = 0;
-        }
-        if (op->status != DBM_OK) return;
+        if (op->no_wait && dbm__redis_full(r)) break;
+        op->status = dbm__redis_append(r, op);
+        op->queued = op->no_wait && op->status == DBM_OK;
+        if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
+        if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
-        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
         dbm__redis_building_drop(r);
         return;
-    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_PING:
+        if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
+        else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
+        r->confirm = 1;
+        break;
+    case DBM_OP_LISTEN:
+        r->listening = true;
+        r->confirm = op->value_count;
+        op->status = dbm__redis_values(r, op, dbm__redis_listens[op->listen & 7]);
+        if (op->status == DBM_OK) break;
+        r->out_size = 0;
+        return;
+    case DBM_OP_NOTIFIED:
+        r->done = false;
+        op->state = r;
+        return;
     case DBM_OP_RESET:
-        if (r->changed) {
+        if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
             return;
         }
-        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
-        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
-        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
+        op->status = DBM_E_UNSUPPORTED;
+        return;
     }
     if (!fits) {
-        r->out_size = 0;
-        r->expected = 0;
+        dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
         return;
     }
-    r->replies = 0;
+    r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
@@ -28045,12 +28313,6 @@ static void dbm__redis_cancel(dbm_connection *c) {
     if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
-}
-static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
-    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
-    dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
@@ -28141,12 +28403,12 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
-    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_execute, dbm__redis_fetch, dbm__redis_column, dbm__redis_column_name,
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
@@ -28155,7 +28417,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -28205,6 +28467,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
 typedef struct dbm__mongo_pool {
+    struct dbm__mongo_base *base;
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
@@ -28238,8 +28501,12 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor */
-    const bson_t *doc;       /* in hand */
+    bson_t *reply;           /* what the one document is, or lies in, where there is no cursor; kept, empty, for the next one */
+    bool replied;
+    const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
+    bson_t *made;            /* that was made of it */
+    const uint8_t *data;     /* its bytes */
+    size_t size;
     char *json;              /* of all of it */
     dbm__mongo_field *fields;
     int fields_room;
@@ -28254,7 +28521,7 @@ typedef struct dbm__mongo_result {
  * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
- * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+ * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
@@ -28271,20 +28538,35 @@ typedef struct dbm__mongo_wire {
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+/* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
+#if DBM__MONGO_SOCKET_TIMEOUT
+static void dbm__mongo_patience(dbm__mongo_wire *w) {
+    int64_t ms = w->base->silence_ms, left = INT64_MAX;
+    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
+    if (left < ms) ms = left < 1 ? 1 : left;
+    if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+    w->patience_ms = (int)ms;
+}
+/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
+    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+    dbm__mongo_wire *w;
+    dbm__lock_take(&p->base->lock);
+    for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
+    dbm__lock_give(&p->base->lock);
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
+}
+#endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
     w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
     w->over = DBM_OK;
 #if DBM__MONGO_SOCKET_TIMEOUT
-    if (w->base->plain) {
-        int64_t ms = w->base->silence_ms, left = INT64_MAX;
-        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
-        if (left < 1) left = 1;
-        if (left < ms) ms = left;
-        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-        w->patience_ms = (int)ms;
-    }
+    if (!w->base->plain) return;
+    dbm__self()->driving = w;
+    dbm__mongo_patience(w);
 #endif
 }
 #if DBM__MONGO_STREAMS
@@ -28369,29 +28651,22 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
 }
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
-    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
-    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
-    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
-    uint8_t *out = (uint8_t *)q->in;
-    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
-    memset(out, 0, total);
-    words[0] = BSON_UINT32_TO_LE(total);
-    words[1] = 0;
-    words[2] = BSON_UINT32_TO_LE(q->request);
-    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
-    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
-    words[0] = BSON_UINT32_TO_LE(total - 21);
-    words[1] = BSON_UINT32_TO_LE(number);
-    words[2] = BSON_UINT32_TO_LE(size);
-    memcpy(out + (at += 1), words, 4);
-    memcpy(out + (at += 4), ok, sizeof ok);
-    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
-    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
-    memcpy(out + (at += 4), why, sizeof why);
-    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
-    memcpy(out + at + 4, text, size);
+    bool cancelled = q->wire->over == DBM_E_CANCELLED;
+    bson_t doc = BSON_INITIALIZER;
+    uint32_t head[4];
+    bson_append_double(&doc, "ok", 2, 0.0);
+    bson_append_int32(&doc, "code", 4, cancelled ? 11601 : 50);
+    bson_append_utf8(&doc, "errmsg", 6, cancelled ? "cancelled" : "no answer before the deadline", -1);
+    head[0] = BSON_UINT32_TO_LE(21 + doc.len);
+    head[1] = 0;
+    head[2] = BSON_UINT32_TO_LE(q->request);
+    head[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memset(q->in, 0, 21);
+    memcpy(q->in, head, sizeof head); /* then no flags, and one section of kind 0: the document */
+    memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
-    q->held = total;
+    q->held = 21 + doc.len;
+    bson_destroy(&doc);
 }
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
@@ -28649,7 +28924,6 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
-    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -28773,21 +29047,25 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
+ * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
+ * are no small integers. */
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
-#define DBM__MONGO_MARK "\001?"
-#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-/* `json` is the program's own text; NULL: a value, which is never shown. */
-static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+typedef struct dbm__mongo_json {
+    dbm__mongo_lease *m;
+    const char *begin, *at, *end;
+    dbm__mongo_args *args;   /* NULL: it is a value itself, which has no placeholders, and is never shown */
+    dbm_status status;
+} dbm__mongo_json;
+static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     char near_it[40];
-    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
-    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
-    if (at > size) at = size;
-    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    size_t at = (size_t)(j->at - j->begin), i, n = 0;
+    for (i = at > 16 ? at - 16 : 0; j->begin + i < j->end && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = (unsigned char)j->begin[i] < ' ' ? ' ' : j->begin[i];
     near_it[n] = 0;
-    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    return false;
 }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
@@ -28801,7 +29079,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
@@ -28859,183 +29137,267 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
         break;
     case DBM_TYPE_JSON: {
-        bson_t *inner = NULL;
+        bson_t inner = BSON_INITIALIZER;
         bool array = false;
         dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
+        bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
-        bson_destroy(inner);
         break;
     }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
-static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
-    dbm_status status = DBM_OK;
-    while (status == DBM_OK && bson_iter_next(from)) {
-        const char *key = bson_iter_key(from);
-        int key_size = (int)strlen(key);
-        bson_type_t type = bson_iter_type(from);
-        bson_iter_t inner;
-        bson_t child;
-        if (type == BSON_TYPE_UTF8) {
-            uint32_t size = 0;
-            const char *text = bson_iter_utf8(from, &size);
-            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
-                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
-                args->next++;
-                continue;
-            }
-        }
-        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
-            const char *flags = "";
-            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
-                const dbm_value *v = &args->values[args->next++];
-                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
-                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
-                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
-                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
-                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
-                }
-                continue;
-            }
-        }
-        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
-            bool ok;
-            bson_init(&child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
-            bson_destroy(&child);
-            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-            continue;
-        }
-        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-    }
-    return status;
+static char dbm__mongo_skip(const char **at, const char *end) {
+    while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
+    return *at < end ? **at : '\0';
 }
-/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
-typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
-    size_t i, depth = 0;
-    bool done = false;
-    memset(shape, 0, sizeof *shape);
-    shape->shown = shown;
-    for (i = 0; i < size; i++) {
-        char c = json[i];
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
-        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
-        if (depth == 0) {
-            shape->begin = i;
-            if (c != '{' && c != '[' && c != '?') break;
-            shape->array = c == '[';
-        }
-        if (c == '"') {
-            size_t from = i++;
-            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
-            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (--depth == 0) done = true;
-        } else if (c == '?') {
-            shape->marks++;
-            if (depth == 0) done = shape->alone = true;
-        }
-        if (done) shape->end = i + 1;
+/* The next character that is no blank; 0: there is none. */
+static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
+/* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
+static const char *dbm__mongo_span(const char *at, const char *end, bool whole, int *marks) {
+    int depth = 0;
+    for (*marks = 0; at < end; at++) {
+        if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+        else if (*at == '?') ++*marks;
+        else if (*at == '{' || *at == '[') depth++;
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
     }
-    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
-    return DBM_OK;
+    return end;
+}
+/* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
+static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
+    size_t size = (size_t)(end - j->at);
+    char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
+    bson_error_t error;
+    bson_t *doc;
+    if (text == NULL) {
+        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        return NULL;
+    }
+    memcpy(text, "{\"v\":", 5);
+    memcpy(text + 5, j->at, size);
+    memcpy(text + 5 + size, "}", 2);
+    doc = bson_new_from_json((const uint8_t *)text, (ssize_t)size + 6, &error);
+    dbm_adapter_free(j->m->owner, text);
+    if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
+    else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
+    j->at = end;
+    return doc;
+}
+/* A string, from its quote on; what libbson made of it is to be destroyed. */
+static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
+    const char *c = j->at + 1;
+    bson_iter_t it;
+    uint32_t n = 0;
+    bool escapes = false;
+    for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
+        if (*c != '\\') continue;
+        escapes = true;
+        c += c + 1 < j->end;
+    }
+    *made = NULL;
+    if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
+    if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
+    *text = j->at + 1;
+    *size = (size_t)(c - *text);
+    if (escapes) {
+        *made = dbm__mongo_foreign(j, c + 1, &it);
+        if (j->status != DBM_OK) return false;
+        *text = bson_iter_utf8(&it, &n);
+        *size = n;
+    } else if (!bson_utf8_validate(*text, *size, true)) {
+        return dbm__mongo_bad(j, "a text is not UTF-8");
+    }
+    j->at = c + 1;
+    return true;
+}
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
+static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
+    int more;
+    if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
+    *value = &j->args->values[j->args->next];
+    if (j->args->next++ < j->args->count) {
+        j->at++;
+        return true;
+    }
+    (void)dbm__mongo_span(j->at, j->end, true, &more);
+    j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
+    return false;
+}
+/* {"$regex": ?}, perhaps with $options: a pattern. */
+static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
+    const char *pattern = NULL, *options = NULL;
+    uint32_t size = 0, n = 0;
+    bson_t doc = BSON_INITIALIZER;
+    bson_iter_t it;
+    bool ok = dbm__mongo_members(j, &doc, depth);
+    if (ok && bson_iter_init_find(&it, &doc, "$regex") && BSON_ITER_HOLDS_UTF8(&it)) pattern = bson_iter_utf8(&it, &size);
+    if (ok && bson_iter_init_find(&it, &doc, "$options") && BSON_ITER_HOLDS_UTF8(&it)) options = bson_iter_utf8(&it, &n);
+    if (ok && (pattern == NULL || memchr(pattern, 0, size) != NULL)) ok = dbm__mongo_bad(j, "the value is no pattern for $regex: a text without a NUL");
+    else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
+    else if (ok) ok = bson_append_document(to, key, key_size, &doc);
+    bson_destroy(&doc);
+    return ok;
+}
+/* An object or an array. False without a status: the document is too large. */
+static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
+    const char *word = j->at + 1, *end;
+    bool object = *j->at == '{', ok;
+    bson_t inner;
+    if (depth > 100) return dbm__mongo_bad(j, "it is nested more than 100 deep");
+    if (object && dbm__mongo_skip(&word, j->end) == '"' && ++word < j->end && *word == '$' && (end = (const char *)memchr(word, '"', (size_t)(j->end - word))) != NULL) {
+        size_t size = (size_t)(end - word);
+        bool regex = dbm__list_has("$regex,$options", word, size);
+        if (regex || dbm__list_has("$oid,$date,$numberInt,$numberLong,$numberDouble,$numberDecimal,$binary,$uuid,$timestamp,$undefined,$minKey,$maxKey,$symbol,$code,$scope,"
+                                   "$dbPointer", word, size)) {
+            bson_iter_t it;
+            bson_t *doc;
+            int marks;
+            end = dbm__mongo_span(j->at, j->end, false, &marks);
+            if (marks != 0 && regex) return dbm__mongo_regex(j, to, key, key_size, depth + 1);
+            if (marks != 0) return dbm__mongo_bad(j, "a ? stands inside of {\"$oid\": ...} and the like: it stands for whole values only; pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+            doc = dbm__mongo_foreign(j, end, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            if (doc != NULL) bson_destroy(doc);
+            return ok;
+        }
+    }
+    if (!object) {
+        bson_init(&inner);
+        ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
+        bson_destroy(&inner);
+        return ok;
+    }
+    if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
+    ok = dbm__mongo_members(j, &inner, depth + 1);
+    return bson_append_document_end(to, &inner) && ok;
+}
+static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
+    char c = dbm__mongo_next(j);
+    const char *text = j->at;
+    const dbm_value *v;
+    bson_t *made = NULL;
+    bson_iter_t it;
+    size_t size = 0;
+    bool ok;
+    if (c == '"') {
+        ok = dbm__mongo_string(j, &text, &size, &made) && size <= INT32_MAX && bson_append_utf8(to, key, key_size, text, (int)size);
+    } else if (c == '?') {
+        ok = dbm__mongo_mark(j, &v) && (j->status = dbm__mongo_append(j->m, to, key, key_size, v, j->args->next)) == DBM_OK;
+    } else if (c == '{' || c == '[') {
+        ok = dbm__mongo_nested(j, to, key, key_size, depth);
+    } else {
+        int64_t number = 0;
+        size_t first = c == '-';
+        while (text < j->end && (unsigned char)*text > ' ' && strchr(",:]}\"{[?", *text) == NULL) text++;
+        size = (size_t)(text - j->at);
+        if (size == 0) return dbm__mongo_bad(j, c == 0 ? "it ends too early" : "a value is expected");
+        for (text = j->at + first; size < 19 && text < j->at + size && *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+        if (dbm__list_has("true,false", j->at, size)) {
+            ok = bson_append_bool(to, key, key_size, c == 't');
+        } else if (dbm__list_has("null", j->at, size)) {
+            ok = bson_append_null(to, key, key_size);
+        } else if (text != j->at + size || (j->at[first] == '0' && size > first + 1) || size == first) {
+            made = dbm__mongo_foreign(j, j->at + size, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            size = 0;
+        } else {
+            if (first != 0) number = -number;
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
+        }
+        j->at += size;
+    }
+    if (made != NULL) bson_destroy(made);
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
+}
+/* What stands between brackets, from the opening one on. */
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
+    bool array = *j->at++ == '[', ok = true;
+    char close = array ? ']' : '}', c = dbm__mongo_next(j), number[16];
+    const char *key;
+    size_t size;
+    uint32_t i;
+    for (i = 0; c != close || i != 0; i++) {
+        bson_t *made = NULL;
+        if (array) {
+            size = bson_uint32_to_string(i, &key, number, sizeof number);
+        } else {
+            c = dbm__mongo_next(j);
+            if (c != '"') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : c == '?' ? "a ? stands in the place of a field's name: it stands for whole values only" : "a field's name is expected, in double quotes");
+            ok = dbm__mongo_string(j, &key, &size, &made);
+            if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
+            if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
+            j->at += ok;
+        }
+        ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
+        if (made != NULL) bson_destroy(made);
+        if (!ok) return false;
+        c = dbm__mongo_next(j);
+        if (c == close) break;
+        if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
+        j->at++;
+    }
+    j->at++;
+    return true;
 }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
-    dbm__mongo_shape shape;
-    bson_error_t error;
-    bson_t *parsed;
-    bson_iter_t from;
-    char *text = NULL;
-    int before;
-    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
-    if (status != DBM_OK) return status;
-    *array = shape.array;
-    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
-    if (shape.marks != 0 && shape.marks > args->count - args->next) {
-        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
-                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
-    }
-    if (shape.alone && args != NULL) {
-        const dbm_value *v = &args->values[args->next++];
-        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
-        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
-        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
-        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
-        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        *array = dbm__mongo_is_array(*out);
-        return DBM_OK;
-    }
-    if (shape.marks != 0) {
-        size_t i, n = 0;
-        bool quoted = false;
-        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
-        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        for (i = shape.begin; i < shape.end; i++) {
-            char c = json[i];
-            if (c == '?' && !quoted) {
-                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
-                n += sizeof DBM__MONGO_MARK_JSON - 1;
-                continue;
-            }
-            text[n++] = c;
-            if (c == '"') quoted = !quoted;
-            if (quoted && c == '\\') text[n++] = json[++i];
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
+    dbm__mongo_json j;
+    const dbm_value *v;
+    bson_t bytes;
+    char c;
+    j.m = m;
+    j.begin = j.at = json;
+    j.end = json + size;
+    j.args = args;
+    j.status = DBM_OK;
+    c = dbm__mongo_next(&j);
+    *array = c == '[';
+    if (c == '{' || c == '[') {
+        (void)dbm__mongo_members(&j, out, 1);
+    } else if (c != '?' || args == NULL) {
+        (void)dbm__mongo_bad(&j, "a document begins with {, an array with [");
+    } else if (dbm__mongo_mark(&j, &v)) { /* a whole document */
+        if (v->type == DBM_TYPE_JSON) {
+            j.status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        } else if (v->type != DBM_TYPE_BLOB) {
+            j.status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        } else if (v->name != NULL ? !bson_concat(out, (const bson_t *)(const void *)v->as.text.data)
+                                   : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
+            j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        } else {
+            *array = dbm__mongo_is_array(out);
         }
-        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
-        dbm_adapter_free(m->owner, text);
-    } else {
-        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
     }
-    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
-    if (shape.marks == 0) {
-        *out = parsed;
-        return DBM_OK;
-    }
-    before = args->next;
-    *out = bson_new();
-    bson_iter_init(&from, parsed);
-    status = dbm__mongo_fill(m, &from, *out, args);
-    bson_destroy(parsed);
-    if (status == DBM_OK && args->next - before != shape.marks) {
-        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
-                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
-    }
-    if (status != DBM_OK) {
-        bson_destroy(*out);
-        *out = NULL;
-    }
-    return status;
+    if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
+    return j.status;
 }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
     if (r->json != NULL) bson_free(r->json);
+    if (r->made != NULL) bson_destroy(r->made);
     r->json = NULL;
+    r->made = NULL;
     r->columns = 0;
     r->doc = NULL;
 }
-/* `doc` is the row in hand: its fields are found. */
-static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+/* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
     dbm__mongo_forget(r);
     r->doc = doc;
-    if (bson_iter_init(&it, doc)) {
+    r->data = data;
+    r->size = size;
+    if (bson_iter_init_from_data(&it, data, size)) {
         while (bson_iter_next(&it)) {
             if (r->columns == r->fields_room) {
                 int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
@@ -29082,10 +29444,10 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
-    if (r->own != NULL) bson_destroy(r->own);
+    if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
-    r->own = NULL;
+    r->replied = false;
     r->next = m->spare;
     m->spare = r;
 }
@@ -29093,6 +29455,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
     }
@@ -29102,33 +29465,27 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     bson_error_t error;
     if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
     dbm__mongo_forget(r);
-    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
     }
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
@@ -29148,6 +29505,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
+    if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
         return DBM_OK;
@@ -29159,7 +29517,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+    if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
         return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
     }
     switch ((int)bson_iter_type(at)) {
@@ -29208,7 +29566,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -29224,18 +29582,34 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+enum {
+    DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
+    DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
+    DBM__MONGO_BY_NAME = 4,     /* of its collection the name is all that is needed */
+    DBM__MONGO_NAMELESS = 8,    /* it has none */
+    DBM__MONGO_OUTSIDE = 16     /* its options are not the driver's */
+};
+struct dbm__mongo_job;
+typedef struct dbm__mongo_kind {
+    const char *name;
+    dbm_status (*run)(struct dbm__mongo_job *j);
+    int documents;
+    unsigned flags;
+    bool (*update)(mongoc_collection_t *, const bson_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+    bool (*drop)(mongoc_collection_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+} dbm__mongo_kind;
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
+    const dbm__mongo_kind *kind;
     dbm__mongo_lease *m;
     dbm_op *op;
     const char *name, *coll;
     const dbm_value *texts;   /* of the documents */
     int documents;
     dbm__mongo_args args;
-    bson_t *doc[2];
-    bool array[2], borrowed[2]; /* it is the caller's */
-    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
-    bson_t none;
+    bson_t *doc[2], docs[2];  /* that were passed: here, or the caller's own */
+    bool array[2];
+    bson_t given;             /* the options that the user gave, then with the session and the time limit */
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -29282,80 +29656,85 @@ static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
 }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    enum { HEAD = 4 };
     const dbm_op *op = j->op;
     dbm_status status = DBM_OK;
     bool ignored = false;
-    int i, head = 4;
-    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+    int i;
+    if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
+        op->values[3].as.integer > op->value_count - HEAD) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
     }
-    j->name = op->values[0].as.text.data;
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
-    j->texts = op->values + head;
-    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
-    j->args.values = op->values + head + j->documents;
-    j->args.count = op->value_count - head - j->documents;
-    if (strcmp(j->name, "insert_many") != 0) {
-        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
-        for (i = 0; i < j->documents && status == DBM_OK; i++) {
-            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
-            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
-                             strcmp(j->name, "command") != 0; /* a command is added to */
-            if (j->borrowed[i]) {
-                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
-                j->array[i] = dbm__mongo_is_array(j->doc[i]);
-                j->args.next++;
-                continue;
-            }
-            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+    j->texts = op->values + HEAD;
+    j->args.values = j->texts + j->documents;
+    j->args.count = op->value_count - HEAD - j->documents;
+    for (i = 0; i < 2 && i < j->documents && j->kind->documents != 0 && status == DBM_OK; i++) {
+        const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL, *text = &j->texts[i];
+        if (v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && text->as.text.size == 1 && text->as.text.data[0] == '?' && !(j->kind->flags & DBM__MONGO_NAMELESS)) {
+            j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
+            j->array[i] = dbm__mongo_is_array(j->doc[i]);
+            j->args.next++;
+            continue;
         }
+        j->doc[i] = &j->docs[i];
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
     }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
     }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) {
-        bson_init(&j->none);
-        j->options = &j->none;
+    for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
+        if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     }
-    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
+    if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
+    if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
+    if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
-}
-static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
-    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
-    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    return DBM_OK;
 }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
-/* The answer is a document of our own. Takes it over. */
-static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+/* The answer stands on its first document, or (DBM_DONE) has none. */
+static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
+    if (status == DBM_OK) {
+        j->op->result = r;
+        j->op->row = true;
+        return DBM_OK;
+    }
+    dbm__mongo_result_end(j->m, r);
+    return status == DBM_DONE ? DBM_OK : status;
+}
+/* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
+    const uint8_t *data;
+    uint32_t size;
+    bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
-    r->own = doc;
-    status = dbm__mongo_stand(j->m, j->op, r, doc);
-    if (status != DBM_OK) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, doc); /* a small one moves */
+    r->replied = true;
+    data = bson_get_data(r->reply);
+    size = r->reply->len;
+    if (path != NULL) {
+        if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
+        bson_iter_document(&at, &size, &data);
     }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
         return DBM_E_NOMEM;
@@ -29363,18 +29742,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    status = dbm__mongo_advance(j->m, j->op, r);
-    if (status != DBM_OK && status != DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    if (status == DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return DBM_OK;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
 }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
@@ -29388,35 +29756,27 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     return *made;
 }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
-    bson_t *made, *row;
+    bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
     bson_iter_t it;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
-    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+    if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
         return dbm__mongo_failed(j);
     }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-    row = bson_new();
-    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, row);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -29442,7 +29802,8 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
             j->m->document = (int64_t)i;
-            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            owned[i] = bson_new();
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
             docs[i] = owned[i];
@@ -29450,22 +29811,35 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     }
     if (status == DBM_OK) {
         j->replied = true;
-        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
         else status = dbm__mongo_many_failed(j);
     }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
-    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
-    if (one) {
-        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
-        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
+}
+/* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
+static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, rest;
+    bool ok, clean = bson_empty(&j->given);
+    bson_append_utf8(&command, "find", 4, j->coll, -1);
+    bson_append_document(&command, "filter", 6, j->doc[0]);
+    bson_append_int32(&command, "limit", 5, 1);
+    bson_append_bool(&command, "singleBatch", 11, true);
+    if (!clean) {
+        bson_init(&rest);
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
     }
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+    j->replied = true;
+    ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
+    if (!clean) bson_destroy(&rest);
+    bson_destroy(&command);
+    if (!ok) return dbm__mongo_failed(j);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -29476,71 +29850,51 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
-    dbm_status status = dbm__mongo_needs(j, 0, true);
-    if (status != DBM_OK) return status;
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
     }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
-static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
-    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
-    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
-              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
-    bson_t *row;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+    bson_t row = BSON_INITIALIZER;
     j->replied = true;
-    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
-    row = bson_new();
-    bson_append_int64(row, "n", 1, n);
-    return dbm__mongo_answer(j, row);
+    bson_append_int64(&row, "n", 1, n);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    dbm_status status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
         bson_append_document(&one, "key", 3, j->doc[0]);
-        if (!bson_has_field(j->options, "name")) {
+        if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
             bson_free(name);
         }
-        bson_concat(&one, j->options);
+        bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
-        if (!ok) status = dbm__mongo_failed(j);
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
     }
     bson_destroy(&command);
     bson_destroy(&outer);
@@ -29553,7 +29907,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     dbm_status status = DBM_OK;
     bson_append_utf8(&command, "drop", 4, j->coll, -1);
     j->replied = true;
-    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j);
     }
@@ -29561,64 +29915,72 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     return status;
 }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
-static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
-    bson_t *command = j->doc[0], *answer;
+    bson_t *command = j->doc[0];
     bson_iter_t it, inner;
-    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
     if (server == NULL) return dbm__mongo_failed(j);
-    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    bson_append_int32(&j->given, "serverId", 8, (int32_t)mongoc_server_description_id(server));
     mongoc_server_description_destroy(server);
     j->replied = true;
-    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
-    answer = bson_copy(&j->reply);
-    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
     }
-    return dbm__mongo_answer(j, answer);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, NULL);
 }
+/* What is done by the names of commands. */
+static const dbm__mongo_kind dbm__mongo_kinds[] = {
+    { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
+    { "find", dbm__mongo_find, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert", dbm__mongo_insert, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert_many", dbm__mongo_insert_many, 0, DBM__MONGO_LIMITED, NULL, NULL },
+    { "update", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_one, NULL }, /* the driver has no place for a time limit in these */
+    { "update_many", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_many, NULL },
+    { "replace", dbm__mongo_update, 2, 0, mongoc_collection_replace_one, NULL },
+    { "delete", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_one },
+    { "delete_many", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_many },
+    { "count", dbm__mongo_count_documents, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "aggregate", dbm__mongo_aggregate, 1, DBM__MONGO_LIMITED | DBM__MONGO_ARRAY_LAST, NULL, NULL },
+    { "create_index", dbm__mongo_create_index, 1, DBM__MONGO_BY_NAME | DBM__MONGO_OUTSIDE, NULL, NULL },
+    { "drop", dbm__mongo_drop, 0, DBM__MONGO_BY_NAME, NULL, NULL },
+    { "command", dbm__mongo_any, 1, DBM__MONGO_NAMELESS, NULL, NULL }
+};
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
-    const char *name = j->name;
-    dbm_status status;
-    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
-    status = dbm__mongo_in_session(j, j->options);
+    dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
-    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
-        dbm__mongo_limit(j, j->options);
-        return dbm__mongo_find(j, name[4] != 0);
-    }
-    if (strcmp(name, "command") == 0) {
-        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
-        return dbm__mongo_command_any(j);
-    }
-    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
-    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
-    dbm__mongo_limit(j, j->options);
-    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
-    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
-    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
-    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
-    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+    if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
+    return j->kind->run(j);
 }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
-    int i;
-    memset(&j, 0, sizeof j);
-    j.name = "";
-    j.m = m;
-    j.op = op;
+    size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    if (op->value_count < 1 || op->values[0].type != DBM_TYPE_TEXT) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a command begins with its name");
+    j.name = op->values[0].as.text.data;
+    for (i = 0; i < sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0] && strcmp(j.name, dbm__mongo_kinds[i].name) != 0; i++) {}
+    if (i == sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0]) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "there is no command %q", j.name);
+    j.kind = &dbm__mongo_kinds[i];
+    j.m = m;
+    j.op = op;
+    j.args.next = 0;
+    j.collection = NULL;
+    j.replied = false;
+    j.error.message[0] = 0;
+    bson_init(&j.given);
+    for (i = 0; i < 2; i++) {
+        j.doc[i] = NULL;
+        j.array[i] = false;
+        bson_init(&j.docs[i]);
+    }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
@@ -29627,8 +29989,8 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
-    if (j.options != NULL) bson_destroy(j.options);
+    for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
+    bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
@@ -29930,6 +30292,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -29941,27 +30309,24 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     memset(error, 0, sizeof *error);
     if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
+    p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
-#if !DBM__MONGO_STREAMS /* the second try would wait as long as the first, past the deadline; dbm.h itself takes another connection for a read that can be run again */
-    if (p->uri != NULL && !mongoc_uri_has_option(p->uri, MONGOC_URI_RETRYREADS)) mongoc_uri_set_option_as_bool(p->uri, MONGOC_URI_RETRYREADS, false);
-#endif
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
         goto fail;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (base->plain) {
+        mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
+        mongoc_apm_callbacks_destroy(callbacks);
+    }
+#endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
     dbm_adapter_free(db, text);
@@ -30022,23 +30387,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -30146,7 +30504,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
@@ -30163,15 +30520,11 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
-    m->one = bson_new();
-    bson_append_int64(m->one, "limit", 5, 1);
-    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
@@ -30240,7 +30593,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -30277,11 +30630,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -30327,11 +30679,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -30362,7 +30710,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -30465,6 +30813,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
@@ -30493,6 +30842,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -30512,35 +30865,31 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
-    const char *p;
+    const char *schemes, *scheme;
+    size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
+    schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
     }
-    for (p = adapter->schemes != NULL ? adapter->schemes : adapter->type; *p != 0;) {
-        const char *end = p;
-        const dbm_adapter *other;
-        while (*end != 0 && *end != ',') end++;
-        other = dbm__adapter_of_scheme(mgr, p, (size_t)(end - p));
-        if (other != NULL) {
-            dbm__lock_give(&mgr->lock);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
+        const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    }
+    if (st == DBM_OK) {
+        more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
+        if (more != NULL) {
+            mgr->adapters = more;
+            mgr->adapters[mgr->adapter_count++] = adapter;
+        } else {
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
         }
-        p = *end != 0 ? end + 1 : end;
     }
-    more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
-    if (more == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
-    mgr->adapters = more;
-    mgr->adapters[mgr->adapter_count++] = adapter;
     dbm__lock_give(&mgr->lock);
-    return DBM_OK;
+    return st;
 }
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
@@ -30591,7 +30940,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
@@ -30656,59 +31005,44 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-/* Problems are lines; a message does not end in one. */
-static void dbm__trim_newline(char *text) {
-    size_t n = strlen(text);
-    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
-}
-static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
+/* Adds what a file, a text or (the others are NULL) a struct configures. */
+static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
+    dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
+    dbm__settings *one = NULL;
     dbm__settings_list list;
     dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
-    memset(&list, 0, sizeof list);
-    st = dbm__known_types(mgr, &types, &type_count);
+    size_t type_count = 0, end;
+    dbm_status st = dbm__known_types(mgr, &types, &type_count);
     if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
-    dbm__settings_list_free(&mgr->shared->host, &list);
-    dbm__free(&mgr->shared->host, types);
+    memset(&list, 0, sizeof list);
+    dbm__problems_init(&problems, host, block, sizeof block);
+    if (config != NULL) st = dbm__config_make(host, config, types, type_count, &one, &problems);
+    else st = dbm__config_load(host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    end = strlen(block);
+    if (end != 0 && block[end - 1] == '\n') block[end - 1] = 0; /* problems are lines; a message does not end in one */
+    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config != NULL ? config->name : NULL, NULL, "%s", block);
+    if (st == DBM_OK) st = config != NULL ? dbm__manager_add(mgr, &one, 1) : dbm__manager_add(mgr, list.items, list.count);
+    dbm__settings_free(host, one);
+    dbm__settings_list_free(host, &list);
+    dbm__free(host, types);
     return st;
 }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__load_from(mgr, path, NULL, 0);
+    return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    dbm__known_type *types = NULL;
-    dbm__settings *settings = NULL;
-    dbm__problems problems;
-    char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    st = dbm__known_types(mgr, &types, &type_count);
-    if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
-    if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
-    dbm__free(&mgr->shared->host, types);
-    return st;
+    return dbm__configure(mgr, NULL, NULL, 0, config);
 }
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -30757,6 +31091,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
+DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -30900,21 +31235,17 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__work *w;
     dbm_op op;
     dbm_status st;
+    dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
     dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
     st = dbm__op_run(&w->slot.connection, &op);
-    if (st != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        w->slot.connection.broken = true;
-        dbm__session_close(&s);
-        dbm__self()->last = kept;
-        return st;
-    }
+    kept = dbm__self()->last;
+    if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return DBM_OK;
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
 }
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
@@ -31038,10 +31369,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            if (result == DBM_OK) {
-                result = info.status;
-                first = dbm__self()->last;
-            }
+            dbm__first_failure(&result, &first, info.status);
         }
         if (fn != NULL) fn(ud, &info);
     }
@@ -31158,10 +31486,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
             dbm__pool_free(db->pool);
             db->adapter->close(db);
         }
-        dbm__settings_free(&shared->host, db->settings);
-        dbm__free(&shared->host, db->init_error);
-        dbm__lock_free(&db->init_lock);
-        dbm__free(&shared->host, db);
+        dbm__database_drop(shared, db);
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
@@ -31272,6 +31597,7 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
@@ -31296,7 +31622,8 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: 
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
-/* For loop.c. */
+/* Between loop.c and worker.c. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
@@ -31409,7 +31736,7 @@ struct dbm_loop {
     /* what others keep here */
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
-    void *acts, *tasks;
+    void *acts, *tasks, *listeners;
     dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
 };
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
@@ -31417,6 +31744,7 @@ DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
 DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
@@ -31450,7 +31778,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
@@ -31488,7 +31816,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -32041,7 +32369,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;
@@ -32349,6 +32689,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     }
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
+    if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK;
 }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
@@ -32381,15 +32722,17 @@ DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
 DBM__FN void dbm__workers_end(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
     if (ws == NULL) return;
-    dbm__lock_take(&ws->lock);
-    ws->stop = true;
-    dbm__signal_all(&ws->signal);
-    dbm__lock_give(&ws->lock);
+    if (!dbm__loop_forked(loop)) { /* else the threads, and their wait on the signal, are the parent's */
+        dbm__lock_take(&ws->lock);
+        ws->stop = true;
+        dbm__signal_all(&ws->signal);
+        dbm__lock_give(&ws->lock);
 #if DBM__THREADS
-    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+        while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
 #endif
-    dbm__signal_free(&ws->signal);
-    dbm__lock_free(&ws->lock);
+        dbm__signal_free(&ws->signal);
+        dbm__lock_free(&ws->lock);
+    }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL;
 }
@@ -32425,6 +32768,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
 typedef struct dbm__uv {
     uv_timer_t timer;
     uv_prepare_t prepare;
+    uv_idle_t idle;
     uv_async_t async;
     dbm_loop *loop;
     uv_loop_t *uv;
@@ -32460,10 +32804,19 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     return want == 0 ? DBM_OK : DBM_E_LOST;
 }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) {
+    (void)uv_idle_stop(idle);
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
+}
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
-    if (after_us < 0) (void)uv_timer_stop(&b->timer);
-    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    (void)uv_timer_stop(&b->timer);
+    if (after_us == 0) {
+        (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
+    } else if (after_us > 0) {
+        uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    }
 }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
@@ -32484,6 +32837,7 @@ static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
 }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
@@ -32499,9 +32853,10 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     }
     (void)uv_timer_init(uv, &b->timer);
     (void)uv_prepare_init(uv, &b->prepare);
+    (void)uv_idle_init(uv, &b->idle);
     uv_unref((uv_handle_t *)&b->async);
-    b->timer.data = b->prepare.data = b->async.data = b;
-    b->handles = 3;
+    b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
+    b->handles = 4;
     b->uv = uv;
     memset(&hooks, 0, sizeof hooks);
     hooks.ud = b;
@@ -33380,8 +33735,1922 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 #endif /* DBM_HAS_ASYNC */
-/* --- src/async/act.c --- */
+/* --- src/async/side.h --- */
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+ * May call: api/, session/, async.h.
+ * Must not know: how anything is done.
+ *
+ * It is kept beside its work from the first asynchronous session on, and serves one after the other, whichever loop they are of. While calls are in its
+ * queue the first one is under way: in flow.c where the adapter has start and step, else as the synchronous call on a worker. */
 #if DBM_HAS_ASYNC
+struct dbm__async;
+struct dbm__turns;
+/* One call, in one block with the text and the values of its statement. */
+typedef struct dbm__request {
+    dbm_act act;
+    struct dbm__request *next;           /* in the queue */
+    struct dbm__async *side;
+    size_t size;                         /* of the block */
+    const char *site;
+    const char *sql;
+    const dbm_value *values;
+    int count;
+    dbm__async_kind kind;
+    unsigned hint;                       /* dbm__cache_hint() of the caller's text */
+    bool named;
+    bool writes;                         /* COMMAND: it does; END: what was done is committed */
+    dbm_row *row;                        /* what it found */
+    dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
+    dbm_row **row_out;
+    dbm_rows **rows_out;
+    dbm_async_fn fn;                     /* the callback form */
+    void *ud;
+    dbm_async_run_fn run;                /* RUN */
+    void *run_ud;
+    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_status status;
+    int want;                            /* what a blocking step said */
+    bool patient;                        /* it may wait for its turn on the worker */
+    bool turned;                         /* from a worker: it has to wait for its turn */
+    bool given;                          /* END: the session is over, and its connection on its way back */
+    int64_t began_us;                    /* where turns to write are taken: when it was made */
+    struct dbm__turns *turns;
+    dbm__worked worked;
+} dbm__request;
+/* Whose turn it is to write, among the sessions of one loop that run on workers: one that would have to wait for another one of them is run again when it need not,
+ * for it must not keep the worker that the other one needs. At most one waits in the gate's own queue, for writers elsewhere. */
+typedef struct dbm__turns {
+    struct dbm__turns *next;
+    dbm__gate *gate;
+    int sessions;
+    dbm__word held;                      /* one of them has the gate */
+    struct dbm__async *patient;          /* the one that waits for it on a worker */
+    struct dbm__async *first, **last;    /* the others */
+} dbm__turns;
+typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+typedef struct dbm__async {
+    dbm__side side;                      /* first */
+    dbm__owned owned;
+    dbm__work *work;
+    dbm_loop *loop;
+    dbm_task *task;                      /* NULL: of the callback form */
+    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
+    struct dbm__async *next_turn;
+    bool turned, late;                   /* it waits for its turn; and for too long */
+    dbm__request *first, *last;
+    dbm__request *end;                   /* made with the session, so that it can't fail */
+    dbm__request *ending;                /* that, from when it has left on */
+    uint32_t gen;                        /* of its session */
+    bool blocks;                         /* its calls run on workers */
+    bool on;                             /* the first one is under way */
+    /* flow.c's */
+    bool waits;                          /* for `running` */
+    bool was_clean, replaced;
+    int at, after, fd;
+    dbm_status rc, failed;
+    dbm__watch watch;
+    dbm__running running;
+    int (*way)(dbm__slot *slot, dbm_status heard, bool may_block);
+    dbm_op own, *op;
+    dbm__entry *entry;
+    dbm_rows *rows;
+    dbm_row *holding;
+    dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
+    dbm_error_info kept;                 /* why `failed` */
+} dbm__async;
+/* ---- act.c ---- */
+/* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+/* ---- flow.c ---- */
+DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/flow.c --- */
+/* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, async.h, side.h.
+ * Must not know: tasks, workers, how a call came to be.
+ *
+ * Each case of dbm__flow() is what session/ does between two operations, in the same words; `after` is where a part that several ways share goes on. */
+#if DBM_HAS_ASYNC
+enum {
+    DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
+    DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
+    DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+};
+/* ---- one operation ------------------------------------------------------------------------------------------------------- */
+static void dbm__flow_watch(dbm__async *a) {
+    const dbm__running *r = &a->running;
+    int want = (int)r->want & DBM_STEP_BOTH;
+    a->waits = true;
+    a->fd = want != 0 ? a->op->fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
+}
+/* True: it has ended, with a->rc. */
+static bool dbm__flow_on(dbm__async *a) {
+    dbm_connection *c = &a->work->slot.connection;
+    if (a->running.want == DBM_STEP_DONE) {
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true;
+    }
+    if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
+    dbm__flow_watch(a);
+    return false;
+}
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
+    a->waits = false;
+    if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
+    dbm__running_heard(&a->running, heard);
+    return dbm__flow_on(a);
+}
+static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
+    dbm_connection *c = &a->work->slot.connection;
+    const dbm_adapter *adapter = c->db->adapter;
+    dbm_status st = DBM_E_UNSUPPORTED;
+    a->op = op;
+    a->at = next;
+    c->reported = op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
+    if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
+    else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
+    if (st != DBM_E_UNSUPPORTED) {
+        a->rc = dbm__op_end(c, op, st);
+        return true;
+    }
+    dbm__running_start(&a->running, c, op);
+    return dbm__flow_on(a);
+}
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
+    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
+    return &a->own;
+}
+DBM__FN void dbm__flow_cancel(dbm__async *a) {
+    if (!a->waits) return;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
+}
+/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
+static bool dbm__flow_end(dbm__async *a, dbm_status st) {
+    a->at = DBM__AT_START;
+    a->rc = st;
+    return true;
+}
+static dbm_op *dbm__flow_finish(dbm_row *row) {
+    row->op.kind = DBM_OP_FINISH;
+    return &row->op;
+}
+static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
+    row->op.result = NULL;
+    row->ended = true;
+    w->open_rows--;
+}
+/* The next row that has a result, or (to be held) needs it no more. */
+static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
+    dbm__work *w = a->work;
+    dbm_rows *rows = hold && !w->db->one_result ? w->rows : &w->one;
+    a->rc = DBM_OK;
+    while (rows != NULL) {
+        if (rows->row.open && rows->row.op.result != NULL) {
+            dbm_status st = hold ? dbm__row_holding(w, &rows->row, a->first->site) : DBM_OK;
+            if (st == DBM_OK) return &rows->row;
+            if (st != DBM_DONE) {
+                a->rc = st;
+                return NULL;
+            }
+        }
+        rows = rows == &w->one ? w->rows : rows->next;
+    }
+    return NULL;
+}
+/* The statement's own place: of its rows, or for the call alone. */
+static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+/* What dbm__work_query() does first. */
+static dbm_status dbm__flow_place(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
+    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
+        return dbm__work_fail(w, r->site);
+    }
+    if (a->rows != NULL) {
+        dbm__rows_reset(w, a->rows, r->site);
+        a->rows->row.op.result = NULL;
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
+                  r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
+        return dbm__work_fail(w, r->site);
+    }
+    if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, r->site);
+    }
+    return DBM_OK;
+}
+/* The end of a statement that failed: its place goes back. */
+static bool dbm__flow_over(dbm__async *a, dbm_status st) {
+    dbm_rows *rows = a->rows;
+    if (rows != NULL) {
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        if (rows != &a->work->one) dbm__rows_spare(a->work, rows);
+    }
+    return dbm__flow_end(a, st);
+}
+/* The entry is found or made; false: it is to be prepared. */
+static bool dbm__flow_find(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm_connection *c = &a->work->slot.connection;
+    dbm__entry *e = c->cache->hints[r->hint];
+    if (DBM__LIKELY(e != NULL && dbm__cache_serves(e, r->named) && r->sql != NULL && strcmp(e->text, r->sql) == 0)) {
+        e->uses++;
+        dbm__cache_hit(c, e);
+        a->entry = e;
+        a->rc = DBM_OK;
+        return true;
+    }
+    a->entry = NULL;
+    a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
+    if (a->rc == DBM_OK) a->entry = e;
+    return a->rc != DBM_OK || e->uses != 0;
+}
+/* What is refused before anything is sent. */
+static dbm_status dbm__flow_refuse(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    if (e->verb >= DBM__VERB_STATE || w->read_only) {
+        dbm_status st = dbm__refuse(w, e, r->site);
+        if (st != DBM_OK) return st;
+    }
+    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
+}
+/* The values in the order of the statement, where they stay until it has ended. */
+static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    dbm_value ordered[DBM__MAX_VALUES];
+    const dbm_value *values = r->values;
+    *out = values;
+    *count = r->count;
+    if (r->named) {
+        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        if (st != DBM_OK) return st;
+        values = ordered;
+        if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
+    }
+    if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
+    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
+}
+static dbm_status dbm__flow_execute(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    const dbm_value *values = r->values;
+    int count = r->count;
+    if (r->kind != DBM__ASYNC_COMMAND) {
+        dbm_status st = dbm__flow_values(a, &values, &count);
+        if (st != DBM_OK) return st;
+        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site);
+    }
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    dbm__op_init(op, r->kind != DBM__ASYNC_COMMAND ? DBM_OP_EXECUTE : DBM_OP_COMMAND, dbm__work_deadline(w));
+    op->values = values;
+    op->value_count = count;
+    op->last_id = -1;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    if (r->kind == DBM__ASYNC_COMMAND) {
+        op->last_id = 0;
+        op->write = r->writes;
+    } else {
+        op->sql = a->entry->prepared.sql;
+        op->sql_size = a->entry->prepared.sql_size;
+        op->prepared = &a->entry->prepared;
+        op->one_row = r->kind == DBM__ASYNC_ONE;
+    }
+    return DBM_OK;
+}
+/* A statement has run: what that means, and where it goes on. */
+static dbm_status dbm__flow_executed(dbm__async *a) {
+    dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    dbm_rows *rows = a->rows;
+    dbm_status st = a->rc == DBM_DONE ? DBM_OK : a->rc;
+    if (st == DBM_OK && op->ended) st = dbm__work_ended(w, r->site);
+    if (st != DBM_OK) return st;
+    if (a->entry->prepared.writes) dbm__work_wrote(w, a->entry, op);
+    if (op->result == NULL) dbm__cache_give(&w->slot.connection, a->entry);
+    if (rows != NULL) {
+        rows->row.entry = op->result != NULL ? a->entry : NULL;
+        dbm__rows_opened(w, rows);
+        r->rows = rows;
+    }
+    return DBM_OK;
+}
+static dbm_op *dbm__flow_begin_op(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
+    op->isolation = w->isolation;
+    op->read_only = w->read_only;
+    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    return op;
+}
+static dbm_status dbm__flow_first(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK;
+}
+/* ---- the machine ------------------------------------------------------------------------------------------------------------- */
+#define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
+DBM__FN bool dbm__flow(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->first;
+        dbm_row *row;
+        dbm_op *op;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->replaced = false;
+            a->entry = NULL;
+            a->rows = NULL;
+            a->was_clean = !w->in_transaction;
+            a->after = DBM__AT_OVER;
+            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+                if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
+                dbm__bulk_leave(w, w->top);
+            }
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
+            switch (r->kind) {
+            case DBM__ASYNC_COMMIT:
+                if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                w->top->asked = true;
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_COMMIT;
+                break;
+            case DBM__ASYNC_ROLLBACK:
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_END:
+                if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
+                a->at = DBM__AT_END_ROWS;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_BEGIN:
+                a->at = DBM__AT_BEGIN;
+                a->rc = DBM_OK;
+                break;
+            case DBM__ASYNC_NEXT:
+                a->rows = r->rows;
+                if (!a->rows->row.open) {
+                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended"));
+                }
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_ROW;
+                break;
+            case DBM__ASYNC_ROWS_END:
+                row = &r->rows->row;
+                a->at = DBM__AT_ROWS_CLOSED;
+                if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
+                break;
+            default: /* a statement */
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_STATEMENT;
+                break;
+            }
+            break;
+        case DBM__AT_STATEMENT:
+            a->at = DBM__AT_ONE_ENDED;
+            if (w->one.row.open && w->one.row.op.result != NULL) DBM__RUN(dbm__flow_finish(&w->one.row), DBM__AT_ONE_ENDED);
+            break;
+        case DBM__AT_ONE_ENDED:
+            if (w->one.row.open) {
+                if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
+                dbm__rows_close(&w->one);
+            }
+            if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            break;
+        case DBM__AT_HOLD:
+            row = dbm__flow_next_row(a, true);
+            if (row == NULL) {
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(&row->op, DBM__AT_HELD);
+            break;
+        case DBM__AT_HELD:
+            a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
+            break;
+        case DBM__AT_TAKE:
+            if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+            a->at = DBM__AT_ENTRY;
+            if (!dbm__flow_find(a)) {
+                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
+                DBM__RUN(&a->own, DBM__AT_PREPARED);
+            }
+            break;
+        case DBM__AT_PREPARED:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            a->at = DBM__AT_ENTRY;
+            break;
+        case DBM__AT_ENTRY:
+            if (a->rc != DBM_OK) {
+                if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+                a->at = DBM__AT_RENEW;
+                a->after = DBM__AT_TAKE;
+                break;
+            }
+            a->rc = dbm__flow_refuse(a);
+            a->at = a->after = DBM__AT_BEGIN;
+            if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
+            break;
+        case DBM__AT_BEGIN:
+            a->at = a->rc == DBM_OK ? DBM__AT_EXECUTE : DBM__AT_FAILED;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_BEGUN);
+            break;
+        case DBM__AT_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->in_transaction = true;
+            w->wrote = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_EXECUTE;
+            break;
+        case DBM__AT_EXECUTE:
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            a->rc = dbm__flow_execute(a);
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
+            break;
+        case DBM__AT_EXECUTED:
+            a->rc = dbm__flow_executed(a);
+            a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
+            break;
+        case DBM__AT_FAILED: { /* before it was run, or by it */
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
+                if (a->entry != NULL) dbm__cache_give(c, a->entry);
+                a->entry = NULL;
+                a->at = DBM__AT_RENEW;
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
+                break;
+            }
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
+            op = dbm__flow_statement_op(a);
+            a->failed = a->rc;
+            a->kept = dbm__self()->last;
+            a->at = DBM__AT_FAILED_ENDED;
+            if (op->result != NULL && (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMAND)) {
+                op->kind = DBM_OP_FINISH;
+                DBM__RUN(op, DBM__AT_FAILED_ENDED);
+            }
+            break;
+        }
+        case DBM__AT_FAILED_ENDED:
+            dbm__self()->last = a->kept;
+            if (r->kind == DBM__ASYNC_COMMAND) return dbm__flow_over(a, dbm__command_over(w, dbm__flow_statement_op(a), a->failed, r->writes, r->site));
+            return dbm__flow_over(a, dbm__run_over(w, a->entry, a->failed, r->sql, r->site));
+        case DBM__AT_REST: /* rows that nobody wants */
+            op = dbm__flow_statement_op(a);
+            if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
+            op->row = false;
+            op->kind = DBM_OP_FETCH;
+            DBM__RUN(op, DBM__AT_RESTED);
+            break;
+        case DBM__AT_RESTED:
+            a->at = DBM__AT_REST;
+            if (a->rc == DBM_OK) break;
+            a->failed = a->rc;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            op = dbm__flow_statement_op(a);
+            op->kind = DBM_OP_FINISH;
+            DBM__RUN(op, DBM__AT_REST_ENDED);
+            break;
+        case DBM__AT_REST_ENDED:
+            if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
+        case DBM__AT_ROW:
+            row = &a->rows->row;
+            a->at = DBM__AT_ROW_GOT;
+            if (dbm__rows_at_hand(a->rows, &a->rc)) break;
+            row->op.kind = DBM_OP_FETCH;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
+            DBM__RUN(&row->op, DBM__AT_FETCHED);
+            break;
+        case DBM__AT_FETCHED:
+            row = &a->rows->row;
+            a->failed = a->rc;
+            a->at = DBM__AT_FETCH_ENDED;
+            if (a->rc == DBM_OK || row->op.result == NULL) break;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
+            break;
+        case DBM__AT_FETCH_ENDED:
+            if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
+            if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            a->rc = dbm__rows_fetched(a->rows, a->failed);
+            a->at = DBM__AT_ROW_GOT;
+            break;
+        case DBM__AT_ROW_GOT:
+            if (a->rc == DBM_OK) r->row = &a->rows->row;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
+            dbm__rows_close(a->rows);
+            if (a->rc == DBM_DONE && r->kind == DBM__ASYNC_COMMAND) a->rc = DBM_OK;
+            else if (a->rc == DBM_DONE) a->rc = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched");
+            return dbm__flow_end(a, a->rc);
+        case DBM__AT_COMMANDED:
+            op = dbm__flow_statement_op(a);
+            if (a->rc == DBM_DONE) a->rc = DBM_OK;
+            if (a->rc == DBM_OK && op->ended) a->rc = dbm__work_ended(w, r->site);
+            if (c->broken && a->rc != DBM_OK) w->commands = 0;
+            a->at = DBM__AT_FAILED;
+            r->writes = op->write;
+            if (a->rc != DBM_OK) break;
+            (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
+            dbm__rows_opened(w, a->rows);
+            a->at = DBM__AT_ROW;
+            break;
+        case DBM__AT_END_ROWS:
+            row = dbm__flow_next_row(a, false);
+            if (row == NULL) {
+                dbm__rows_close_all(w);
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
+            break;
+        case DBM__AT_ROWS_ENDED:
+            dbm__flow_finished(w, a->holding);
+            a->at = DBM__AT_END_ROWS;
+            break;
+        case DBM__AT_ROWS_CLOSED:
+            if (r->rows->row.open) {
+                if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
+                dbm__rows_close(r->rows);
+            }
+            return dbm__flow_end(a, DBM_OK);
+        case DBM__AT_COMMIT:
+            a->at = DBM__AT_UNDO;
+            if (w->top->sticky != DBM_OK) break;
+            a->at = DBM__AT_COMMIT_OVER;
+            if (!w->in_transaction) break;
+            op = dbm__flow_op(a, DBM_OP_COMMIT);
+            if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
+                (void)dbm__work_late(w);
+                a->at = DBM__AT_UNDO;
+                break;
+            }
+            op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
+            dbm__work_shield(w);
+            DBM__RUN(op, DBM__AT_COMMITTED);
+            break;
+        case DBM__AT_COMMITTED:
+            dbm__store(&w->committing, 0);
+            a->at = DBM__AT_UNDO;
+            if (a->rc != DBM_OK) {
+                (void)dbm__work_uncommitted(w, &a->own, a->rc);
+                break;
+            }
+            dbm__sent_drop(w);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_COMMIT_OVER;
+            break;
+        case DBM__AT_COMMIT_OVER:
+            if (r->kind == DBM__ASYNC_END) {
+                dbm__session_finish(w);
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            return dbm__flow_end(a, dbm__level_commit(w, w->top));
+        case DBM__AT_UNDO:
+            a->at = DBM__AT_UNDONE;
+            a->rc = DBM_OK;
+            if (!w->in_transaction || c->broken) break;
+            if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
+            dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            DBM__RUN(&a->own, DBM__AT_UNDONE);
+            break;
+        case DBM__AT_UNDONE:
+            if (a->rc != DBM_OK) c->broken = true;
+            dbm__store(&w->committing, 0);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+                a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
+                break;
+            }
+            if (r->kind == DBM__ASYNC_END) {
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            w->wrote = false;
+            a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
+            break;
+        case DBM__AT_ROLLED_BACK:
+            return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
+        case DBM__AT_RENEW:
+            a->replaced = true;
+            dbm__work_renewing(w);
+            dbm__side_closes(a);
+            dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
+            a->at = DBM__AT_RENEWED;
+            if (!dbm__side_way(a, r, dbm__connect_step)) return false;
+            break;
+        case DBM__AT_RENEWED:
+            a->rc = dbm__reconnect_end(&w->slot);
+            dbm__store(&w->committing, 0);
+            a->at = a->after;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->rc = dbm__work_fail(w, r->site);
+            return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+        default: return dbm__flow_end(a, DBM_OK);
+        }
+    }
+}
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/act.c --- */
+/* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
+ * Must not know: how a statement is run.
+ *
+ *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *
+ * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
+#if DBM_HAS_ASYNC
+#define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
+static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static void dbm__async_go(dbm__async *a);
+static void dbm__turn_forego(dbm__async *a);
+/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+static void dbm__request_reap(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__loop_give(dbm__act_loop(act), r, r->size);
+}
+static void dbm__request_tell(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    if (r->fn != NULL) r->fn(r->ud, act->status);
+}
+static bool dbm__request_stops(const dbm__request *r) {
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
+}
+/* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
+enum { DBM__CALL_CANCELLED = 2 };
+static void dbm__request_stop(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__async *a = r->side;
+    dbm__word not_yet = 0;
+    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (a->turned) dbm__turn_forego(a);
+    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+        dbm__work *w = a->work;
+        dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
+        dbm__store_release(&w->trouble, 1);
+        if (!a->blocks) {
+            dbm__flow_cancel(a);
+            return;
+        }
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+    }
+}
+/* That is over. */
+static void dbm__request_stopped(dbm__work *w) {
+    dbm__word mine = DBM__CALL_CANCELLED;
+    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
+}
+static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
+static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
+static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
+    dbm__request *r;
+    char *at;
+    int i;
+    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    r = (dbm__request *)dbm__act_take(loop, size, site);
+    if (r == NULL) return NULL;
+    r->size = size;
+    r->kind = kind;
+    r->site = site;
+    r->named = named;
+    r->count = count;
+    r->values = dbm__values_put(values, count, (char *)r + head);
+    at = (char *)r + head + room;
+    if (named) {
+        dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
+        for (i = 0; i < count; i++) {
+            size_t n = strlen(values[i].name) + 1;
+            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            at += n;
+        }
+    }
+    if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
+    r->hint = dbm__cache_hint(sql);
+    return r;
+}
+/* One that has failed already, in its turn: this thread's last failure. */
+static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+    dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
+    if (r == NULL) return NULL;
+    r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
+    return r;
+}
+static void dbm__request_done(dbm__request *r, dbm_status st) {
+    if (r->row_out != NULL) *r->row_out = r->row;
+    if (r->rows_out != NULL) *r->rows_out = r->rows;
+    dbm__act_done(&r->act, st);
+}
+/* ---- the queue -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
+    if (a->first != NULL) {
+        a->last = a->last->next = r;
+        return;
+    }
+    a->first = a->last = r;
+    a->side.busy = true;
+    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    dbm__async_go(a);
+}
+/* The first one is over. A failure is this thread's last. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    a->first = r->next;
+    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (a->first == NULL) {
+        a->side.busy = false;
+        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+    }
+    dbm__request_done(r, st);
+}
+/* The end of a session, its connection apart. Why it failed stays with the request. */
+static void dbm__async_leave(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_status st;
+    a->side.busy = false;
+    dbm__store(&a->side.runner, 0);
+    if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
+    r->given = true;
+    st = dbm__session_leave(w);
+    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    if (r->status == DBM_OK) return;
+    dbm__self()->last = w->base.error;
+    r->error = dbm__error_keep(w->db->host, st);
+}
+static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
+    dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
+    r->error = NULL;
+    dbm__request_done(r, st);
+}
+/* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_session s;
+    s.slot = w;
+    s.gen = dbm__load32(&w->gen);
+    s.step = 0;
+    switch (r->kind) {
+    case DBM__ASYNC_BEGIN: return dbm__transaction_begin(w, r->site);
+    case DBM__ASYNC_EXEC: return dbm__execv(&s, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
+    case DBM__ASYNC_NEXT: {
+        dbm_status st = dbm_rows_next(r->rows, &r->row);
+        return st == DBM_DONE ? DBM_OK : st;
+    }
+    case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
+    case DBM__ASYNC_COMMIT: return dbm_commit(&s);
+    case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
+    default: return DBM_OK;
+    }
+}
+/* On a worker. */
+static void dbm__async_worker(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__work *w = a->work;
+    dbm__host *host = w->db->host;
+    bool was_held = w->gate_held && a->turns != NULL;
+    if (r->kind == DBM__ASYNC_END) {
+        dbm__turns *turns = a->turns;
+        if (r->writes) dbm__session_finish(w);
+        dbm__async_leave(a, r);
+        if (was_held) dbm__store(&turns->held, 0);
+        dbm__pool_give(&w->slot);
+        return;
+    }
+    dbm__store(&a->side.runner, dbm__thread_number());
+    if (a->turns == NULL || w->gate_held) {
+        r->status = dbm__async_sync(a, r);
+    } else {
+        dbm__thread *self = dbm__self();
+        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
+        r->status = dbm__async_sync(a, r);
+        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        self->impatient = self->turned_away = false;
+        if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
+        if (w->gate_held) dbm__store(&a->turns->held, 1);
+    }
+    if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
+    dbm__store(&a->side.runner, 0);
+    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+}
+/* ---- turns to write ---- */
+static void dbm__async_go(dbm__async *a);
+static void dbm__turn_out(dbm__async *a) {
+    dbm__async **p;
+    for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
+    *p = a->next_turn;
+    if (a->turns->last == &a->next_turn) a->turns->last = p;
+    a->turned = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
+}
+/* The next one that wrote in vain, now that nobody of this loop writes. */
+static void dbm__turns_next(dbm__turns *turns) {
+    dbm__async *a = turns->first;
+    if (a == NULL || turns->patient != NULL || dbm__load(&turns->held) != 0) return;
+    turns->patient = a;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    int64_t until = dbm__work_deadline(a->work), most = r->began_us + (int64_t)a->work->db->settings->config.pool.timeout_ms * 1000;
+    r->turned = false;
+    a->turned = true;
+    if (turns->patient == a) { /* it keeps its place */
+        turns->patient = NULL;
+        a->next_turn = turns->first;
+        if (turns->first == NULL) turns->last = &a->next_turn;
+        turns->first = a;
+    } else {
+        a->next_turn = NULL;
+        *turns->last = a;
+        turns->last = &a->next_turn;
+    }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+}
+/* It need not wait any more, for it is cancelled or late. */
+static void dbm__turn_forego(dbm__async *a) {
+    if (!a->turned) return;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
+    dbm__turns **p;
+    if (--turns->sessions > 0) {
+        dbm__turns_next(turns);
+        return;
+    }
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
+    *p = turns->next;
+    dbm__loop_give(loop, turns, sizeof *turns);
+}
+/* Those of a gate, for a session that begins; NULL: no memory. */
+static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *site) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
+    dbm__turns *turns = sides->turns;
+    while (turns != NULL && turns->gate != gate) turns = turns->next;
+    if (turns == NULL) {
+        turns = (dbm__turns *)dbm__act_take(loop, sizeof *turns, site);
+        if (turns == NULL) return NULL;
+        turns->gate = gate;
+        turns->last = &turns->first;
+        turns->next = sides->turns;
+        sides->turns = turns;
+    }
+    turns->sessions++;
+    return turns;
+}
+static void dbm__async_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__turns *turns;
+    dbm_status st;
+    if (r->given) {
+        turns = r->turns;
+        dbm__async_ended(worked->loop, r);
+        if (turns != NULL) dbm__turns_left(worked->loop, turns);
+        return;
+    }
+    turns = a->turns;
+    a->on = false;
+    if (r->turned) {
+        dbm__turn_wait(a, r);
+    } else {
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->late = false;
+        st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
+        r->error = NULL;
+        dbm__async_next(a, st);
+        dbm__async_go(a);
+    }
+    if (turns != NULL) dbm__turns_next(turns);
+}
+/* Has it run, where workers can't be had on this thread. */
+static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.run = run;
+    r->worked.done = done;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    r->worked.loop = a->loop;
+    run(&r->worked);
+    done(&r->worked);
+}
+/* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
+static void dbm__way_run(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__slot *slot = &r->side->work->slot;
+    dbm__host *host = slot->pool->db->host;
+    r->want = r->side->way(slot, DBM_OK, true);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
+static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
+    if (r->given) dbm__async_ended(loop, r);
+    else dbm__async_go(a);
+}
+static void dbm__way_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    if (!r->given && r->want == DBM_STEP_DONE) {
+        (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
+        r->error = NULL;
+    }
+    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
+    dbm__slot *slot;
+    if (want == DBM_STEP_DONE) return true;
+    slot = &a->work->slot;
+    if (want == DBM__STEP_BLOCKS) {
+        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        return false;
+    }
+    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    return false;
+}
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
+    a->way = way;
+    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false));
+}
+DBM__FN void dbm__side_closes(dbm__async *a) {
+    if (a->fd >= 0) dbm__loop_forget(a->loop, a->fd);
+    a->fd = -1;
+}
+static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__async *a = DBM__ASYNC_OF(watch, watch);
+    dbm__request *r = a->ending != NULL ? a->ending : a->first;
+    dbm_loop *loop = a->loop;
+    if (a->turned) {
+        a->late = true;
+        dbm__turn_forego(a);
+    } else if (a->waits) {
+        if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+    } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
+        dbm__way_over(loop, a, r);
+    }
+}
+/* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_unlink(dbm__async *a) {
+    if (a->in == NULL) return;
+    *a->in = a->next;
+    if (a->next != NULL) a->next->in = a->in;
+    a->in = NULL;
+}
+static void dbm__async_give(dbm__async *a, dbm__request *r) {
+    dbm__slot *slot = &a->work->slot;
+    dbm_loop *loop = a->loop;
+    a->ending = r;
+    dbm__async_leave(a, r);
+    if (slot->connection.broken) dbm__side_closes(a);
+    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
+}
+static void dbm__async_go(dbm__async *a) {
+    dbm__request *r;
+    while ((r = a->first) != NULL) {
+        dbm_status st;
+        if (r->kind == DBM__ASYNC_FAIL) {
+            (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
+            r->error = NULL;
+            st = dbm__work_fail(a->work, r->site);
+        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+            st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
+            if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+            if (a->on || a->turned) return;
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+                dbm__turn_wait(a, r);
+                dbm__turns_next(a->turns);
+                return;
+            }
+            a->on = true;
+            r->turns = a->turns;
+            r->patient = a->turns != NULL && a->turns->patient == a;
+            if (r->kind == DBM__ASYNC_END) a->first = NULL;
+            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
+            return;
+        } else {
+            bool over;
+            a->on = true;
+            dbm__store(&a->side.runner, dbm__thread_number());
+            over = dbm__flow(a);
+            dbm__store(&a->side.runner, 0);
+            if (!over) return;
+            a->on = false;
+            st = a->rc;
+            if (r->kind == DBM__ASYNC_END) {
+                a->first = NULL;
+                dbm__async_give(a, r);
+                return;
+            }
+        }
+        dbm__async_next(a, st);
+    }
+}
+/* Nothing comes after it. */
+static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+    a->end = NULL;
+    r->writes = commit;
+    dbm__async_unlink(a);
+    if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
+    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__async_put(a, r);
+}
+static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
+    dbm__async *a = DBM__ASYNC_OF(owned, owned);
+    dbm__request *r = a->end;
+    *st = DBM_OK;
+    a->task = NULL;
+    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    return &r->act;
+}
+/* The loop ends: sessions of the callback form are rolled back. */
+static void dbm__async_end_all(dbm_loop *loop) {
+    dbm__async *a, *next;
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
+        next = a->next;
+        if (a->first != NULL) dbm__act_stop(&a->first->act);
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+    }
+}
+/* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
+static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+/* The side of a session that was just taken; NULL: no memory. */
+static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+    dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
+    dbm__turns *turns = NULL;
+    bool ok = end != NULL;
+    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
+    if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
+    if (ok && w->side == NULL) {
+        a->side.free = dbm__async_free;
+        a->work = w;
+        w->side = &a->side;
+    }
+    if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
+    if (!ok) {
+        if (end != NULL) dbm__loop_give(loop, end, end->size);
+        (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
+        return NULL;
+    }
+    a->turns = turns;
+    a->turned = a->late = false;
+    a->loop = loop;
+    a->task = task;
+    a->end = end;
+    a->first = a->last = a->ending = NULL;
+    a->on = a->waits = false;
+    a->at = 0;
+    a->fd = -1;
+    a->gen = w->base.gen;
+    a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    dbm__watch_init(&a->watch, dbm__side_heard);
+    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
+    a->owned.end = dbm__async_owned_end;
+    if (task != NULL) {
+        dbm__task_owns(task, &a->owned);
+    } else {
+        dbm__async **all = &(*sides)->told;
+        a->next = *all;
+        a->in = all;
+        if (a->next != NULL) a->next->in = &a->next;
+        *all = a;
+        dbm__loop_at_end(loop, dbm__async_end_all);
+    }
+    return a;
+}
+typedef struct dbm__beginning {
+    dbm_act act;
+    dbm__taking taking;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
+    int want;
+    dbm_loop *loop;
+    dbm_task *task;
+    dbm_session *out;
+    dbm_async_fn fn;
+    void *ud;
+    dbm_error_info *error;
+    int64_t deadline_us;
+    dbm_session_options options;
+    dbm__watch watch;
+    dbm__worked worked;
+} dbm__beginning;
+#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+static void dbm__beginning_reap(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    b->reaped = true;
+    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
+}
+static void dbm__beginning_tell(dbm_act *act) {
+    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
+    if (b->fn != NULL) b->fn(b->ud, act->status);
+}
+static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    dbm__act_done(&b->act, st);
+}
+/* .transaction: BEGIN has come back. */
+static void dbm__beginning_begun(void *ud, dbm_status st) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__self()->last = kept;
+    }
+    dbm__beginning_over(b, st);
+}
+static void dbm__beginning_taken(dbm__beginning *b) {
+    dbm__slot *slot = b->taking.slot;
+    const dbm_session_options *options = b->has_options ? &b->options : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__request *r = NULL;
+    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a == NULL) {
+        (void)dbm__session_leave(w);
+        dbm__pool_give(slot);
+        dbm__beginning_over(b, DBM_E_NOMEM);
+    } else if (begins && r == NULL) {
+        dbm__beginning_begun(b, DBM_E_NOMEM);
+    } else if (begins) {
+        r->fn = dbm__beginning_begun;
+        r->ud = b;
+        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__async_put(a, r);
+    } else {
+        dbm__beginning_over(b, DBM_OK);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static void dbm__beginning_run(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
+    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
+}
+static void dbm__beginning_on(dbm__beginning *b);
+static void dbm__beginning_ran(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
+    b->error = NULL;
+    if (b->want != DBM_STEP_DONE && b->act.stopped) {
+        dbm__taking_abandon(&b->taking);
+        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+        return;
+    }
+    dbm__beginning_on(b);
+}
+/* Waits for what the step wanted. */
+static void dbm__beginning_on(dbm__beginning *b) {
+    b->queued = b->want == DBM__STEP_QUEUED;
+    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
+    if (b->want == DBM_STEP_DONE) {
+        if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
+        else dbm__beginning_over(b, b->taking.status);
+    } else if (b->want == DBM__STEP_BLOCKS) {
+        b->worked.run = dbm__beginning_run;
+        b->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__taking_abandon(&b->taking);
+            dbm__beginning_over(b, dbm__fail_again(&kept));
+        }
+    } else {
+        int want = b->want & DBM_STEP_BOTH;
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
+    b->want = dbm__taking_step(&b->taking, heard, false);
+    dbm__beginning_on(b);
+}
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
+    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
+}
+static void dbm__beginning_woken(dbm__job *job) {
+    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
+    dbm__store_release(&b->posted, 0);
+    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
+    else if (b->queued) {
+        dbm__loop_unwatch(b->loop, &b->watch);
+        dbm__beginning_step(b, DBM_OK);
+    }
+}
+/* Any thread. */
+static void dbm__beginning_wake(void *ud) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
+}
+static void dbm__beginning_stop(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
+    dbm__loop_unwatch(b->loop, &b->watch);
+    dbm__taking_abandon(&b->taking);
+    b->queued = b->waits = false;
+    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+}
+static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
+static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
+static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                dbm_async_fn fn, void *ud, const char *site) {
+    dbm__beginning *b;
+    dbm_status st;
+    if (out == NULL) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_async_session: the session is NULL");
+        return NULL;
+    }
+    out->slot = NULL;
+    out->step = 0;
+    st = dbm__session_allowed(db, options, site);
+    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b == NULL) {
+        (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
+        return NULL;
+    }
+    out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
+    b->loop = loop;
+    b->task = task;
+    b->out = out;
+    b->fn = fn;
+    b->ud = ud;
+    b->deadline_us = INT64_MAX;
+    b->woken.run = dbm__beginning_woken;
+    if (options != NULL) {
+        b->has_options = true;
+        b->options = *options;
+        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    }
+    dbm__watch_init(&b->watch, dbm__beginning_heard);
+    dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
+    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
+    dbm__beginning_step(b, DBM_OK);
+    return &b->act;
+}
+/* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
+static bool dbm__async_task_given(dbm_task *t) {
+    if (t == NULL) (void)dbm__fail_null("task");
+    return t != NULL;
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    dbm_database *db;
+    if (!dbm__async_task_given(t)) return NULL;
+    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                          dbm_async_fn fn, void *ud, const char *site) {
+    if (loop == NULL) return dbm__fail_null("loop");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
+}
+/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
+static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm__async *a;
+    if (w == NULL) {
+        (void)dbm__session_bad(s, site);
+        return NULL;
+    }
+    a = (dbm__async *)(void *)w->side;
+    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+        return NULL;
+    }
+    if (of_task && a->task == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
+        return NULL;
+    }
+    if (!of_task && dbm__loop_ends(a->loop)) {
+        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
+        return NULL;
+    }
+    return a;
+}
+static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act;
+}
+static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
+    if (r == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
+    else r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A failure of the call's values comes in its turn, and sticks. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
+static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
+    dbm__async_words *x = (dbm__async_words *)ud;
+    dbm__request *r = dbm__request_make(x->a->loop, DBM__ASYNC_COMMAND, x->site, NULL, words, count, false);
+    if (r == NULL) return DBM_E_NOMEM;
+    r->writes = writes;
+    r->row_out = (dbm_row **)x->to.out;
+    x->act = dbm__async_add(x->a, r, x->to);
+    return DBM_OK;
+}
+static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
+    if (to.out != NULL) *(void **)to.out = NULL;
+    return dbm__async_of(s, !to.told, site);
+}
+/* A command's words; its values by codes, or from an array. */
+static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
+    dbm__async_words x;
+    dbm__redis_use use;
+    dbm_session on = dbm__database_target(a->work->db);
+    dbm_status st;
+    x.a = a;
+    x.to = to;
+    x.site = site;
+    x.act = NULL;
+    use.use = dbm__async_words_put;
+    use.ud = &x;
+    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+        : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
+    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
+}
+static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, NULL, 0, codes, ap);
+    if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, values, count, named);
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
+    dbm_act *act;
+    va_list ap;
+    va_start(ap, codes);
+    act = dbm__async_do(s, to, site, sql, codes, &ap);
+    va_end(ap);
+    return act;
+}
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        return dbm__async_bad(a, to, site);
+    }
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, copy, count, named);
+}
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_END) {
+        dbm__request *r = a->end;
+        r->fn = to.fn;
+        r->ud = to.ud;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        return &r->act;
+    }
+    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
+}
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->run = run;
+    r->run_ud = ud;
+    return dbm__async_add(a, r, to);
+}
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
+    dbm_session s;
+    dbm__async *a;
+    dbm__request *r;
+    if (to.out != NULL) *(void **)to.out = NULL;
+    if (rows == NULL) {
+        (void)dbm__fail_null("rows");
+        return NULL;
+    }
+    if (!rows->row.open) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
+    s.slot = rows->row.work;
+    s.gen = rows->row.gen;
+    s.step = 0;
+    a = dbm__async_of(&s, !to.told, site);
+    r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->rows = rows;
+    r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A row that is in memory: no act is needed for it. */
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+    dbm__work *w;
+    dbm_status st;
+    *row = NULL;
+    if (rows == NULL || !rows->row.open) return false;
+    w = rows->row.work;
+    if (w->side == NULL || w->side->busy || dbm__load(&w->trouble) != 0 || rows->row.gen != w->gen || w->db->gate != NULL || !dbm__pool_steps(w->slot.pool)) return false;
+    if ((rows->row.number & 63) == 63) return false; /* others have a turn */
+    if (!rows->row.fresh) {
+        if (rows->row.ended || rows->row.op.result == NULL || w->db->adapter->fetch == NULL) return false;
+        rows->row.op.kind = DBM_OP_FETCH;
+        st = w->db->adapter->fetch(&w->slot.connection, &rows->row.op);
+        if (st == DBM_E_UNSUPPORTED) return false;
+        if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+        if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
+    } else {
+        (void)dbm__rows_at_hand(rows, &st);
+    }
+    *row = &rows->row;
+    return true;
+}
+#else
+static dbm_status dbm__no_sessions(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)t; (void)db; (void)options; (void)site;
+    if (out != NULL) { out->slot = NULL; out->step = 0; out->gen = (uint32_t)DBM_E_NOT_COMPILED; }
+    (void)dbm__no_sessions();
+    return NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)name;
+    return dbm__async_session_on(t, NULL, options, out, site);
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site) {
+    (void)loop; (void)fn; (void)ud;
+    (void)dbm__async_session_on(NULL, db, options, out, site);
+    return DBM_E_NOT_COMPILED;
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) { (void)s; (void)to; (void)site; (void)sql; (void)codes; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/listen.c --- */
+/* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
+ * May call: api/, base/, adapter/, async.h.
+ * Must not know: the pool, sessions, any driver.
+ *
+ *     NEW --job--> CONNECT --> WANTS <--change-- HEARS --message--> told, HEARS
+ *                     ^        | LISTEN for what is not as it should be; READY when nothing is left
+ *                     +--time--+--failure--> GAP
+ *
+ * A name that is taken away stays in the list until the server has confirmed it. With fn NULL nothing is started until a task asks. */
+#if DBM_HAS_ASYNC
+enum { DBM__LISTEN_NEW = 0, DBM__LISTEN_CONNECT, DBM__LISTEN_WANTS, DBM__LISTEN_HEARS, DBM__LISTEN_GAP, DBM__LISTEN_ENDED };
+enum { DBM__LISTEN_NAMES = 32 }; /* in one operation */
+typedef struct dbm__heard_name {
+    struct dbm__heard_name *next;
+    int kind;
+    bool wanted, there, asked;           /* asked: in the operation that is under way */
+    size_t size;
+    char name[1];
+} dbm__heard_name;
+/* A task that waits for what is heard. */
+typedef struct dbm__hearing {
+    dbm_act act;
+    dbm_listener *of;
+    dbm_heard *out;
+} dbm__hearing;
+struct dbm_listener {
+    dbm_listener *next, **in;            /* of the loop */
+    dbm_loop *loop;
+    dbm_database *db;
+    dbm_heard_fn fn;
+    void *ud;
+    dbm__heard_name *names;
+    dbm__hearing *hearing;
+    int state;
+    bool ready;                          /* READY was told, and no GAP since */
+    bool gap;                            /* GAP was told, and no READY since */
+    bool running;                        /* an operation is under way */
+    bool works;                          /* a worker connects */
+    bool soon;                           /* `job` is queued */
+    int failures, fd;
+    dbm__job job;
+    dbm__watch watch;
+    dbm__worked worked;
+    dbm_error_info *error;               /* of the worker; or of a gap that nobody awaits yet, */
+    dbm_status gap_status;               /* and its status */
+    dbm_connection connection;
+    dbm_op op;
+    dbm__running run;
+    dbm_error_info reported;             /* what the adapter said of the operation under way, while others have failures on this thread */
+    dbm_value values[DBM__LISTEN_NAMES];
+};
+static void dbm__listen_soon(dbm_listener *l) {
+    if (l->soon || l->works) return;
+    l->soon = true;
+    dbm__loop_soon(l->loop, &l->job);
+}
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
+/* The failure of a GAP is this thread's last one. */
+static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status status) {
+    dbm_heard heard;
+    dbm__hearing *h = l->hearing;
+    heard.kind = kind;
+    heard.status = status;
+    heard.message = kind == DBM_HEARD_MESSAGE ? (const dbm_notification *)l->op.native : NULL;
+    l->ready = kind == DBM_HEARD_READY || (kind == DBM_HEARD_MESSAGE && l->ready);
+    l->gap = kind == DBM_HEARD_GAP;
+    if (l->fn != NULL) {
+        l->fn(l->ud, &heard);
+    } else if (h != NULL) {
+        l->hearing = NULL;
+        *h->out = heard;
+        dbm__act_done(&h->act, DBM_OK);
+    }
+}
+/* ---- one operation after the other ---------------------------------------------------------------------------------------- */
+/* The operation is done. */
+static dbm_status dbm__listen_over(dbm_listener *l) {
+    dbm_status st;
+    l->running = false;
+    st = dbm__op_end(&l->connection, &l->op, l->op.status);
+    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st;
+}
+static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
+    dbm__heard_name *n;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
+    l->fd = -1;
+    if (l->running) {
+        dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
+        (void)dbm__listen_over(l);
+    }
+    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
+}
+/* It waits longer each time, up to 5 s. */
+static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    int64_t pause = (int64_t)50000 << (l->failures < 7 ? l->failures : 7);
+    bool told = l->gap;
+    dbm__listen_close(l, DBM_DISCONNECT_BROKEN);
+    dbm__self()->last = kept;
+    l->failures++;
+    l->state = DBM__LISTEN_GAP;
+    pause = (pause > 5000000 ? 5000000 : pause) / 2;
+    dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
+    if (told) return;
+    if (dbm__listen_wanted(l)) {
+        dbm__listen_tell(l, DBM_HEARD_GAP, st);
+        return;
+    }
+    l->gap = true;
+    l->ready = false;
+    l->gap_status = st;
+    l->error = dbm__error_keep(l->db->host, st);
+}
+static bool dbm__listen_waits(dbm_listener *l) {
+    if (l->run.want == DBM_STEP_DONE) return false;
+    if (l->connection.reported) l->reported = dbm__self()->last;
+    l->fd = l->op.fd;
+    dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    return true;
+}
+/* True: it waits. */
+static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
+    dbm__op_init(&l->op, kind, deadline_us);
+    l->op.sent_affected = l->op.sent_last_id = -1;
+    l->connection.reported = false;
+    l->running = true;
+    if (kind == DBM_OP_LISTEN) {
+        dbm__heard_name *n, *first = NULL;
+        l->op.values = l->values;
+        for (n = l->names; n != NULL; n = n->next) {
+            if (n->wanted == n->there) continue;
+            if (first == NULL) first = n;
+            if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
+            n->asked = true;
+            l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
+        }
+        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
+    }
+    dbm__running_start(&l->run, &l->connection, &l->op);
+    return dbm__listen_waits(l);
+}
+static void dbm__listen_go(dbm_listener *l);
+static int64_t dbm__listen_limit(const dbm_listener *l) { return dbm__deadline(l->db->host, l->db->settings->config.connect_timeout_ms); }
+/* Its host has a name, and looking that up blocks. */
+static void dbm__listen_connects(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__listen_limit(l));
+    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op)));
+}
+static void dbm__listen_connected(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
+    l->works = false;
+    l->error = NULL;
+    if (l->state == DBM__LISTEN_ENDED) {
+        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+        dbm__listen_soon(l);
+        return;
+    }
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else l->state = DBM__LISTEN_WANTS;
+    dbm__listen_go(l);
+}
+/* What LISTEN was about is as it was asked for; what is not wanted any more goes. False: something else is to be asked. */
+static bool dbm__listen_settled(dbm_listener *l, bool done) {
+    dbm__heard_name **p = &l->names, *n;
+    bool settled = true;
+    while ((n = *p) != NULL) {
+        if (n->asked && done) n->there = (l->op.listen & DBM_LISTEN_STOP) == 0;
+        n->asked = false;
+        if (!n->wanted && !n->there) {
+            *p = n->next;
+            dbm__free(l->db->host, n);
+            continue;
+        }
+        if (n->wanted != n->there) settled = false;
+        p = &n->next;
+    }
+    return settled;
+}
+/* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
+static void dbm__listen_leave(dbm_listener *l) {
+    if (!l->running) return;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    l->running = false;
+}
+static void dbm__listen_done(dbm_listener *l) {
+    dbm_status st = dbm__listen_over(l);
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else if (l->state == DBM__LISTEN_CONNECT) l->state = DBM__LISTEN_WANTS;
+    else if (l->state == DBM__LISTEN_WANTS) (void)dbm__listen_settled(l, true);
+    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK);
+}
+/* Goes on as far as it can without waiting. */
+static void dbm__listen_go(dbm_listener *l) {
+    int turns;
+    for (turns = 0; l->state != DBM__LISTEN_ENDED && !l->running && !l->works; turns++) {
+        if (turns == 64) { /* others have a turn */
+            dbm__listen_soon(l);
+            return;
+        }
+        if (l->state == DBM__LISTEN_NEW) {
+            if (!dbm__listen_wanted(l)) return;
+            if (l->error != NULL) { /* the gap that nobody awaited */
+                dbm_status st = l->gap_status;
+                (void)dbm__error_kept(l->db->host, l->error, st);
+                l->error = NULL;
+                dbm__listen_tell(l, DBM_HEARD_GAP, st);
+                continue;
+            }
+            l->state = DBM__LISTEN_CONNECT;
+            dbm__connection_alone(&l->connection, l->db);
+            if (dbm__url_names(l->db->settings->url.hosts) > 0) {
+                l->works = true;
+                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                l->works = false;
+                dbm__listen_failed(l, dbm__self()->last.status);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_CONNECT, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_WANTS) {
+            if (dbm__listen_settled(l, false)) {
+                if (!dbm__listen_wanted(l)) return;
+                l->state = DBM__LISTEN_HEARS;
+                l->failures = 0;
+                if (!l->ready && l->names != NULL) dbm__listen_tell(l, DBM_HEARD_READY, DBM_OK);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_LISTEN, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_HEARS) {
+            if (!dbm__listen_wanted(l)) return;
+            if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
+        } else {
+            return; /* a gap: until its time has come */
+        }
+        dbm__listen_done(l);
+    }
+}
+static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
+    if (l->running) {
+        if (l->connection.reported) dbm__self()->last = l->reported;
+        dbm__running_heard(&l->run, heard);
+        if (dbm__listen_waits(l)) return;
+        dbm__listen_done(l);
+    } else if (l->state == DBM__LISTEN_GAP) {
+        l->state = DBM__LISTEN_NEW;
+    }
+    dbm__listen_go(l);
+}
+/* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
+static void dbm__listen_end_all(dbm_loop *loop) {
+    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+}
+static void dbm__listen_job(dbm__job *job) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
+    l->soon = false;
+    if (l->state != DBM__LISTEN_ENDED) {
+        dbm__listen_go(l);
+        return;
+    }
+    while (l->names != NULL) {
+        dbm__heard_name *next = l->names->next;
+        dbm__free(l->db->host, l->names);
+        l->names = next;
+    }
+    dbm__loop_release(l->loop);
+    dbm__free(l->db->host, l->error);
+    dbm__free(l->db->host, l);
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    dbm_listener **first, *l;
+    if (out != NULL) *out = NULL;
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
+    }
+    l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
+    if (l == NULL) return dbm__no_memory(DBM_STAGE_NONE, db->name, NULL);
+    l->loop = loop;
+    l->db = db;
+    l->fn = fn;
+    l->ud = ud;
+    l->job.run = dbm__listen_job;
+    l->worked.run = dbm__listen_connects;
+    l->worked.done = dbm__listen_connected;
+    l->fd = -1;
+    dbm__watch_init(&l->watch, dbm__listen_heard);
+    first = (dbm_listener **)(void *)dbm__loop_of_listeners(loop);
+    l->next = *first;
+    l->in = first;
+    if (l->next != NULL) l->next->in = &l->next;
+    *first = l;
+    dbm__loop_at_end(loop, dbm__listen_end_all);
+    if (fn != NULL) dbm__loop_hold(loop);
+    dbm__listen_soon(l);
+    *out = l;
+    return DBM_OK;
+}
+DBM__DEF void dbm_listen_end(dbm_listener *l) {
+    if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
+    *l->in = l->next;
+    if (l->next != NULL) l->next->in = l->in;
+    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
+    l->state = DBM__LISTEN_ENDED;
+    if (l->hearing != NULL) {
+        dbm__hearing *h = l->hearing;
+        l->hearing = NULL;
+        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
+    }
+    dbm__listen_soon(l);
+}
+/* ---- channels ----------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
+    dbm__heard_name **p, *n;
+    size_t size;
+    if (l == NULL) return dbm__fail_null("listener");
+    if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
+    }
+    size = strlen(channel);
+    if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
+    for (p = &l->names; *p != NULL && ((*p)->kind != kind || (*p)->size != size || memcmp((*p)->name, channel, size) != 0); p = &(*p)->next) {}
+    n = *p;
+    if (n == NULL ? !wanted : n->wanted == wanted) return DBM_OK;
+    if (n == NULL) {
+        n = (dbm__heard_name *)dbm__alloc_zero(l->db->host, sizeof *n + size);
+        if (n == NULL) return dbm__no_memory(DBM_STAGE_NONE, l->db->name, NULL);
+        n->kind = kind;
+        n->size = size;
+        memcpy(n->name, channel, size);
+        *p = n;
+    }
+    n->wanted = wanted;
+    if (wanted) l->ready = false;
+    if (l->state == DBM__LISTEN_HEARS) {
+        dbm__listen_leave(l);
+        l->state = DBM__LISTEN_WANTS;
+        dbm__listen_soon(l);
+    }
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
+/* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
+static void dbm__hearing_stop(dbm_act *act) {
+    dbm__hearing *h = (dbm__hearing *)(void *)act;
+    dbm_listener *l = h->of;
+    if (act->done) return;
+    l->hearing = NULL;
+    if (l->state == DBM__LISTEN_HEARS) dbm__listen_leave(l);
+    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled"));
+}
+static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__hearing)); }
+static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
+    dbm__hearing *h;
+    if (t == NULL || l == NULL || out == NULL) {
+        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+        return NULL;
+    }
+    if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
+        (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
+                        l->state == DBM__LISTEN_ENDED ? "the listener has ended" : l->fn != NULL ? "the listener has a callback" : "another task awaits it");
+        return NULL;
+    }
+    h = (dbm__hearing *)dbm__act_take(l->loop, sizeof *h, site);
+    if (h == NULL) return NULL;
+    h->of = l;
+    h->out = out;
+    dbm__act_begin(&h->act, l->loop, t, &dbm__hearing_kind);
+    l->hearing = h;
+    dbm__listen_soon(l);
+    return &h->act;
+}
+#else
+static dbm_status dbm__no_listeners(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    (void)loop; (void)db; (void)fn; (void)ud;
+    if (out != NULL) *out = NULL;
+    return dbm__no_listeners();
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) { (void)t; (void)l; (void)out; (void)site; (void)dbm__no_listeners(); return NULL; }
+DBM__DEF void dbm_listen_end(dbm_listener *l) { (void)l; }
 #endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */
