@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content cc1b3e46343074f6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 2a5242b177c05097: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -519,6 +519,10 @@
 #  endif
 #else
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
+#endif
+
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
 #endif
 
 /* Backends whose sockets are ours. */
@@ -1398,7 +1402,7 @@ DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors
@@ -30838,6 +30842,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -31808,7 +31816,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -32361,7 +32369,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;

@@ -71,7 +71,7 @@ DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors

@@ -29,6 +29,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 
