@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0585f8782fce224a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content cb0929007f0ea937: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
@@ -3368,16 +3369,18 @@ DBM__FN uint32_t dbm__load32(const uint32_t *p);
 DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
-/* The index of the lowest bit that is set; v is not 0. */
-DBM__INLINE int dbm__lowest_bit(dbm__word v) {
-#if defined(__GNUC__)
-    return sizeof v == sizeof(unsigned long) ? __builtin_ctzl((unsigned long)v) : __builtin_ctzll((unsigned long long)v);
+/* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
+ * with dbm__fence_others() between, can't both miss the other's store. Linux has that; elsewhere dbm__fence_ready() is false, and the first one
+ * swaps and loads in order. dbm__fence_others() is false when it is refused all of a sudden. */
+#if DBM__THREADS && defined(__linux__) && defined(__GNUC__) && !defined(DBM_NO_ATOMICS) && !defined(DBM_NO_MEMBARRIER)
+#  define DBM__MEMBARRIER 1
+DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 #else
-    int i = 0;
-    while (!(v & 1u)) { v >>= 1; i++; }
-    return i;
+#  define DBM__MEMBARRIER 0
+DBM__INLINE void dbm__fence_light(void) { }
 #endif
-}
+DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
@@ -3500,8 +3503,9 @@ typedef struct dbm__thread {
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
-    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
+    unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
 DBM__FN dbm__word dbm__thread_number(void);
@@ -3684,6 +3688,24 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     *p = v;
     dbm__atomic_give();
 }
+#endif
+/* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
+#if DBM__MEMBARRIER
+#  include <sys/syscall.h>
+#endif
+#if DBM__MEMBARRIER && defined(SYS_membarrier)
+#  if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_BSD_SOURCE) && !defined(__cplusplus)
+long syscall(long number, ...); /* it is there; the strict standard hides it */
+#  endif
+enum { DBM__BARRIER_PRIVATE = 8, DBM__BARRIER_REGISTER = 16 }; /* of Linux 4.14, by number: its header may be older */
+DBM__FN bool dbm__fence_ready(void) { return syscall(SYS_membarrier, (int)DBM__BARRIER_REGISTER, 0, 0) == 0; }
+DBM__FN bool dbm__fence_others(void) {
+    return syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0
+        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */
+}
+#else
+DBM__FN bool dbm__fence_ready(void) { return false; }
+DBM__FN bool dbm__fence_others(void) { return false; }
 #endif
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
@@ -7990,19 +8012,19 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * May call: api/, base/, adapter/.
  * Must not know: what a session is. A slot is handed out with room for one behind it.
  *
- * A slot is in one of these states; its bit says which:
+ * A slot is in one of these states:
  *
  *     empty --connect--> (connecting) --ok--> out --give--> idle --take--> out
  *       ^                     |                |              |
  *       +-------fails---------+----broken------+---expired----+
  *
- * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
- * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
- * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
+ * Each slot has a word of its own for it, on a cache line of its own, and each thread tries the one first that it had last: so a take is one
+ * compare-and-swap that nobody disputes, and a return none. Returning goes out -> returning -> idle, and between the two stores it looks whether
+ * somebody waits: then it takes the slot back and gives it by the lock. Whoever begins to wait says so first, and then waits until no slot is
+ * `returning`; a store and a load on either side, so one of the two sees the other (dbm__fence_others). From then on takers queue and givers hand over
+ * under the lock, so no wake-up is lost, and none is overtaken but by those who took what was idle in that moment. The store of `idle` is the last
+ * that a giver does to the pool, which may be gone then. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
 #define DBM__POOL_LIMIT 1000
-#define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
-#define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
-#define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
 /* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
  * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
@@ -8025,10 +8047,8 @@ typedef struct dbm__way {
     dbm__running running;
 } dbm__way;
 typedef struct dbm__slot {
+    dbm__word state;                     /* DBM__SLOT_... */
     struct dbm__pool *pool;
-    dbm_connection connection;
-    dbm__word bit;                       /* in its word of `idle` */
-    int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
@@ -8036,6 +8056,8 @@ typedef struct dbm__slot {
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
+    unsigned index;
+    dbm_connection connection;
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
@@ -8043,7 +8065,9 @@ typedef struct dbm__slot {
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
+enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
+enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
 /* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
 typedef struct dbm__taking {
     struct dbm__taking *next, *previous; /* in the queue */
@@ -8067,20 +8091,25 @@ typedef struct dbm__taking {
 } dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
-    dbm__word idle[DBM__POOL_WORDS];
-    int words, slot_count, size;
-    int names;                           /* hosts that are looked up by name */
-    size_t slot_size;
+    /* read by all */
     char *slots;
-    dbm_database *db;
-    dbm__word slow;                      /* returns take the lock: overflow is open, or it is closing */
+    size_t slot_size;
+    int slot_count, size;
+    dbm__word slow;                      /* changed under the lock. DBM__SLOW_TAKE: somebody waits, or it is closing: nobody takes or gives past the
+                                          * lock; DBM__SLOW_GIVE: returns take it: overflow is open, or leaks are out */
+    dbm__word fork;                      /* the fork epoch that this pool lives in */
     bool check;                          /* connections are looked at when taken: sockets, or an adapter with .alive */
     bool full_reset;                     /* pool_reset_on_return = full */
-    dbm__word fork;                      /* the fork epoch that this pool lives in */
+    dbm__word fenced;                    /* dbm__fence_others() works */
+    dbm_database *db;
+    void *slots_block;
+    int names;                           /* hosts that are looked up by name */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
+    dbm_stats_info stats;                /* counters that change on slow paths, under the lock */
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
-    dbm__word empty[DBM__POOL_WORDS];
+    int empty;                           /* slots */
+    bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
     dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
@@ -8098,7 +8127,6 @@ typedef struct dbm__pool {
     int shared_users;
     bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
-    dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
 /* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
@@ -8227,26 +8255,28 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
+DBM__FN int dbm__pool_idle(dbm__pool *pool);
+DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
-/* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
-    dbm__word o = dbm__load(&pool->idle[w]);
-    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
-        int i = dbm__lowest_bit(o);
-        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-    }
-    return NULL;
+/* The slot alone, if it is idle. */
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
+    dbm__word idle = DBM__SLOT_IDLE;
+    dbm__slot *slot;
+    if (DBM__UNLIKELY(i >= (unsigned)pool->slot_count)) return NULL;
+    slot = dbm__pool_slot(pool, (int)i);
+    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL;
 }
-/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+/* Checkout: the one that this thread had last, when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
-    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && !(dbm__load(&pool->slow) & DBM__SLOW_TAKE)
+                    && (slot = dbm__pool_try(pool, dbm__self()->slot)) != NULL)) {
         dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
@@ -8256,15 +8286,23 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     }
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
-/* Back into the set; false when that needs the lock. */
+/* Back to the idle ones; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm__word *word = &pool->idle[slot->word], o;
-    if (DBM__UNLIKELY(dbm__load(&pool->slow) != 0)) return false;
-    o = dbm__load(word);
-    do {
-        if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return false;
-    } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
+    dbm__word slow;
+    if (DBM__LIKELY(dbm__load(&pool->fenced) != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_RETURNING);
+        dbm__fence_light();
+        slow = dbm__load(&pool->slow);
+    } else {
+        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
+        slow = dbm__load_ordered(&pool->slow);
+    }
+    if (DBM__UNLIKELY(slow != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        return false;
+    }
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true;
 }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
@@ -8651,21 +8689,23 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool = (dbm__pool *)dbm__alloc_zero(db->host, sizeof *pool);
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
-    pool->slots = (char *)dbm__alloc_zero(db->host, slot_size * (size_t)count);
-    if (pool->slots == NULL) {
+    pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
+    if (pool->slots_block == NULL) {
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
-        dbm__free(db->host, pool->slots);
+        dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     pool->db = db;
+    pool->slots = (char *)pool->slots_block + (64u - ((uintptr_t)pool->slots_block & 63u)) % 64u;
     pool->slot_size = slot_size;
     pool->slot_count = count;
     pool->size = db->single ? 1 : config->pool.size;
-    pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
+    pool->empty = count;
+    pool->fenced = dbm__fence_ready();
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
     pool->names = dbm__url_names(db->settings->url.hosts);
@@ -8675,11 +8715,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
-        slot->index = i;
-        slot->word = i / DBM__WORD_SLOTS;
-        slot->bit = (dbm__word)1 << (i % DBM__WORD_SLOTS);
+        slot->index = (unsigned)i;
+        slot->state = DBM__SLOT_EMPTY;
         slot->connection.db = db;
-        pool->empty[slot->word] |= slot->bit;
     }
     pool->shared.db = db;
     db->pool = pool;
@@ -8692,45 +8730,68 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     pool->db->pool = NULL;
     dbm__signal_free(&pool->drained);
     dbm__lock_free(&pool->lock);
-    dbm__free(host, pool->slots);
+    dbm__free(host, pool->slots_block);
     dbm__free(host, pool);
 }
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
+/* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
+static void dbm__pool_shut(dbm__pool *pool) {
+    dbm__word slow = dbm__load(&pool->slow);
+    int i, looks;
+    if (slow & DBM__SLOW_TAKE) return;
+    (void)dbm__swap(&pool->slow, slow | DBM__SLOW_TAKE);
+    if (dbm__load(&pool->fenced) != 0 && !dbm__fence_others()) { /* the program has since forbidden it to itself: stores of others show by themselves, and soon */
+        dbm__store(&pool->fenced, 0);
+        dbm__sleep_us(1000);
     }
-}
-DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__word *state = &dbm__pool_slot(pool, i)->state;
+        for (looks = 0; dbm__load_ordered(state) == DBM__SLOT_RETURNING; looks++) { /* two stores of a thread, if it only gets to run */
+            if (looks < 100) dbm__yield();
+            else dbm__sleep_us(50);
         }
     }
+    pool->may_idle = true;
+}
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+    int i;
+    if ((dbm__load(&pool->slow) & DBM__SLOW_TAKE) && !pool->may_idle) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) == DBM__SLOT_IDLE && dbm__pool_try(pool, (unsigned)i) != NULL) return slot;
+    }
+    pool->may_idle = false;
     return NULL;
 }
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
+    int i;
+    if (pool->empty == 0) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) != DBM__SLOT_EMPTY) continue;
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        pool->empty--;
+        return slot;
     }
     return NULL;
 }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
+DBM__FN int dbm__pool_idle(dbm__pool *pool) {
+    int i, idle = 0;
+    for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
+    return idle;
 }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true;
+}
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++;
+}
+/* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+    dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
+    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0));
 }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
     if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
@@ -8799,11 +8860,15 @@ static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_sta
     t->status = status;
     dbm__taking_wake(pool, t);
 }
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__slot_back(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+    else dbm__pool_set_idle(slot);
+}
+/* Serves the queue in order with what there is. */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    if (pool->first != NULL) dbm__pool_shut(pool);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
             dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
@@ -8818,7 +8883,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             return;
         }
     }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+    dbm__pool_set_slow(pool);
 }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
 static bool dbm__connect_fatal(const dbm_error_info *e) {
@@ -8829,9 +8894,8 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__pool_set_slow(pool);
 }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8867,14 +8931,7 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
+static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 DBM__FN int dbm__pool_out(dbm__pool *pool) {
     int n;
     dbm__lock_take(&pool->lock);
@@ -8892,7 +8949,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
     pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
+    dbm__pool_shut(pool); /* for good */
     dbm__pool_dispatch(pool, 0);
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
@@ -8919,7 +8976,7 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     return out;
 }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
+    int i;
     dbm__lock_take(&pool->lock);
     *out = pool->stats;
     out->size = pool->size;
@@ -8929,11 +8986,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->waiting = pool->waiting;
     out->down = pool->down;
     out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
+    out->idle = dbm__pool_idle(pool);
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
@@ -8975,10 +9028,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->down = false;
     pool->retry_us = 0;
     pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
+    pool->empty = 0;
+    pool->fenced = dbm__fence_ready();
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
@@ -9001,7 +9052,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
     dbm__store_release(&pool->fork, now);
 }
 /* --- src/pool/slot.c --- */
@@ -9298,13 +9349,8 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
     dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+    if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
         && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
         slot = dbm__pool_pick_empty(pool);
     }
@@ -9479,7 +9525,7 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
             break;
         }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__pool_set_idle(slot);
+            dbm__slot_back(slot);
             break;
         }
         if (!blocks) {
@@ -9532,11 +9578,17 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
 }
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
-    dbm__slot *slot = NULL;
-    int word;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
+    slot = dbm__pool_try(pool, self->slot);
+    for (i = 0; i < pool->slot_count && slot == NULL; i++) {
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i);
+    }
+    if (slot != NULL) self->slot = slot->index;
     return slot;
 }
 static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
@@ -9834,25 +9886,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (t.signal_made) dbm__signal_free(&signal);
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
     return t.status;
 }
 /* --- src/pool/upkeep.c --- */
-/* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
- * put back here must not be missed by somebody who has just queued. */
+/* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
+ * missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
-    int i, w, idle = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
+    int i, idle = dbm__pool_idle(pool);
     for (i = pool->slot_count - 1; i >= 0; i--) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word o = dbm__load(&pool->idle[slot->word]);
+        dbm__slot *slot;
         bool expired, stale;
-        if (!(o & slot->bit)) continue;
-        /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
-        while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
-        if (!(o & slot->bit)) continue;
+        /* Taken first, looked at then: an idle slot's fields belong to whoever takes it. */
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) != DBM__SLOT_IDLE || (slot = dbm__pool_try(pool, (unsigned)i)) == NULL) continue;
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
@@ -9860,8 +9906,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
             *old = expired;
             return slot;
         }
-        o = dbm__load(&pool->idle[slot->word]);
-        while (!dbm__cas(&pool->idle[slot->word], &o, o | slot->bit)) {}
+        dbm__pool_set_idle(slot);
     }
     return NULL;
 }
