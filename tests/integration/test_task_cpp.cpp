@@ -1,4 +1,11 @@
-// Tasks as C++ sees them: no cast of dbm_task_data(), options by name, lambdas as what a task calls, awaits in every place.
+/* Tasks as C++ sees them: no cast of dbm_task_data(), options by name, lambdas as what a task calls, awaits in every place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+extern "C" { /* some versions of it do not say so themselves */
+#include <cmocka.h>
+}
 #if !defined(DBM_WITH_ASYNC)
 #  define DBM_WITH_ASYNC
 #endif
@@ -61,7 +68,7 @@ void test_cpp(void **) {
     dbm_loop_free(loop);
     dbm_manager_free(mgr);
 }
-} // namespace
+}
 
 int main() {
     const struct CMUnitTest tests[] = { cmocka_unit_test(test_cpp) };
