@@ -275,8 +275,8 @@ typedef struct dbm__thread {
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
-    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
 DBM__FN dbm__word dbm__thread_number(void);
