@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content d6bad929b828a1a3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f4354cfec71d1d17: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -761,6 +761,7 @@
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
 #  define dbm_commit DBM__PREFIXED(dbm_commit)
 #  define dbm_compiled_with DBM__PREFIXED(dbm_compiled_with)
+#  define dbm_database_async DBM__PREFIXED(dbm_database_async)
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)
@@ -1398,6 +1399,9 @@ DBM_API dbm_status dbm_maintain(dbm_manager *mgr);
 
 /* The name a database was configured with, and the configuration in force, with every default filled in (its URL is masked). */
 DBM_API const char *dbm_database_name(const dbm_database *db);
+/* Whether its configuration asks for the asynchronous form: type = sqlasync, or the URL has an asynchronous driver of SQLAlchemy's (postgresql+asyncpg://,
+ * mysql+aiomysql://, mysql+asyncmy://, sqlite+aiosqlite://). For programs that choose by it: both forms work on every database. */
+DBM_API bool dbm_database_async(const dbm_database *db);
 DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
@@ -5124,6 +5128,7 @@ typedef struct dbm__settings {
     dbm_config config;
     dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
                              * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
+    bool async;             /* type sqlasync, or a driver such as asyncpg: see dbm_database_async() */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
@@ -6492,6 +6497,10 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return;
+    }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
@@ -6662,6 +6671,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type);
+    }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
@@ -31137,6 +31150,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
+DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
