@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0873b9ea78533229: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 019cc992da4c2b06: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3276,6 +3276,10 @@ DBM__FN void dbm__text_end(dbm__text *t);
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
+DBM__FN int dbm__hex(char c); /* -1: not a digit */
+/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
+ * behind it, to NULL at the end. False: the name was cut to fit. */
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
@@ -4054,6 +4058,30 @@ DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
 }
+DBM__FN int dbm__hex(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
+    const char *c = *list, *end = c + strcspn(c, ","), *last;
+    size_t n = 0;
+    bool whole = size != 0;
+    *list = *end ? end + 1 : NULL;
+    last = (const char *)memchr(c, *c == '[' ? ']' : ':', (size_t)(end - c));
+    if (!last) last = end;
+    for (c += *c == '['; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__hex(c[1]) >= 0 && dbm__hex(c[2]) >= 0) {
+            one = (char)(dbm__hex(c[1]) * 16 + dbm__hex(c[2]));
+            c += 2;
+        }
+        if (n + 1 < size) host[n++] = one;
+        else whole = false;
+    }
+    if (size) host[n] = 0;
+    if (last < end && *last == ']') last++;
+    if (end - last > 1 && *last == ':') for (*port = 0, last++; last < end && *port < 100000; last++) *port = *port * 10 + (*last - '0');
+    return whole;
+}
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     static const char digits[] = "0123456789ABCDEF";
     code[0] = c;
@@ -4623,40 +4651,12 @@ DBM__FN void dbm__dial_end(dbm__dial *d) {
     d->addresses = d->next = NULL;
     if (!d->connected) dbm__dial_drop(d);
 }
-static int dbm__dial_hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-/* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
+/* The next place of the list into host and at_port. False: there is none. */
 static bool dbm__dial_place(dbm__dial *d) {
-    const char *c = d->hosts, *end, *colon = NULL, *p;
-    size_t n = 0;
-    bool brackets;
-    if (c == NULL) return false;
-    for (end = c; *end != 0 && *end != ','; end++) {}
-    d->hosts = *end != 0 ? end + 1 : NULL;
-    brackets = *c == '[';
-    for (p = c; p < end; p++) {
-        if (*p == ']') colon = NULL;
-        else if (*p == ':' && (!brackets || (p > c && p[-1] == ']'))) colon = p;
-    }
+    if (d->hosts == NULL) return false;
     d->at_port = d->port;
-    if (colon != NULL && colon + 1 < end) {
-        d->at_port = 0;
-        for (p = colon + 1; p < end && d->at_port < 100000; p++) d->at_port = d->at_port * 10 + (*p - '0');
-    }
-    if (colon == NULL) colon = end;
-    for (p = brackets ? c + 1 : c; p < colon && !(brackets && *p == ']'); p++) {
-        char out = *p;
-        if (out == '%' && colon - p > 2 && dbm__dial_hex(p[1]) >= 0 && dbm__dial_hex(p[2]) >= 0) {
-            out = (char)(dbm__dial_hex(p[1]) * 16 + dbm__dial_hex(p[2]));
-            p += 2;
-        }
-        if (n + 1 < sizeof d->host) d->host[n++] = out;
-    }
-    d->host[n] = 0;
-    if (n == 0) memcpy(d->host, "localhost", 10);
+    (void)dbm__host_next(&d->hosts, d->host, sizeof d->host, &d->at_port);
+    if (d->host[0] == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
@@ -4976,7 +4976,6 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables);
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
-DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -5272,9 +5271,6 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
     }
     return c + 1;
 }
-DBM__FN int dbm__cfg_hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -5323,11 +5319,11 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
         if (variables && *text == '$' && end - text >= 2 && text[1] == '{') {
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
-            if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
+            if (end - text < 3 || dbm__hex(text[1]) < 0 || dbm__hex(text[2]) < 0) {
                 dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
-            c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
+            c = (char)(unsigned char)(dbm__hex(text[1]) * 16 + dbm__hex(text[2]));
             if (!c) {
                 dbm__cfg_bad(p, at, "%s%s%%00 is not allowed", part, of);
                 return NULL;
@@ -5442,7 +5438,7 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     if (strncmp(at, secret, size) == 0) return size;
     for (i = 0; i < size && *c; i++) {
         char want = secret[i];
-        int high = *c == '%' ? dbm__cfg_hex(c[1]) : -1, low = high >= 0 ? dbm__cfg_hex(c[2]) : -1;
+        int high = *c == '%' ? dbm__hex(c[1]) : -1, low = high >= 0 ? dbm__hex(c[2]) : -1;
         if (low >= 0 && (char)(unsigned char)(high * 16 + low) == want) c += 3;
         else if (*c == '\\' && want != '\\' && c[1] == want) c += 2;
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
@@ -5642,7 +5638,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     } else {
         for (at = c; at < end && *at != ':'; at++) {
             if (strchr("[]\"<>\\^`{|}", *at)) return dbm__url_bad_host(job, "it has a character that no host has");
-            if (*at == '%' && (end - at < 3 || dbm__cfg_hex(at[1]) < 0 || dbm__cfg_hex(at[2]) < 0)) {
+            if (*at == '%' && (end - at < 3 || dbm__hex(at[1]) < 0 || dbm__hex(at[2]) < 0)) {
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits");
             }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");
@@ -7289,7 +7285,7 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
-    const char *type;
+    const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
@@ -7297,27 +7293,14 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
                          "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
-    type = a->type != NULL ? a->type : "";
-    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
-    if (a->init == NULL || a->close == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
-                         a->init == NULL ? "init" : "close");
-    }
-    if ((a->start == NULL) != (a->step == NULL)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
-                         type);
-    }
-    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
-                         "a connection for each session", type);
-    }
-    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
-    }
-    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
-    }
-    return DBM_OK;
+    if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL) wrong = "lacks .init, which is required";
+    else if (a->close == NULL) wrong = "lacks .close, which is required";
+    else if ((a->start == NULL) != (a->step == NULL)) wrong = "has one of .start and .step; both or none";
+    else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
+    else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
+    else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
 }
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
@@ -7428,33 +7411,10 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
 }
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
-    const char *c = db->settings->url.hosts, *end, *last;
-    size_t size = 0;
-    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
-    if (i < 0 || c == NULL || *c == 0) return false;
-    end = last = c + strcspn(c, ",");
-    if (*c == '[') {
-        c++;
-        last = (const char *)memchr(c, ']', (size_t)(end - c));
-        if (last == NULL) return false;
-    } else {
-        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
-        if (colon != NULL) last = colon;
-    }
-    for (; c < last; c++) {
-        char one = *c;
-        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
-            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
-            c += 2;
-        }
-        if (size + 1 >= n) return false;
-        host[size++] = one;
-    }
-    if (n == 0) return false;
-    host[size] = 0;
-    if (last < end && *last == ']') last++;
-    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
-    return true;
+    const char *list = db->settings->url.hosts;
+    int unused;
+    for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
 }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
