@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content cb0929007f0ea937: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f6e6957b0add0fb6: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -761,6 +761,7 @@
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
 #  define dbm_commit DBM__PREFIXED(dbm_commit)
 #  define dbm_compiled_with DBM__PREFIXED(dbm_compiled_with)
+#  define dbm_database_async DBM__PREFIXED(dbm_database_async)
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)
@@ -1398,6 +1399,9 @@ DBM_API dbm_status dbm_maintain(dbm_manager *mgr);
 
 /* The name a database was configured with, and the configuration in force, with every default filled in (its URL is masked). */
 DBM_API const char *dbm_database_name(const dbm_database *db);
+/* Whether its configuration asks for the asynchronous form: type = sqlasync, or the URL has an asynchronous driver of SQLAlchemy's (postgresql+asyncpg://,
+ * mysql+aiomysql://, mysql+asyncmy://, sqlite+aiosqlite://). For programs that choose by it: both forms work on every database. */
+DBM_API bool dbm_database_async(const dbm_database *db);
 DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
@@ -3482,6 +3486,10 @@ DBM__FN void dbm__text_end(dbm__text *t);
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
+DBM__FN int dbm__hex(char c); /* -1: not a digit */
+/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
+ * behind it, to NULL at the end. False: the name was cut to fit. */
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
@@ -4281,6 +4289,30 @@ DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
 }
+DBM__FN int dbm__hex(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
+    const char *c = *list, *end = c + strcspn(c, ","), *last;
+    size_t n = 0;
+    bool whole = size != 0;
+    *list = *end ? end + 1 : NULL;
+    last = (const char *)memchr(c, *c == '[' ? ']' : ':', (size_t)(end - c));
+    if (!last) last = end;
+    for (c += *c == '['; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__hex(c[1]) >= 0 && dbm__hex(c[2]) >= 0) {
+            one = (char)(dbm__hex(c[1]) * 16 + dbm__hex(c[2]));
+            c += 2;
+        }
+        if (n + 1 < size) host[n++] = one;
+        else whole = false;
+    }
+    if (size) host[n] = 0;
+    if (last < end && *last == ']') last++;
+    if (end - last > 1 && *last == ':') for (*port = 0, last++; last < end && *port < 100000; last++) *port = *port * 10 + (*last - '0');
+    return whole;
+}
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     static const char digits[] = "0123456789ABCDEF";
     code[0] = c;
@@ -4850,40 +4882,12 @@ DBM__FN void dbm__dial_end(dbm__dial *d) {
     d->addresses = d->next = NULL;
     if (!d->connected) dbm__dial_drop(d);
 }
-static int dbm__dial_hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-/* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
+/* The next place of the list into host and at_port. False: there is none. */
 static bool dbm__dial_place(dbm__dial *d) {
-    const char *c = d->hosts, *end, *colon = NULL, *p;
-    size_t n = 0;
-    bool brackets;
-    if (c == NULL) return false;
-    for (end = c; *end != 0 && *end != ','; end++) {}
-    d->hosts = *end != 0 ? end + 1 : NULL;
-    brackets = *c == '[';
-    for (p = c; p < end; p++) {
-        if (*p == ']') colon = NULL;
-        else if (*p == ':' && (!brackets || (p > c && p[-1] == ']'))) colon = p;
-    }
+    if (d->hosts == NULL) return false;
     d->at_port = d->port;
-    if (colon != NULL && colon + 1 < end) {
-        d->at_port = 0;
-        for (p = colon + 1; p < end && d->at_port < 100000; p++) d->at_port = d->at_port * 10 + (*p - '0');
-    }
-    if (colon == NULL) colon = end;
-    for (p = brackets ? c + 1 : c; p < colon && !(brackets && *p == ']'); p++) {
-        char out = *p;
-        if (out == '%' && colon - p > 2 && dbm__dial_hex(p[1]) >= 0 && dbm__dial_hex(p[2]) >= 0) {
-            out = (char)(dbm__dial_hex(p[1]) * 16 + dbm__dial_hex(p[2]));
-            p += 2;
-        }
-        if (n + 1 < sizeof d->host) d->host[n++] = out;
-    }
-    d->host[n] = 0;
-    if (n == 0) memcpy(d->host, "localhost", 10);
+    (void)dbm__host_next(&d->hosts, d->host, sizeof d->host, &d->at_port);
+    if (d->host[0] == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
@@ -5124,6 +5128,7 @@ typedef struct dbm__settings {
     dbm_config config;
     dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
                              * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
+    bool async;             /* type sqlasync, or a driver such as asyncpg: see dbm_database_async() */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
@@ -5205,7 +5210,6 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables);
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
-DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -5501,9 +5505,6 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
     }
     return c + 1;
 }
-DBM__FN int dbm__cfg_hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -5552,11 +5553,11 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
         if (variables && *text == '$' && end - text >= 2 && text[1] == '{') {
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
-            if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
+            if (end - text < 3 || dbm__hex(text[1]) < 0 || dbm__hex(text[2]) < 0) {
                 dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
-            c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
+            c = (char)(unsigned char)(dbm__hex(text[1]) * 16 + dbm__hex(text[2]));
             if (!c) {
                 dbm__cfg_bad(p, at, "%s%s%%00 is not allowed", part, of);
                 return NULL;
@@ -5671,7 +5672,7 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     if (strncmp(at, secret, size) == 0) return size;
     for (i = 0; i < size && *c; i++) {
         char want = secret[i];
-        int high = *c == '%' ? dbm__cfg_hex(c[1]) : -1, low = high >= 0 ? dbm__cfg_hex(c[2]) : -1;
+        int high = *c == '%' ? dbm__hex(c[1]) : -1, low = high >= 0 ? dbm__hex(c[2]) : -1;
         if (low >= 0 && (char)(unsigned char)(high * 16 + low) == want) c += 3;
         else if (*c == '\\' && want != '\\' && c[1] == want) c += 2;
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
@@ -5871,7 +5872,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     } else {
         for (at = c; at < end && *at != ':'; at++) {
             if (strchr("[]\"<>\\^`{|}", *at)) return dbm__url_bad_host(job, "it has a character that no host has");
-            if (*at == '%' && (end - at < 3 || dbm__cfg_hex(at[1]) < 0 || dbm__cfg_hex(at[2]) < 0)) {
+            if (*at == '%' && (end - at < 3 || dbm__hex(at[1]) < 0 || dbm__hex(at[2]) < 0)) {
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits");
             }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");
@@ -6492,6 +6493,10 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return;
+    }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
@@ -6662,6 +6667,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type);
+    }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
@@ -7531,7 +7540,7 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
-    const char *type;
+    const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
@@ -7539,27 +7548,14 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
                          "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
-    type = a->type != NULL ? a->type : "";
-    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
-    if (a->init == NULL || a->close == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
-                         a->init == NULL ? "init" : "close");
-    }
-    if ((a->start == NULL) != (a->step == NULL)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
-                         type);
-    }
-    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
-                         "a connection for each session", type);
-    }
-    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
-    }
-    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
-    }
-    return DBM_OK;
+    if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL) wrong = "lacks .init, which is required";
+    else if (a->close == NULL) wrong = "lacks .close, which is required";
+    else if ((a->start == NULL) != (a->step == NULL)) wrong = "has one of .start and .step; both or none";
+    else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
+    else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
+    else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
 }
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
@@ -7670,33 +7666,10 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
 }
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
-    const char *c = db->settings->url.hosts, *end, *last;
-    size_t size = 0;
-    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
-    if (i < 0 || c == NULL || *c == 0) return false;
-    end = last = c + strcspn(c, ",");
-    if (*c == '[') {
-        c++;
-        last = (const char *)memchr(c, ']', (size_t)(end - c));
-        if (last == NULL) return false;
-    } else {
-        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
-        if (colon != NULL) last = colon;
-    }
-    for (; c < last; c++) {
-        char one = *c;
-        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
-            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
-            c += 2;
-        }
-        if (size + 1 >= n) return false;
-        host[size++] = one;
-    }
-    if (n == 0) return false;
-    host[size] = 0;
-    if (last < end && *last == ']') last++;
-    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
-    return true;
+    const char *list = db->settings->url.hosts;
+    int unused;
+    for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
 }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
@@ -10032,23 +10005,20 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(AGGREGATE, OTHER) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) \
-    X(ATTACH, STATE) X(BEGIN, TRANSACTION) X(CASE, OTHER) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) \
-    X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) \
-    X(DECLARE, STATE) X(DEFINER, OTHER) X(DELETE, WRITE) X(DESC, READ) X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) \
-    X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXECUTE, OTHER) X(EXISTS, OTHER) X(EXPLAIN, READ) X(FETCH, READ) \
-    X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GLOBAL, OTHER) X(GRANT, SCHEMA) X(IF, OTHER) \
-    X(IN, OTHER) X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) \
-    X(LOCAL, OTHER) X(LOCK, STATE) X(LOOP, OTHER) X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) \
-    X(OPTIMIZE, SCHEMA) X(OR, OTHER) X(PG_ADVISORY_LOCK, OTHER) X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) \
-    X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) X(PLAN, OTHER) X(PRAGMA, READ) X(PREPARE, STATE) \
-    X(PROCEDURE, OTHER) X(QUERY, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) X(REFRESH, SCHEMA) \
-    X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPEAT, OTHER) X(REPLACE, WRITE) X(RESET, STATE) \
+    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+    X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
+    X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
+    X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
+    X(FETCH, READ) X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GRANT, SCHEMA) X(IN, OTHER) \
+    X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) X(LOCAL, OTHER) X(LOCK, STATE) \
+    X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) X(OPTIMIZE, SCHEMA) X(PG_ADVISORY_LOCK, OTHER) \
+    X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) \
+    X(PRAGMA, READ) X(PREPARE, STATE) X(PROCEDURE, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) \
+    X(REFRESH, SCHEMA) X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPLACE, WRITE) X(RESET, STATE) \
     X(RETURNING, OTHER) X(REVOKE, SCHEMA) X(ROLLBACK, TRANSACTION) X(SAVEPOINT, TRANSACTION) X(SELECT, READ) X(SET, STATE) \
-    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) \
-    X(TEMPORARY, OTHER) X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNIQUE, OTHER) X(UNLISTEN, STATE) \
-    X(UNLOCK, STATE) X(UPDATE, WRITE) X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(VIRTUAL, OTHER) \
-    X(WAL, OTHER) X(WHILE, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
+    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) X(TEMPORARY, OTHER) \
+    X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNLISTEN, STATE) X(UNLOCK, STATE) X(UPDATE, WRITE) \
+    X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(WAL, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
 enum {
     DBM__KW_NONE = 0,
 #define DBM__KW_ENUM(word, verb) DBM__KW_##word,
@@ -10198,6 +10168,10 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->size = size;
     x->bits = bits;
     x->mysql = (bits & mysql) == mysql;
+}
+/* Whether the token in hand is one of these words, in capitals, a blank behind each. After a dot it is a name, and none of them. */
+static bool dbm__lex_is(const dbm__lex *x, const char *words) {
+    return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start);
 }
 /* A token that takes all up to `end`; 0: it is not closed. */
 static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
@@ -10362,8 +10336,7 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     bool ended = p->ended;
     p->ended = false;
-    if (ended && x->mysql && (x->code == DBM__KW_IF || x->code == DBM__KW_LOOP || x->code == DBM__KW_WHILE ||
-                              x->code == DBM__KW_REPEAT || x->code == DBM__KW_CASE || x->code == DBM__KW_FOR)) {
+    if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
     } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
                                                        x->previous == DBM__KW_ATOMIC)) {
@@ -10381,13 +10354,11 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     switch (p->state) {
     case DBM__SPLIT_FIRST:
         if (x->code == DBM__KW_CREATE) p->state = DBM__SPLIT_CREATE;
-        else if (x->code != DBM__KW_EXPLAIN && x->code != DBM__KW_QUERY && x->code != DBM__KW_PLAN) p->state = DBM__SPLIT_PLAIN;
+        else if (!dbm__lex_is(x, "EXPLAIN QUERY PLAN ")) p->state = DBM__SPLIT_PLAIN;
         break;
     case DBM__SPLIT_CREATE:
-        if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
-            p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
-        }
+        if (dbm__lex_is(x, "DEFINER AGGREGATE ")) p->state = DBM__SPLIT_DEFINER;
+        else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
         p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
@@ -10555,8 +10526,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     v->locks = locks;
 }
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
-    bool changes = x->code == DBM__KW_INSERT || x->code == DBM__KW_UPDATE || x->code == DBM__KW_DELETE ||
-                   x->code == DBM__KW_MERGE;
+    bool changes = dbm__lex_is(x, "INSERT UPDATE DELETE MERGE ");
     dbm__classify_select(v, x);
     if (v->depth > v->base) { /* AS (INSERT ..., or AS (WITH ... AS (...) INSERT ... */
         if (changes && (x->previous == DBM__CODE_SIGN('(') || x->previous == DBM__CODE_SIGN(')'))) v->writes = true;
@@ -10569,25 +10539,17 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
         }
     }
 }
-static bool dbm__classify_explained(int code) {
-    return code == DBM__KW_SELECT || code == DBM__KW_INSERT || code == DBM__KW_UPDATE || code == DBM__KW_DELETE ||
-           code == DBM__KW_REPLACE || code == DBM__KW_MERGE || code == DBM__KW_WITH || code == DBM__KW_VALUES ||
-           code == DBM__KW_TABLE || code == DBM__KW_CREATE || code == DBM__KW_DECLARE || code == DBM__KW_EXECUTE ||
-           code == DBM__KW_REFRESH;
-}
+static const char dbm__explained[] = "SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE CREATE DECLARE EXECUTE REFRESH ";
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
     case DBM__VERBS_CREATE:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_TEMPORARY) dbm__classify_done(v, DBM__VERB_STATE);
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_LOCAL && x->code != DBM__KW_GLOBAL &&
-                 x->code != DBM__KW_UNIQUE && x->code != DBM__KW_VIRTUAL) {
-            v->state = DBM__VERBS_CREATE_NAME;
-        }
+        else if (!dbm__lex_is(x, "OR REPLACE LOCAL GLOBAL UNIQUE VIRTUAL ")) v->state = DBM__VERBS_CREATE_NAME;
         break;
     case DBM__VERBS_CREATE_NAME:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_PG_TEMP || x->code == DBM__CODE_QUOTED + DBM__KW_TEMP) {
             v->state = DBM__VERBS_CREATE_TEMP;
-        } else if (x->code != DBM__KW_IF && x->code != DBM__KW_NOT && x->code != DBM__KW_EXISTS) {
+        } else if (!dbm__lex_is(x, "IF NOT EXISTS ")) {
             v->state = DBM__VERBS_DONE;
         }
         break;
@@ -10629,13 +10591,13 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     case DBM__VERBS_WITH: dbm__classify_with(v, x); break;
     case DBM__VERBS_EXPLAIN:
         if (x->code == DBM__KW_ANALYZE || x->code == DBM__KW_ANALYSE) v->analyze = true; /* (ANALYZE FALSE) is taken for true */
-        if (v->depth == v->base && dbm__classify_explained(x->code)) {
+        if (v->depth == v->base && dbm__lex_is(x, dbm__explained)) {
             if (v->analyze) dbm__classify_first(v, x);
             else v->state = DBM__VERBS_DONE;
         }
         break;
     case DBM__VERBS_ANALYZE:
-        if (dbm__classify_explained(x->code) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
+        if (dbm__lex_is(x, dbm__explained) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
         else if (x->code != DBM__KW_FORMAT && x->previous != DBM__KW_FORMAT && x->previous != DBM__CODE_SIGN('=')) {
             v->state = DBM__VERBS_DONE;
         }
@@ -31137,6 +31099,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
+DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
