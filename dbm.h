@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 77dd393436c7df4f: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8d0e5c2ef87cc071: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -210,8 +210,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
@@ -621,7 +620,18 @@
 #  define DBM__JOIN2(a, b) a##b
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
+#  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
+#  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_task DBM__PREFIXED(dbm__async_task)
+#  define dbm__async_yield DBM__PREFIXED(dbm__async_yield)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
+#  define dbm__await DBM__PREFIXED(dbm__await)
+#  define dbm__await_at DBM__PREFIXED(dbm__await_at)
+#  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_within DBM__PREFIXED(dbm__await_within)
+#  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
 #  define dbm__block_begin_on DBM__PREFIXED(dbm__block_begin_on)
 #  define dbm__block_commit DBM__PREFIXED(dbm__block_commit)
@@ -674,6 +684,7 @@
 #  define dbm__send DBM__PREFIXED(dbm__send)
 #  define dbm__sendv DBM__PREFIXED(dbm__sendv)
 #  define dbm__session_begin DBM__PREFIXED(dbm__session_begin)
+#  define dbm__spawn DBM__PREFIXED(dbm__spawn)
 #  define dbm__stmt_each DBM__PREFIXED(dbm__stmt_each)
 #  define dbm__stmt_eachv DBM__PREFIXED(dbm__stmt_eachv)
 #  define dbm__stmt_exec DBM__PREFIXED(dbm__stmt_exec)
@@ -685,6 +696,9 @@
 #  define dbm__stmt_send DBM__PREFIXED(dbm__stmt_send)
 #  define dbm__stmt_sendv DBM__PREFIXED(dbm__stmt_sendv)
 #  define dbm__take_failure DBM__PREFIXED(dbm__take_failure)
+#  define dbm__task_at DBM__PREFIXED(dbm__task_at)
+#  define dbm__task_data DBM__PREFIXED(dbm__task_data)
+#  define dbm__task_over DBM__PREFIXED(dbm__task_over)
 #  define dbm__unwind DBM__PREFIXED(dbm__unwind)
 #  define dbm__unwind_row DBM__PREFIXED(dbm__unwind_row)
 #  define dbm__update_struct DBM__PREFIXED(dbm__update_struct)
@@ -720,8 +734,10 @@
 #  define dbm_adapter_timestamp DBM__PREFIXED(dbm_adapter_timestamp)
 #  define dbm_adapter_tls DBM__PREFIXED(dbm_adapter_tls)
 #  define dbm_adapter_url DBM__PREFIXED(dbm_adapter_url)
+#  define dbm_adapter_written DBM__PREFIXED(dbm_adapter_written)
 #  define dbm_add_database DBM__PREFIXED(dbm_add_database)
 #  define dbm_affected DBM__PREFIXED(dbm_affected)
+#  define dbm_async_cancel DBM__PREFIXED(dbm_async_cancel)
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
@@ -750,8 +766,23 @@
 #  define dbm_init_all DBM__PREFIXED(dbm_init_all)
 #  define dbm_last_error DBM__PREFIXED(dbm_last_error)
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
+#  define dbm_listen DBM__PREFIXED(dbm_listen)
+#  define dbm_listen_end DBM__PREFIXED(dbm_listen_end)
+#  define dbm_listen_no_more DBM__PREFIXED(dbm_listen_no_more)
+#  define dbm_listen_to DBM__PREFIXED(dbm_listen_to)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
+#  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
+#  define dbm_loop_free DBM__PREFIXED(dbm_loop_free)
+#  define dbm_loop_on_ev DBM__PREFIXED(dbm_loop_on_ev)
+#  define dbm_loop_on_event DBM__PREFIXED(dbm_loop_on_event)
+#  define dbm_loop_on_uv DBM__PREFIXED(dbm_loop_on_uv)
+#  define dbm_loop_post DBM__PREFIXED(dbm_loop_post)
+#  define dbm_loop_ready DBM__PREFIXED(dbm_loop_ready)
+#  define dbm_loop_run DBM__PREFIXED(dbm_loop_run)
+#  define dbm_loop_step DBM__PREFIXED(dbm_loop_step)
+#  define dbm_loop_stop DBM__PREFIXED(dbm_loop_stop)
+#  define dbm_loop_timeout DBM__PREFIXED(dbm_loop_timeout)
 #  define dbm_maintain DBM__PREFIXED(dbm_maintain)
 #  define dbm_manager_create DBM__PREFIXED(dbm_manager_create)
 #  define dbm_manager_free DBM__PREFIXED(dbm_manager_free)
@@ -785,6 +816,12 @@
 #  define dbm_status_of DBM__PREFIXED(dbm_status_of)
 #  define dbm_status_text DBM__PREFIXED(dbm_status_text)
 #  define dbm_stmt_end DBM__PREFIXED(dbm_stmt_end)
+#  define dbm_task_cancel DBM__PREFIXED(dbm_task_cancel)
+#  define dbm_task_deadline DBM__PREFIXED(dbm_task_deadline)
+#  define dbm_task_fail DBM__PREFIXED(dbm_task_fail)
+#  define dbm_task_loop DBM__PREFIXED(dbm_task_loop)
+#  define dbm_task_outcome DBM__PREFIXED(dbm_task_outcome)
+#  define dbm_task_stats DBM__PREFIXED(dbm_task_stats)
 #endif
 /* --- src/api/types.h --- */
 /* The types that every part of the surface shares: statuses, errors, values, options of databases and sessions.
@@ -1012,7 +1049,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */
@@ -1042,7 +1079,8 @@ typedef struct dbm_session_options {
     X(CLOSE_FAILED,   15, "a database could not be closed in time") \
     X(NOTICE,         16, "a message of the server") \
     X(CONFIG_ERROR,   17, "a configuration error") \
-    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption")
+    X(CLEAR_TEXT,     18, "a database with a password is reached without encryption") \
+    X(TASK_FAILED,    19, "a task failed that nobody waits for")
 typedef enum dbm_event_id {
     DBM__EVENT_SIGNED = -1, DBM__EVENT_NONE = 0,
 #define DBM__X(name, number, text) DBM_EVENT_##name = number,
@@ -2157,7 +2195,8 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
 
 /* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
- *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it leaves when 16 KB of them are there, or with the next call that
+ *                                                 waits (a receive, a command, the session's end): no timer sends what is left lying
  *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
  *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
  *                                                 &row may be NULL. DBM_DONE: all replies were received
@@ -2434,7 +2473,8 @@ enum {
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
-    DBM_ADAPTER_STOPS        = 2048 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2493,9 +2533,28 @@ typedef enum dbm_op_kind {
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
     DBM_OP_BULK_SEND,     /* send what .bulk_row and .bulk_columns have gathered */
-    DBM_OP_BULK_END       /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
+    DBM_OP_BULK_END,      /* send the rest and wait for the outcome (affected), or drop it all where bulk->abandon, without a word where the connection broke;
                            * frees bulk->data in any case */
+    DBM_OP_LISTEN,        /* hear the channels that `values` name (texts, one at least), or hear them no longer, by `listen`; it is done when the server has
+                           * confirmed it. For a listener's own connection, on which nothing comes from then on but LISTEN, NOTIFIED and PING; needs start
+                           * and step */
+    DBM_OP_NOTIFIED       /* wait for the next notification: `native` is a const dbm_notification, valid until the connection's next operation. It sends
+                           * nothing, and may be left at any step: another operation is started in its place, and loses none */
 } dbm_op_kind;
+
+/* What LISTEN is about. */
+enum {
+    DBM_LISTEN_CHANNEL = 0,
+    DBM_LISTEN_PATTERN = 1,      /* channels whose name fits a pattern (Redis' PSUBSCRIBE) */
+    DBM_LISTEN_SHARD = 2,        /* channels of a cluster's shard (Redis' SSUBSCRIBE) */
+    DBM_LISTEN_STOP = 4          /* with one of them: no longer */
+};
+
+/* What NOTIFIED has heard. Texts, or BLOBs where they are not UTF-8. */
+typedef struct dbm_notification {
+    dbm_value channel, pattern, payload; /* pattern: the one that the channel fits; NULL where the channel was named */
+    int64_t process;                     /* of the server that serves the sender (PostgreSQL's pid); 0: not known */
+} dbm_notification;
 
 /* A statement known to a connection. Made by dbm.h, kept in the connection's statement cache, filled in by the adapter. */
 typedef struct dbm_prepared {
@@ -2558,6 +2617,7 @@ typedef struct dbm_op {
                               * that it has are dropped. What can't go into the pipeline just now is run at once, and `queued` stays false */
     const char *site;        /* COMMAND with no_wait: where in the program, a text that stays; RECEIVE and SYNC, out, with a failure: that command's */
     int savepoint;
+    int listen;              /* LISTEN: DBM_LISTEN_... */
     dbm_bulk_plan *bulk;     /* BULK, BULK_SEND, BULK_END, .bulk_row, .bulk_columns */
     int64_t deadline_us;     /* monotonic; INT64_MAX: none */
     size_t row_buffer;       /* EXECUTE, HOLD: bytes that may be put aside; more is DBM_E_LIMIT */
@@ -2569,7 +2629,7 @@ typedef struct dbm_op {
     int64_t last_id;         /* the key that the statement generated; 0: none was; -1, as it comes in: not an INSERT; DBM_LAST_ID_UNKNOWN */
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
-    void *native;
+    void *native;            /* NATIVE, NOTIFIED */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2721,6 +2781,10 @@ DBM_API void dbm_adapter_single(dbm_database *db);
  * At connect: readers_block says that a reader with an open transaction would block the writer's commit. */
 DBM_API dbm_status dbm_adapter_gate(dbm_database *db, const char *key);
 DBM_API void dbm_adapter_readers_block(dbm_connection *c, bool readers_block);
+/* Within a COMMIT, or a statement without a transaction: what was written is committed, and only work that holds up no other writer is left to
+ * do. The next writer has its turn now, not when the operation ends.
+ * Threads   the one that runs the operation. */
+DBM_API void dbm_adapter_written(dbm_connection *c);
 /* Memory from the manager's allocator. */
 DBM_API void *dbm_adapter_alloc(dbm_database *db, size_t size);
 DBM_API void *dbm_adapter_resize(dbm_database *db, void *block, size_t size);
@@ -2754,7 +2818,7 @@ DBM_API void dbm_adapter_notice(dbm_connection *c, const char *text);
 #endif
 /* --- src/api/loop.h --- */
 /* Loops: what drives the asynchronous half, alone or inside of another library's loop.
- * May call: types.h, manager.h.
+ * May call: types.h, manager.h, adapter.h for DBM_STEP_READ and _WRITE.
  * Must not know: sessions. */
 #ifdef __cplusplus
 extern "C" {
@@ -2763,18 +2827,277 @@ extern "C" {
 typedef struct dbm_loop dbm_loop;
 typedef struct dbm_task dbm_task;
 
+/* >>loop
+ * A loop that is part of another one: what dbm.h asks of that loop. Each is called on the loop's thread (`wake` apart), with `ud`, and must not call back
+ * into dbm.h before it has returned.
+ * Source    libcurl's multi_socket interface: one call says what to watch, one which time to wait for. */
+typedef struct dbm_loop_hooks {
+    void *ud;
+    /* From now on, whenever fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE or both), call dbm_loop_ready(); level-triggered; 0: no more. *mine is NULL
+     * at first, and the hook's own for as long as fd is watched. Other than DBM_OK: it can't be; what waits for fd fails with that. */
+    dbm_status (*watch)(void *ud, int fd, int want, void **mine);
+    /* Call dbm_loop_timeout() once, in so many microseconds; it takes the place of the time before. -1: at no time. */
+    void (*timer)(void *ud, int64_t after_us);
+    /* May be NULL, then timer(ud, 0) does it: call dbm_loop_timeout() when the other descriptors that are ready now have been told. */
+    void (*soon)(void *ud);
+    /* May be NULL, then a descriptor of the loop's own is watched for it: from any thread, makes the loop's thread call dbm_loop_timeout(). */
+    void (*wake)(void *ud);
+    /* May be NULL: whether anything is under way; a loop that ends when it has nothing to wait for must go on while there is. */
+    void (*busy)(void *ud, bool busy);
+    /* May be NULL: the last call. */
+    void (*end)(void *ud);
+} dbm_loop_hooks;
+
+/* A loop's options. Zero is the default. */
+typedef struct dbm_loop_options {
+    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+                       * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
+    bool use_poll;    /* poll() where epoll would be taken */
+    const dbm_loop_hooks *hooks; /* part of another loop; copied */
+} dbm_loop_options;
+/* DBM_LOOP_OPTIONS(.workers = 2): a `const dbm_loop_options *` for the calls below, in C and in C++11. */
+#define DBM_LOOP_OPTIONS(...) DBM__OPTIONS(dbm_loop_options, __VA_ARGS__)
+
+/* Makes a loop for the databases of `mgr`.
+ * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
+DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
+
+/* The same inside of a loop of libuv, libev or libevent, which must outlive it; `options` may not name hooks. That loop is run, not this one. With libuv and libev
+ * it keeps their loop going while anything is under way; with libevent as long as it lives. libuv gives its last handles back in the next turn of its loop.
+ * Errors    also E_NOT_COMPILED without DBM_WITH_LIBUV, DBM_WITH_LIBEV, DBM_WITH_LIBEVENT. */
+struct uv_loop_s;
+struct ev_loop;
+struct event_base;
+DBM_API dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options);
+DBM_API dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options);
+
+/* Runs until nothing is under way, until dbm_loop_stop(), or for timeout_ms (-1: without limit).
+ * Returns   DBM_OK; DBM_E_TIMEOUT: the time came first; DBM_E_CLOSED: a callback has freed the loop.
+ * Errors    E_MISUSE: inside of a callback of the loop, or it is part of another loop; E_FORKED: in a child process. */
+DBM_API dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms);
+
+/* One turn: does what is due, waits up to timeout_ms (-1: without limit) for more while anything is under way, and does that. 0, for a superloop, never waits.
+ * Returns   DBM_OK: something is under way; DBM_DONE: nothing is. Errors as above. */
+DBM_API dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms);
+
+/* Makes dbm_loop_run() return after its turn, or the next one at once. Any thread. */
+DBM_API void dbm_loop_stop(dbm_loop *loop);
+
+/* Has fn(ud) called on the loop's thread, in the order of the posts; also before that thread runs the loop. A post that dbm_loop_free() finds is called by it.
+ * Returns   DBM_OK: it is called exactly once; E_NOMEM: not at all.
+ * Threads   any, as long as the loop lives. */
+DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud);
+
+/* For hooks: fd is ready for `what` (DBM_STEP_READ, DBM_STEP_WRITE or both; both for an error or a hang-up); and: the time has come, or `soon` or `wake` asked for it.
+ * On the loop's thread, not inside of a callback of dbm.h: there they do nothing. */
+DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
+DBM_API void dbm_loop_timeout(dbm_loop *loop);
+
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
+ * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+DBM_API void dbm_loop_free(dbm_loop *loop);
+
 #ifdef __cplusplus
 }
 #endif
 /* --- src/api/task.h --- */
 /* Tasks: straight-line code that awaits, without a stack or a thread of its own.
- * May call: loop.h.
+ * May call: types.h, loop.h.
  * Must not know: databases. */
-typedef struct dbm__act dbm_act; /* something under way that can be awaited */
+
+/* >>tasks
+ * A task is a function that is called again where it waited. What must live across an await stands in the struct it was given, never in a local:
+ *     static dbm_task_status greet(dbm_task *t) {
+ *         struct greeting *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_sleep(t, 100));
+ *         DBM_TRY_AWAIT(t, &x->rc, dbm_async_call(t, blocking, x));
+ *         DBM_TASK_FINALLY(t);            (may be left out)
+ *         free(x->text);
+ *         DBM_TASK_END(t);
+ *     }
+ *   DBM_AWAIT(t, call)              waits for what the call began. When that failed the body is over
+ *   DBM_TRY_AWAIT(t, &rc, call)     the same, but goes on, with the status in rc
+ *   DBM_AWAIT_WITHIN(t, ms, call), DBM_TRY_AWAIT_WITHIN(t, ms, &rc, call)   asks it to end after ms milliseconds, which is E_TIMEOUT
+ *   return DBM_TASK_DONE;           ends the body early, well; return dbm_task_fail(t, status); ends it with a failure
+ * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
+ * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
+ * the same for what was begun there. The first failure is the task's.
+ * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
+ * hold an await.
+ * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
+ * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
+ *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
+typedef enum dbm_task_status { DBM__TASK_STATUS_SIGNED = -1, DBM_TASK_DONE = 0, DBM_TASK_WAITS, DBM_TASK_FAILED } dbm_task_status;
+typedef dbm_task_status (*dbm_task_fn)(dbm_task *t);
+typedef struct dbm__act dbm_act; /* something under way that can be awaited, once, by the task that began it */
+
+/* Stands for a task, also when it has ended: then it stands for nothing. Empty (loop NULL): it could not be started. */
+typedef struct dbm_task_handle { dbm_loop *loop; void *slot; uint32_t gen; } dbm_task_handle;
+
+typedef struct dbm_spawn_options {
+    int deadline_ms;  /* of all of it, as dbm_task_deadline() (default none) */
+    /* Called once, on the loop, when all of the task has ended; `error` is NULL unless it failed, and valid during the call. */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm_spawn_options;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Starts a task: dbm_spawn(loop, fn, data), dbm_spawn_opt(loop, fn, data, .deadline_ms = 100, .on_end = f). fn is called by the loop, not in here.
+ * Returns   a handle; an empty one when there was no memory (E_NOMEM) or the loop is being freed (E_CLOSED). Then nothing is called.
+ * Ownership `data` is the caller's, and must live until the task has ended. A failure of a task without on_end goes to the log, as a warning.
+ * Threads   the loop's. */
+#define dbm_spawn(loop, fn, data) dbm__spawn(loop, fn, data, NULL, DBM__SITE)
+#define dbm_spawn_opt(loop, fn, data, ...) dbm__spawn(loop, fn, data, DBM__OPTIONS(dbm_spawn_options, __VA_ARGS__), DBM__SITE)
+DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
+
+/* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
+ * Threads   any, while the loop lives. */
+DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
+/* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
+DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
+/* How the task went so far. A failure becomes this thread's last one. */
+DBM_API dbm_status dbm_task_outcome(dbm_task *t);
+DBM_API dbm_loop *dbm_task_loop(dbm_task *t);
+
+/* The tasks of a loop, children too: how many there are now, were begun, and failed. The loop's thread. */
+typedef struct dbm_task_stats_info { int running; uint64_t begun, failed; } dbm_task_stats_info;
+DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
+
+/* >>awaitable
+ * What can be awaited beside the calls of sessions. Each begins at once; NULL, whose await fails, when it could not begin. Several that were begun
+ * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
+ *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
+ *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
+ *   dbm_async_sleep(t, ms)
+ *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
+ *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
+ *                                 be cancelled
+ *   dbm_async_cancel(act)         asks one to end; it is still to be awaited, or ends with the task */
+#define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
+#define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
+#define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_yield(t, DBM__SITE)
+#define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
+DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
+DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
+DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_yield(dbm_task *t, const char *site);
+DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
+DBM_API void dbm_async_cancel(dbm_act *act);
+
+DBM_API void *dbm__task_data(dbm_task *t);
+DBM_API long long dbm__task_at(dbm_task *t);
+DBM_API dbm_task_status dbm__task_over(dbm_task *t);
+DBM_API bool dbm__await_at(dbm_task *t, int at);
+DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
+DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
+DBM_API dbm_status dbm__awaited(dbm_task *t);
+DBM_API bool dbm__await_failed(dbm_task *t);
+
+#ifdef __cplusplus
+}
+/* The pointer the task was started with, as whatever type it is given to: no cast in C++ either. */
+struct dbm__pointer { void *p; template <class T> operator T *() const { return static_cast<T *>(p); } };
+inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__task_data(t) }; return p; }
+#  define dbm_task_data(t) dbm__task_pointer(t)
+#else
+#  define dbm_task_data(t) dbm__task_data(t)
+#endif
+
+/* The labels are beyond what an int holds, so that they are out of place in a switch that is not BEGIN's. Without __COUNTER__ a line has one await. */
+#define DBM__TASK_LABEL(n) (0x100000000LL + (n))
+#define DBM__TASK_FINALLY 0x200000000LL
+#if defined(__COUNTER__)
+#  define DBM__TASK_NUMBER (__COUNTER__ + 1)
+#else
+#  define DBM__TASK_NUMBER __LINE__
+#endif
+#define DBM_TASK_BEGIN(t) switch (dbm__task_at(t)) { case 0:
+#define DBM_TASK_FINALLY(t) return DBM_TASK_DONE; case DBM__TASK_FINALLY:
+#define DBM_TASK_END(t) return DBM_TASK_DONE; default: ; } return dbm__task_over(t)
+#define DBM__AWAIT(begun, n, then) do { if (begun) { return DBM_TASK_WAITS; case DBM__TASK_LABEL(n): ; } then; } while (0)
+#define DBM__AWAIT1(t, call, n) \
+    DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT2(t, rc, call, n) DBM__AWAIT(dbm__await(t, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM__AWAIT3(t, ms, call, n) \
+    DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, if (dbm__await_failed(t)) return DBM_TASK_FAILED)
+#define DBM__AWAIT4(t, ms, rc, call, n) DBM__AWAIT(dbm__await_within(t, ms, dbm__await_at(t, n) ? call : NULL, DBM__SITE), n, *(rc) = dbm__awaited(t))
+#define DBM_AWAIT(t, ...) DBM__AWAIT1(t, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT(t, rc, ...) DBM__AWAIT2(t, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
+#define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 /* --- src/api/async.h --- */
 /* Sessions and statements that are awaited: by tasks, or with a callback.
  * May call: types.h, session.h, loop.h, task.h.
  * Must not know: how they are driven. */
+/* --- src/api/listen.h --- */
+/* Listeners: what others publish on channels, on a connection that is theirs alone.
+ * May call: types.h, adapter.h, loop.h, task.h.
+ * Must not know: how it is heard. */
+
+/* >>listeners
+ * PostgreSQL's LISTEN and NOTIFY, Redis' publish and subscribe, on a loop:
+ *     dbm_listener *l;
+ *     dbm_listen(loop, dbm_get(mgr, "default"), heard, ud, &l);
+ *     dbm_listen_to(l, DBM_LISTEN_CHANNEL, "orders");
+ * The connection is outside of the pool and its limits. When it breaks, that is told (DBM_HEARD_GAP), it is made again, and all channels are subscribed to again
+ * (DBM_HEARD_READY): whatever was published in between is lost, so that a program which must miss nothing reads the state itself when it hears READY.
+ * Source    that a lost connection is told rather than hidden: asyncpg's termination listeners; that subscriptions come back: lettuce. */
+typedef enum dbm_heard_kind {
+    DBM__HEARD_SIGNED = -1,
+    DBM_HEARD_MESSAGE = 1, /* `message` */
+    DBM_HEARD_READY,       /* every channel that was asked for is subscribed to, for the first time or again */
+    DBM_HEARD_GAP          /* from here on, until READY, nothing is heard: `status` and dbm_last_error() say why. Told once for each gap */
+} dbm_heard_kind;
+
+typedef struct dbm_heard {
+    dbm_heard_kind kind;
+    dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+} dbm_heard;
+typedef struct dbm_listener dbm_listener;
+typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
+ * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
+ * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
+ * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Threads   the loop's, as all calls below. */
+DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
+
+/* Adds a channel, of kind DBM_LISTEN_CHANNEL, _PATTERN or _SHARD (Redis), or takes it away. They return before the server was asked: READY follows when all is subscribed. The name is
+ * copied. A channel that is there already, or not there, changes nothing.
+ * Errors    E_NOMEM, E_MISUSE, E_LIMIT (a name over 1,000 bytes). */
+DBM_API dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel);
+DBM_API dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel);
+
+/* What is heard next, for a task: DBM_AWAIT(t, dbm_async_heard(t, l, &x->heard)). One task at a time (E_MISUSE). E_CLOSED: the listener has ended. */
+#define dbm_async_heard(t, l, out) dbm__async_heard(t, l, out, DBM__SITE)
+DBM_API dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site);
+
+/* Ends it: its connection is closed, fn is not called any more, and the task that awaits gets E_CLOSED. NULL is allowed. */
+DBM_API void dbm_listen_end(dbm_listener *l);
+
+#ifdef __cplusplus
+}
+#endif
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -3005,15 +3328,29 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
+/* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
+#define DBM__FORMAT(block, capacity, format) \
+    do { \
+        dbm__text text_ = dbm__text_in(block, capacity); \
+        va_list ap_; \
+        va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); \
+        va_end(ap_); \
+        dbm__text_end(&text_); \
+    } while (0)
 /* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
+/* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
+DBM__FN const char *dbm__list_next(const char **list, size_t *size);
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
@@ -3022,6 +3359,7 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *driving;          /* an adapter's: what it has called its driver for, which calls back */
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
@@ -3572,8 +3910,7 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
                          "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
     }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options: memory and allocator are both set; a manager lives in one of them");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
     }
     if (o->memory_size && !o->memory) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);
@@ -3778,18 +4115,20 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     dbm__putv(t, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
-    dbm__text t = dbm__text_in(block, capacity);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-}
+DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
+}
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
+    static const char digits[] = "0123456789ABCDEF";
+    code[0] = c;
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr(plain, c))) return 1;
+    code[0] = '%';
+    code[1] = digits[(unsigned char)c >> 4];
+    code[2] = digits[(unsigned char)c & 15u];
+    return 3;
 }
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
@@ -3802,17 +4141,19 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     return !*b;
 }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
+DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
+    const char *from = *list, *to;
+    if (!from) return NULL;
+    while (*from == ' ' || *from == ',') from++;
+    to = *list = from + strcspn(from, ",");
+    while (to > from && to[-1] == ' ') to--;
+    *size = (size_t)(to - from);
+    return to > from ? from : NULL;
+}
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    if (!list || !word || !size) return false;
-    while (*list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if ((size_t)(to - from) == size && memcmp(from, word, size) == 0) return true;
-    }
+    const char *item;
+    size_t n;
+    while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false;
 }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
@@ -3879,24 +4220,15 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
-    dbm__text text;
-    va_list ap;
     memset(&error, 0, sizeof error);
     error.status = status;
     error.stage = stage;
     error.retryable = status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK; /* so says what they mean */
     dbm__copy_cut(error.database, sizeof error.database, database);
     dbm__copy_cut(error.site, sizeof error.site, site);
-    if (format) {
-        text = dbm__text_in(error.message, sizeof error.message);
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
     return status;
@@ -3956,8 +4288,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     dbm_event event;
 #if DBM__LOG_TEXT
     char block[1200];
-    dbm__text text;
-    va_list ap;
 #endif
     if (!dbm__event_wanted(host, level)) return;
     event.id = id;
@@ -3968,13 +4298,8 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     event.status = status;
     event.duration_us = duration_us;
 #if DBM__LOG_TEXT
-    text = dbm__text_in(block, sizeof block);
-    if (format) {
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    block[0] = 0;
+    if (format) DBM__FORMAT(block, sizeof block, format);
     event.text = block[0] ? block : dbm__event_text(id);
 #else
     (void)format;
@@ -3997,6 +4322,24 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
 /* Looks at an idle connection without a round trip and without reading from it.
  * Returns   DBM_OK: open and silent; DBM_E_LOST: closed, broken, or bytes came that nobody asked for; DBM_E_UNSUPPORTED. */
 DBM__FN dbm_status dbm__net_peek(int fd);
+/* poll() as this system has it, for async/ too: > 0 ready; 0 the time came; < 0: *again says whether it was only disturbed; -2: there is none. */
+#if defined(_WIN32)
+#  define DBM__POLL 1
+typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
+typedef UINT_PTR dbm__poll_number;
+enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
+#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
+#  define DBM__POLL 1
+#  include <poll.h>
+typedef struct pollfd dbm__poll_fd;
+typedef int dbm__poll_number;
+enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
+#else
+#  define DBM__POLL 0
+#endif
+#if DBM__POLL
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again);
+#endif
 #if DBM__SOCKETS || DBM_HAS_MYSQL
 /* ---- what drivers leave to us ------------------------------------------------------------------------------------------------------
  * Keep-alive after so much silence, none at 0; and how long what was sent may stay unacknowledged, at 0 as the system has it. */
@@ -4055,35 +4398,24 @@ DBM__FN void dbm__net_close(int fd);
 #endif
 /* --- src/net/poll.c --- */
 #if defined(_WIN32)
-#  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
  * its link line; one with sockets has that library loaded. */
-typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
-typedef UINT_PTR dbm__poll_number;
-enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
     return call ? call(p, (ULONG)count, ms) : -2;
 }
-#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
-#  define DBM__POLL 1
+#elif DBM__POLL
 #  include <errno.h>
-#  include <poll.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
-typedef struct pollfd dbm__poll_fd;
-typedef int dbm__poll_number;
-enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
-#else
-#  define DBM__POLL 0
 #endif
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
@@ -4636,6 +4968,8 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
@@ -4688,13 +5022,16 @@ typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool f
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
+/* Returns false, for who fails with it. */
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
@@ -4724,7 +5061,9 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
 DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
+/* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
+typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
@@ -4862,6 +5201,15 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     if (copy && size) memcpy(copy, text, size);
     return copy;
 }
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -4901,8 +5249,7 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
     p->text = dbm__text_in(block, capacity);
     p->count = p->shown = p->not_compiled = 0;
 }
-static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
-                                 const char *format, va_list ap) {
+static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
@@ -4912,8 +5259,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
 }
-static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                             const char *format, va_list ap) {
+static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
     size_t before = p->text.size;
@@ -4944,39 +5290,29 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                          const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -5013,21 +5349,13 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
-                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
-         i++) {}
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
+                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -5038,26 +5366,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5075,8 +5393,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
-                             of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
@@ -5274,8 +5591,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -5298,22 +5614,15 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
 }
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
-    const char *c = type->schemes;
+    const char *list = type->schemes, *item;
+    char scheme[65];
+    size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    if (!c) return false;
-    while (*c) {
-        size_t n = strcspn(c, ", ");
-        if (n == size) {
-            size_t i;
-            for (i = 0; i < n; i++) {
-                char a = word[i], b = c[i];
-                if (a >= 'A' && a <= 'Z') a = (char)(a - 'A' + 'a');
-                if (a != b) break;
-            }
-            if (i == n) return true;
-        }
-        c += n;
-        while (*c == ',' || *c == ' ') c++;
+    while ((item = dbm__list_next(&list, &n)) != NULL) {
+        if (n != size || n >= sizeof scheme) continue;
+        memcpy(scheme, item, n);
+        scheme[n] = 0;
+        if (dbm__same_word_n(word, size, scheme)) return true;
     }
     return false;
 }
@@ -5327,10 +5636,19 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     }
     return NULL;
 }
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
+    dbm__text list = dbm__text_in(out->known, sizeof out->known);
+    dbm__cfg_names names;
     size_t i;
-    for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
-    dbm__text_end(out);
+    memset(&names, 0, sizeof names);
+    names.memory = m;
+    for (i = 0; i < count; i++) {
+        dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
+        dbm__cfg_names_add(&names, types[i].type);
+        dbm__cfg_names_add(&names, types[i].schemes);
+    }
+    dbm__text_end(&list);
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
@@ -5373,11 +5691,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
-    return false;
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5443,23 +5758,14 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-            return false;
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
             dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         }
-        if (count == capacity) {
-            dbm_option *more;
-            capacity = capacity ? capacity * 2 : 8;
-            more = (dbm_option *)dbm__cfg_alloc(job->keep, capacity * sizeof *more);
-            if (!more) return false;
-            if (count) memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
+        list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
+        if (!list) return false;
         list[count++] = one;
         c = stop < end ? stop + 1 : end;
     }
@@ -5469,19 +5775,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
 }
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        char code[3];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr(plain, *text)) {
-            dbm__cfg_add(b, text, 1);
-            continue;
-        }
-        code[0] = '%';
-        code[1] = digits[c >> 4];
-        code[2] = digits[c & 15];
-        dbm__cfg_add(b, code, 3);
-    }
+    char code[3];
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
 }
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
@@ -5545,9 +5840,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_names names;
-    char *scheme, *c, hint[96], known[256];
-    dbm__text list;
+    dbm__cfg_types names;
+    char *scheme, *c;
     size_t size, i;
     bool ok;
     if (!expanded) return false;
@@ -5560,9 +5854,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -5577,28 +5869,16 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     url->scheme = scheme;
     url->driver = scheme + size;
     if (!found) {
-        memset(&names, 0, sizeof names);
-        names.memory = job->scratch;
-        for (i = 0; i < job->type_count; i++) {
-            dbm__cfg_names_add(&names, job->types[i].type);
-            dbm__cfg_names_add(&names, job->types[i].schemes);
-        }
-        list = dbm__text_in(known, sizeof known);
-        dbm__cfg_type_names(job->types, job->type_count, &list);
+        dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
-        } else {
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
         }
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -5608,9 +5888,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-            return false;
         }
         if (c < query) c++;
     }
@@ -5641,10 +5920,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -5666,14 +5943,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-        return false;
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
         }
     }
     if (!separator) {
@@ -5686,14 +5959,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -5705,6 +5974,19 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     dbm__url_mask(job, authority);
     return !job->keep->failed;
+}
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
+        if (*hosts == ',') hosts++;
+    }
+    return names;
 }
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
@@ -5982,8 +6264,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
                 : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at,
-                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
@@ -6008,10 +6289,8 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at,
-                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
-                     shown.text);
+        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
     }
 }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
@@ -6049,27 +6328,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 }
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
@@ -6106,8 +6375,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
@@ -6128,12 +6396,10 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
-                     dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
-        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "",
-                     d->type->options ? d->type->options : "");
+        const char *own = d->type->options ? d->type->options : "";
+        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
@@ -6157,8 +6423,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
     if (key->kind == DBM__SET_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
-                     key->none ? ", -1 for none" : "", v);
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
@@ -6237,8 +6502,7 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
-        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
@@ -6248,13 +6512,11 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at,
-                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
                          d->type->type, d->type->macro, d->type->package);
         } else {
-            dbm__cfg_bad(d->p, &at,
-                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
-                         "this database out", d->type->type);
+            dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
+                         "database out", d->type->type);
         }
     }
     dbm__draft_complete_pool(d);
@@ -6295,8 +6557,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     }
 }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
-                            bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -6325,8 +6586,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
-                               &type->at, NULL);
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
         else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }
@@ -6561,13 +6821,11 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
-                     shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -6577,8 +6835,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                         "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -6671,9 +6928,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
-                         "an indented line continues the value of %q above; a section begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
+                         "the first column", d->entry->key);
             return;
         }
     } else if (d->kind == DBM__INI_KEY) {
@@ -6700,8 +6956,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name,
-                         "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
@@ -6711,9 +6966,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
-    if (other) {
-        dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
-    }
+    if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
             dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
@@ -6822,8 +7075,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     }
 }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
-                              size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -6926,8 +7178,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL,
-                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
     }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
@@ -6990,9 +7241,8 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 }
 #endif
 #endif /* DBM_HAS_INI */
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
-                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
-                                    dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
+                                    bool use_env, dbm__settings_list *out, dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -7003,22 +7253,19 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
-                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
-                 "defined (link with -linih, package libinih-dev)");
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where "
+                 "DBM_IMPLEMENTATION is defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
-                             use_env, out, p);
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
     }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL,
-                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {
@@ -7076,13 +7323,15 @@ struct dbm_connection {
     bool broken;                     /* to be closed, not returned */
     bool readers_block;              /* see dbm_adapter_readers_block() */
     bool reported;                   /* dbm_adapter_fail() was called during this operation */
+    bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
     dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
-/* dbm_adapter_fail_init() with a text that is put together. */
+/* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
@@ -7110,6 +7359,9 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
 }
+/* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
@@ -7199,14 +7451,14 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     dbm__redact(db->settings, dbm__self()->last.message);
     return status;
 }
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    DBM__FORMAT(block, sizeof block, format);
+    return dbm_adapter_fail(c, status, sqlstate, native, block);
+}
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
@@ -7348,7 +7600,8 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_FETCH: case DBM_OP_HOLD: return DBM_STAGE_ROW;
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
+    case DBM__OP_SIGNED: break;
     }
     return DBM_STAGE_STATEMENT;
 }
@@ -7545,7 +7798,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -7557,7 +7810,7 @@ DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     return dbm__op_end(c, op, dbm__op_call(c, op));
 }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL ? op->status = c->db->on_answered(c, op, st) : st;
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
 }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
@@ -7567,13 +7820,24 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         static const char *const names[] = { "connect", "begin", "commit", "roll back", "make savepoints", "release savepoints",
             "roll back to savepoints", "prepare", "unprepare", "execute statements", "fetch rows",
             "run a statement while the rows of another one are being read", "finish", "run scripts", "be pinged", "be reset", "hand out its native handle", "run commands of its own",
-            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk" };
+            "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true;
     }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
+}
+DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
+    memset(c, 0, sizeof *c);
+    c->db = db;
+    c->alone = c->connecting = true;
+}
+DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
+    c->connecting = false;
+    c->open = st == DBM_OK;
+    dbm__credentials_drop(c);
+    return st;
 }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
@@ -7615,6 +7879,7 @@ typedef struct dbm__way {
     bool on;                             /* the operation has been started */
     bool close;                          /* on its way back: the connection is not for anybody else */
     dbm_status status;                   /* how it ended */
+    dbm_status heard;                    /* by a step that then asked for one that may block */
     int fd;
     int64_t until_us;
     int64_t began_us, limit_us;
@@ -7666,6 +7931,7 @@ enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
+    int names;                           /* hosts that are looked up by name */
     size_t slot_size;
     char *slots;
     dbm_database *db;
@@ -7879,7 +8145,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8254,6 +8523,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
+    pool->names = dbm__url_names(db->settings->url.hosts);
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
         || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
@@ -8745,6 +9015,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
     way->phase = DBM__CONNECT_NEW;
     way->on = false;
+    way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
     if (way->limit_us > deadline_us) way->limit_us = deadline_us;
@@ -8780,6 +9051,13 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         st = dbm__shared_connect(slot);
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
+        /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
+            way->heard = heard;
+            return DBM__STEP_BLOCKS;
+        }
+        if (heard == DBM_OK) heard = way->heard;
+        way->heard = DBM_OK;
         c->broken = false;
         c->connecting = true;
         want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
@@ -8804,7 +9082,6 @@ DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
 }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
-    dbm_error_info kept = dbm__self()->last;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
     c->open = slot->way.phase == DBM__CONNECT_MADE;
     c->broken = c->open;
@@ -8812,7 +9089,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false;
-    dbm__self()->last = kept;
 }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
@@ -8999,6 +9275,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -9137,7 +9414,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
     dbm__slot *had = dbm__pool_find(db->pool);
@@ -9248,11 +9525,12 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
+    t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    else t->phase = DBM__TAKE_LINE;
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? DBM_STEP_DONE : DBM__STEP_QUEUED;
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
@@ -9315,10 +9593,11 @@ wait:
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
+    dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    kept = dbm__self()->last;
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
@@ -9326,6 +9605,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     }
     slot = t->slot;
     t->slot = NULL;
+    t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
         slot->way.close = false;
@@ -9341,6 +9621,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool);
     }
+    dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -9546,6 +9827,9 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
 /* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
+/* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9795,8 +10079,7 @@ static void dbm__lex_next(dbm__lex *x) {
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
-    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) ||
-               (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
+    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) || (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
         if (c == '[') {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
@@ -9838,6 +10121,24 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *at = x.at;
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
+}
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
+    size_t at = 0, length;
+    int depth = 0;
+    const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
+    return word != NULL && dbm__lex_in(words, word, length);
+}
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
+    dbm__lex x;
+    bool named = false;
+    dbm__lex_begin(&x, sql, size, lexer);
+    for (dbm__lex_next(&x); x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN; dbm__lex_next(&x)) {
+        size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
+        if (x.token == DBM__TOKEN_BLANK) continue;
+        if (named && x.code == DBM__CODE_SIGN('(')) return true;
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
+    }
+    return false;
 }
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 /* Which words may still open a body, whose `;` do not end the statement. */
@@ -9894,8 +10195,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_CREATE:
         if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP &&
-                 x->code != DBM__KW_TEMPORARY) {
+        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
             p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         }
         break;
@@ -10017,8 +10317,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
-        if ((x->bits & DBM_LEX_DOLLAR) &&
-            (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
+        if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
             verb = DBM__VERB_READ;
         }
         break;
@@ -10196,8 +10495,7 @@ static int dbm__sql_column(const char *sql, size_t position) {
     }
     return column;
 }
-static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
-                                  const char *cure) {
+static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
@@ -10216,16 +10514,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
@@ -10276,8 +10569,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
                                ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
     }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
@@ -10292,8 +10584,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two",
-                               ", and ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
     }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
@@ -10402,8 +10693,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql),
-                               "a byte 0 within the statement; pass such data as a value", "");
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
@@ -10459,9 +10749,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
-    if (!name || !name[0]) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
-    }
+    if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
@@ -10566,7 +10854,8 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
                                      const char *site);
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
+ * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -10590,7 +10879,7 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits); /* what is behind them */
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */
@@ -10628,9 +10917,8 @@ static bool dbm__value_complete(dbm_value *v) {
     return false;
 }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
-                     number);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
+                     "Bytes are passed as dbm_blob(p, n)", number);
 }
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
@@ -10641,8 +10929,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "",
-                             "more than %d values in one call", DBM__MAX_VALUES);
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
         }
         v->name = NULL;
         switch (*codes) {
@@ -10676,8 +10963,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
-static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
@@ -10698,8 +10984,7 @@ static bool dbm__place_is(const dbm__place *p, const char *name) {
     return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
 }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
-static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
@@ -10721,11 +11006,9 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
-                     name, name);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
-DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
-                                     const char *site) {
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
@@ -10805,13 +11088,9 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     size_t i;
     dbm__why_value(&t, v);
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].min != min || types[i].max != max) continue;
-        dbm__putf(&t, " does not fit %s", types[i].name);
-        dbm__text_end(&t);
-        return DBM_E_RANGE;
-    }
-    dbm__putf(&t, " is not within %l to %u", min, max);
+    for (i = 0; i < sizeof types / sizeof types[0] && (types[i].min != min || types[i].max != max); i++) { }
+    if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
+    else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -10863,22 +11142,19 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     return DBM__WHOLE_NONE;
 }
-static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
-                                                 dbm__why *why) {
+/* The same, if it lies between min and max. */
+static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
+    dbm__whole_kind kind = dbm__whole_of(v, negative, m);
+    if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
+    if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
+    return DBM_OK;
+}
+static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    int64_t x;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, min, (uint64_t)max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > (uint64_t)INT64_MAX + (negative ? 1u : 0u)) return dbm__why_range(why, v, min, (uint64_t)max);
-    x = !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    if (x < min || x > max) return dbm__why_range(why, v, min, (uint64_t)max);
-    *out = x;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
+    *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
+    return st;
 }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
@@ -10890,15 +11166,9 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, 0, max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > max || (negative && m)) return dbm__why_range(why, v, 0, max);
-    *out = m;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
+    *out = st == DBM_OK ? m : 0;
+    return st;
 }
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
@@ -11063,25 +11333,15 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return DBM_OK;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return DBM_OK;
-    }
+    case DBM__TO_OPTIONAL_INT:
+        if (!dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_INT, sizeof(int64_t), at + offsetof(dbm_optional_int, value), out);
+    case DBM__TO_OPTIONAL_DOUBLE:
+        if (!dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_REAL, sizeof(double), at + offsetof(dbm_optional_double, value), out);
     case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return DBM_OK;
+        if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break;
     }
     return DBM_E_MISUSE;
@@ -11098,52 +11358,28 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     return st;
 }
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
+/* An integer's low bytes; sizes that no integer has are taken for 1. */
+static void dbm__target_whole(const dbm_target *t, uint64_t x) {
+    uint32_t x4 = (uint32_t)x;
+    uint16_t x2 = (uint16_t)x;
+    uint8_t x1 = (uint8_t)x;
+    if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
+    else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
+    else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
+    else memcpy(t->to, &x1, sizeof x1);
+}
+/* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
+static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    int64_t x;
-    dbm_status st;
-    if (t->size == sizeof(int64_t)) {
-        st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(int32_t)) {
-        int32_t y;
-        st = dbm__to_int(v, INT32_MIN, INT32_MAX, &x, why);
-        y = (int32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(int16_t)) {
-        int16_t y;
-        st = dbm__to_int(v, INT16_MIN, INT16_MAX, &x, why);
-        y = (int16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        int8_t y;
-        st = dbm__to_int(v, INT8_MIN, INT8_MAX, &x, why);
-        y = (int8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
+    dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
+    dbm__target_whole(t, (uint64_t)x);
     return st;
 }
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
-    dbm_status st;
-    if (t->size == sizeof(uint64_t)) {
-        st = dbm__to_uint(v, UINT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(uint32_t)) {
-        uint32_t y;
-        st = dbm__to_uint(v, UINT32_MAX, &x, why);
-        y = (uint32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(uint16_t)) {
-        uint16_t y;
-        st = dbm__to_uint(v, UINT16_MAX, &x, why);
-        y = (uint16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        uint8_t y;
-        st = dbm__to_uint(v, UINT8_MAX, &x, why);
-        y = (uint8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
+    dbm__target_whole(t, x);
     return st;
 }
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -11196,8 +11432,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
-                                  dbm__why *why) {
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
     switch ((dbm__target_kind)t->kind) {
@@ -11225,30 +11460,18 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
+#define DBM__OPTIONAL(type, conversion) { \
+        type x; \
+        memset(&x, 0, sizeof x); \
+        if (has) st = conversion; \
+        x.has = has && st == DBM_OK; \
+        memcpy(t->to, &x, sizeof x); \
+        return st; \
     }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_double(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
-    case DBM__TO_OPTIONAL_BOOL: {
-        dbm_optional_bool x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_bool(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+    case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
+    case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
+    case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
+#undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break;
     }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
@@ -11263,8 +11486,9 @@ DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
+    if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10;
@@ -11293,26 +11517,14 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     dbm__calendar c;
     char *at = block;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = c.year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, c.year < 0 ? -c.year : c.year, 6);
-    } else {
-        at = dbm__put_digits(at, c.year, 4);
-    }
-    *at++ = '-';
-    at = dbm__put_digits(at, c.month, 2);
-    *at++ = '-';
-    at = dbm__put_digits(at, c.day, 2);
-    *at++ = ' ';
-    at = dbm__put_digits(at, c.hour, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.minute, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.second, 2);
-    if (c.us != 0) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-        *at++ = '.';
-        at = dbm__put_digits(at, c.us, 6);
-    }
+    if (c.year < 0 || c.year > 9999) at = dbm__put_digits(at, c.year < 0 ? '-' : '+', c.year < 0 ? -c.year : c.year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, c.year, 4);
+    at = dbm__put_digits(at, '-', c.month, 2);
+    at = dbm__put_digits(at, '-', c.day, 2);
+    at = dbm__put_digits(at, ' ', c.hour, 2);
+    at = dbm__put_digits(at, ':', c.minute, 2);
+    at = dbm__put_digits(at, ':', c.second, 2);
+    if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 /* A text being read from its front. */
@@ -11614,65 +11826,51 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
-    dbm__big value, unit, above, below; /* value / unit is what is left; above and below are half the way to the neighbours */
+    dbm__big n[4], *value = &n[0], *unit = &n[1], *above = &n[2], *below = &n[3]; /* value / unit is what is left; above and below are half the way to the neighbours */
     bool even = !(m & 1u), low, high;
     bool edge = m == UINT64_C(1) << 52 && exponent > -1074; /* the neighbour below is nearer than the one above */
     int32_t length, power;
-    int bits = 0, count = 0;
+    int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
-    value.words = room[0];
-    unit.words = room[1];
-    above.words = room[2];
-    below.words = room[3];
     for (top = m; top; top >>= 1) bits++;
-    dbm__big_set(&value, m);
-    dbm__big_set(&unit, 1);
-    dbm__big_set(&above, 1);
-    dbm__big_set(&below, 1);
-    dbm__big_shift(&value, (exponent > 0 ? exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&unit, (exponent < 0 ? -exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&above, (exponent > 0 ? exponent : 0) + (edge ? 1 : 0));
-    dbm__big_shift(&below, exponent > 0 ? exponent : 0);
+    for (i = 0; i < 4; i++) {
+        n[i].words = room[i];
+        dbm__big_set(&n[i], i == 0 ? m : 1);
+    }
+    dbm__big_shift(value, up + (edge ? 2 : 1));
+    dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
+    dbm__big_shift(above, up + (edge ? 1 : 0));
+    dbm__big_shift(below, up);
     length = (exponent + bits - 1) * 78913; /* log10(2) * 2^18 */
     power = (length >= 0 ? length : length - 262143) / 262144 + 1; /* right, or one too low */
-    if (power >= 0) {
-        dbm__big_times_5(&unit, power);
-        dbm__big_shift(&unit, power);
-    } else {
-        dbm__big_times_5(&value, -power);
-        dbm__big_shift(&value, -power);
-        dbm__big_times_5(&above, -power);
-        dbm__big_shift(&above, -power);
-        dbm__big_times_5(&below, -power);
-        dbm__big_shift(&below, -power);
+    for (i = 0; i < 4; i++) {
+        if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
+        dbm__big_times_5(&n[i], power >= 0 ? power : -power);
+        dbm__big_shift(&n[i], power >= 0 ? power : -power);
     }
-    dbm__big_add(&value, &above);
-    high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
-    dbm__big_subtract(&value, &above);
+    dbm__big_add(value, above);
+    high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
+    dbm__big_subtract(value, above);
     *point = high ? power + 1 : power;
     for (;;) {
         int digit = 0;
-        if (count || !high) {
-            dbm__big_multiply(&value, 10, 0);
-            dbm__big_multiply(&above, 10, 0);
-            dbm__big_multiply(&below, 10, 0);
-        }
-        while (dbm__big_compare(&value, &unit) >= 0) {
-            dbm__big_subtract(&value, &unit);
+        for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
+        while (dbm__big_compare(value, unit) >= 0) {
+            dbm__big_subtract(value, unit);
             digit++;
         }
-        low = dbm__big_compare(&value, &below) < (even ? 1 : 0);
-        dbm__big_add(&value, &above);
-        high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
+        low = dbm__big_compare(value, below) < (even ? 1 : 0);
+        dbm__big_add(value, above);
+        high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
-            dbm__big_subtract(&value, &above);
+            dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
             continue;
         }
         if (low && high) {
-            dbm__big_subtract(&value, &above);
-            dbm__big_shift(&value, 1);
-            high = dbm__big_compare(&value, &unit) >= (digit & 1 ? 0 : 1);
+            dbm__big_subtract(value, above);
+            dbm__big_shift(value, 1);
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
         }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
         return count;
@@ -11933,8 +12131,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (st != DBM_OK) return st;
     if (parsed.several && a->placeholders != DBM_PH_NATIVE) { /* in another language a semicolon need not end anything */
         dbm__parsed_free(host, &parsed);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site,
-                         "one statement at a time: use dbm_script() for several");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several");
     }
     e = dbm__cache_entry(host, sql, size, &parsed);
     dbm__parsed_free(host, &parsed);
@@ -11995,8 +12192,7 @@ static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char 
     }
     return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
 }
-DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
-                                   dbm__entry **out) {
+DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e = k->hints[dbm__cache_hint(sql)];
     if (DBM__LIKELY(e && sql && dbm__cache_serves(e, named) && strcmp(e->text, sql) == 0)) {
@@ -12848,8 +13044,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -12888,7 +13089,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
         return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
     }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
+    if (options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
         return dbm__session_refused(out, status, st, kind);
     }
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
@@ -16056,7 +16257,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
-    const char *integer, *real, *boolean, *text, *blob;
+    const char *types[5];    /* integer, real, boolean, text, blob: by dbm__field_sort() */
     const char *generated;   /* the whole definition of a single integer key */
     const char *key_text;    /* a text that is a key or unique, its longest length between this and ")"; NULL: as any text */
     const char *no_bytes;    /* the default value of a blob */
@@ -16064,10 +16265,10 @@ typedef struct dbm__dialect {
     bool returning;          /* the generated key is asked for */
 } dbm__dialect;
 static const dbm__dialect dbm__dialects[] = {
-    { "sqlite", "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB", "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
-    { "postgresql", "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
-    { "mysql", "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB", "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
-    { NULL, "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
+    { "sqlite", { "INTEGER", "REAL", "BOOLEAN", "TEXT", "BLOB" }, "INTEGER PRIMARY KEY" /* this very text makes it the rowid */, NULL, "X''", " DEFAULT VALUES", false },
+    { "postgresql", { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BYTEA" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "''", " DEFAULT VALUES", true },
+    { "mysql", { "BIGINT", "DOUBLE", "BOOLEAN", "LONGTEXT", "LONGBLOB" }, "BIGINT AUTO_INCREMENT PRIMARY KEY", "VARCHAR(", "('')", " () VALUES ()", false },
+    { NULL, { "BIGINT", "DOUBLE PRECISION", "BOOLEAN", "TEXT", "BLOB" }, "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY", NULL, "X''", " DEFAULT VALUES", false }
 };
 static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
@@ -16231,43 +16432,48 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     q->text.capacity = capacity;
     return true;
 }
-static void dbm__model_put(dbm__model_sql *q, const char *text) {
-    size_t size = strlen(text);
-    if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
-}
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
-    size_t size = 2 * strlen(name) + 2;
     dbm_status st;
-    if (!dbm__model_room(q, size)) return;
+    if (!dbm__model_room(q, 2 * strlen(name) + 2)) return;
     st = dbm_ident(q->s, q->text.data + q->text.size, q->text.capacity - q->text.size, name);
     if (st != DBM_OK) q->status = st;
     else q->text.size += strlen(q->text.data + q->text.size);
 }
-/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
-static void dbm__model_put_column(dbm__model_sql *q, const dbm_model *m, const dbm_field *f) {
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, ".");
-    dbm__model_put_name(q, f->name);
+/* In the format, %n is a name, which is quoted, and %s a text. */
+static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
+    va_list ap;
+    va_start(ap, format);
+    while (*format) {
+        size_t size = strcspn(format, "%");
+        const char *text = size ? format : va_arg(ap, const char *);
+        bool name = !size && format[1] == 'n';
+        format += size ? size : 2;
+        if (!size) size = strlen(text);
+        if (name) dbm__model_put_name(q, text);
+        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
+    }
+    va_end(ap);
 }
+/* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
     size_t i;
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_column(q, m, &m->fields[i]);
-        dbm__model_put(q, " = ?");
+        dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
         before = " AND ";
     }
 }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) {
-        dbm__model_put(q, i ? ", " : "SELECT ");
-        dbm__model_put_column(q, m, &m->fields[i]);
-    }
-    dbm__model_put(q, " FROM ");
-    dbm__model_put_name(q, m->table);
+    for (i = 0; i < m->field_count; i++) dbm__model_put(q, "%s%n.%n", i ? ", " : "SELECT ", m->table, m->fields[i].name);
+    dbm__model_put(q, " FROM %n", m->table);
+}
+/* Runs a statement that gives no rows, and ends it. */
+static dbm_status dbm__model_exec(dbm__model_sql *q) {
+    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
+    dbm__model_sql_end(q);
+    return st;
 }
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
@@ -16390,34 +16596,32 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     return st;
 }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
-static bool dbm__field_is_text(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BUFFER; }
-static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
-    const char *type = d->blob;
+/* Which sort of column a field has. */
+static int dbm__field_sort(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: type = d->integer; break;
-    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: type = d->real; break;
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: type = d->boolean; break;
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: type = d->text; break;
+    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_OPTIONAL_INT: return 0;
+    case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return 1;
+    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
+    case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
     }
-    if (d->key_text != NULL && dbm__field_is_text(f) && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
+    return 4;
+}
+static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
+    if (d->key_text != NULL && dbm__field_sort(f) == 3 && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
         char text[40];
         size_t longest = f->kind == DBM__TO_BUFFER && f->size > 1 && f->size <= 255 ? f->size - 1 : 255; /* an index has no room for more */
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
-        dbm__model_put(q, text);
+        dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, type);
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]);
     }
 }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
-    switch ((dbm__target_kind)f->kind) {
-    case DBM__TO_INT: case DBM__TO_UINT: case DBM__TO_REAL: case DBM__TO_OPTIONAL_INT: case DBM__TO_OPTIONAL_DOUBLE: return "0";
-    case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return "FALSE";
-    case DBM__TO_TEXT: case DBM__TO_BUFFER: return "''";
-    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
-    }
-    return d->no_bytes;
+    static const char *const defaults[] = { "0", "0", "FALSE", "''" };
+    int sort = dbm__field_sort(f);
+    return sort < 4 ? defaults[sort] : d->no_bytes;
 }
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
@@ -16426,15 +16630,12 @@ static bool dbm__field_not_null(const dbm_field *f) {
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
-    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS ");
-    dbm__model_put_name(q, m->table);
+    dbm__model_put(q, "CREATE TABLE IF NOT EXISTS %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         const dbm_field *f = &m->fields[i];
-        dbm__model_put(q, i ? ", " : " (");
-        dbm__model_put_name(q, f->name);
-        dbm__model_put(q, " ");
+        dbm__model_put(q, i ? ", %n " : " (%n ", f->name);
         if (dbm__field_generated(m, f)) {
-            dbm__model_put(q, d->generated);
+            dbm__model_put(q, "%s", d->generated);
             continue;
         }
         dbm__model_put_type(q, d, f);
@@ -16444,8 +16645,7 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
     }
     for (i = 0; i < m->field_count && keys > 1; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(q, before);
-        dbm__model_put_name(q, m->fields[i].name);
+        dbm__model_put(q, "%s%n", before, m->fields[i].name);
         before = ", ";
     }
     dbm__model_put(q, keys > 1 ? "))" : ")");
@@ -16457,24 +16657,10 @@ static bool dbm__rows_have(dbm_rows *rows, const char *name) {
 }
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
-    dbm__model_put(q, q->text.size ? "; ALTER TABLE " : "ALTER TABLE ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " ADD COLUMN ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ");
+    dbm__model_put(q, "%sALTER TABLE %n ADD COLUMN %n ", q->text.size ? "; " : "", m->table, f->name);
     dbm__model_put_type(q, d, f);
-    if (dbm__field_not_null(f)) {
-        dbm__model_put(q, " NOT NULL DEFAULT ");
-        dbm__model_put(q, dbm__field_default(d, f));
-    }
-    if (!(f->flags & (unsigned)DBM_UNIQUE)) return;
-    dbm__model_put(q, "; CREATE UNIQUE INDEX ");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, " ON ");
-    dbm__model_put_name(q, m->table);
-    dbm__model_put(q, " (");
-    dbm__model_put_name(q, f->name);
-    dbm__model_put(q, ")");
+    if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL DEFAULT %s", dbm__field_default(d, f));
+    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name);
 }
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
@@ -16495,12 +16681,11 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
     } else if (key) {
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which is a key of model %q. dbm_create_all() never alters a "
                           "table that exists, and a key can't be added to one: make the table anew", m->table, key->name, m->name);
-    } else if (missing == 1) {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs. dbm_create_all() never alters a table "
-                          "that exists; this does it: %s", m->table, first->name, m->name, cure.text.data);
     } else {
-        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs, and lacks %z more. dbm_create_all() "
-                          "never alters a table that exists; this does it: %s", m->table, first->name, m->name, missing - 1, cure.text.data);
+        char more[40] = "";
+        if (missing > 1) dbm__format(more, sizeof more, ", and lacks %z more", missing - 1);
+        st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
+                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data);
     }
     dbm__model_sql_end(&cure);
     return st;
@@ -16512,13 +16697,10 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     dbm_status st;
     dbm__model_sql_begin(&q, s, site);
     dbm__model_put_create(&q, m, d);
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, site, q.text.data, NULL, 0);
-    dbm__model_sql_end(&q);
+    st = dbm__model_exec(&q);
     if (st != DBM_OK) return st;
     dbm__model_sql_begin(&q, s, site);
-    dbm__model_put(&q, "SELECT * FROM ");
-    dbm__model_put_name(&q, m->table);
-    dbm__model_put(&q, " WHERE 1 = 0");
+    dbm__model_put(&q, "SELECT * FROM %n WHERE 1 = 0", m->table);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, site, q.text.data, NULL, 0);
     if (st == DBM_OK) st = dbm__model_verify(s, site, m, d, rows);
     dbm_rows_end(rows);
@@ -16565,6 +16747,13 @@ typedef struct dbm__model_call {
     size_t count;            /* insert_structs */
     bool missing;            /* no row matched: no failure of the group, which would leave it early */
 } dbm__model_call;
+static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
+    memset(call, 0, sizeof *call);
+    call->site = site;
+    call->model = model;
+    call->from = (const char *)record;
+    call->keys = (int)dbm__model_keys(model);
+}
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16574,23 +16763,17 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     int i;
     size_t f;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "INSERT INTO ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "INSERT INTO %n", m->table);
     for (f = 0; f < m->field_count; f++) {
         if (&m->fields[f] == call->generated) continue;
-        dbm__model_put(&q, q.count ? ", " : " (");
-        dbm__model_put_name(&q, m->fields[f].name);
+        dbm__model_put(&q, q.count ? ", %n" : " (%n", m->fields[f].name);
         dbm__model_add_value(&q, m, &m->fields[f], call->from);
     }
-    dbm__model_put(&q, q.count ? ") VALUES (?" : d->no_columns);
+    dbm__model_put(&q, "%s", q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
-    if (d->returning && call->generated) {
-        dbm__model_put(&q, " RETURNING ");
-        dbm__model_put_name(&q, call->generated->name);
-    }
-    st = q.status != DBM_OK ? q.status : dbm__execv(s, call->site, q.text.data, q.values, q.count);
-    dbm__model_sql_end(&q);
+    if (d->returning && call->generated) dbm__model_put(&q, " RETURNING %n", call->generated->name);
+    st = dbm__model_exec(&q);
     if (st == DBM_OK && call->generated) {
         dbm_value id = dbm_int(dbm_last_id(s));
         dbm_target target = dbm__target(call->generated->kind, call->generated->size, call->record + call->generated->offset);
@@ -16609,11 +16792,8 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
     size_t i;
     if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.site = site;
-    call.model = model;
+    dbm__model_call_of(&call, site, model, record);
     call.record = (char *)record;
-    call.from = call.record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
@@ -16621,13 +16801,6 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
-}
-static void dbm__model_call_of(dbm__model_call *call, const char *site, const dbm_model *model, const void *record) {
-    memset(call, 0, sizeof *call);
-    call->site = site;
-    call->model = model;
-    call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
 }
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
@@ -16645,8 +16818,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     for (f = 0; f < m->field_count; f++) {
         const dbm_field *field = &m->fields[f];
         if (field == call->generated) continue;
-        if (q.count != 0) dbm__model_put(&q, ",");
-        dbm__model_put_name(&q, field->name);
+        dbm__model_put(&q, q.count != 0 ? ",%n" : "%n", field->name);
         columns[q.count].data = call->from + field->offset;
         columns[q.count].kind = field->kind;
         columns[q.count].size = field->size;
@@ -16692,9 +16864,8 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
-    dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(s, call->site, q->text.data, q->values, q->count);
+    dbm_status st = dbm__model_exec(q);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
-    dbm__model_sql_end(q);
     return st;
 }
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
@@ -16703,13 +16874,10 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_sql q;
     size_t i;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "UPDATE ");
-    dbm__model_put_name(&q, m->table);
+    dbm__model_put(&q, "UPDATE %n", m->table);
     for (i = 0; i < m->field_count; i++) {
         if (dbm__field_is_key(&m->fields[i])) continue;
-        dbm__model_put(&q, q.count ? ", " : " SET ");
-        dbm__model_put_name(&q, m->fields[i].name);
-        dbm__model_put(&q, " = ?");
+        dbm__model_put(&q, q.count ? ", %n = ?" : " SET %n = ?", m->fields[i].name);
         dbm__model_add_value(&q, m, &m->fields[i], call->from);
     }
     dbm__model_put_keys(&q, m);
@@ -16720,8 +16888,7 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
     dbm__model_sql_begin(&q, s, call->site);
-    dbm__model_put(&q, "DELETE FROM ");
-    dbm__model_put_name(&q, call->model->table);
+    dbm__model_put(&q, "DELETE FROM %n", call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
     return dbm__changed(s, call, &q);
@@ -16865,38 +17032,33 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     a->used = at + size + 1;
     return true;
 }
-/* Keeps what a field points to: a text, or bytes. */
-static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        return !text || dbm__all_keep(a, host, f, text, strlen(text));
-    }
+/* What a field points to: a text, or bytes. False: nothing. */
+static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *out) {
+    const char *text;
+    out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        return !bytes.data || dbm__all_keep(a, host, f, (const char *)bytes.data, bytes.size);
+        memcpy(out, record + f->offset, sizeof *out);
+    } else if (f->kind == DBM__TO_TEXT) {
+        memcpy(&text, record + f->offset, sizeof text);
+        out->data = (const unsigned char *)text;
     }
-    return true;
+    return out->data != NULL;
+}
+static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return true;
+    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size);
 }
 /* Points a field to its copy; *at is where the texts have come to. */
-static void dbm__all_point(const dbm_field *f, char *record, char *texts, size_t *at) {
-    if (f->kind == DBM__TO_TEXT) {
-        const char *text;
-        memcpy(&text, record + f->offset, sizeof text);
-        if (!text) return;
-        text = texts + *at;
-        *at += strlen(text) + 1;
-        memcpy(record + f->offset, &text, sizeof text);
-    } else if (f->kind == DBM__TO_BYTES) {
-        dbm_bytes bytes;
-        memcpy(&bytes, record + f->offset, sizeof bytes);
-        if (!bytes.data) return;
-        *at = dbm__all_place(f, *at);
-        bytes.data = (const unsigned char *)texts + *at;
-        *at += bytes.size + 1;
-        memcpy(record + f->offset, &bytes, sizeof bytes);
-    }
+static void dbm__all_point(const dbm_field *f, char *record, const char *texts, size_t *at) {
+    dbm_bytes bytes;
+    if (!dbm__all_pointed(f, record, &bytes)) return;
+    *at = dbm__all_place(f, *at);
+    texts += *at;
+    bytes.data = (const unsigned char *)texts;
+    if (f->kind == DBM__TO_TEXT) memcpy(record + f->offset, &texts, sizeof texts);
+    else memcpy(record + f->offset, &bytes, sizeof bytes);
+    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1;
 }
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
@@ -16942,10 +17104,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm_status st;
     dbm__model_sql_begin(&q, s, a->site);
     dbm__model_put_select(&q, a->model);
-    if (a->tail[0]) {
-        dbm__model_put(&q, " ");
-        dbm__model_put(&q, a->tail);
-    }
+    if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
     while (st == DBM_OK) {
         st = dbm_rows_next(rows, &row);
@@ -17126,10 +17285,9 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
     while (low < high) {
         size_t middle = (low + high) / 2;
         const char *word = dbm__redis_readers[middle];
-        int order = upper[0] - word[0];
-        if (order == 0) order = strcmp(upper, word);
-        if (order == 0) return true;
-        if (order > 0) low = middle + 1; else high = middle;
+        for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
+        if (upper[i] == word[i]) return true;
+        if (upper[i] > word[i]) low = middle + 1; else high = middle;
     }
     return false;
 }
@@ -17660,57 +17818,128 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+/* What a call gives back, beside its status. */
+enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
+static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
+    static const char *const names[] = { "", "rows", "row", "n" };
+    if (want == DBM__MONGO_WANT_NOTHING) return DBM_OK;
+    if (out == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: %s is NULL", dbm__mongo_names[call], names[want]);
+    if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
+    else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
+    else *(int64_t *)out = 0;
+    return DBM_OK;
+}
+/* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    dbm_status st;
+    if (want == DBM__MONGO_WANT_NOTHING || want == DBM__MONGO_WANT_ROWS) {
+        st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+        if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
+        else if (st == DBM_OK) dbm_rows_end(rows);
+        return st;
+    }
+    st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
+    if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
+    if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
+        *(int64_t *)out = dbm_row_int(row, 0);
+        dbm_row_end(row);
+    } else if (st == DBM_OK) {
+        *(dbm_row **)out = row;
+    }
+    return st;
+}
+static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
+    dbm__mongo_call m;
     int documents, count = 0;
     bool named;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
     int documents, i;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
     }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
-    dbm_rows *rows;
-    if (st != DBM_OK) return st;
-    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
-    if (st == DBM_OK) dbm_rows_end(rows);
+/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
+/* A list of values, as an argument of the calls below. */
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
+        va_list ap; \
+        va_start(ap, codes); \
+        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        va_end(ap); \
+    } while (0)
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
     return st;
 }
-DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_end(&m, st);
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
+    return st;
+}
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
+    (void)st; /* it sticks */
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+}
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -17727,7 +17956,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_end(&m, DBM_OK);
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
     }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
@@ -17744,94 +17973,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
-                                     const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
-static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
-    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
-    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
-}
-DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
-                                    const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
-    dbm_row *row;
-    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
-    if (st != DBM_OK) return st;
-    *n = dbm_row_int(row, 0);
-    dbm_row_end(row);
-    return DBM_OK;
-}
-DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_counted(&m, st, n);
-}
-DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
-}
-DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
-    va_end(ap);
-    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
-DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
@@ -17846,22 +17987,15 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     return i;
 }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_int(doc, i) : 0;
-}
-DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
-}
-DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 && dbm_row_bool(doc, i);
-}
-DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
-}
+#define DBM__DOC_GETTER(type, what, otherwise) \
+    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
+        int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
+    }
+DBM__DOC_GETTER(int64_t, int, 0)
+DBM__DOC_GETTER(double, double, 0.0)
+DBM__DOC_GETTER(bool, bool, false)
+DBM__DOC_GETTER(int64_t, timestamp, 0)
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
@@ -17948,8 +18082,11 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #else
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
+#define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
+#define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_WAL_MAX 8000
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -17963,6 +18100,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
+    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
 } dbm__sqlite_base;
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
 enum {
@@ -18020,56 +18158,31 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_chunk *chunks;
 } dbm__sqlite_statement;
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
-                                  const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, native, block);
-}
-/* Which of our statuses a result code is. */
+/* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
-    *retryable = false;
-    *sqlstate = NULL;
-    switch (rc) {
-    case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
-    case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
-        *sqlstate = "23505";
-        break;
-    case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
-    case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
-    default: break;
-    }
-    switch (rc & 0xff) {
-    case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
-        *retryable = true;
-        *sqlstate = "55P03";
-        return DBM_E_TIMEOUT;
-    case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
-    case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
-    case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
-    case SQLITE_READONLY: *sqlstate = "25006"; return DBM_E_READ_ONLY;
-    case SQLITE_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_FULL: *sqlstate = "53100"; return DBM_E_LIMIT;
-    case SQLITE_TOOBIG: *sqlstate = "54000"; return DBM_E_LIMIT;
-    case SQLITE_RANGE: return DBM_E_RANGE;
-    case SQLITE_MISUSE: return DBM_E_MISUSE;
-    case SQLITE_IOERR: *sqlstate = "58030"; return DBM_E_LOST;
-    case SQLITE_NOTADB: *sqlstate = "XX001"; return DBM_E_CONNECT;
-    case SQLITE_CORRUPT: *sqlstate = "XX001"; return DBM_E_SQL;
-    case SQLITE_CANTOPEN: *sqlstate = "58030"; return DBM_E_SQL;
-    case SQLITE_AUTH: case SQLITE_PERM: *sqlstate = "42501"; return DBM_E_SQL;
-    case SQLITE_MISMATCH: *sqlstate = "42804"; return DBM_E_SQL;
-    default: return DBM_E_SQL;
-    }
+    enum { ANY = 1 << 24 };
+    static const struct { int rc; dbm_status status; const char *sqlstate; bool retryable; } known[] = {
+        { SQLITE_BUSY_SNAPSHOT, DBM_E_SERIALIZATION, "40001", true }, { SQLITE_IOERR_NOMEM, DBM_E_NOMEM, "53200", false },
+        { SQLITE_LOCKED, DBM_E_MISUSE, "55006", false }, /* by this very connection: no wait would help */
+        { SQLITE_CONSTRAINT_UNIQUE, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_PRIMARYKEY, DBM_E_CONSTRAINT, "23505", false },
+        { SQLITE_CONSTRAINT_ROWID, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_NOTNULL, DBM_E_CONSTRAINT, "23502", false },
+        { SQLITE_CONSTRAINT_FOREIGNKEY, DBM_E_CONSTRAINT, "23503", false }, { SQLITE_CONSTRAINT_CHECK, DBM_E_CONSTRAINT, "23514", false },
+        { ANY | SQLITE_CONSTRAINT, DBM_E_CONSTRAINT, "23000", false }, { ANY | SQLITE_BUSY, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_LOCKED, DBM_E_TIMEOUT, "55P03", true }, { ANY | SQLITE_PROTOCOL, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_SCHEMA, DBM_E_SQL, NULL, true }, { ANY | SQLITE_ABORT, DBM_E_ROLLED_BACK, "40000", false },
+        { ANY | SQLITE_INTERRUPT, DBM_E_CANCELLED, "57014", false }, { ANY | SQLITE_READONLY, DBM_E_READ_ONLY, "25006", false },
+        { ANY | SQLITE_NOMEM, DBM_E_NOMEM, "53200", false }, { ANY | SQLITE_FULL, DBM_E_LIMIT, "53100", false },
+        { ANY | SQLITE_TOOBIG, DBM_E_LIMIT, "54000", false }, { ANY | SQLITE_RANGE, DBM_E_RANGE, NULL, false },
+        { ANY | SQLITE_MISUSE, DBM_E_MISUSE, NULL, false }, { ANY | SQLITE_IOERR, DBM_E_LOST, "58030", false },
+        { ANY | SQLITE_NOTADB, DBM_E_CONNECT, "XX001", false }, { ANY | SQLITE_CORRUPT, DBM_E_SQL, "XX001", false },
+        { ANY | SQLITE_CANTOPEN, DBM_E_SQL, "58030", false }, { ANY | SQLITE_AUTH, DBM_E_SQL, "42501", false },
+        { ANY | SQLITE_PERM, DBM_E_SQL, "42501", false }, { ANY | SQLITE_MISMATCH, DBM_E_SQL, "42804", false }, { 0, DBM_E_SQL, NULL, false }
+    };
+    size_t i = 0;
+    while (known[i].rc != 0 && known[i].rc != rc && known[i].rc != (ANY | (rc & 0xff))) i++;
+    *retryable = known[i].retryable;
+    *sqlstate = known[i].sqlstate;
+    return known[i].status;
 }
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
@@ -18084,59 +18197,45 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     return "42000";
 }
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
-    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    const char *name = strstr(said, "constraint failed: ");
+    static const char before[] = "constraint failed: ";
+    const char *name = strcmp(sqlstate, "23000") != 0 ? strstr(said, before) : NULL;
     char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
-    switch (rc) {
-    case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
-    case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
-    case SQLITE_CONSTRAINT_NOTNULL: kind = DBM_CONSTRAINT_NOT_NULL; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: kind = DBM_CONSTRAINT_FOREIGN_KEY; break;
-    case SQLITE_CONSTRAINT_CHECK: kind = DBM_CONSTRAINT_CHECK; break;
-    default: name = NULL; break;
-    }
-    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + strlen("constraint failed: ") : "");
-    dbm__sqlite_say(q, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    dbm_constraint kind;
+    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + sizeof before - 1 : "");
+    dbm__adapter_say(q->c, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    kind = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID ? DBM_CONSTRAINT_PRIMARY_KEY : dbm__self()->last.constraint;
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
-    dbm__text t = dbm__text_in(block, capacity);
     const dbm__sqlite_base *base = q->base;
 #if DBM__SQLITE_POSIX
     struct stat file;
+    const char *slash = strrchr(base->path, '/');
+    size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
     if (base->memory) return "";
     if (stat(base->path, &file) == 0) {
-        if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
-        else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
-        else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
-                          "writable; immutable=1 opens a file that nobody writes");
-    } else if (errno == EACCES) {
-        dbm__put(&t, ": this process has no permission for a directory of this path");
-    } else {
-        const char *slash = strrchr(base->path, '/');
-        size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
-        char *dir = block; /* the directory's name is needed before the text is */
-        if (size == 0 || size >= capacity) return ": it does not exist";
-        memcpy(dir, base->path, size);
-        dir[size] = '\0';
-        if (stat(dir, &file) != 0) {
-            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
-        }
-        if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
-        if (base->read_only) return ": it does not exist, and is opened for reading only";
-        return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
+        if (S_ISDIR(file.st_mode)) return ": it is a directory; name a file in it";
+        if (access(base->path, R_OK) != 0) return ": this process has no permission to read it";
+        if (sqlite3_system_errno(q->db) == EMFILE) return ": this process has too many open files";
+        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes";
     }
+    if (errno == EACCES) return ": this process has no permission for a directory of this path";
+    if (size == 0 || size >= capacity) return ": it does not exist";
+    memcpy(block, base->path, size);
+    block[size] = '\0'; /* the directory */
+    if (stat(block, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
+    if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
+    if (access(block, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
+    if (base->read_only) return ": it does not exist, and is opened for reading only";
+    return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
 #else
     int native = sqlite3_system_errno(q->db);
     if (base->memory || native == 0) return "";
-    dbm__putf(&t, ": error %d of the system; look whether the directory exists and may be written", native);
-#endif
-    dbm__text_end(&t);
+    dbm__format(block, capacity, ": error %d of the system; look whether the directory exists and may be written", native);
     return block;
+#endif
 }
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
@@ -18147,8 +18246,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
     bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
-    int primary = rc & 0xff, offset;
-    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
+    int primary = rc & 0xff;
+    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600], block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
     dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
@@ -18171,60 +18271,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         dbm_adapter_broken(q->c);
     }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
-    if (q->connecting) {
-        if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
-            return dbm__sqlite_say(q, status, "08001", rc,
-                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
-        }
-        if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc,
-                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
-        }
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
-                        said, q->waited_us);
+    if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
+    if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
+        sqlstate = "08001";
+        dbm__putf(&t, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+    } else if (q->connecting && primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%q is not an SQLite database, or it is encrypted", q->base->path);
+    } else if (q->connecting) {
+        dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
+        dbm__put(&t, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "the deadline passed while the statement was running, and it was stopped");
+        dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "another connection has written since this transaction first read; run it again "
-                        "(DBM_RETRY does), or begin it with .write = 1");
+        dbm__put(&t, "another connection has written since this transaction first read; run it again (DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
+        dbm__putf(&t, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: another connection is committing and waits for this transaction to end; "
-                        "run it again", said);
+        dbm__putf(&t, "%s: another connection is committing and waits for this transaction to end; run it again", said);
     } else if (primary == SQLITE_BUSY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
-                        timed_out ? ", until the deadline" : " (busy_timeout)");
+        dbm__putf(&t, "%s by another process or connection: waited %m%s", said, q->waited_us, timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: a query of this session is still being read; this statement needs it ended "
-                        "(leave DBM_EACH, or dbm_rows_end)", said);
+        dbm__putf(&t, "%s: a query of this session is still being read; this statement needs it ended (leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
+        dbm__putf(&t, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
-                        said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
-               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%s: %q was opened with mode=ro, or the file or its directory may not be written", said, q->base->path);
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         int native = sqlite3_system_errno(q->db);
-        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
-                        q->base->path, rc, native);
+        dbm__putf(&t, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said, q->base->path, rc, native);
     } else {
-        offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
+        int offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
-                        offset + 1);
+        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
     }
+    dbm__text_end(&t);
+    dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
@@ -18289,6 +18373,24 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
     dbm__store(&q->state, DBM__SQLITE_ACTIVE);
 }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
+#if DBM__THREADS
+/* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
+ * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
+ * that has grown too large, one runs before the next writer's turn. */
+static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
+    dbm__sqlite *q = (dbm__sqlite *)data;
+    dbm__word last = dbm__load(&q->base->checkpoint);
+    if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
+        if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
+        return SQLITE_OK;
+    }
+    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
+    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    return SQLITE_OK;
+}
+#endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
@@ -18356,9 +18458,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -18375,9 +18476,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -18401,45 +18501,21 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
 }
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
-static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-/* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
-static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || (semicolons && *p == ';')) {
-            p++;
-        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
+/* Whether nothing but blanks, comments and semicolons is left. */
+static bool dbm__sqlite_nothing(const char *sql, size_t size) {
+    size_t next;
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
+        sql += next;
+        size -= next;
     }
-    return p;
-}
-static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
-    return true;
-}
-/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
-static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
-    size_t size = strlen(name);
-    for (; p < end; p++) {
-        const char *after;
-        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
-        after = dbm__sqlite_skip(p + size, end, false);
-        if (after < end && *after == '(') return p;
-    }
-    return NULL;
+    return size == 0;
 }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
@@ -18448,21 +18524,17 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
+    const char *sql = p->sql, *tail = NULL;
     sqlite3_stmt *stmt = NULL;
     dbm__sqlite_statement *s;
     int rc, found;
@@ -18472,12 +18544,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
-    if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
-    if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
+    if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
+    if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -18497,12 +18568,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->writes = !sqlite3_stmt_readonly(stmt) && !DBM__SQLITE_EXPLAINS(stmt);
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
-        word = dbm__sqlite_skip(sql, end, true);
-        s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
-                     dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+        s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
-        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
+        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
     }
     p->data = s;
     p->writes = s->writes;
@@ -18525,33 +18594,28 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -18746,8 +18810,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
     return at;
 }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -18762,9 +18825,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -18784,11 +18845,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -18818,14 +18877,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -18839,9 +18896,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -18902,7 +18958,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     int rc;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
     }
     total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
@@ -18932,16 +18988,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     return status;
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -18970,7 +19023,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
-    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
@@ -18984,7 +19037,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
-    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
@@ -19024,7 +19077,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -19056,7 +19109,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
                                q->base->path);
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
@@ -19089,7 +19142,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -19115,6 +19168,9 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
+#if DBM__THREADS
+    sqlite3_wal_hook(q->db, dbm__sqlite_committed, q);
+#endif
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
     sqlite3_progress_handler(q->db, DBM__SQLITE_STEPS, dbm__sqlite_progress, q);
 #endif
@@ -19136,9 +19192,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -19147,10 +19201,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -19171,9 +19223,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -19272,7 +19323,8 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         q->running = NULL;
         q->deadline_us = INT64_MAX;
         for (i = 0; i < DBM__SQLITE_WORDS; i++) sqlite3_finalize(q->words[i]);
-        sqlite3_busy_handler(q->db, NULL, NULL); /* neither handler may outlive q */
+        sqlite3_busy_handler(q->db, NULL, NULL); /* no handler may outlive q */
+        sqlite3_wal_hook(q->db, NULL, NULL);
 #if !defined(SQLITE_OMIT_PROGRESS_CALLBACK)
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
@@ -19291,8 +19343,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -19320,14 +19371,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -19337,14 +19385,17 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
- * reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
-                                      const char *list) {
+/* The word of a list that an option is, or its default. NULL: it is none of them, and the failure is reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, const char *otherwise) {
     const char *value = dbm_adapter_option(db, key);
+    char list[100];
+    dbm__text t = dbm__text_in(list, sizeof list);
     size_t i;
-    if (value == NULL) return words[0];
-    for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
+    if (value == NULL) return otherwise;
+    for (i = 0; words[i] != NULL; i++) {
+        if (dbm__same_word(value, words[i])) return words[i];
+        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]);
+    }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
@@ -19360,9 +19411,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     static const char prefix[] = "connect_args.";
@@ -19396,13 +19446,12 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     return DBM_OK;
 }
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
-    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
-    static const char *const syncs[] = { "full", "off", "normal", "extra" };
+    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
+    static const char *const syncs[] = { "off", "normal", "full", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -19412,20 +19461,16 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
-    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
-                                       "auto, wal, delete, truncate, persist, memory, off");
+    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
-                                           "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[2]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -19459,8 +19504,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -19468,18 +19512,9 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     return true;
 }
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
+    char code[3];
     size_t i;
-    for (i = 0; text[i] != '\0'; i++) {
-        char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
-        char coded[3];
-        coded[0] = '%';
-        coded[1] = digits[((unsigned char)c >> 4) & 15];
-        coded[2] = digits[(unsigned char)c & 15];
-        dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
-    }
+    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */
 }
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
@@ -19576,7 +19611,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
-    DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
+    DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,
@@ -19778,6 +19813,9 @@ typedef struct dbm__pg {
     dbm_database *owner;
     dbm__pg_base *base;
     dbm_op *op;              /* in progress */
+    char *listen;            /* the statements of a listener */
+    PGnotify *told;          /* the notification handed out last, */
+    dbm_notification notification; /* and as it is seen from outside */
     dbm__pg_statement *main; /* whose rows or run it is about */
     dbm__pg_list sent, wait, closes, drops;
     int emitted;             /* of `sent` */
@@ -21131,6 +21169,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
+    case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
@@ -21172,6 +21211,64 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
+}
+/* The statements of LISTEN; false: the operation has failed. */
+static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
+    const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
+    size_t need = 1, i;
+    int v;
+    char *out;
+    if (verb == NULL) {
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
+    dbm_adapter_free(q->owner, q->listen);
+    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
+    if (out == NULL) {
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return false;
+    }
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        memcpy(out, verb, strlen(verb));
+        out += strlen(verb);
+        for (i = 0; i < name->as.text.size; i++) {
+            if (name->as.text.data[i] == '"') *out++ = '"';
+            *out++ = name->as.text.data[i];
+        }
+        *out++ = '"';
+        *out++ = ';';
+    }
+    *out = 0;
+    op->sql = q->listen;
+    op->sql_size = (size_t)(out - q->listen);
+    return true;
+}
+static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
+    bool lost = false;
+    if (q->told != NULL) PQfreemem(q->told);
+    q->told = PQnotifies(q->conn);
+    if (q->told == NULL) {
+        lost = PQconsumeInput(q->conn) != 1;
+        q->told = PQnotifies(q->conn);
+    }
+    op->fd = PQsocket(q->conn);
+    if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
+    op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
+    if (q->told == NULL) return DBM_STEP_DONE;
+    q->notification.channel = dbm_textn(q->told->relname, strlen(q->told->relname));
+    q->notification.payload = dbm_textn(q->told->extra, strlen(q->told->extra));
+    q->notification.pattern = dbm_null();
+    q->notification.process = q->told->be_pid;
+    op->native = &q->notification;
+    return DBM_STEP_DONE;
 }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
@@ -21226,8 +21323,9 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_go(q);
         break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE:
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
+        if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
@@ -21243,6 +21341,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
@@ -21544,14 +21643,14 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
-    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: return dbm__pg_script_end(q);
+    case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN: return dbm__pg_script_end(q);
     case DBM_OP_PING: case DBM_OP_RESET:
         if (q->error != NULL) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return true;
 }
@@ -21705,6 +21804,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
+    if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
     if (q->solo) {
@@ -22087,6 +22187,8 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
     if (q->error != NULL) PQclear(q->error);
+    if (q->told != NULL) PQfreemem(q->told);
+    dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
     if (q->sent_error != NULL) PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
@@ -22532,7 +22634,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
@@ -23954,26 +24056,18 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         return;
     }
     if (!interval) { /* "2024-02-29" */
-        at = dbm__put_digits(at, t->year, 4);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->month, 2);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->day, 2);
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
     }
     if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
     if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
         if (interval && t->neg) *at++ = '-';
-        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->minute, 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->second, 2);
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
-        if (decimals != 0) {
-            *at++ = '.';
-            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
-            at += decimals;
-        }
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
     }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
@@ -25670,7 +25764,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
@@ -25981,20 +26075,22 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
- * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers one command after the other. A reply is put
- * away whole, as a list of nodes in the order in which they came, before the command ends: so rows need nothing of the connection any more.
+ * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
+ * nodes in the order in which they came, before its command ends: so rows need nothing of the connection any more.
  *
- *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read `expected` replies) --> over
+ *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
- * Commands that are sent without waiting gather in `out`, and what is to come back for them in `line`. While there are any, all that is read stays as it
- * came, in `raw`, where only the ends of the replies are looked for; each is parsed when it is received:
+ * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
+ * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
+ * with goes to hiredis straight.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
  * No command is added while more than a batch is unsent, or too many are unanswered: until then what comes is read as well as sent, so that neither side waits
  * for the other.
  *
- * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection. */
+ * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
+ * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
 #if defined(__has_include)
 #  if !__has_include(<hiredis/hiredis.h>)
@@ -26024,7 +26120,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_OPTIONS "db,client_name"
 #define DBM__REDIS_KEPT ((size_t)65536) /* what a buffer may keep between two commands */
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
-#define DBM__REDIS_READ ((size_t)32768) /* room for what is read meanwhile */
+#define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
 /* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
@@ -26078,7 +26174,8 @@ static const struct { const char *name; dbm__redis_kind kind; } dbm__redis_names
     { "MONITOR", DBM__REDIS_REFUSED }, { "SYNC", DBM__REDIS_REFUSED }, { "PSYNC", DBM__REDIS_REFUSED }, { "REPLCONF", DBM__REDIS_REFUSED },
     { "HELLO", DBM__REDIS_REFUSED }, { "QUIT", DBM__REDIS_REFUSED }
 };
-#define DBM__REDIS_INITIALS "ACDEHMPQRSUW" /* of these names */
+/* The first letters of these names, and of commands whose array is one of pairs, by their place in the alphabet: ACDEHMPQRSUWZ. */
+#define DBM__REDIS_INITIALS UINT32_C(0x257909D)
 enum { DBM__REDIS_DIAL, DBM__REDIS_SHAKE, DBM__REDIS_TALK };
 enum { DBM__REDIS_IDLE = 0, DBM__REDIS_BUSY, DBM__REDIS_CANCELLING, DBM__REDIS_CANCELLED };
 /* A command of the pipeline: what was sent, and what is known of its reply. */
@@ -26087,6 +26184,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
 typedef struct dbm__redis {
@@ -26099,7 +26197,7 @@ typedef struct dbm__redis {
     char *out;                /* what is to be sent */
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
-    int expected, replies;    /* still to come, have come */
+    bool done;                /* the operation is; a cancel on its way has to be waited for */
     redisReader *reader;
     redisReplyObjectFunctions functions;
     dbm__redis_reply *building, *spare, *all;
@@ -26111,19 +26209,21 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
+    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
     size_t begun;             /* where the reply begins that is being looked at, or was last */
     uint64_t open;            /* elements of it that are still to come */
-    char greeting[4];         /* what was sent at connect: a, s, n, p */
-    dbm_status greeted;       /* the first failure among its answers */
+    bool listening;
+    int confirm;              /* answers that are to come for what it listens to */
+    dbm__redis_reply *news, **news_end, *told; /* messages, oldest first; the one handed out last */
+    dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
     redisContext *context;
     SSL *ssl;                 /* of context, once there is one */
 #endif
-    char in[16384];
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
@@ -26159,13 +26259,10 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
-}
-static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
-    dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -26316,17 +26413,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -26473,8 +26565,9 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->row = reply->left != 0;
     if (op->row) reply->left -= (size_t)op->columns;
 }
-static dbm_status dbm__redis_fetch(dbm_op *op) {
+static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
+    (void)c;
     if (reply == NULL || reply->left == 0) return DBM_DONE;
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
@@ -26534,20 +26627,23 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
-/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
+/* By what reading said. */
+static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
+/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
+    while (n > 0) out[i++] = block[--n];
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
@@ -26566,17 +26662,46 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     r->out_size = (size_t)(out + 2 - r->out);
     return true;
 }
-/* A command of texts; NULL ends them. */
-static bool dbm__redis_words(dbm__redis *r, const char *a, const char *b, const char *c) {
-    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
-    r->expected++;
-    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c)));
+/* ---- what was asked for ---- */
+static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
+/* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
+static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
+    dbm__redis_asked *s;
+    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
+        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
+        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
+        if (line == NULL) return false;
+        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
+        dbm_adapter_free(r->db, r->line);
+        r->line = line;
+        r->line_room = room;
+        r->line_first = 0;
+    }
+    s = dbm__redis_in_line(r, r->line_count++);
+    s->site = site;
+    s->size = 0;
+    s->wanted = r->wanted;
+    s->command = (unsigned char)r->command;
+    s->pairs = (unsigned char)r->pairs;
+    s->greeting = greeting;
+    s->writes = writes;
+    s->queued = false;
+    r->unanswered++;
+    return true;
 }
-static bool dbm__redis_select(dbm__redis *r) {
+/* A command of texts of our own; NULL ends them. */
+static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
+    int n = b == NULL ? 1 : c == NULL ? 2 : 3;
+    r->command = kind;
+    r->pairs = DBM__REDIS_SINGLE;
+    return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
+}
+static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
-    dbm__format(number, sizeof number, "%l", r->base->number);
-    return dbm__redis_words(r, "SELECT", number, NULL);
+    r->wanted = r->base->number;
+    dbm__format(number, sizeof number, "%l", r->wanted);
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
 }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
@@ -26586,9 +26711,10 @@ static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
     return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
 }
-static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
+/* The values of an operation, behind the name of the command where that is none of them. */
+static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
-    if (!dbm__redis_begin(r, op->value_count)) return dbm__redis_no_memory(r->connection);
+    if (!dbm__redis_begin(r, op->value_count + (name != NULL)) || (name != NULL && !dbm__redis_argument(r, name, strlen(name)))) return dbm__redis_no_memory(r->connection);
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         char block[64];
@@ -26600,29 +26726,17 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op) {
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
     }
     return DBM_OK;
 }
-static bool dbm__redis_piped(const dbm__redis *r) { return r->line_count != 0; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
@@ -26643,7 +26757,8 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
     }
     first = dbm__redis_upper(v[0].as.text.data[0]);
-    if (strchr(DBM__REDIS_INITIALS, first) != NULL) for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
+    if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
+    for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
             break;
@@ -26661,10 +26776,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -26844,12 +26958,6 @@ static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
-static dbm_status dbm__redis_receive(dbm__redis *r) {
-    size_t n;
-    dbm_status st = dbm__redis_hear(r, r->in, sizeof r->in, &n);
-    if (DBM__LIKELY(st == DBM_OK) && redisReaderFeed(r->reader, r->in, n) != REDIS_OK) return DBM_E_NOMEM;
-    return st;
-}
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
     r->out_size = r->out_sent = 0;
@@ -26885,7 +26993,8 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     const dbm_config *config = dbm_adapter_config(db);
     dbm__redis *r = (dbm__redis *)dbm_adapter_alloc(db, sizeof *r);
     if (r == NULL) return dbm__redis_no_memory(c);
-    memset(r, 0, offsetof(dbm__redis, in));
+    memset(r, 0, sizeof *r);
+    r->news_end = &r->news;
     r->connection = c;
     r->db = db;
     r->base = (const dbm__redis_base *)dbm_adapter_db_data(db);
@@ -26912,29 +27021,18 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
     dbm_status st = dbm_adapter_credentials(r->connection, &who);
-    bool fits = true;
-    int n = 0;
+    bool fits = true, user;
     if (st != DBM_OK) return st;
-    r->expected = r->replies = 0;
+    user = who.user != NULL && who.user[0] != 0;
     if (who.password != NULL && who.password[0] != 0) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
-        if (who.user != NULL && who.user[0] != 0) fits = dbm__redis_words(r, "AUTH", who.user, who.password);
-        else fits = dbm__redis_words(r, "AUTH", who.password, NULL);
-        r->greeting[n++] = 'a';
-    } else if (who.user != NULL && who.user[0] != 0) {
+        fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
+    } else if (user) {
         return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
     }
-    if (r->base->number != 0) {
-        fits = fits && dbm__redis_select(r);
-        r->greeting[n++] = 's';
-    }
-    if (r->base->client_name != NULL) {
-        fits = fits && dbm__redis_words(r, "CLIENT", "SETNAME", r->base->client_name);
-        r->greeting[n++] = 'n';
-    }
-    fits = fits && dbm__redis_words(r, "PING", NULL, NULL);
-    r->greeting[n] = 'p';
-    r->greeted = DBM_OK;
+    if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
+    if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
+    fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
     return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
 }
@@ -26958,32 +27056,26 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status;
 }
-/* One answer of the greeting. PING may be forbidden to a user who may do other things. */
-static void dbm__redis_greeting_answer(dbm__redis *r) {
-    const dbm__redis_node *node = &r->building->nodes[0];
-    const char *text = r->building->bytes + node->is.at;
-    char what = r->greeting[r->replies];
-    if (node->kind != DBM__REDIS_ERROR || r->greeted != DBM_OK) return;
-    if (what == 'p' && strncmp(text, "NOPERM", 6) == 0) return;
-    r->greeted = dbm__redis_refused(r, text, node->size, 0, what);
-}
 /* ---- one operation ---- */
-/* The answer to a command, complete. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
+/* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
-    bool nil_exec = r->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL;
     dbm_status st = DBM_OK;
+    r->command = (dbm__redis_kind)s->command;
+    r->pairs = s->pairs;
     if (DBM__UNLIKELY(reply->error != 0)) {
         const dbm__redis_node *node = &reply->nodes[reply->error - 1];
+        const char *text = reply->bytes + node->is.at;
         size_t element = 0, at = 1;
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
-        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, element, 0);
-    } else if (DBM__UNLIKELY(nil_exec)) {
+        if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
+    } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
         st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
     }
-    if (st != DBM_OK || queued) { /* a queued command has no answer of its own yet */
+    if (st != DBM_OK) op->site = s->site;
+    if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
         dbm__redis_show(r, op, reply);
@@ -26991,63 +27083,11 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, bool queued) {
     r->building = NULL;
     return st;
 }
-/* All answers of the operation are in. */
-static dbm_status dbm__redis_finished(dbm__redis *r, dbm_op *op) {
-    const dbm__redis_node *root;
-    DBM_ASSERT(r->building != NULL && r->building->nodes != NULL); /* an answer was awaited, and it came */
-    root = &r->building->nodes[0];
-    if (DBM__UNLIKELY(r->reader->pos != r->reader->len)) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    switch (op->kind) {
-    case DBM_OP_COMMAND: {
-        bool queued = r->multi && root->kind == DBM__REDIS_STATUS && root->size == 6 && memcmp(r->building->bytes + root->is.at, "QUEUED", 6) == 0;
-        dbm__redis_learn(r, (int)r->command, r->wanted, root->kind != DBM__REDIS_ERROR, queued);
-        return dbm__redis_answer(r, op, queued);
-    }
-    case DBM_OP_CONNECT:
-        if (r->out != NULL) dbm__wipe(r->out, r->out_room); /* the password was in it */
-        return r->greeted;
-    default: break;
-    }
-    if (root->kind == DBM__REDIS_ERROR && !(op->kind == DBM_OP_PING && strncmp(r->building->bytes + root->is.at, "NOPERM", 6) == 0)) {
-        return dbm__redis_refused(r, r->building->bytes + root->is.at, root->size, 0, 0);
-    }
-    if (op->kind == DBM_OP_RESET) {
-        r->multi = r->watching = false;
-        r->number = r->base->number;
-        dbm_adapter_state(r->connection, DBM_STATE_NONE);
-    }
-    return DBM_OK;
-}
+/* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    char block[200];
-    dbm_status st = r->building != NULL && r->building->no_memory ? DBM_E_NOMEM : r->reader->err == REDIS_ERR_OOM ? DBM_E_NOMEM : DBM_E_LOST;
     dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    dbm__format(block, sizeof block, "the server does not speak Redis' protocol (%s)", r->reader->errstr);
-    return dbm__redis_lost(r, block);
-}
-/* Reads answers as far as they are there. DBM_DONE: more must come. */
-static dbm_status dbm__redis_parse(dbm__redis *r, dbm_op *op) {
-    while (r->expected > 0) {
-        void *got = NULL;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            dbm_adapter_broken(r->connection);
-            return dbm__redis_no_memory(r->connection);
-        }
-        if (redisReaderGetReply(r->reader, &got) != REDIS_OK) return dbm__redis_garbage(r);
-        if (got == NULL) return DBM_DONE;
-        r->expected--;
-        if (op->kind == DBM_OP_CONNECT) dbm__redis_greeting_answer(r);
-        r->replies++;
-        if (r->expected > 0) { /* of several answers only an error is kept */
-            if (op->kind != DBM_OP_CONNECT && r->building->error != 0) {
-                dbm_adapter_broken(r->connection);
-                return dbm__redis_refused(r, r->building->bytes + r->building->nodes[0].is.at, r->building->nodes[0].size, 0, 0);
-            }
-            dbm__redis_reply_clear(r->building);
-        }
-    }
-    return DBM_OK;
+    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
@@ -27066,31 +27106,6 @@ static void dbm__redis_push(dbm__redis *r) {
     }
 }
 /* ---- the pipeline ---- */
-static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
-/* The command that dbm__redis_look() has seen, at the end of the line; false without memory. */
-static bool dbm__redis_line_up(dbm__redis *r, const dbm_op *op) {
-    dbm__redis_asked *s;
-    if (DBM__UNLIKELY(r->line_count == r->line_room)) {
-        size_t room = r->line_room < 128 ? 128 : r->line_room * 2, i;
-        dbm__redis_asked *line = room < SIZE_MAX / 2 / sizeof *line ? (dbm__redis_asked *)dbm_adapter_alloc(r->db, room * sizeof *line) : NULL;
-        if (line == NULL) return false;
-        for (i = 0; i < r->line_count; i++) line[i] = *dbm__redis_in_line(r, i);
-        dbm_adapter_free(r->db, r->line);
-        r->line = line;
-        r->line_room = room;
-        r->line_first = 0;
-    }
-    s = dbm__redis_in_line(r, r->line_count++);
-    s->site = op->site;
-    s->size = 0;
-    s->wanted = r->wanted;
-    s->command = (unsigned char)r->command;
-    s->pairs = (unsigned char)r->pairs;
-    s->writes = op->write;
-    s->queued = false;
-    r->unanswered++;
-    return true;
-}
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -27122,13 +27137,17 @@ static bool dbm__redis_scan(dbm__redis *r) {
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (*c == 0 || strchr("+-:$*_,(#=!~%", *c) == NULL) return false;
-        if (end == NULL) return true;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
-        if (strchr("$*=!~%", *c) != NULL) {
+        switch (*c) {
+        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
+        case '$': case '=': case '!': case '*': case '~': case '%':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (*c == '$' || *c == '=' || *c == '!') size += n >= 0 ? (size_t)n + 2 : 0;
-            else if (n > 0) more = (uint64_t)n << (*c == '%');
+            if (n < 0) break;
+            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            else size += (size_t)n + 2;
+            break;
+        default: return false;
         }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
@@ -27179,55 +27198,59 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     default: return NULL;
     }
 }
+static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
+    r->raw_at += s->size;
+    r->line_first = (r->line_first + 1) & (r->line_room - 1);
+    if (--r->line_count == 0) dbm__redis_line_empty(r);
+}
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
-    dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
+    const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    dbm_status st = DBM_E_NOMEM;
     r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && dbm__redis_plain(r, r->raw + at, s.size) != NULL) {
-        st = DBM_OK;
-    } else if (r->building != NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        st = redisReaderGetReply(r->reader, &got) == REDIS_OK && got != NULL ? DBM_OK : DBM_E_LOST;
+    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+        (void)redisReaderGetReply(r->reader, &got);
     }
-    if (last) {
-        r->raw_size = r->scanned = at;
+    if (!last) {
+        dbm__redis_left_line(r, &s);
     } else {
-        r->raw_at += s.size;
-        r->line_first = (r->line_first + 1) & (r->line_room - 1);
+        r->raw_size = r->scanned = at;
+        if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-    if (st == DBM_E_NOMEM) {
-        dbm_adapter_broken(r->connection);
-        return dbm__redis_no_memory(r->connection);
-    }
-    if (st != DBM_OK) return dbm__redis_garbage(r);
-    r->command = (dbm__redis_kind)s.command;
-    r->pairs = s.pairs;
-    st = dbm__redis_answer(r, op, s.queued);
-    if (st != DBM_OK) op->site = s.site;
-    return st;
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
+}
+/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
+static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
+    void *got = NULL;
+    bool fed;
+    dbm__redis_asked s;
+    r->straight = true;
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
+    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
+    r->raw_at = r->raw_size = r->scanned = 0;
+    if (!fed) return dbm__redis_garbage(r);
+    if (got == NULL) return DBM_DONE;
+    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    s = *dbm__redis_in_line(r, 0);
+    r->line_count = r->unanswered = 0;
+    r->straight = false;
+    dbm__redis_line_empty(r);
+    dbm__redis_learn(r, s.command, s.wanted, true, false);
+    return dbm__redis_answer(r, op, &s);
 }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
-        if (op->status != DBM_OK) { /* it is known: the rest goes unread */
-            r->raw_at += dbm__redis_in_line(r, 0)->size;
-            r->line_first = (r->line_first + 1) & (r->line_room - 1);
-            if (--r->line_count == 0) dbm__redis_line_empty(r);
-            continue;
-        }
-        op->status = dbm__redis_given(r, op, false);
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
+        if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
     }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
-    dbm_status st = dbm__redis_values(r, op);
-    if (st == DBM_OK && !dbm__redis_line_up(r, op)) st = dbm__redis_no_memory(r->connection);
+    dbm_status st = dbm__redis_values(r, op, NULL);
+    if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
     return st;
 }
@@ -27256,10 +27279,10 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0;
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
     }
 }
-/* With a reply for each of them in sight, sends and reads until the operation has what it waits for. */
+/* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
     dbm_status st;
@@ -27278,60 +27301,108 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
+            op->status = st;
+            return DBM_STEP_DONE;
+        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
-    dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (st == DBM_OK) op->status = dbm__redis_lost(r, "the server does not speak Redis' protocol");
-    else op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+    op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
 }
-/* ---- one after the other ---- */
-/* Sends and reads until the operation is over, or has to wait. */
-static dbm_step dbm__redis_talk(dbm__redis *r, dbm_op *op) {
-    dbm_status st;
+/* ---- listening ---- */
+static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
+/* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
+static dbm_status dbm__redis_told(dbm__redis *r) {
+    dbm__redis_reply *reply = r->building;
+    const dbm__redis_node *node = reply->nodes;
+    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    dbm_status st = DBM_OK;
+    r->building = NULL;
+    if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
+        *r->news_end = reply;
+        r->news_end = &reply->next;
+        reply->next = NULL;
+        return DBM_OK;
+    }
+    if (reply->error != 0) {
+        st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
+        r->confirm = 0; /* it is the only one, whatever was asked for */
+    } else if (r->confirm-- == 0) {
+        st = dbm__redis_lost(r, "the server ended a subscription by itself");
+    }
+    dbm__redis_reply_spare(r, reply);
+    return st;
+}
+static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
+    const dbm__redis_node *node = &reply->nodes[i];
+    dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
+    if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
+    return v;
+}
+/* The oldest message is handed out; false: there is none. */
+static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
+    const dbm__redis_reply *news = r->news;
+    if (r->told != NULL) dbm__redis_reply_spare(r, r->told);
+    r->told = r->news;
+    if (news == NULL) return false;
+    r->news = news->next;
+    if (r->news == NULL) r->news_end = &r->news;
+    r->notification.pattern = news->count == 5 ? dbm__redis_told_text(news, 2) : dbm_null();
+    r->notification.channel = dbm__redis_told_text(news, news->count - 2);
+    r->notification.payload = dbm__redis_told_text(news, news->count - 1);
+    r->notification.process = 0;
+    op->native = &r->notification;
+    return true;
+}
+/* Sends and reads until there is a message, or until all is confirmed. */
+static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
-    if (r->sent_now && r->expected != 0) return DBM_STEP_READ;
-    for (;;) {
-        st = dbm__redis_parse(r, op);
-        if (st != DBM_DONE) break;
-        st = dbm__redis_receive(r);
-        if (st == DBM_E_TIMEOUT) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-        if (st == DBM_OK) continue;
-        if (st == DBM_E_NOMEM) {
-            dbm_adapter_broken(r->connection);
-            op->status = dbm__redis_no_memory(r->connection);
+    while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
+        void *got = NULL;
+        dbm_status st = DBM_OK;
+        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+            op->status = dbm__redis_garbage(r);
+        } else if (got != NULL) {
+            op->status = dbm__redis_told(r);
+        } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
+            return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+        } else if (st != DBM_OK) {
+            op->status = dbm__redis_hung_up(r, st);
         } else {
-            op->status = dbm__redis_lost(r, st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
+            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
+            r->raw_size = 0;
         }
-        return DBM_STEP_DONE;
     }
-    op->status = st == DBM_OK ? dbm__redis_finished(r, op) : st;
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
     r->building = NULL;
 }
-/* The end of an operation. A cancel that came meanwhile has shut the socket, or is about to. */
-static void dbm__redis_over(dbm__redis *r, dbm_op *op) {
+/* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
+static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
-    op->state = NULL;
+    r->done = true;
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
-        while (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) dbm__sleep_us(20);
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
         dbm_adapter_broken(r->connection);
+        if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
+        dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
+    op->state = NULL;
     dbm__redis_building_drop(r);
+    return true;
 }
-static void dbm__redis_connect_failed(dbm_connection *c) {
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    dbm__redis_free(r);
+    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
@@ -27353,25 +27424,34 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
     }
 #endif
-    if (op->status == DBM_OK) want = dbm__redis_piped(r) ? dbm__redis_flow(r, op) : dbm__redis_talk(r, op);
-    if (want != DBM_STEP_DONE) return want;
-    dbm__redis_over(r, op);
-    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status != DBM_OK) dbm__redis_connect_failed(c);
+    if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
+    if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
+    if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
+        op->fd = -1;
+        op->wake_us = dbm_adapter_clock(r->db) + 50;
+        return DBM_STEP_TIMER;
+    }
+    if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
+}
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
+    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+    op->result = NULL;
+    return DBM_OK;
 }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
-    case DBM_OP_FETCH: op->status = dbm__redis_fetch(op); return;
-    case DBM_OP_FINISH:
-        if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
-        op->result = NULL;
-        return;
+    case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
+    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -27393,53 +27473,57 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
             r->queued_writes = r->queued_writes || op->write;
             if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
         }
-        if (op->no_wait || dbm__redis_piped(r)) {
-            if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-                op->status = dbm__redis_too_much(r);
-                return;
-            }
-        }
-        if (op->no_wait) {
-            if (dbm__redis_full(r)) break;
-            op->status = dbm__redis_append(r, op);
-            op->queued = op->status == DBM_OK;
+        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
+            op->status = dbm__redis_too_much(r);
             return;
         }
-        if (dbm__redis_piped(r)) {
-            op->status = dbm__redis_append(r, op);
-        } else {
-            op->status = dbm__redis_values(r, op);
-            if (op->status == DBM_OK) r->expected = 1;
-            else r->out_size = 0;
-        }
-        if (op->status != DBM_OK) return;
+        if (op->no_wait && dbm__redis_full(r)) break;
+        op->status = dbm__redis_append(r, op);
+        op->queued = op->no_wait && op->status == DBM_OK;
+        if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
-        if (op->kind == DBM_OP_SYNC ? dbm__redis_piped(r) : r->unanswered != 0 && r->unanswered == r->line_count) break;
+        if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
-        if (dbm__redis_piped(r)) (void)dbm__redis_reached_end(r, op); /* it has come already */
+        if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
         dbm__redis_building_drop(r);
         return;
-    case DBM_OP_PING: fits = dbm__redis_words(r, "PING", NULL, NULL); break;
+    case DBM_OP_PING:
+        if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
+        else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
+        r->confirm = 1;
+        break;
+    case DBM_OP_LISTEN:
+        r->listening = true;
+        r->confirm = op->value_count;
+        op->status = dbm__redis_values(r, op, dbm__redis_listens[op->listen & 7]);
+        if (op->status == DBM_OK) break;
+        r->out_size = 0;
+        return;
+    case DBM_OP_NOTIFIED:
+        r->done = false;
+        op->state = r;
+        return;
     case DBM_OP_RESET:
-        if (r->changed) {
+        if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
             return;
         }
-        if (r->multi) fits = dbm__redis_words(r, "DISCARD", NULL, NULL);
-        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, "UNWATCH", NULL, NULL);
-        if (r->number != r->base->number) fits = fits && dbm__redis_select(r);
+        if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
+        if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
+        if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
         break;
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
-    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: op->status = DBM_E_UNSUPPORTED; return;
+    case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
+        op->status = DBM_E_UNSUPPORTED;
+        return;
     }
     if (!fits) {
-        r->out_size = 0;
-        r->expected = 0;
+        dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
         return;
     }
-    r->replies = 0;
+    r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
 }
@@ -27449,12 +27533,6 @@ static void dbm__redis_cancel(dbm_connection *c) {
     if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
-}
-static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
-    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
-    dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
@@ -27545,12 +27623,12 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
     NULL,
-    NULL, NULL, dbm__redis_column, dbm__redis_column_name,
+    dbm__redis_execute, dbm__redis_fetch, dbm__redis_column, dbm__redis_column_name,
     dbm__redis_start, dbm__redis_step,
     NULL, NULL
 };
@@ -27559,7 +27637,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
- * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), sql/ (nothing but its types), and libmongoc with libbson.
+ * May call: api/, base/, net/ (sockets), adapter/ (what a connection was told, refusals), config/ (words of options), and libmongoc with libbson.
  * Must not know: pools, sessions, other adapters.
  *
  * A database has one mongoc_client_pool_t, which keeps what the driver knows of the servers; a connection is the lease of one mongoc_client_t of it. Where a
@@ -27609,6 +27687,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
 typedef struct dbm__mongo_pool {
+    struct dbm__mongo_base *base;
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
@@ -27642,8 +27721,12 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor */
-    const bson_t *doc;       /* in hand */
+    bson_t *reply;           /* what the one document is, or lies in, where there is no cursor; kept, empty, for the next one */
+    bool replied;
+    const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
+    bson_t *made;            /* that was made of it */
+    const uint8_t *data;     /* its bytes */
+    size_t size;
     char *json;              /* of all of it */
     dbm__mongo_field *fields;
     int fields_room;
@@ -27658,7 +27741,7 @@ typedef struct dbm__mongo_result {
  * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
- * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+ * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
 #define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
@@ -27675,20 +27758,35 @@ typedef struct dbm__mongo_wire {
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+/* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
+#if DBM__MONGO_SOCKET_TIMEOUT
+static void dbm__mongo_patience(dbm__mongo_wire *w) {
+    int64_t ms = w->base->silence_ms, left = INT64_MAX;
+    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
+    if (left < ms) ms = left < 1 ? 1 : left;
+    if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+    w->patience_ms = (int)ms;
+}
+/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
+    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+    dbm__mongo_wire *w;
+    dbm__lock_take(&p->base->lock);
+    for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
+    dbm__lock_give(&p->base->lock);
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
+}
+#endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
     w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
     w->over = DBM_OK;
 #if DBM__MONGO_SOCKET_TIMEOUT
-    if (w->base->plain) {
-        int64_t ms = w->base->silence_ms, left = INT64_MAX;
-        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
-        if (left < 1) left = 1;
-        if (left < ms) ms = left;
-        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-        w->patience_ms = (int)ms;
-    }
+    if (!w->base->plain) return;
+    dbm__self()->driving = w;
+    dbm__mongo_patience(w);
 #endif
 }
 #if DBM__MONGO_STREAMS
@@ -27773,29 +27871,22 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
 }
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
-    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
-    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
-    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
-    uint8_t *out = (uint8_t *)q->in;
-    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
-    memset(out, 0, total);
-    words[0] = BSON_UINT32_TO_LE(total);
-    words[1] = 0;
-    words[2] = BSON_UINT32_TO_LE(q->request);
-    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
-    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
-    words[0] = BSON_UINT32_TO_LE(total - 21);
-    words[1] = BSON_UINT32_TO_LE(number);
-    words[2] = BSON_UINT32_TO_LE(size);
-    memcpy(out + (at += 1), words, 4);
-    memcpy(out + (at += 4), ok, sizeof ok);
-    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
-    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
-    memcpy(out + (at += 4), why, sizeof why);
-    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
-    memcpy(out + at + 4, text, size);
+    bool cancelled = q->wire->over == DBM_E_CANCELLED;
+    bson_t doc = BSON_INITIALIZER;
+    uint32_t head[4];
+    bson_append_double(&doc, "ok", 2, 0.0);
+    bson_append_int32(&doc, "code", 4, cancelled ? 11601 : 50);
+    bson_append_utf8(&doc, "errmsg", 6, cancelled ? "cancelled" : "no answer before the deadline", -1);
+    head[0] = BSON_UINT32_TO_LE(21 + doc.len);
+    head[1] = 0;
+    head[2] = BSON_UINT32_TO_LE(q->request);
+    head[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memset(q->in, 0, 21);
+    memcpy(q->in, head, sizeof head); /* then no flags, and one section of kind 0: the document */
+    memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
-    q->held = total;
+    q->held = 21 + doc.len;
+    bson_destroy(&doc);
 }
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
@@ -28053,7 +28144,6 @@ typedef struct dbm__mongo_lease {
     dbm__mongo_result *spare;
     struct dbm__mongo_bulk *bulk; /* that is open */
     mongoc_collection_t *kept;
-    bson_t *one;             /* the options of a find for one document */
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
@@ -28177,21 +28267,25 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
 }
-/* ---- JSON with placeholders ------------------------------------------------------------------------------------------------------- */
+/* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
+ * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
+ * are no small integers. */
 /* The values of a call that stand for placeholders, taken in order. */
 typedef struct dbm__mongo_args { const dbm_value *values; int count, next; } dbm__mongo_args;
-/* A placeholder on its way through the driver's parser: a string that no text of the program's holds, for such a text is refused. */
-#define DBM__MONGO_MARK "\001?"
-#define DBM__MONGO_MARK_JSON "\"\\u0001?\""
-/* `json` is the program's own text; NULL: a value, which is never shown. */
-static dbm_status dbm__mongo_bad(dbm__mongo_lease *m, const char *json, size_t at, const char *why) {
+typedef struct dbm__mongo_json {
+    dbm__mongo_lease *m;
+    const char *begin, *at, *end;
+    dbm__mongo_args *args;   /* NULL: it is a value itself, which has no placeholders, and is never shown */
+    dbm_status status;
+} dbm__mongo_json;
+static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     char near_it[40];
-    size_t i, n = 0, size = json != NULL ? strlen(json) : 0;
-    if (json == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
-    if (at > size) at = size;
-    for (i = at > 16 ? at - 16 : 0; i < size && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = json[i] == '\n' || json[i] == '\t' || json[i] == '\r' ? ' ' : json[i];
+    size_t at = (size_t)(j->at - j->begin), i, n = 0;
+    for (i = at > 16 ? at - 16 : 0; j->begin + i < j->end && n + 1 < sizeof near_it && i < at + 16; i++) near_it[n++] = (unsigned char)j->begin[i] < ' ' ? ' ' : j->begin[i];
     near_it[n] = 0;
-    return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
+    else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
+    return false;
 }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
@@ -28205,7 +28299,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     }
     return n == bytes * 2;
 }
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array);
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
     return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
 }
@@ -28263,183 +28357,267 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
         break;
     case DBM_TYPE_JSON: {
-        bson_t *inner = NULL;
+        bson_t inner = BSON_INITIALIZER;
         bool array = false;
         dbm_status status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, &inner, &array);
+        ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
+        bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        ok = array ? bson_append_array(b, key, key_size, inner) : bson_append_document(b, key, key_size, inner);
-        bson_destroy(inner);
         break;
     }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
     }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
-/* A copy in which each mark has become its value. The depth is what the parser allows, 100. */
-static dbm_status dbm__mongo_fill(dbm__mongo_lease *m, bson_iter_t *from, bson_t *to, dbm__mongo_args *args) {
-    dbm_status status = DBM_OK;
-    while (status == DBM_OK && bson_iter_next(from)) {
-        const char *key = bson_iter_key(from);
-        int key_size = (int)strlen(key);
-        bson_type_t type = bson_iter_type(from);
-        bson_iter_t inner;
-        bson_t child;
-        if (type == BSON_TYPE_UTF8) {
-            uint32_t size = 0;
-            const char *text = bson_iter_utf8(from, &size);
-            if (size == sizeof DBM__MONGO_MARK - 1 && memcmp(text, DBM__MONGO_MARK, size) == 0 && args->next < args->count) {
-                status = dbm__mongo_append(m, to, key, key_size, &args->values[args->next], args->next + 1);
-                args->next++;
-                continue;
-            }
-        }
-        if (type == BSON_TYPE_REGEX) { /* {"$regex": ?} */
-            const char *flags = "";
-            if (strcmp(bson_iter_regex(from, &flags), DBM__MONGO_MARK) == 0 && args->next < args->count) {
-                const dbm_value *v = &args->values[args->next++];
-                if (v->type != DBM_TYPE_TEXT || v->name != NULL || memchr(v->as.text.data, 0, v->as.text.size) != NULL ||
-                    !bson_utf8_validate(v->as.text.data, v->as.text.size, false)) {
-                    status = dbm__mongo_range(m, args->next, "is no pattern for $regex: a text in UTF-8");
-                } else if (!bson_append_regex_w_len(to, key, key_size, v->as.text.data, (int)v->as.text.size, flags)) {
-                    status = dbm__mongo_range(m, args->next, "does not fit a document any more");
-                }
-                continue;
-            }
-        }
-        if ((type == BSON_TYPE_DOCUMENT || type == BSON_TYPE_ARRAY) && bson_iter_recurse(from, &inner)) {
-            bool ok;
-            bson_init(&child);
-            status = dbm__mongo_fill(m, &inner, &child, args);
-            ok = type == BSON_TYPE_ARRAY ? bson_append_array(to, key, key_size, &child) : bson_append_document(to, key, key_size, &child);
-            bson_destroy(&child);
-            if (!ok && status == DBM_OK) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-            continue;
-        }
-        if (!bson_append_iter(to, NULL, 0, from)) status = dbm__mongo_say(m, DBM_E_LIMIT, 0, "the document is too large");
-    }
-    return status;
+static char dbm__mongo_skip(const char **at, const char *end) {
+    while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
+    return *at < end ? **at : '\0';
 }
-/* Where the text begins, where its first value ends, and how many placeholders are in it. Only strings matter to that, and brackets. */
-typedef struct dbm__mongo_shape { size_t begin, end; int marks; bool array, alone, shown; } dbm__mongo_shape;
-static dbm_status dbm__mongo_look(dbm__mongo_lease *m, const char *json, size_t size, bool shown, dbm__mongo_shape *shape) {
-    size_t i, depth = 0;
-    bool done = false;
-    memset(shape, 0, sizeof *shape);
-    shape->shown = shown;
-    for (i = 0; i < size; i++) {
-        char c = json[i];
-        if (c == ' ' || c == '\t' || c == '\n' || c == '\r') continue;
-        if (done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, "something follows the end of the document");
-        if (depth == 0) {
-            shape->begin = i;
-            if (c != '{' && c != '[' && c != '?') break;
-            shape->array = c == '[';
-        }
-        if (c == '"') {
-            size_t from = i++;
-            while (i < size && json[i] != '"') i += json[i] == '\\' ? 2 : 1;
-            if (i >= size) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "a string does not end");
-            if (i - from == 8 && memcmp(json + from + 1, "\\u0001?", 7) == 0) return dbm__mongo_bad(m, shape->shown ? json : NULL, from, "this very string can't be written here; pass it as a value");
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            if (--depth == 0) done = true;
-        } else if (c == '?') {
-            shape->marks++;
-            if (depth == 0) done = shape->alone = true;
-        }
-        if (done) shape->end = i + 1;
+/* The next character that is no blank; 0: there is none. */
+static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
+/* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
+static const char *dbm__mongo_span(const char *at, const char *end, bool whole, int *marks) {
+    int depth = 0;
+    for (*marks = 0; at < end; at++) {
+        if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
+        else if (*at == '?') ++*marks;
+        else if (*at == '{' || *at == '[') depth++;
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
     }
-    if (!done) return dbm__mongo_bad(m, shape->shown ? json : NULL, i, depth == 0 ? "a document begins with {, an array with [" : "it ends too early");
-    return DBM_OK;
+    return end;
+}
+/* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
+static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
+    size_t size = (size_t)(end - j->at);
+    char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
+    bson_error_t error;
+    bson_t *doc;
+    if (text == NULL) {
+        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
+        return NULL;
+    }
+    memcpy(text, "{\"v\":", 5);
+    memcpy(text + 5, j->at, size);
+    memcpy(text + 5 + size, "}", 2);
+    doc = bson_new_from_json((const uint8_t *)text, (ssize_t)size + 6, &error);
+    dbm_adapter_free(j->m->owner, text);
+    if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
+    else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
+    j->at = end;
+    return doc;
+}
+/* A string, from its quote on; what libbson made of it is to be destroyed. */
+static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
+    const char *c = j->at + 1;
+    bson_iter_t it;
+    uint32_t n = 0;
+    bool escapes = false;
+    for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
+        if (*c != '\\') continue;
+        escapes = true;
+        c += c + 1 < j->end;
+    }
+    *made = NULL;
+    if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
+    if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
+    *text = j->at + 1;
+    *size = (size_t)(c - *text);
+    if (escapes) {
+        *made = dbm__mongo_foreign(j, c + 1, &it);
+        if (j->status != DBM_OK) return false;
+        *text = bson_iter_utf8(&it, &n);
+        *size = n;
+    } else if (!bson_utf8_validate(*text, *size, true)) {
+        return dbm__mongo_bad(j, "a text is not UTF-8");
+    }
+    j->at = c + 1;
+    return true;
+}
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
+static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
+    int more;
+    if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
+    *value = &j->args->values[j->args->next];
+    if (j->args->next++ < j->args->count) {
+        j->at++;
+        return true;
+    }
+    (void)dbm__mongo_span(j->at, j->end, true, &more);
+    j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
+    return false;
+}
+/* {"$regex": ?}, perhaps with $options: a pattern. */
+static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
+    const char *pattern = NULL, *options = NULL;
+    uint32_t size = 0, n = 0;
+    bson_t doc = BSON_INITIALIZER;
+    bson_iter_t it;
+    bool ok = dbm__mongo_members(j, &doc, depth);
+    if (ok && bson_iter_init_find(&it, &doc, "$regex") && BSON_ITER_HOLDS_UTF8(&it)) pattern = bson_iter_utf8(&it, &size);
+    if (ok && bson_iter_init_find(&it, &doc, "$options") && BSON_ITER_HOLDS_UTF8(&it)) options = bson_iter_utf8(&it, &n);
+    if (ok && (pattern == NULL || memchr(pattern, 0, size) != NULL)) ok = dbm__mongo_bad(j, "the value is no pattern for $regex: a text without a NUL");
+    else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
+    else if (ok) ok = bson_append_document(to, key, key_size, &doc);
+    bson_destroy(&doc);
+    return ok;
+}
+/* An object or an array. False without a status: the document is too large. */
+static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
+    const char *word = j->at + 1, *end;
+    bool object = *j->at == '{', ok;
+    bson_t inner;
+    if (depth > 100) return dbm__mongo_bad(j, "it is nested more than 100 deep");
+    if (object && dbm__mongo_skip(&word, j->end) == '"' && ++word < j->end && *word == '$' && (end = (const char *)memchr(word, '"', (size_t)(j->end - word))) != NULL) {
+        size_t size = (size_t)(end - word);
+        bool regex = dbm__list_has("$regex,$options", word, size);
+        if (regex || dbm__list_has("$oid,$date,$numberInt,$numberLong,$numberDouble,$numberDecimal,$binary,$uuid,$timestamp,$undefined,$minKey,$maxKey,$symbol,$code,$scope,"
+                                   "$dbPointer", word, size)) {
+            bson_iter_t it;
+            bson_t *doc;
+            int marks;
+            end = dbm__mongo_span(j->at, j->end, false, &marks);
+            if (marks != 0 && regex) return dbm__mongo_regex(j, to, key, key_size, depth + 1);
+            if (marks != 0) return dbm__mongo_bad(j, "a ? stands inside of {\"$oid\": ...} and the like: it stands for whole values only; pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
+            doc = dbm__mongo_foreign(j, end, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            if (doc != NULL) bson_destroy(doc);
+            return ok;
+        }
+    }
+    if (!object) {
+        bson_init(&inner);
+        ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
+        bson_destroy(&inner);
+        return ok;
+    }
+    if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
+    ok = dbm__mongo_members(j, &inner, depth + 1);
+    return bson_append_document_end(to, &inner) && ok;
+}
+static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
+    char c = dbm__mongo_next(j);
+    const char *text = j->at;
+    const dbm_value *v;
+    bson_t *made = NULL;
+    bson_iter_t it;
+    size_t size = 0;
+    bool ok;
+    if (c == '"') {
+        ok = dbm__mongo_string(j, &text, &size, &made) && size <= INT32_MAX && bson_append_utf8(to, key, key_size, text, (int)size);
+    } else if (c == '?') {
+        ok = dbm__mongo_mark(j, &v) && (j->status = dbm__mongo_append(j->m, to, key, key_size, v, j->args->next)) == DBM_OK;
+    } else if (c == '{' || c == '[') {
+        ok = dbm__mongo_nested(j, to, key, key_size, depth);
+    } else {
+        int64_t number = 0;
+        size_t first = c == '-';
+        while (text < j->end && (unsigned char)*text > ' ' && strchr(",:]}\"{[?", *text) == NULL) text++;
+        size = (size_t)(text - j->at);
+        if (size == 0) return dbm__mongo_bad(j, c == 0 ? "it ends too early" : "a value is expected");
+        for (text = j->at + first; size < 19 && text < j->at + size && *text >= '0' && *text <= '9'; text++) number = number * 10 + (*text - '0');
+        if (dbm__list_has("true,false", j->at, size)) {
+            ok = bson_append_bool(to, key, key_size, c == 't');
+        } else if (dbm__list_has("null", j->at, size)) {
+            ok = bson_append_null(to, key, key_size);
+        } else if (text != j->at + size || (j->at[first] == '0' && size > first + 1) || size == first) {
+            made = dbm__mongo_foreign(j, j->at + size, &it);
+            ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
+            size = 0;
+        } else {
+            if (first != 0) number = -number;
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
+        }
+        j->at += size;
+    }
+    if (made != NULL) bson_destroy(made);
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
+}
+/* What stands between brackets, from the opening one on. */
+static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
+    bool array = *j->at++ == '[', ok = true;
+    char close = array ? ']' : '}', c = dbm__mongo_next(j), number[16];
+    const char *key;
+    size_t size;
+    uint32_t i;
+    for (i = 0; c != close || i != 0; i++) {
+        bson_t *made = NULL;
+        if (array) {
+            size = bson_uint32_to_string(i, &key, number, sizeof number);
+        } else {
+            c = dbm__mongo_next(j);
+            if (c != '"') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : c == '?' ? "a ? stands in the place of a field's name: it stands for whole values only" : "a field's name is expected, in double quotes");
+            ok = dbm__mongo_string(j, &key, &size, &made);
+            if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
+            if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
+            j->at += ok;
+        }
+        ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
+        if (made != NULL) bson_destroy(made);
+        if (!ok) return false;
+        c = dbm__mongo_next(j);
+        if (c == close) break;
+        if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
+        j->at++;
+    }
+    j->at++;
+    return true;
 }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
     return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
 }
-/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). */
-static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t **out, bool *array) {
-    dbm__mongo_shape shape;
-    bson_error_t error;
-    bson_t *parsed;
-    bson_iter_t from;
-    char *text = NULL;
-    int before;
-    dbm_status status = dbm__mongo_look(m, json, size, args != NULL, &shape);
-    if (status != DBM_OK) return status;
-    *array = shape.array;
-    if (shape.marks != 0 && args == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands for a value, and this JSON is a value itself, or one of many documents: it can have none");
-    if (shape.marks != 0 && shape.marks > args->count - args->next) {
-        return dbm__mongo_say(m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", shape.marks - (args->count - args->next),
-                              shape.marks - (args->count - args->next) == 1 ? "" : "s", args->count);
-    }
-    if (shape.alone && args != NULL) {
-        const dbm_value *v = &args->values[args->next++];
-        if (v->type == DBM_TYPE_JSON) return dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
-        if (v->type == DBM_TYPE_BLOB && v->name != NULL) *out = bson_copy((const bson_t *)(const void *)v->as.text.data);
-        else if (v->type == DBM_TYPE_BLOB) *out = bson_new_from_data((const uint8_t *)v->as.text.data, v->as.text.size);
-        else return dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
-        if (*out == NULL) return dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
-        *array = dbm__mongo_is_array(*out);
-        return DBM_OK;
-    }
-    if (shape.marks != 0) {
-        size_t i, n = 0;
-        bool quoted = false;
-        text = (char *)dbm_adapter_alloc(m->owner, shape.end - shape.begin + (size_t)shape.marks * (sizeof DBM__MONGO_MARK_JSON - 1));
-        if (text == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        for (i = shape.begin; i < shape.end; i++) {
-            char c = json[i];
-            if (c == '?' && !quoted) {
-                memcpy(text + n, DBM__MONGO_MARK_JSON, sizeof DBM__MONGO_MARK_JSON - 1);
-                n += sizeof DBM__MONGO_MARK_JSON - 1;
-                continue;
-            }
-            text[n++] = c;
-            if (c == '"') quoted = !quoted;
-            if (quoted && c == '\\') text[n++] = json[++i];
+/* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
+static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
+    dbm__mongo_json j;
+    const dbm_value *v;
+    bson_t bytes;
+    char c;
+    j.m = m;
+    j.begin = j.at = json;
+    j.end = json + size;
+    j.args = args;
+    j.status = DBM_OK;
+    c = dbm__mongo_next(&j);
+    *array = c == '[';
+    if (c == '{' || c == '[') {
+        (void)dbm__mongo_members(&j, out, 1);
+    } else if (c != '?' || args == NULL) {
+        (void)dbm__mongo_bad(&j, "a document begins with {, an array with [");
+    } else if (dbm__mongo_mark(&j, &v)) { /* a whole document */
+        if (v->type == DBM_TYPE_JSON) {
+            j.status = dbm__mongo_parse(m, v->as.text.data, v->as.text.size, NULL, out, array);
+        } else if (v->type != DBM_TYPE_BLOB) {
+            j.status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "value %d stands for a whole document: pass dbm_bson(b), dbm_json(text), or the bytes of one as dbm_blob(p, n)", args->next);
+        } else if (v->name != NULL ? !bson_concat(out, (const bson_t *)(const void *)v->as.text.data)
+                                   : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
+            j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
+        } else {
+            *array = dbm__mongo_is_array(out);
         }
-        parsed = bson_new_from_json((const uint8_t *)text, (ssize_t)n, &error);
-        dbm_adapter_free(m->owner, text);
-    } else {
-        parsed = bson_new_from_json((const uint8_t *)json + shape.begin, (ssize_t)(shape.end - shape.begin), &error);
     }
-    if (parsed == NULL) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "%s JSON is not right%s%s", args != NULL ? "the" : "a value's", args != NULL ? ": " : "", args != NULL ? error.message : "");
-    if (shape.marks == 0) {
-        *out = parsed;
-        return DBM_OK;
-    }
-    before = args->next;
-    *out = bson_new();
-    bson_iter_init(&from, parsed);
-    status = dbm__mongo_fill(m, &from, *out, args);
-    bson_destroy(parsed);
-    if (status == DBM_OK && args->next - before != shape.marks) {
-        status = dbm__mongo_say(m, DBM_E_MISUSE, 0, "a ? stands in the place of a field's name, or inside of {\"$oid\": ...} and the like: it stands for whole values only; "
-                                "pass dbm_oid(hex), dbm_timestamp(us), dbm_decimal(text)");
-    }
-    if (status != DBM_OK) {
-        bson_destroy(*out);
-        *out = NULL;
-    }
-    return status;
+    if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
+    return j.status;
 }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
     if (r->json != NULL) bson_free(r->json);
+    if (r->made != NULL) bson_destroy(r->made);
     r->json = NULL;
+    r->made = NULL;
     r->columns = 0;
     r->doc = NULL;
 }
-/* `doc` is the row in hand: its fields are found. */
-static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc) {
+/* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
+static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
     dbm__mongo_forget(r);
     r->doc = doc;
-    if (bson_iter_init(&it, doc)) {
+    r->data = data;
+    r->size = size;
+    if (bson_iter_init_from_data(&it, data, size)) {
         while (bson_iter_next(&it)) {
             if (r->columns == r->fields_room) {
                 int room = r->fields_room != 0 ? r->fields_room * 2 : 16;
@@ -28486,10 +28664,10 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
-    if (r->own != NULL) bson_destroy(r->own);
+    if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
-    r->own = NULL;
+    r->replied = false;
     r->next = m->spare;
     m->spare = r;
 }
@@ -28497,6 +28675,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
     }
@@ -28506,33 +28685,27 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     bson_error_t error;
     if (r->cursor == NULL) return DBM_DONE; /* the one document has been in hand */
     dbm__mongo_forget(r);
-    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc);
+    if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
     }
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
@@ -28552,6 +28725,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
+    if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
         return DBM_OK;
@@ -28563,7 +28737,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     }
     f = &r->fields[i];
-    if (!bson_iter_init_from_data_at_offset(&it, bson_get_data(r->doc), r->doc->len, f->offset, f->key_size)) {
+    if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
         return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
     }
     switch ((int)bson_iter_type(at)) {
@@ -28612,7 +28786,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -28628,18 +28802,34 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
 }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
+enum {
+    DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
+    DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
+    DBM__MONGO_BY_NAME = 4,     /* of its collection the name is all that is needed */
+    DBM__MONGO_NAMELESS = 8,    /* it has none */
+    DBM__MONGO_OUTSIDE = 16     /* its options are not the driver's */
+};
+struct dbm__mongo_job;
+typedef struct dbm__mongo_kind {
+    const char *name;
+    dbm_status (*run)(struct dbm__mongo_job *j);
+    int documents;
+    unsigned flags;
+    bool (*update)(mongoc_collection_t *, const bson_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+    bool (*drop)(mongoc_collection_t *, const bson_t *, const bson_t *, bson_t *, bson_error_t *);
+} dbm__mongo_kind;
 /* One command on its way: what was passed, as BSON. */
 typedef struct dbm__mongo_job {
+    const dbm__mongo_kind *kind;
     dbm__mongo_lease *m;
     dbm_op *op;
     const char *name, *coll;
     const dbm_value *texts;   /* of the documents */
     int documents;
     dbm__mongo_args args;
-    bson_t *doc[2];
-    bool array[2], borrowed[2]; /* it is the caller's */
-    bson_t *options;          /* what the user gave, or `none`; then with the session and the time limit */
-    bson_t none;
+    bson_t *doc[2], docs[2];  /* that were passed: here, or the caller's own */
+    bool array[2];
+    bson_t given;             /* the options that the user gave, then with the session and the time limit */
     mongoc_collection_t *collection;
     bson_t reply;
     bool replied;
@@ -28686,80 +28876,85 @@ static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
 }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
+    enum { HEAD = 4 };
     const dbm_op *op = j->op;
     dbm_status status = DBM_OK;
     bool ignored = false;
-    int i, head = 4;
-    if (op->value_count < head || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT) {
+    int i;
+    if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
+        op->values[3].as.integer > op->value_count - HEAD) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
     }
-    j->name = op->values[0].as.text.data;
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
-    j->texts = op->values + head;
-    if (j->documents < 0 || j->documents > op->value_count - head) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: fewer documents than announced", j->name);
-    j->args.values = op->values + head + j->documents;
-    j->args.count = op->value_count - head - j->documents;
-    if (strcmp(j->name, "insert_many") != 0) {
-        if (j->documents > 2) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: too many documents", j->name);
-        for (i = 0; i < j->documents && status == DBM_OK; i++) {
-            const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL;
-            j->borrowed[i] = v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && j->texts[i].as.text.size == 1 && j->texts[i].as.text.data[0] == '?' &&
-                             strcmp(j->name, "command") != 0; /* a command is added to */
-            if (j->borrowed[i]) {
-                j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data;
-                j->array[i] = dbm__mongo_is_array(j->doc[i]);
-                j->args.next++;
-                continue;
-            }
-            status = dbm__mongo_parse(j->m, j->texts[i].as.text.data, j->texts[i].as.text.size, &j->args, &j->doc[i], &j->array[i]);
+    j->texts = op->values + HEAD;
+    j->args.values = j->texts + j->documents;
+    j->args.count = op->value_count - HEAD - j->documents;
+    for (i = 0; i < 2 && i < j->documents && j->kind->documents != 0 && status == DBM_OK; i++) {
+        const dbm_value *v = j->args.next < j->args.count ? &j->args.values[j->args.next] : NULL, *text = &j->texts[i];
+        if (v != NULL && v->type == DBM_TYPE_BLOB && v->name != NULL && text->as.text.size == 1 && text->as.text.data[0] == '?' && !(j->kind->flags & DBM__MONGO_NAMELESS)) {
+            j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
+            j->array[i] = dbm__mongo_is_array(j->doc[i]);
+            j->args.next++;
+            continue;
         }
+        j->doc[i] = &j->docs[i];
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
     }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->options, &ignored);
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
     }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
                                 j->args.count == 1 ? "" : "s");
     }
-    if (status == DBM_OK && j->options == NULL) {
-        bson_init(&j->none);
-        j->options = &j->none;
+    for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
+        if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
     }
-    if (status == DBM_OK && j->coll != NULL) j->collection = dbm__mongo_collection(j->m, j->coll);
+    if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
+    if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
+    if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
     return status;
-}
-static dbm_status dbm__mongo_needs(dbm__mongo_job *j, int i, bool array) {
-    if (j->doc[i] == NULL || j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document, or the collection, is missing", j->name);
-    if (j->array[i] && !array) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    return DBM_OK;
 }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
     return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
 }
-/* The answer is a document of our own. Takes it over. */
-static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+/* The answer stands on its first document, or (DBM_DONE) has none. */
+static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
+    if (status == DBM_OK) {
+        j->op->result = r;
+        j->op->row = true;
+        return DBM_OK;
+    }
+    dbm__mongo_result_end(j->m, r);
+    return status == DBM_DONE ? DBM_OK : status;
+}
+/* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
+    const uint8_t *data;
+    uint32_t size;
+    bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
-    r->own = doc;
-    status = dbm__mongo_stand(j->m, j->op, r, doc);
-    if (status != DBM_OK) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, doc); /* a small one moves */
+    r->replied = true;
+    data = bson_get_data(r->reply);
+    size = r->reply->len;
+    if (path != NULL) {
+        if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
+        bson_iter_document(&at, &size, &data);
     }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    dbm_status status;
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
         return DBM_E_NOMEM;
@@ -28767,18 +28962,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    status = dbm__mongo_advance(j->m, j->op, r);
-    if (status != DBM_OK && status != DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return status;
-    }
-    if (status == DBM_DONE) {
-        dbm__mongo_result_end(j->m, r);
-        return DBM_OK;
-    }
-    j->op->result = r;
-    j->op->row = true;
-    return DBM_OK;
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
 }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
@@ -28792,35 +28976,27 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     return *made;
 }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
-    bson_t *made, *row;
+    bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
     bson_iter_t it;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
-    if (!mongoc_collection_insert_one(j->collection, doc, j->options, &j->reply, &j->error)) {
+    if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
         return dbm__mongo_failed(j);
     }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-    row = bson_new();
-    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, row);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -28846,7 +29022,8 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             docs[i] = (const bson_t *)(const void *)v->as.text.data;
         } else {
             j->m->document = (int64_t)i;
-            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, &owned[i], &array);
+            owned[i] = bson_new();
+            status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
             docs[i] = owned[i];
@@ -28854,22 +29031,35 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     }
     if (status == DBM_OK) {
         j->replied = true;
-        if (mongoc_collection_insert_many(j->collection, docs, n, j->options, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
+        if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
         else status = dbm__mongo_many_failed(j);
     }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
 }
-static dbm_status dbm__mongo_find(dbm__mongo_job *j, bool one) {
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
-    if (one && bson_empty(j->options)) return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->m->one, NULL));
-    if (one) {
-        if (!bson_has_field(j->options, "limit")) bson_append_int64(j->options, "limit", 5, 1);
-        if (!bson_has_field(j->options, "singleBatch")) bson_append_bool(j->options, "singleBatch", 11, true);
+static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
+}
+/* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
+static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
+    bson_t command = BSON_INITIALIZER, rest;
+    bool ok, clean = bson_empty(&j->given);
+    bson_append_utf8(&command, "find", 4, j->coll, -1);
+    bson_append_document(&command, "filter", 6, j->doc[0]);
+    bson_append_int32(&command, "limit", 5, 1);
+    bson_append_bool(&command, "singleBatch", 11, true);
+    if (!clean) {
+        bson_init(&rest);
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
     }
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], j->options, NULL));
+    j->replied = true;
+    ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
+    if (!clean) bson_destroy(&rest);
+    bson_destroy(&command);
+    if (!ok) return dbm__mongo_failed(j);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -28880,71 +29070,51 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
-    dbm_status status = dbm__mongo_needs(j, 0, true);
-    if (status != DBM_OK) return status;
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
     }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], j->options, NULL));
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
-static dbm_status dbm__mongo_update(dbm__mongo_job *j, bool many, bool replace) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_needs(j, 1, !replace);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
-    ok = replace ? mongoc_collection_replace_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-         : many  ? mongoc_collection_update_many(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error)
-                 : mongoc_collection_update_one(j->collection, j->doc[0], j->doc[1], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
     return DBM_OK;
 }
-static dbm_status dbm__mongo_delete(dbm__mongo_job *j, bool many) {
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
-    ok = many ? mongoc_collection_delete_many(j->collection, j->doc[0], j->options, &j->reply, &j->error)
-              : mongoc_collection_delete_one(j->collection, j->doc[0], j->options, &j->reply, &j->error);
-    if (!ok) return dbm__mongo_failed(j);
+    if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
     return DBM_OK;
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
-    bson_t *row;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status != DBM_OK) return status;
+    bson_t row = BSON_INITIALIZER;
     j->replied = true;
-    n = mongoc_collection_count_documents(j->collection, j->doc[0], j->options, NULL, &j->reply, &j->error);
+    n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
-    row = bson_new();
-    bson_append_int64(row, "n", 1, n);
-    return dbm__mongo_answer(j, row);
+    bson_append_int64(&row, "n", 1, n);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
-    bool ok;
-    dbm_status status = dbm__mongo_needs(j, 0, false);
-    if (status == DBM_OK) status = dbm__mongo_in_session(j, &outer);
+    dbm_status status = dbm__mongo_in_session(j, &outer);
     if (status == DBM_OK) {
         bson_append_utf8(&command, "createIndexes", 13, j->coll, -1);
         bson_append_document(&one, "key", 3, j->doc[0]);
-        if (!bson_has_field(j->options, "name")) {
+        if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
             bson_free(name);
         }
-        bson_concat(&one, j->options);
+        bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        ok = mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error);
-        if (!ok) status = dbm__mongo_failed(j);
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
     }
     bson_destroy(&command);
     bson_destroy(&outer);
@@ -28957,7 +29127,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     dbm_status status = DBM_OK;
     bson_append_utf8(&command, "drop", 4, j->coll, -1);
     j->replied = true;
-    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, j->options, &j->reply, &j->error) &&
+    if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j);
     }
@@ -28965,64 +29135,72 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     return status;
 }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
-static dbm_status dbm__mongo_command_any(dbm__mongo_job *j) {
+static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
-    bson_t *command = j->doc[0], *answer;
+    bson_t *command = j->doc[0];
     bson_iter_t it, inner;
-    if (command == NULL || j->array[0]) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is a document: {\"ping\": 1}");
+    dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
     if (server == NULL) return dbm__mongo_failed(j);
-    bson_append_int32(j->options, "serverId", 8, (int32_t)mongoc_server_description_id(server));
+    bson_append_int32(&j->given, "serverId", 8, (int32_t)mongoc_server_description_id(server));
     mongoc_server_description_destroy(server);
     j->replied = true;
-    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, j->options, &j->reply, &j->error)) return dbm__mongo_failed(j);
+    if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
-    answer = bson_copy(&j->reply);
-    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, j->options)); /* takes the answer */
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
     }
-    return dbm__mongo_answer(j, answer);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, NULL);
 }
+/* What is done by the names of commands. */
+static const dbm__mongo_kind dbm__mongo_kinds[] = {
+    { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
+    { "find", dbm__mongo_find, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert", dbm__mongo_insert, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "insert_many", dbm__mongo_insert_many, 0, DBM__MONGO_LIMITED, NULL, NULL },
+    { "update", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_one, NULL }, /* the driver has no place for a time limit in these */
+    { "update_many", dbm__mongo_update, 2, DBM__MONGO_ARRAY_LAST, mongoc_collection_update_many, NULL },
+    { "replace", dbm__mongo_update, 2, 0, mongoc_collection_replace_one, NULL },
+    { "delete", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_one },
+    { "delete_many", dbm__mongo_delete, 1, DBM__MONGO_LIMITED, NULL, mongoc_collection_delete_many },
+    { "count", dbm__mongo_count_documents, 1, DBM__MONGO_LIMITED, NULL, NULL },
+    { "aggregate", dbm__mongo_aggregate, 1, DBM__MONGO_LIMITED | DBM__MONGO_ARRAY_LAST, NULL, NULL },
+    { "create_index", dbm__mongo_create_index, 1, DBM__MONGO_BY_NAME | DBM__MONGO_OUTSIDE, NULL, NULL },
+    { "drop", dbm__mongo_drop, 0, DBM__MONGO_BY_NAME, NULL, NULL },
+    { "command", dbm__mongo_any, 1, DBM__MONGO_NAMELESS, NULL, NULL }
+};
 static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
-    const char *name = j->name;
-    dbm_status status;
-    if (strcmp(name, "create_index") == 0) return dbm__mongo_create_index(j);
-    status = dbm__mongo_in_session(j, j->options);
+    dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
-    if (j->collection != NULL && strncmp(name, "find", 4) == 0 && (name[4] == 0 || strcmp(name + 4, "_one") == 0)) { /* first, for it is short */
-        dbm__mongo_limit(j, j->options);
-        return dbm__mongo_find(j, name[4] != 0);
-    }
-    if (strcmp(name, "command") == 0) {
-        if (j->doc[0] != NULL) dbm__mongo_limit(j, j->doc[0]);
-        return dbm__mongo_command_any(j);
-    }
-    if (j->collection == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", name);
-    if (strcmp(name, "drop") == 0) return dbm__mongo_drop(j);
-    if (strcmp(name, "update") == 0) return dbm__mongo_update(j, false, false); /* the driver has no place for a time limit in these */
-    if (strcmp(name, "update_many") == 0) return dbm__mongo_update(j, true, false);
-    if (strcmp(name, "replace") == 0) return dbm__mongo_update(j, false, true);
-    dbm__mongo_limit(j, j->options);
-    if (strcmp(name, "insert") == 0) return dbm__mongo_insert(j);
-    if (strcmp(name, "insert_many") == 0) return dbm__mongo_insert_many(j);
-    if (strcmp(name, "aggregate") == 0) return dbm__mongo_aggregate(j);
-    if (strcmp(name, "delete") == 0) return dbm__mongo_delete(j, false);
-    if (strcmp(name, "delete_many") == 0) return dbm__mongo_delete(j, true);
-    if (strcmp(name, "count") == 0) return dbm__mongo_count_documents(j);
-    return dbm__mongo_say(j->m, DBM_E_UNSUPPORTED, 0, "there is no command %q", name);
+    if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
+    return j->kind->run(j);
 }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
-    int i;
-    memset(&j, 0, sizeof j);
-    j.name = "";
-    j.m = m;
-    j.op = op;
+    size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
+    if (op->value_count < 1 || op->values[0].type != DBM_TYPE_TEXT) return dbm__mongo_say(m, DBM_E_MISUSE, 0, "a command begins with its name");
+    j.name = op->values[0].as.text.data;
+    for (i = 0; i < sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0] && strcmp(j.name, dbm__mongo_kinds[i].name) != 0; i++) {}
+    if (i == sizeof dbm__mongo_kinds / sizeof dbm__mongo_kinds[0]) return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "there is no command %q", j.name);
+    j.kind = &dbm__mongo_kinds[i];
+    j.m = m;
+    j.op = op;
+    j.args.next = 0;
+    j.collection = NULL;
+    j.replied = false;
+    j.error.message[0] = 0;
+    bson_init(&j.given);
+    for (i = 0; i < 2; i++) {
+        j.doc[i] = NULL;
+        j.array[i] = false;
+        bson_init(&j.docs[i]);
+    }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
@@ -29031,8 +29209,8 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
         memset(&j.error, 0, sizeof j.error);
         status = dbm__mongo_failed(&j);
     }
-    for (i = 0; i < 2; i++) if (j.doc[i] != NULL && !j.borrowed[i]) bson_destroy(j.doc[i]);
-    if (j.options != NULL) bson_destroy(j.options);
+    for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
+    bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
     return status;
@@ -29334,6 +29512,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -29345,27 +29529,24 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     memset(error, 0, sizeof *error);
     if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
+    p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
-#if !DBM__MONGO_STREAMS /* the second try would wait as long as the first, past the deadline; dbm.h itself takes another connection for a read that can be run again */
-    if (p->uri != NULL && !mongoc_uri_has_option(p->uri, MONGOC_URI_RETRYREADS)) mongoc_uri_set_option_as_bool(p->uri, MONGOC_URI_RETRYREADS, false);
-#endif
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
         goto fail;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (base->plain) {
+        mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
+        mongoc_apm_callbacks_destroy(callbacks);
+    }
+#endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
     dbm_adapter_free(db, text);
@@ -29426,23 +29607,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -29550,7 +29724,6 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    bson_destroy(m->one);
     dbm_adapter_free(db, m);
 }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
@@ -29567,15 +29740,11 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
-    m->one = bson_new();
-    bson_append_int64(m->one, "limit", 5, 1);
-    bson_append_bool(m->one, "singleBatch", 11, true);
     m->owner = db;
     m->base = base;
     m->pool = dbm__mongo_pool_take(base, who.user, who.password, &error);
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-        bson_destroy(m->one);
         dbm_adapter_free(db, m);
         return status;
     }
@@ -29644,7 +29813,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }
@@ -29681,11 +29850,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     }
     return status;
 }
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -29731,11 +29899,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -29766,7 +29930,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -29869,6 +30033,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
@@ -29916,35 +30081,31 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
-    const char *p;
+    const char *schemes, *scheme;
+    size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
+    schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
     }
-    for (p = adapter->schemes != NULL ? adapter->schemes : adapter->type; *p != 0;) {
-        const char *end = p;
-        const dbm_adapter *other;
-        while (*end != 0 && *end != ',') end++;
-        other = dbm__adapter_of_scheme(mgr, p, (size_t)(end - p));
-        if (other != NULL) {
-            dbm__lock_give(&mgr->lock);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
+        const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    }
+    if (st == DBM_OK) {
+        more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
+        if (more != NULL) {
+            mgr->adapters = more;
+            mgr->adapters[mgr->adapter_count++] = adapter;
+        } else {
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
         }
-        p = *end != 0 ? end + 1 : end;
     }
-    more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
-    if (more == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
-    mgr->adapters = more;
-    mgr->adapters[mgr->adapter_count++] = adapter;
     dbm__lock_give(&mgr->lock);
-    return DBM_OK;
+    return st;
 }
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
@@ -29995,7 +30156,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
 }
-static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
@@ -30060,59 +30221,44 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__lock_give(&mgr->lock);
     return st;
 }
-/* Problems are lines; a message does not end in one. */
-static void dbm__trim_newline(char *text) {
-    size_t n = strlen(text);
-    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
-}
-static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
+/* Adds what a file, a text or (the others are NULL) a struct configures. */
+static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
+    dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
+    dbm__settings *one = NULL;
     dbm__settings_list list;
     dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
-    memset(&list, 0, sizeof list);
-    st = dbm__known_types(mgr, &types, &type_count);
+    size_t type_count = 0, end;
+    dbm_status st = dbm__known_types(mgr, &types, &type_count);
     if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
-    dbm__settings_list_free(&mgr->shared->host, &list);
-    dbm__free(&mgr->shared->host, types);
+    memset(&list, 0, sizeof list);
+    dbm__problems_init(&problems, host, block, sizeof block);
+    if (config != NULL) st = dbm__config_make(host, config, types, type_count, &one, &problems);
+    else st = dbm__config_load(host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    end = strlen(block);
+    if (end != 0 && block[end - 1] == '\n') block[end - 1] = 0; /* problems are lines; a message does not end in one */
+    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config != NULL ? config->name : NULL, NULL, "%s", block);
+    if (st == DBM_OK) st = config != NULL ? dbm__manager_add(mgr, &one, 1) : dbm__manager_add(mgr, list.items, list.count);
+    dbm__settings_free(host, one);
+    dbm__settings_list_free(host, &list);
+    dbm__free(host, types);
     return st;
 }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__load_from(mgr, path, NULL, 0);
+    return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    dbm__known_type *types = NULL;
-    dbm__settings *settings = NULL;
-    dbm__problems problems;
-    char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    st = dbm__known_types(mgr, &types, &type_count);
-    if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
-    if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
-    dbm__free(&mgr->shared->host, types);
-    return st;
+    return dbm__configure(mgr, NULL, NULL, 0, config);
 }
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
@@ -30161,6 +30307,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
+DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -30304,21 +30451,17 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__work *w;
     dbm_op op;
     dbm_status st;
+    dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
     dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
     st = dbm__op_run(&w->slot.connection, &op);
-    if (st != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        w->slot.connection.broken = true;
-        dbm__session_close(&s);
-        dbm__self()->last = kept;
-        return st;
-    }
+    kept = dbm__self()->last;
+    if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return DBM_OK;
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
 }
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
@@ -30442,10 +30585,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            if (result == DBM_OK) {
-                result = info.status;
-                first = dbm__self()->last;
-            }
+            dbm__first_failure(&result, &first, info.status);
         }
         if (fn != NULL) fn(ud, &info);
     }
@@ -30562,10 +30702,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
             dbm__pool_free(db->pool);
             db->adapter->close(db);
         }
-        dbm__settings_free(&shared->host, db->settings);
-        dbm__free(&shared->host, db->init_error);
-        dbm__lock_free(&db->init_lock);
-        dbm__free(&shared->host, db);
+        dbm__database_drop(shared, db);
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
@@ -30633,6 +30770,8 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
  * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+/* The answer of what is left out. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
 /* ---- loop.c ---- */
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
@@ -30640,21 +30779,26 @@ typedef struct dbm__job {
     struct dbm__job *next;
     void (*run)(struct dbm__job *job);
 } dbm__job;
-/* In this turn of the loop, after what runs now; in order. Jobs that make jobs can't starve it: after some hundred in a turn it looks at its descriptors. */
-DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job);
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of the loop, after what runs now; in order */
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
-/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. */
+/* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
     void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
-    int fd, want;                        /* fd -1: only the time */
-    int timer;                           /* its place among the times; -1: none */
+    int fd;                              /* -1: only the time, or not watched */
+    int timer;                           /* its place among the times; DBM__WATCH_NONE, _DUE */
+    short want, status;
+    uint32_t serial;                     /* of the connection whose descriptor it is, 0: none: when it is another than the last one's, the number was used again */
 } dbm__watch;
+enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
+/* In `want`, beside READ and WRITE: the descriptor may be another than the one of this number that was watched before (while connecting, drivers close and open
+ * them by themselves). */
+enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
-/* Before a driver closes a descriptor, the loop forgets it. */
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 /* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
@@ -30663,20 +30807,20 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What tasks and acts keep with their loop; all zero when it is made. */
-typedef struct dbm__tasks {
-    struct dbm__act *first;              /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
-    dbm_task *spare;                     /* ended ones */
-#define DBM__SPARE_SIZES 24
-    void *spares[DBM__SPARE_SIZES];      /* memory of ended acts, by size */
-    bool closing;
-    int running;                         /* for the loop's statistics: tasks now, and ever; children are tasks, too */
-    uint64_t begun, failed;
-} dbm__tasks;
-DBM__FN dbm__tasks *dbm__loop_tasks(dbm_loop *loop);
-/* dbm_loop_free(): asks all of them to end, with E_CLOSED; then turns of the loop until nothing holds it; then their memory goes. */
-DBM__FN void dbm__tasks_close(dbm_loop *loop);
-DBM__FN void dbm__tasks_free(dbm_loop *loop);
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
+DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
+/* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
+enum { DBM__LOOP_BLOCK = 1024 };
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
+/* For bind_*.c. */
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -30691,6 +30835,18 @@ typedef struct dbm__worked {
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
+/* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
+/* Between loop.c and worker.c. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
+struct dbm__workers;
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
+DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
+DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
+DBM__FN void dbm__workers_run_one(dbm_loop *loop);
+DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
 /* ---- acts: task.c ---- */
 /* How a kind of act is ended. */
 typedef struct dbm__act_kind {
@@ -30706,13 +30862,13 @@ struct dbm__act {
     const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
     dbm_status status;                   /* of its end; anybody's to read */
-    bool of_loop : 1, done : 1, awaited : 1, stopped : 1; /* `done` and `stopped` are anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
-/* Memory for an act, all zero, from what ended ones left; NULL: there is none, which is this thread's last failure. `give` is what `reap` ends with. */
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
-DBM__FN void dbm__act_give(dbm_loop *loop, void *act, size_t size);
-/* In the name of a task, whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told. */
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+ * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
@@ -30731,16 +30887,2458 @@ DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
 DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
+/* The loop: descriptors, times, jobs, and the ways to be part of another loop.
+ * May call: api/, base/, net/, manager/, async.h.
+ * Must not know: sessions, tasks.
+ *
+ * One turn: wait - descriptors that are ready - posts and jobs - times that have come - their jobs - what was kept for the end of the turn - changes of what is
+ * watched are told to the system. A descriptor stays registered for reading when nobody waits for it: the next read of the same connection then costs no
+ * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
+DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
+    if (out != NULL) *out = NULL;
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
+}
 #if DBM_HAS_ASYNC
+#if defined(__linux__)
+#  define DBM__EPOLL 1
+#  include <sys/epoll.h>
+#  include <sys/eventfd.h>
+#else
+#  define DBM__EPOLL 0
+#endif
+#if defined(_WIN32)
+#  include <winsock2.h>
+#elif DBM__POLL
+#  include <errno.h>
+#  include <fcntl.h>
+#endif
+typedef struct dbm__fd {
+    dbm__watch *first;
+    void *mine;                          /* the hooks' */
+    int next_changed, place;             /* place: in `polled` */
+    uint32_t gen;                        /* of this use of the number, for epoll */
+    uint32_t serial;                     /* of the connection that was watched last */
+    unsigned char told;                  /* what it is registered for */
+    bool changed;                        /* listed, to be compared with what is wanted */
+    bool drop;                           /* reading too is taken out unless it is wanted */
+    bool anew;                           /* registered again whatever is known */
+} dbm__fd;
+typedef struct dbm__block { struct dbm__block *next; } dbm__block;
+enum { DBM__BLOCK_STEP = 32, DBM__LOOP_ENDINGS = 4, DBM__LOOP_ROUNDS = 1000 };
+struct dbm_loop {
+    dbm_manager *mgr;
+    dbm__host *host;
+    dbm_loop_options options;
+    dbm_loop_hooks hooks;
+    bool hooked, turning, freed, ends, asked, forgot;
+    dbm__word fork, posted, posting, sleeping, stopped;
+    /* descriptors */
+    dbm__fd *fds;
+    int fd_count, changed;               /* changed: the first of a list; -1: none */
+    int wake_read, wake_write;           /* the same for an eventfd; -1: none */
+    int epoll;                           /* -1: poll() */
+#if DBM__POLL
+    dbm__poll_fd *polled;
+    int polled_count, polled_room;
+#endif
+    /* times */
+    dbm__watch **times;
+    int time_count, time_room;
+    int64_t timer_us;                    /* what the hook was told; INT64_MAX: none */
+    /* what to do */
+    dbm__watch *due, **last_due;
+    dbm__job *jobs, **last_job, *at_end, **last_at_end;
+    size_t holds;
+    /* what others keep here */
+    void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
+    struct dbm__workers *workers;
+    void *acts, *tasks, *listeners;
+    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+};
+DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
+DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
+DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
+DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
+DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
+DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
+DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
+    *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
+    *waiting = loop->options.work_queue;
+}
+DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
+    int i;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    loop->endings[i] = end_all;
+}
+/* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    dbm__block *block;
+    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
+    block = loop->blocks[i - 1];
+    if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
+    loop->blocks[i - 1] = block->next;
+    return block;
+}
+DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
+    size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
+        dbm__free(loop->host, block);
+        return;
+    }
+    ((dbm__block *)block)->next = loop->blocks[i - 1];
+    loop->blocks[i - 1] = (dbm__block *)block;
+}
+/* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
+/* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
+    if (!loop->hooked || loop->turning || loop->asked) return;
+    loop->asked = true;
+    if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
+    else loop->hooks.timer(loop->hooks.ud, 0);
+}
+DBM__FN void dbm__loop_hold(dbm_loop *loop) {
+    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
+}
+DBM__FN void dbm__loop_release(dbm_loop *loop) {
+    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+}
+/* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
+DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_job = job;
+    loop->last_job = &job->next;
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
+    job->next = NULL;
+    *loop->last_at_end = job;
+    loop->last_at_end = &job->next;
+    dbm__loop_ask(loop, false);
+}
+#if DBM__POLL && !defined(_WIN32)
+static void dbm__wake_write(int fd) {
+    uint64_t one = 1;
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */
+}
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { }
+}
+#elif DBM__POLL
+static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
+static void dbm__wake_drain(int fd) {
+    char bytes[256];
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+}
+#else
+static void dbm__wake_write(int fd) { (void)fd; }
+static void dbm__wake_drain(int fd) { (void)fd; }
+#endif
+/* Any thread. Only a loop that sleeps, or is about to, is woken; a swap each way, so that one of the two sees the other. */
+static void dbm__loop_wake(dbm_loop *loop) {
+    if (!dbm__swap(&loop->sleeping, 0)) return;
+    if (loop->hooks.wake != NULL) loop->hooks.wake(loop->hooks.ud);
+    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write);
+}
+DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
+    dbm__word newest;
+    (void)dbm__add(&loop->posting, 1);
+    newest = dbm__load(&loop->posted);
+    do job->next = (dbm__job *)newest;
+    while (!dbm__cas(&loop->posted, &newest, (dbm__word)job));
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */
+}
+static void dbm__loop_take_posts(dbm_loop *loop) {
+    dbm__job *job, *next, *oldest = NULL;
+    if (dbm__load_acquire(&loop->posted) == 0) return;
+    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+        next = job->next;
+        job->next = oldest;
+        oldest = job;
+    }
+    for (; oldest != NULL; oldest = next) {
+        next = oldest->next;
+        dbm__loop_soon(loop, oldest);
+    }
+}
+/* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
+static void dbm__loop_run_jobs(dbm_loop *loop) {
+    int rounds;
+    for (rounds = 0; loop->jobs != NULL && rounds < DBM__LOOP_ROUNDS; rounds++) {
+        dbm__job *job = loop->jobs, *next;
+        loop->jobs = NULL;
+        loop->last_job = &loop->jobs;
+        for (; job != NULL; job = next) {
+            next = job->next;
+            job->run(job);
+        }
+    }
+}
+/* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
+    loop->times[i] = w;
+    w->timer = i;
+}
+static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
+    while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
+        dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        int child = 2 * i + 1;
+        if (child + 1 < loop->time_count && loop->times[child + 1]->until_us < loop->times[child]->until_us) child++;
+        if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
+        dbm__time_put(loop, i, loop->times[child]);
+        i = child;
+    }
+    dbm__time_put(loop, i, w);
+}
+static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
+    if (loop->time_count == loop->time_room) {
+        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
+        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
+        if (more == NULL) return false;
+        loop->times = more;
+        loop->time_room = room;
+    }
+    dbm__time_sift(loop, loop->time_count++, w);
+    return true;
+}
+static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
+    int i = w->timer;
+    dbm__watch *last;
+    if (i < 0) return;
+    w->timer = DBM__WATCH_NONE;
+    last = loop->times[--loop->time_count];
+    if (last != w) dbm__time_sift(loop, i, last);
+}
+/* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
+#if defined(_WIN32)
+#  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
+#  define DBM__FD_OF(place) ((place) * 4)
+#else
+#  define DBM__FD_PLACE(fd) (fd)
+#  define DBM__FD_OF(place) (place)
+#endif
+enum { DBM__FD_MOST = 1 << 22 };
+static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
+static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
+    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
+    dbm__fd *more;
+    if (at < loop->fd_count) return &loop->fds[at];
+    if (at >= DBM__FD_MOST) return NULL;
+    while (count <= at) count *= 2;
+    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
+    if (more == NULL) return NULL;
+    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
+    loop->fds = more;
+    loop->fd_count = count;
+    return &more[at];
+}
+static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
+    if (f->changed) return;
+    f->changed = true;
+    f->next_changed = loop->changed;
+    loop->changed = DBM__FD_PLACE(fd);
+}
+#if DBM__EPOLL
+static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    struct epoll_event e;
+    int how = f->told == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD, rc;
+    memset(&e, 0, sizeof e);
+    e.events = (want & DBM_STEP_READ ? (uint32_t)EPOLLIN : 0) | (want & DBM_STEP_WRITE ? (uint32_t)EPOLLOUT : 0);
+    if (fd == loop->wake_read) e.events |= (uint32_t)EPOLLET; /* told once for each write, and never read */
+    e.data.u64 = (uint64_t)f->gen << 32 | (uint32_t)fd;
+    rc = epoll_ctl(loop->epoll, how, fd, &e);
+    /* What is known may be of another descriptor that had this number. */
+    if (rc != 0 && errno == ENOENT && how == EPOLL_CTL_MOD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e);
+    if (rc != 0 && errno == EEXIST && how == EPOLL_CTL_ADD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &e);
+    if (rc == 0 || want == 0) return DBM_OK;
+    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST;
+}
+#endif
+#if DBM__POLL
+static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    if (want == 0) {
+        if (f->told == 0) return DBM_OK;
+        loop->polled[f->place] = loop->polled[--loop->polled_count];
+        loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
+        return DBM_OK;
+    }
+    if (f->told == 0) {
+        if (loop->polled_count == loop->polled_room) {
+            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
+            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
+            if (more == NULL) return DBM_E_NOMEM;
+            loop->polled = more;
+            loop->polled_room = room;
+        }
+        f->place = loop->polled_count++;
+    }
+    memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
+    loop->polled[f->place].fd = (dbm__poll_number)fd;
+    loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
+    return DBM_OK;
+}
+#endif
+/* Registers fd for `want`, 0: not at all. */
+static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
+    dbm_status st = DBM_E_UNSUPPORTED;
+    if (loop->hooked) {
+        if (f->told != 0 && f->anew && want != 0) {
+            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
+            f->mine = NULL;
+        }
+        st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
+        if (want == 0) f->mine = NULL;
+    } else {
+#if DBM__EPOLL
+        if (loop->epoll >= 0) st = dbm__epoll_tell(loop, fd, f, want);
+        else
+#endif
+#if DBM__POLL
+        st = dbm__poll_tell(loop, fd, f, want);
+#endif
+    }
+    f->told = st == DBM_OK ? (unsigned char)want : 0;
+    return st;
+}
+static void dbm__watch_due(dbm_loop *loop, dbm__watch *w, dbm_status st) {
+    dbm__time_remove(loop, w);
+    w->timer = DBM__WATCH_DUE;
+    w->status = (short)st;
+    w->next = NULL;
+    *loop->last_due = w;
+    loop->last_due = &w->next;
+}
+/* All that wait for fd for one of `what`. */
+static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
+    dbm__watch **p = &f->first, *w;
+    bool any = false;
+    while ((w = *p) != NULL) {
+        if (w->want & what) {
+            *p = w->next;
+            dbm__watch_due(loop, w, st);
+            any = true;
+        } else {
+            p = &w->next;
+        }
+    }
+    return any;
+}
+static void dbm__loop_tell_due(dbm_loop *loop) {
+    dbm__watch *w;
+    while ((w = loop->due) != NULL) {
+        loop->due = w->next;
+        if (loop->due == NULL) loop->last_due = &loop->due;
+        w->timer = DBM__WATCH_NONE;
+        w->fd = -1;
+        w->heard(w, (dbm_status)w->status);
+    }
+}
+DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
+    memset(w, 0, sizeof *w);
+    w->heard = heard;
+    w->fd = -1;
+    w->timer = DBM__WATCH_NONE;
+}
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us) {
+    dbm__fd *f = NULL;
+    w->want = (short)(want & DBM_STEP_BOTH);
+    w->fd = w->want != 0 ? fd : -1;
+    w->until_us = until_us;
+    w->timer = DBM__WATCH_NONE;
+    if (w->fd >= 0 && (f = dbm__fd_make(loop, fd)) == NULL) dbm__watch_due(loop, w, DBM__FD_PLACE(fd) >= DBM__FD_MOST ? DBM_E_LIMIT : DBM_E_NOMEM);
+    else if (until_us != INT64_MAX && !dbm__time_add(loop, w)) dbm__watch_due(loop, w, DBM_E_NOMEM);
+    if (w->timer != DBM__WATCH_DUE && f != NULL) {
+        w->next = f->first;
+        f->first = w;
+        if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
+        f->serial = w->serial;
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    }
+    dbm__loop_ask(loop, false);
+}
+DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
+    dbm__fd *f = dbm__fd_find(loop, w->fd);
+    dbm__watch **p;
+    if (w->timer == DBM__WATCH_DUE) {
+        for (p = &loop->due; *p != w; p = &(*p)->next) { }
+        *p = w->next;
+        if (loop->last_due == &w->next) loop->last_due = p;
+        w->timer = DBM__WATCH_NONE;
+    } else {
+        dbm__time_remove(loop, w);
+        if (f != NULL) {
+            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
+            if (*p != NULL) *p = w->next;
+            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
+        }
+    }
+    w->fd = -1;
+}
+DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (f->told != 0 && !dbm__loop_forked(loop)) (void)dbm__fd_tell(loop, fd, f, 0);
+    f->told = 0;
+    f->gen++;
+    loop->forgot = true;
+}
+/* What is registered becomes what is wanted. */
+static void dbm__loop_tell_changes(dbm_loop *loop) {
+    while (loop->changed >= 0) {
+        int fd = DBM__FD_OF(loop->changed), want = 0;
+        dbm__fd *f = &loop->fds[loop->changed];
+        const dbm__watch *w;
+        dbm_status st;
+        loop->changed = f->next_changed;
+        f->changed = false;
+        for (w = f->first; w != NULL; w = w->next) want |= w->want;
+        if (fd == loop->wake_read) want = DBM_STEP_READ;
+        if (!f->drop && !loop->hooked) want |= f->told & DBM_STEP_READ; /* others' loops may stumble over a descriptor that was closed meanwhile */
+        if (f->anew) f->gen++;
+        st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
+        f->drop = f->anew = false;
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st);
+    }
+}
+static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
+    dbm__fd *f = dbm__fd_find(loop, fd);
+    if (f == NULL) return;
+    if (fd == loop->wake_read) {
+        if (loop->epoll < 0 || loop->hooked) dbm__wake_drain(fd);
+        return;
+    }
+    if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
+    if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
+    if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
+    dbm__loop_tell_due(loop);
+}
+/* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
+/* Posts, jobs and times. */
+static void dbm__loop_work_off(dbm_loop *loop) {
+    int most;
+    dbm__loop_tell_due(loop);
+    dbm__loop_take_posts(loop);
+    dbm__loop_run_jobs(loop);
+    if (loop->time_count > 0) {
+        int64_t now = dbm__now(loop->host);
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+            dbm__watch *w = loop->times[0];
+            dbm__loop_unwatch(loop, w);
+            w->heard(w, DBM_E_TIMEOUT);
+        }
+        dbm__loop_run_jobs(loop);
+    }
+    if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
+}
+/* What was kept for now, then the system is told. */
+static void dbm__loop_end_turn(dbm_loop *loop) {
+    dbm__job *job = loop->at_end, *next;
+    loop->at_end = NULL;
+    loop->last_at_end = &loop->at_end;
+    for (; job != NULL; job = next) {
+        next = job->next;
+        job->run(job);
+    }
+    dbm__loop_run_jobs(loop);
+    dbm__loop_tell_changes(loop);
+    loop->forgot = false;
+}
+/* Something is to be done without waiting for anything. */
+static bool dbm__loop_has_work(dbm_loop *loop) {
+    return loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || loop->changed >= 0 || dbm__load_acquire(&loop->posted) != 0
+           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop);
+}
+static bool dbm__loop_under_way(dbm_loop *loop) {
+    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0;
+}
+/* Milliseconds, rounded up so that the last one is not spent in a spin; -1: without limit. */
+static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
+    int64_t now, left;
+    if (dbm__loop_has_work(loop)) return 0;
+    if (loop->wake_read < 0) return 1; /* nothing could wake it */
+    if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
+    if (until_us == INT64_MAX) return -1;
+    if (until_us == INT64_MIN) return 0;
+    now = dbm__now(loop->host);
+    if (now >= until_us) return 0;
+    if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
+    left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
+    return (int)((left + 999) / 1000);
+}
+#if DBM__EPOLL
+enum { DBM__EPOLL_EVENTS = 64 };
+/* A description that lives on in another process is told under a number that is not its own any more, and can't be taken out. */
+static void dbm__epoll_anew(dbm_loop *loop) {
+    int epoll = epoll_create1(EPOLL_CLOEXEC), i;
+    if (epoll < 0) return;
+    (void)close(loop->epoll);
+    loop->epoll = epoll;
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        int want = f->told;
+        f->told = 0;
+        if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f);
+    }
+}
+static void dbm__epoll_wait(dbm_loop *loop, int ms) {
+    struct epoll_event events[DBM__EPOLL_EVENTS];
+    bool stale = false;
+    int i, n = epoll_wait(loop->epoll, events, DBM__EPOLL_EVENTS, ms);
+    dbm__store(&loop->sleeping, 0);
+    for (i = 0; i < n; i++) {
+        uint32_t e = events[i].events;
+        int fd = (int)(uint32_t)(events[i].data.u64 & 0xFFFFFFFFu);
+        const dbm__fd *f = dbm__fd_find(loop, fd);
+        bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
+        if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
+        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken);
+    }
+    if (stale) dbm__epoll_anew(loop);
+}
+#endif
+#if DBM__POLL
+static void dbm__poll_wait(dbm_loop *loop, int ms) {
+    bool again;
+    int i, n = dbm__poll(loop->polled, loop->polled_count, ms, &again);
+    dbm__store(&loop->sleeping, 0);
+    if (n <= 0) return;
+    for (i = loop->polled_count; i-- > 0;) { /* downwards: one that is forgotten is replaced by one that was told */
+        int fd, e;
+        bool broken;
+        if (i >= loop->polled_count || (e = loop->polled[i].revents) == 0) continue;
+        loop->polled[i].revents = 0;
+        fd = (int)loop->polled[i].fd;
+        broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken);
+    }
+}
+#endif
+static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
+    int ms = dbm__loop_wait_ms(loop, until_us);
+    if (ms != 0) {
+        (void)dbm__swap(&loop->sleeping, 1);
+        if (dbm__loop_has_work(loop)) ms = 0;
+    }
+#if DBM__EPOLL
+    if (loop->epoll >= 0) {
+        dbm__epoll_wait(loop, ms);
+        return;
+    }
+#endif
+#if DBM__POLL
+    dbm__poll_wait(loop, ms);
+#else
+    dbm__sleep_us((int64_t)ms * 1000);
+    dbm__store(&loop->sleeping, 0);
+#endif
+}
+/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
+static void dbm__loop_end(dbm_loop *loop);
+static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
+    if (loop == NULL) return dbm__fail_null(call);
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
+    if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
+    if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
+    loop->turning = true;
+    return DBM_OK;
+}
+/* True: the loop was freed. */
+static bool dbm__loop_leave(dbm_loop *loop) {
+    bool freed = loop->freed;
+    loop->turning = false;
+    if (freed) dbm__loop_end(loop);
+    return freed;
+}
+static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    dbm__loop_wait(loop, until_us);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+}
+static int64_t dbm__loop_until(dbm_loop *loop, int timeout_ms) {
+    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms);
+}
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_run");
+    int64_t until_us;
+    if (st != DBM_OK) return st;
+    until_us = dbm__loop_until(loop, timeout_ms);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+        dbm__loop_turn(loop, until_us);
+        if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
+            if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
+            break;
+        }
+    }
+    dbm__store(&loop->stopped, 0);
+    if (loop->freed) st = DBM_E_CLOSED;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
+    dbm_status st = dbm__loop_enter(loop, "dbm_loop_step");
+    if (st != DBM_OK) return st;
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
+    dbm__store(&loop->stopped, 0);
+    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    (void)dbm__loop_leave(loop);
+    return st;
+}
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
+    if (loop == NULL) return;
+    (void)dbm__add(&loop->posting, 1);
+    dbm__store_release(&loop->stopped, 1);
+    dbm__loop_wake(loop);
+    (void)dbm__add(&loop->posting, (dbm__word)-1);
+}
+typedef struct dbm__posted {
+    dbm__job job;
+    dbm__host *host;
+    void (*fn)(void *ud);
+    void *ud;
+} dbm__posted;
+static void dbm__posted_run(dbm__job *job) {
+    dbm__posted *p = (dbm__posted *)(void *)job, post = *p;
+    dbm__free(post.host, p);
+    post.fn(post.ud);
+}
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
+    dbm__posted *p;
+    if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
+    if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
+    if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    p->job.run = dbm__posted_run;
+    p->host = loop->host;
+    p->fn = fn;
+    p->ud = ud;
+    dbm__loop_post(loop, &p->job);
+    return DBM_OK;
+}
+/* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
+static void dbm__loop_arrange(dbm_loop *loop, bool again) {
+    int64_t until, now;
+    if (dbm__loop_leave(loop)) return;
+    dbm__store(&loop->stopped, 0); /* there is nothing to stop */
+    (void)dbm__swap(&loop->sleeping, 1);
+    if (dbm__loop_has_work(loop)) dbm__loop_ask(loop, again);
+    until = loop->time_count > 0 ? loop->times[0]->until_us : INT64_MAX;
+    if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
+    loop->timer_us = until;
+    now = until == INT64_MAX ? 0 : dbm__now(loop->host);
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
+}
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_work_off(loop);
+    if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
+    dbm__loop_arrange(loop, false);
+}
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
+    if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    loop->turning = true;
+    loop->asked = false;
+    loop->timer_us = INT64_MAX; /* gone off, or set anew below */
+    dbm__store(&loop->sleeping, 0);
+    dbm__loop_work_off(loop);
+    dbm__loop_end_turn(loop);
+    dbm__loop_arrange(loop, true);
+}
+/* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
+/* The loop's own way to wait; also for its end, when the other loop is not run any more. */
+static bool dbm__loop_open(dbm_loop *loop) {
+#if DBM__EPOLL
+    if (!loop->options.use_poll && (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) return false;
+#endif
+    (void)loop;
+    return true;
+}
+static void dbm__fd_close(int fd) {
+#if defined(_WIN32)
+    if (fd >= 0) (void)closesocket((SOCKET)fd);
+#elif DBM__POLL
+    if (fd >= 0) (void)close(fd);
+#else
+    (void)fd;
+#endif
+}
+#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
+static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
+#endif
+static bool dbm__loop_open_wake(dbm_loop *loop) {
+#if DBM__EPOLL
+    loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    return loop->wake_read >= 0;
+#elif defined(_WIN32)
+    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+#elif DBM__POLL
+    int fds[2];
+    if (pipe(fds) != 0) return false;
+    loop->wake_read = fds[0];
+    loop->wake_write = fds[1];
+    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+#else
+    (void)loop;
+    return true;
+#endif
+}
+static void dbm__loop_destroy(dbm_loop *loop) {
+    dbm__host *host = loop->host;
+    size_t i;
+    if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
+    dbm__fd_close(loop->wake_read);
+    dbm__fd_close(loop->epoll);
+    for (i = 0; i < sizeof loop->blocks / sizeof loop->blocks[0]; i++) {
+        while (loop->blocks[i] != NULL) {
+            dbm__block *block = loop->blocks[i];
+            loop->blocks[i] = block->next;
+            dbm__free(host, block);
+        }
+    }
+#if DBM__POLL
+    dbm__free(host, loop->polled);
+#endif
+    dbm__free(host, loop->acts);
+    dbm__free(host, loop->tasks);
+    dbm__free(host, (void *)loop->times);
+    dbm__free(host, loop->fds);
+    dbm__free(host, loop);
+}
+static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
+    if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
+    if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
+    if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
+    dbm_loop *loop;
+    dbm__fd *f;
+    dbm_status st;
+    if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
+    *out = NULL;
+    if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
+    if (options != NULL && (st = dbm__loop_bad_options(options)) != DBM_OK) return st;
+    loop = (dbm_loop *)dbm__alloc_zero(&mgr->shared->host, sizeof *loop);
+    if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    loop->mgr = mgr;
+    loop->host = &mgr->shared->host;
+    if (options != NULL) loop->options = *options;
+    if (loop->options.workers == 0) loop->options.workers = 4;
+    if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
+    loop->fork = dbm__fork_epoch();
+    loop->changed = loop->epoll = loop->wake_read = loop->wake_write = -1;
+    loop->last_due = &loop->due;
+    loop->last_job = &loop->jobs;
+    loop->last_at_end = &loop->at_end;
+    loop->timer_us = INT64_MAX;
+    if (loop->options.hooks != NULL) {
+        loop->hooked = true;
+        loop->hooks = *loop->options.hooks;
+        loop->options.hooks = NULL;
+        loop->sleeping = 1;
+    }
+    if ((!loop->hooked && !dbm__loop_open(loop)) || (loop->hooks.wake == NULL && !dbm__loop_open_wake(loop))) {
+        dbm__loop_destroy(loop);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had");
+    }
+    if (loop->wake_read >= 0) {
+        f = dbm__fd_make(loop, loop->wake_read);
+        st = f == NULL ? DBM_E_NOMEM : dbm__fd_tell(loop, loop->wake_read, f, DBM_STEP_READ);
+        if (st != DBM_OK) {
+            dbm__loop_destroy(loop);
+            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken");
+        }
+    }
+    *out = loop;
+    return DBM_OK;
+}
+/* The other loop lets go of all; what is under way goes on in the loop's own way. */
+static void dbm__loop_unhook(dbm_loop *loop) {
+    int i;
+    (void)dbm__swap(&loop->sleeping, 0); /* from now on nobody looks at the hooks */
+    while (dbm__load_acquire(&loop->posting) != 0) dbm__yield();
+    if (loop->hooks.wake != NULL && dbm__loop_open_wake(loop)) (void)dbm__fd_make(loop, loop->wake_read);
+    for (i = 0; i < loop->fd_count; i++) {
+        dbm__fd *f = &loop->fds[i];
+        if (f->told != 0) (void)dbm__fd_tell(loop, DBM__FD_OF(i), f, 0);
+        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f);
+    }
+    loop->hooks.timer(loop->hooks.ud, -1);
+    if (loop->holds != 0 && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
+    if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
+    loop->hooked = false;
+    loop->hooks.wake = NULL;
+    (void)dbm__loop_open(loop); /* without a descriptor: poll() */
+}
+/* The grace period is over: whoever still waits is told that the time has come. */
+static void dbm__loop_time_out(dbm_loop *loop) {
+    int i;
+    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+}
+static void dbm__loop_end(dbm_loop *loop) {
+    int64_t until_us;
+    int i;
+    loop->ends = loop->turning = true;
+    if (!dbm__loop_forked(loop)) {
+        if (loop->hooked) dbm__loop_unhook(loop);
+        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_work_off(loop);
+        dbm__loop_end_turn(loop);
+        while (dbm__loop_under_way(loop)) {
+            if (dbm__now(loop->host) >= until_us) {
+                dbm__loop_time_out(loop);
+                until_us = dbm__deadline(loop->host, 10);
+            }
+            dbm__store(&loop->stopped, 0);
+            dbm__loop_turn(loop, until_us);
+        }
+        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
+    }
+    dbm__workers_end(loop);
+    dbm__loop_destroy(loop);
+}
+DBM__DEF void dbm_loop_free(dbm_loop *loop) {
+    if (loop == NULL || loop->freed) return;
+    loop->freed = true;
+    if (!loop->turning) dbm__loop_end(loop);
+}
+DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+    dbm_loop_options o;
+    *out = NULL;
+    memset(&o, 0, sizeof o);
+    if (options != NULL) o = *options;
+    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    o.hooks = hooks;
+    return dbm_loop_create(out, mgr, &o);
+}
+#else /* !DBM_HAS_ASYNC */
+#define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
+DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
+DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) { (void)loop; (void)timeout_ms; return DBM__NO_ASYNC(NULL); }
+DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) { (void)loop; (void)fn; (void)ud; return DBM__NO_ASYNC(NULL); }
+DBM__DEF void dbm_loop_stop(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) { (void)loop; (void)fd; (void)what; }
+DBM__DEF void dbm_loop_timeout(dbm_loop *loop) { (void)loop; }
+DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/worker.c --- */
 #if DBM_HAS_ASYNC
+#if DBM__THREADS && !defined(_WIN32)
+#  include <signal.h>
+#endif
+enum { DBM__WORKERS_MOST = 64 };
+typedef struct dbm__workers {
+    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__signal signal;
+    dbm__worked *first, *last;           /* may run now */
+    int waiting, most_waiting;           /* those of lanes that are busy included */
+    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    bool stop;
+#if DBM__THREADS && defined(_WIN32)
+    HANDLE thread[DBM__WORKERS_MOST];
+#elif DBM__THREADS
+    pthread_t thread[DBM__WORKERS_MOST];
+#endif
+} dbm__workers;
+static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    work->next = NULL;
+    if (*first != NULL) (*last)->next = work;
+    else *first = work;
+    *last = work;
+}
+static dbm__worked *dbm__worked_pop(dbm__worked **first) {
+    dbm__worked *work = *first;
+    *first = work->next;
+    return work;
+}
+static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
+    dbm__worked **p = first, *before = NULL;
+    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
+    if (*p == NULL) return false;
+    *p = work->next;
+    if (*last == work) *last = before;
+    return true;
+}
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
+    dbm__worked_append(&ws->first, &ws->last, work);
+    ws->ready++;
+}
+/* Under the lock: what comes next in the lane of one that is over. */
+static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
+    if (lane == NULL) return;
+    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
+    else lane->busy = false;
+}
+/* On the loop. */
+static void dbm__worked_told(dbm__job *job) {
+    dbm__worked *work = (dbm__worked *)(void *)job;
+    dbm__loop_release(work->loop);
+    work->done(work);
+}
+/* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
+static void dbm__worker_turn(dbm__workers *ws) {
+    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm_loop *loop = work->loop;
+    ws->ready--;
+    ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    work->run(work);
+    dbm__lock_take(&ws->lock);
+    dbm__lane_next(ws, work->lane);
+    work->job.run = dbm__worked_told;
+    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
+}
+#if DBM__THREADS
+static void dbm__worker_main(dbm__workers *ws) {
+    dbm__lock_take(&ws->lock);
+    for (;;) {
+        if (ws->first != NULL) {
+            dbm__worker_turn(ws);
+            continue;
+        }
+        if (ws->stop) break;
+        ws->idle++;
+        dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
+        ws->idle--;
+    }
+    dbm__lock_give(&ws->lock);
+}
+#  if defined(_WIN32)
+static DWORD WINAPI dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return 0; }
+static bool dbm__worker_start(dbm__workers *ws) {
+    HANDLE thread = CreateThread(NULL, 0, dbm__worker_thread, ws, 0, NULL);
+    if (thread == NULL) return false;
+    ws->thread[ws->threads++] = thread;
+    return true;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) {
+    (void)WaitForSingleObject(ws->thread[i], INFINITE);
+    (void)CloseHandle(ws->thread[i]);
+}
+#  else
+static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
+/* The program's signals are for its own threads. */
+static bool dbm__worker_start(dbm__workers *ws) {
+    sigset_t all, before;
+    bool ok;
+    sigfillset(&all);
+    if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
+    ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ok) ws->threads++;
+    return ok;
+}
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)pthread_join(ws->thread[i], NULL); }
+#  endif
+#else
+static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
+#endif
+static dbm__workers *dbm__workers_of(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws != NULL) return ws;
+    ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
+    if (ws == NULL) return NULL;
+    if (!dbm__lock_init(&ws->lock)) {
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    if (!dbm__signal_init(&ws->signal)) {
+        dbm__lock_free(&ws->lock);
+        dbm__free(dbm__loop_host(loop), ws);
+        return NULL;
+    }
+    dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
+    return *at = ws;
+}
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+    dbm__workers *ws = dbm__workers_of(loop);
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    work->loop = loop;
+    work->lane = lane;
+    dbm__lock_take(&ws->lock);
+    if (ws->waiting >= ws->most_waiting) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
+    }
+    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+        dbm__lock_give(&ws->lock);
+        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
+    }
+    ws->waiting++;
+    if (lane != NULL && lane->busy) {
+        dbm__worked_append(&lane->first, &lane->last, work);
+    } else {
+        if (lane != NULL) lane->busy = true;
+        dbm__worked_ready(ws, work);
+        if (ws->idle != 0) dbm__signal_one(&ws->signal);
+    }
+    dbm__lock_give(&ws->lock);
+    dbm__loop_hold(loop);
+    if (ws->most == 0) dbm__loop_ask(loop, false);
+    return DBM_OK;
+}
+DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    bool found = false;
+    if (ws == NULL) return false;
+    dbm__lock_take(&ws->lock);
+    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
+        found = true;
+        ws->ready--;
+        dbm__lane_next(ws, work->lane);
+    } else if (work->lane != NULL) {
+        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
+    }
+    if (found) ws->waiting--;
+    dbm__lock_give(&ws->lock);
+    if (found) dbm__loop_release(loop);
+    return found;
+}
+DBM__FN bool dbm__workers_here(dbm_loop *loop) {
+    const dbm__workers *ws = *dbm__loop_workers(loop);
+    return ws != NULL && ws->most == 0 && ws->first != NULL;
+}
+DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
+    dbm__workers *ws = *dbm__loop_workers(loop);
+    dbm__lock_take(&ws->lock);
+    dbm__worker_turn(ws);
+    dbm__lock_give(&ws->lock);
+}
+DBM__FN void dbm__workers_end(dbm_loop *loop) {
+    dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    if (ws == NULL) return;
+    if (!dbm__loop_forked(loop)) { /* else the threads, and their wait on the signal, are the parent's */
+        dbm__lock_take(&ws->lock);
+        ws->stop = true;
+        dbm__signal_all(&ws->signal);
+        dbm__lock_give(&ws->lock);
+#if DBM__THREADS
+        while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+#endif
+        dbm__signal_free(&ws->signal);
+        dbm__lock_free(&ws->lock);
+    }
+    dbm__free(dbm__loop_host(loop), ws);
+    *at = NULL;
+}
+/* ---- failures across threads ------------------------------------------------------------------------------------------------ */
+DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
+    dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
+    if (error != NULL) *error = *dbm_last_error();
+    return error;
+}
+DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st) {
+    if (error != NULL) {
+        (void)dbm__fail_again(error);
+        dbm__free(host, error);
+    } else if (st >= DBM_E_NOT_FOUND) {
+        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL);
+    }
+    return st;
+}
 #endif /* DBM_HAS_ASYNC */
+/* --- src/async/bind_uv.c --- */
+#if DBM_HAS_LIBUV
+#if defined(__has_include)
+#  if !__has_include(<uv.h>)
+#    define DBM__UV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__UV_MISSING)
+#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
+#else
+#include <uv.h>
+#include <stdlib.h>
+/* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
+typedef struct dbm__uv {
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    uv_idle_t idle;
+    uv_async_t async;
+    dbm_loop *loop;
+    uv_loop_t *uv;
+    int handles;
+} dbm__uv;
+typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
+static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
+    int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
+}
+static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
+/* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
+static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
+    dbm__uv *b = (dbm__uv *)ud;
+    dbm__uv_fd *p = (dbm__uv_fd *)*mine;
+    int rc;
+    if (p == NULL && want == 0) return DBM_OK;
+    if (p == NULL) {
+        p = (dbm__uv_fd *)malloc(sizeof *p);
+        if (p == NULL) return DBM_E_NOMEM;
+        rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
+        if (rc != 0) {
+            free(p);
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
+        }
+        p->fd = fd;
+        p->poll.data = b;
+        *mine = p;
+    }
+    if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
+    *mine = NULL;
+    uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
+    return want == 0 ? DBM_OK : DBM_E_LOST;
+}
+static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) {
+    (void)uv_idle_stop(idle);
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
+}
+static void dbm__uv_timer(void *ud, int64_t after_us) {
+    dbm__uv *b = (dbm__uv *)ud;
+    (void)uv_timer_stop(&b->timer);
+    if (after_us == 0) {
+        (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
+    } else if (after_us > 0) {
+        uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    }
+}
+static void dbm__uv_prepared(uv_prepare_t *prepare) {
+    (void)uv_prepare_stop(prepare);
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
+}
+static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
+static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
+static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
+static void dbm__uv_busy(void *ud, bool busy) {
+    if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
+}
+static void dbm__uv_closed(uv_handle_t *handle) {
+    dbm__uv *b = (dbm__uv *)handle->data;
+    if (--b->handles == 0) free(b);
+}
+static void dbm__uv_end(void *ud) {
+    dbm__uv *b = (dbm__uv *)ud;
+    uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
+}
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__uv *b;
+    dbm_status st;
+    if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
+    b = (dbm__uv *)calloc(1, sizeof *b);
+    if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
+        free(b);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    (void)uv_timer_init(uv, &b->timer);
+    (void)uv_prepare_init(uv, &b->prepare);
+    (void)uv_idle_init(uv, &b->idle);
+    uv_unref((uv_handle_t *)&b->async);
+    b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
+    b->handles = 4;
+    b->uv = uv;
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__uv_watch;
+    hooks.timer = dbm__uv_timer;
+    hooks.soon = dbm__uv_soon;
+    hooks.wake = dbm__uv_wake;
+    hooks.busy = dbm__uv_busy;
+    hooks.end = dbm__uv_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__uv_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
+    (void)mgr; (void)uv; (void)options;
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
+}
+#endif
+/* --- src/async/bind_ev.c --- */
+#if DBM_HAS_LIBEV
+#if defined(__has_include)
+#  if !__has_include(<ev.h>)
+#    define DBM__EV_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EV_MISSING)
+#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
+#else
+#include <ev.h>
+typedef struct dbm__ev {
+    ev_timer timer;
+    ev_prepare prepare;
+    ev_async async;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct ev_loop *ev;
+} dbm__ev;
+static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
+    (void)ev;
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_io *io = (ev_io *)*mine;
+    if (io != NULL) ev_io_stop(b->ev, io);
+    if (want == 0) {
+        dbm__free(b->host, io);
+        return DBM_OK;
+    }
+    if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
+    ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    io->data = b;
+    ev_io_start(b->ev, io);
+    return DBM_OK;
+}
+static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
+}
+static void dbm__ev_timer(void *ud, int64_t after_us) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    if (after_us < 0) return;
+    if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
+    ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
+    ev_timer_start(b->ev, &b->timer);
+}
+static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
+    (void)events;
+    ev_prepare_stop(ev, prepare);
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
+}
+static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
+static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
+    (void)ev; (void)events;
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
+}
+static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
+static void dbm__ev_busy(void *ud, bool busy) {
+    if (busy) ev_ref(((dbm__ev *)ud)->ev);
+    else ev_unref(((dbm__ev *)ud)->ev);
+}
+static void dbm__ev_end(void *ud) {
+    dbm__ev *b = (dbm__ev *)ud;
+    ev_timer_stop(b->ev, &b->timer);
+    ev_prepare_stop(b->ev, &b->prepare);
+    ev_ref(b->ev);
+    ev_async_stop(b->ev, &b->async);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__ev *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
+    b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) {
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    }
+    b->host = dbm__host_of(mgr);
+    b->ev = ev;
+    ev_init(&b->timer, dbm__ev_time);
+    ev_prepare_init(&b->prepare, dbm__ev_prepared);
+    ev_async_init(&b->async, dbm__ev_woken);
+    b->timer.data = b->prepare.data = b->async.data = b;
+    ev_async_start(ev, &b->async);
+    ev_unref(ev);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__ev_watch;
+    hooks.timer = dbm__ev_timer;
+    hooks.soon = dbm__ev_soon;
+    hooks.wake = dbm__ev_wake;
+    hooks.busy = dbm__ev_busy;
+    hooks.end = dbm__ev_end;
+    st = dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__ev_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
+    (void)mgr; (void)ev; (void)options;
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
+}
+#endif
+/* --- src/async/bind_event.c --- */
+#if DBM_HAS_LIBEVENT
+#if defined(__has_include)
+#  if !__has_include(<event2/event.h>)
+#    define DBM__EVENT_MISSING 1
+#  endif
+#endif
+#if defined(DBM__EVENT_MISSING)
+#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
+#else
+#include <event2/event.h>
+typedef struct dbm__event_base {
+    struct event *timer, *soon;
+    dbm_loop *loop;
+    dbm__host *host;
+    struct event_base *base;
+} dbm__event_base;
+static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
+}
+static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    struct event *e = (struct event *)*mine;
+    short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
+    if (want == 0) {
+        if (e != NULL) event_free(e);
+        return DBM_OK;
+    }
+    if (e != NULL) {
+        (void)event_del(e);
+        if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
+        return DBM_E_NOMEM;
+    }
+    if (event_add(e, NULL) == 0) return DBM_OK;
+    event_free(e);
+    *mine = NULL;
+    return DBM_E_LOST;
+}
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
+    (void)fd; (void)events;
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
+}
+static void dbm__event_timer(void *ud, int64_t after_us) {
+    struct timeval tv;
+    tv.tv_sec = after_us / 1000000;
+    tv.tv_usec = after_us % 1000000;
+    if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
+}
+static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
+static void dbm__event_end(void *ud) {
+    dbm__event_base *b = (dbm__event_base *)ud;
+    if (b->timer != NULL) event_free(b->timer);
+    if (b->soon != NULL) event_free(b->soon);
+    dbm__free(b->host, b);
+}
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    dbm_loop_hooks hooks;
+    dbm__event_base *b;
+    dbm_status st;
+    if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
+    *out = NULL;
+    b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
+    if (b == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
+    b->host = dbm__host_of(mgr);
+    b->base = base;
+    b->timer = event_new(base, -1, 0, dbm__event_time, b);
+    b->soon = event_new(base, -1, 0, dbm__event_time, b);
+    memset(&hooks, 0, sizeof hooks);
+    hooks.ud = b;
+    hooks.watch = dbm__event_watch;
+    hooks.timer = dbm__event_timer;
+    hooks.soon = dbm__event_soon;
+    hooks.end = dbm__event_end;
+    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
+    if (st != DBM_OK) dbm__event_end(b);
+    else b->loop = *out;
+    return st;
+}
+#endif
+#else
+DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
+    (void)mgr; (void)base; (void)options;
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
+}
+#endif
 /* --- src/async/task.c --- */
+/* Tasks and what they await: how they are resumed, joined, cancelled and ended.
+ * May call: api/, base/, async.h.
+ * Must not know: statements.
+ *
+ * What is under way is a tree. Its first level, in the loop, are the tasks that dbm_spawn() started and the acts of the callback form; below each task
+ * are the acts that it has begun and not awaited, children among them, for a task is itself an act. What a task awaits stands first in its list. It is
+ * resumed by the job of that act, so by the loop alone: nothing here calls a task's function but dbm__task_go().
+ *
+ *     BODY --- the function says DONE or FAILED ---> ACTS: all in the list end ---> OWNED: sessions end, in reverse ---> CLEAN_UP: the function, at
+ *     DBM_TASK_FINALLY ---> LAST_ACTS ---> LAST_OWNED ---> OVER: it is told, and its slot is spare
+ *
+ * A slot is never anything but a task, until the loop is freed: so a handle can look at its generation. */
 #if DBM_HAS_ASYNC
+enum { DBM__IN_BODY = 0, DBM__IN_ACTS, DBM__IN_OWNED, DBM__IN_CLEAN_UP, DBM__IN_LAST_ACTS, DBM__IN_LAST_OWNED, DBM__IN_OVER };
+#define DBM__AT_FINALLY 0xffffffffu
+#define DBM__AWAITS_AT_ONCE 64 /* this many awaits that need not wait, and then the others have a turn */
+/* What few tasks need. */
+typedef struct dbm__task_more {
+    dbm__watch watch;                    /* first */
+    dbm_task *task;
+    const char *site;
+    int64_t until_us, await_until_us;    /* of the body, and of the await that is under way; INT64_MAX: no limit */
+    int64_t armed_us;                    /* when it wakes */
+    bool late;                           /* await_until_us has passed */
+    void (*on_end)(void *ud, dbm_status status, const dbm_error_info *error);
+    void *on_end_ud;
+} dbm__task_more;
+struct dbm_task {
+    dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_loop *loop;
+    dbm_task_fn fn;
+    void *data;
+    dbm_act *acts;
+    dbm__owned *owned;
+    union { const char *site; dbm__task_more *more; dbm_task *next; } u; /* more: when act.more; next: among the spare ones */
+    uint32_t at;                         /* where the function goes on; in ACTS: how many have not ended */
+    uint32_t gen;
+};
+#define DBM__WHERE act.own[0]
+#define DBM__ASKED act.own[1]
+#define DBM__CREDIT act.own[2]
+/* What there is one of in a loop: made with the first act. */
+typedef struct dbm__tasks {
+    dbm_act *first;                      /* tasks that dbm_spawn() started, and acts of the callback form: under way, or not told yet */
+    dbm_task *current;                   /* whose function runs now */
+    dbm_task *spare;                     /* ended ones */
+    dbm_task_stats_info stats;
+} dbm__tasks;
+typedef struct dbm__joined { dbm_act act; size_t left; } dbm__joined; /* dbm_async_all(); left: acts that it still waits for */
+static void dbm__task_stop(dbm_act *act);
+static void dbm__task_told(dbm_act *act);
+static void dbm__task_reap(dbm_act *act);
+static void dbm__task_go(dbm_task *t);
+static void dbm__tasks_end(dbm_loop *loop);
+static void dbm__joined_stop(dbm_act *act);
+static void dbm__joined_reap(dbm_act *act);
+static const dbm__act_kind dbm__child_kind = { dbm__task_stop, NULL, dbm__task_reap };
+static const dbm__act_kind dbm__spawned_kind = { dbm__task_stop, dbm__task_told, dbm__task_reap };
+static const dbm__act_kind dbm__joined_kind = { dbm__joined_stop, NULL, dbm__joined_reap };
+static bool dbm__failing(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static bool dbm__is_task(const dbm_act *act) { return act->kind == &dbm__child_kind || act->kind == &dbm__spawned_kind; }
+static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__loop_of_tasks(loop); }
+static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
+/* Whether it waits for all that is below it, to go on when that has ended. */
+static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
+static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+/* ---- acts --------------------------------------------------------------------------------------------------------------- */
+static bool dbm__tasks_made(dbm_loop *loop) {
+    void **tasks = dbm__loop_of_tasks(loop);
+    if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
+    return *tasks != NULL;
+}
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
+    void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
+    if (p != NULL) memset(p, 0, size);
+    else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+    return p;
+}
+static void dbm__act_link(dbm_act *act, dbm_act **in) {
+    act->next = *in;
+    act->in = in;
+    if (act->next != NULL) act->next->in = &act->next;
+    *in = act;
+}
+static void dbm__act_unlink(dbm_act *act) {
+    *act->in = act->next;
+    if (act->next != NULL) act->next->in = act->in;
+}
+DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
+    act->kind = kind;
+    if (t == NULL) {
+        act->of.loop = loop;
+        act->of_loop = true;
+        dbm__act_link(act, &dbm__tasks_of(loop)->first);
+        dbm__loop_hold(loop);
+        return;
+    }
+    if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
+    act->of.task = t;
+    if (dbm__task_settles(t)) t->at++;
+    if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
+}
+/* It ends with this; a failure is this thread's last one. The first failure stays. */
+static void dbm__act_fails(dbm_act *act, dbm_status st) {
+    if (dbm__failing(act->status)) return;
+    act->status = st;
+    if (!dbm__failing(st)) return;
+    if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
+}
+/* The same with the failure of another. */
+static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
+    if (dbm__failing(act->status)) return;
+    act->status = other->status;
+    act->error = other->error;
+    other->error = NULL;
+}
+static dbm_status dbm__act_fail_again(const dbm_act *act) {
+    if (act->error != NULL) return dbm__fail_again(act->error);
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
+}
+/* It was told, or nobody wants to know. */
+static void dbm__act_drop(dbm_act *act) {
+    dbm__act_unlink(act);
+    if (act->error != NULL) dbm__free(dbm__loop_host(dbm__act_loop(act)), act->error);
+    act->error = NULL;
+    act->kind->reap(act);
+}
+static void dbm__act_tell(dbm__job *job) {
+    dbm_act *act = (dbm_act *)job;
+    dbm_loop *loop = act->of.loop;
+    (void)dbm__act_fail_again(act);
+    act->kind->tell(act);
+    dbm__act_drop(act);
+    dbm__loop_release(loop);
+}
+static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
+static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
+    act->job.run = run;
+    dbm__loop_soon(dbm__act_loop(act), &act->job);
+}
+DBM__FN void dbm__act_stop(dbm_act *act) {
+    if (act->done || act->stopped) return;
+    act->stopped = true;
+    if (act->kind->stop != NULL) act->kind->stop(act);
+}
+static void dbm__acts_stop(dbm_act *first) {
+    for (; first != NULL; first = first->next) dbm__act_stop(first);
+}
+/* Somebody is told, soon. */
+static void dbm__act_ended(dbm_act *act) {
+    dbm_task *t;
+    dbm__joined *joined;
+    act->done = true;
+    if (act->of_loop) {
+        dbm__soon(act, dbm__act_tell);
+        return;
+    }
+    t = act->of.task;
+    joined = dbm__task_joins(t);
+    if (act->awaited) {
+        dbm__soon(act, dbm__act_resume);
+    } else if (dbm__task_settles(t)) {
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
+            dbm__act_fails_as(&t->act, act);
+            dbm__acts_stop(t->acts);
+        }
+        if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
+    } else if (joined != NULL) {
+        if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
+            dbm__act_fails_as(&joined->act, act);
+            dbm__acts_stop(joined->act.next);
+        }
+        if (--joined->left == 0) dbm__act_ended(&joined->act);
+    }
+}
+DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
+    DBM_ASSERT(!act->done);
+    dbm__act_fails(act, st);
+    dbm__act_ended(act);
+}
+/* ---- asked to end ------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
+    return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
+                     why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
+}
+/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
+ * when the loop ends. */
+static void dbm__task_ask(dbm_task *t, dbm_status why) {
+    dbm_act *act;
+    for (;;) {
+        if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
+        t->DBM__ASKED = (unsigned char)why;
+        if (dbm__task_settles(t)) {
+            dbm__act_fails(&t->act, dbm__asked_fail(t, why));
+            dbm__acts_stop(t->acts);
+            return;
+        }
+        act = dbm__task_awaits(t);
+        if (act == NULL || act->done || act->stopped) return;
+        if (!dbm__is_task(act)) {
+            dbm__act_stop(act);
+            return;
+        }
+        act->stopped = true;
+        t = (dbm_task *)act;
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
+    }
+}
+static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
+/* Whether its awaits fail. */
+static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
+static void dbm__tasks_end(dbm_loop *loop) {
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    dbm_act *act;
+    while (tasks->spare != NULL) {
+        dbm_task *t = tasks->spare;
+        tasks->spare = t->u.next;
+        dbm__free(dbm__loop_host(loop), t);
+    }
+    for (act = tasks->first; act != NULL; act = act->next) {
+        if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
+        else dbm__act_stop(act);
+    }
+}
+typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
+static void dbm__cancel_now(dbm__job *job) {
+    dbm__cancelling *c = (dbm__cancelling *)job;
+    dbm_task *t = (dbm_task *)c->handle.slot;
+    if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
+    dbm__free(dbm__loop_host(c->handle.loop), c);
+}
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
+    dbm__cancelling *c;
+    if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
+    if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
+    c->handle = handle;
+    c->job.run = dbm__cancel_now;
+    dbm__loop_post(handle.loop, &c->job);
+    return DBM_OK;
+}
+DBM__DEF void dbm_async_cancel(dbm_act *act) {
+    if (act != NULL) dbm__act_stop(act);
+}
+/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
+static void dbm__more_arm(dbm__task_more *m) {
+    int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
+    dbm_loop *loop = m->task->loop;
+    if (until >= m->armed_us) return; /* it wakes early, and looks again */
+    dbm__loop_unwatch(loop, &m->watch);
+    m->armed_us = until;
+    dbm__loop_watch(loop, &m->watch, -1, 0, until);
+}
+static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
+    dbm__task_more *m = (dbm__task_more *)w;
+    dbm_task *t = m->task;
+    int64_t now = dbm__now(dbm__loop_host(t->loop));
+    (void)heard;
+    m->armed_us = INT64_MAX;
+    if (m->await_until_us <= now) {
+        m->await_until_us = INT64_MAX;
+        m->late = true; /* of the await that is under way, which ends this limit when it is over */
+        dbm__act_stop(t->acts);
+    }
+    if (m->until_us <= now) {
+        m->until_us = INT64_MAX;
+        dbm__task_ask(t, DBM_E_TIMEOUT);
+    }
+    dbm__more_arm(m);
+}
+static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
+    dbm__watch_init(&m->watch, dbm__more_heard);
+    m->task = t;
+    m->site = t->u.site;
+    m->until_us = m->await_until_us = m->armed_us = INT64_MAX;
+    t->u.more = m;
+    t->act.more = true;
+}
+static bool dbm__task_more_make(dbm_task *t) {
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
+    if (m != NULL) dbm__task_more_put(t, m);
+    return t->act.more;
+}
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
+    if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
+    dbm__more_arm(t->u.more);
+    return DBM_OK;
+}
+/* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
+static void dbm__joined_begin(dbm__joined *joined) {
+    dbm_act *act;
+    joined->act.done = false;
+    joined->left = 1; /* so that none of those that are stopped here is the last */
+    for (act = joined->act.next; act != NULL; act = act->next) {
+        if (!act->done) joined->left++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
+    }
+    if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
+    joined->act.done = --joined->left == 0;
+}
+static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
+static void dbm__joined_reap(dbm_act *act) {
+    dbm_task *t = act->of.task;
+    while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
+}
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
+    if (joined == NULL) return NULL;
+    dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
+    joined->act.done = true; /* until it is awaited */
+    return &joined->act;
+}
+DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
+/* Where the function lands when it can't go on there. */
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
+    if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
+    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
+}
+/* Before an await begins anything: whether it may. */
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
+    t->at = (uint32_t)at;
+    if (!dbm__task_asked(t)) return true;
+    (void)dbm__asked_fail(t, t->DBM__ASKED);
+    return false;
+}
+/* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
+    if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
+        if (act != NULL || !dbm__failing(dbm__self()->last.status))
+            (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
+        return false;
+    }
+    if (t->acts != act) {
+        dbm__act_unlink(act);
+        dbm__act_link(act, &t->acts);
+    }
+    if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
+    act->awaited = true;
+    if (!act->done) return true;
+    if (t->DBM__CREDIT > 0) {
+        t->DBM__CREDIT--;
+        return false;
+    }
+    act->job.run = dbm__act_resume;
+    dbm__loop_at_turn_end(t->loop, &act->job);
+    return true;
+}
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
+    if (act != NULL && !dbm__task_more_make(t)) {
+        dbm__act_stop(act);
+        act = NULL;
+    }
+    if (!dbm__await(t, act, site)) return false;
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
+    dbm__more_arm(t->u.more);
+    return true;
+}
+/* How the await ended that is over now; a failure is this thread's last one. */
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
+    dbm_act *act = dbm__task_awaits(t);
+    dbm_status st;
+    bool late = false;
+    if (act == NULL) return dbm__self()->last.status; /* it did not begin */
+    if (t->act.more) {
+        late = t->u.more->late;
+        t->u.more->late = false;
+        t->u.more->await_until_us = INT64_MAX;
+    }
+    st = dbm__act_fail_again(act);
+    if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
+    dbm__act_drop(act);
+    return st;
+}
+DBM__DEF bool dbm__await_failed(dbm_task *t) {
+    dbm_status st = dbm__awaited(t);
+    if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    return dbm__failing(st);
+}
+/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
+static void dbm__task_told(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
+    if (act->more && t->u.more->on_end != NULL)
+        t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
+    else if (error != NULL)
+        dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
+                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
+}
+static void dbm__task_reap(dbm_act *act) {
+    dbm_task *t = (dbm_task *)act;
+    dbm_loop *loop = dbm__act_loop(act);
+    dbm__tasks *tasks = dbm__tasks_of(loop);
+    if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
+    if (dbm__loop_ends(loop)) {
+        dbm__free(dbm__loop_host(loop), t);
+        return;
+    }
+    t->gen++;
+    t->u.next = tasks->spare;
+    tasks->spare = t;
+}
+static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
+    dbm__tasks *tasks;
+    dbm_task *t = NULL;
+    uint32_t gen;
+    if (dbm__loop_ends(loop)) {
+        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
+        return NULL;
+    }
+    if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
+    if (t == NULL) {
+        (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
+        return NULL;
+    }
+    tasks = dbm__tasks_of(loop);
+    if (t == tasks->spare) tasks->spare = t->u.next;
+    gen = t->gen;
+    memset(t, 0, sizeof *t);
+    t->gen = gen;
+    t->loop = loop;
+    t->fn = fn;
+    t->data = data;
+    t->u.site = site;
+    tasks->stats.begun++;
+    tasks->stats.running++;
+    dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
+    dbm__soon(&t->act, dbm__task_resume);
+    return t;
+}
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle handle;
+    dbm__task_more *more = NULL;
+    dbm_task *t;
+    memset(&handle, 0, sizeof handle);
+    if (loop == NULL || fn == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+        return handle;
+    }
+    if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
+    t = dbm__task_new(loop, NULL, fn, data, site);
+    if (t == NULL) {
+        if (more != NULL) dbm__loop_give(loop, more, sizeof *more);
+        return handle;
+    }
+    if (more != NULL) {
+        more->on_end = options->on_end;
+        more->on_end_ud = options->on_end_ud;
+        dbm__task_more_put(t, more);
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
+    }
+    handle.loop = loop;
+    handle.slot = t;
+    handle.gen = t->gen;
+    return handle;
+}
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
+    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
+    return child != NULL ? &child->act : NULL;
+}
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
+    owned->next = t->owned;
+    t->owned = owned;
+}
+DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
+    dbm__owned **at = &t->owned;
+    while (*at != NULL && *at != owned) at = &(*at)->next;
+    if (*at != NULL) *at = owned->next;
+}
+DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
+    dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
+    return DBM_TASK_FAILED;
+}
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
+    memset(out, 0, sizeof *out);
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
+}
+/* The function, until it waits (true) or is over. */
+static bool dbm__task_runs(dbm_task *t) {
+    dbm__tasks *tasks = dbm__tasks_of(t->loop);
+    dbm_task_status said;
+    t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
+    tasks->current = t;
+    said = t->fn(t);
+    tasks->current = NULL;
+    if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
+    if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    return false;
+}
+/* Whether something is under way that it has not awaited. */
+static bool dbm__task_waits_for_all(dbm_task *t) {
+    dbm_act *act;
+    t->at = 1; /* so that none of those that are stopped here is the last */
+    for (act = t->acts; act != NULL; act = act->next) {
+        if (!act->done) t->at++;
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+    }
+    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    return --t->at > 0;
+}
+/* Whether a session's end is under way. */
+static bool dbm__task_gives_back(dbm_task *t) {
+    for (;;) {
+        dbm__owned *owned = t->owned;
+        dbm_status st = DBM_OK;
+        dbm_act *act = dbm__task_awaits(t);
+        if (act != NULL) {
+            if (!act->done) return true;
+            if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
+            dbm__act_drop(act);
+        }
+        if (owned == NULL) return false;
+        t->owned = owned->next;
+        act = owned->end(owned, t, dbm__failing(t->act.status), &st);
+        if (act != NULL) act->awaited = true;
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
+    }
+}
+static void dbm__task_go(dbm_task *t) {
+    for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
+        case DBM__IN_BODY:
+        case DBM__IN_CLEAN_UP:
+            if (dbm__task_runs(t)) return;
+            t->DBM__WHERE++;
+            if (dbm__task_waits_for_all(t)) return;
+            /* fall through */
+        case DBM__IN_ACTS:
+        case DBM__IN_LAST_ACTS: /* all have ended */
+            while (t->acts != NULL) dbm__act_drop(t->acts);
+            break;
+        case DBM__IN_OWNED:
+        case DBM__IN_LAST_OWNED:
+            if (dbm__task_gives_back(t)) return;
+            t->at = DBM__AT_FINALLY;
+            break;
+        default:
+            if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
+            dbm__tasks_of(t->loop)->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
+            dbm__act_ended(&t->act);
+            return;
+        }
+}
+/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
+static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
+static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
+static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    if (act == NULL) return NULL;
+    dbm__act_begin(act, loop, t, &dbm__yield_kind);
+    act->job.run = dbm__yield_over;
+    dbm__loop_at_turn_end(loop, &act->job);
+    return act;
+}
+typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
+static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
+    dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
+}
+static void dbm__sleep_stop(dbm_act *act) {
+    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
+    dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
+static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
+    if (sleep == NULL) return NULL;
+    dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
+    dbm__watch_init(&sleep->watch, dbm__sleep_over);
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    return &sleep->act;
+}
+typedef struct dbm__called {
+    dbm_act act;
+    dbm__worked work;
+    dbm_status (*fn)(void *ud);
+    void *ud;
+    dbm_status status;
+    dbm_error_info *error;               /* of the worker's thread */
+} dbm__called;
+static dbm__called *dbm__called_of(dbm__worked *work) { return (dbm__called *)(void *)((char *)work - offsetof(dbm__called, work)); }
+static void dbm__called_run(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    call->status = call->fn(call->ud);
+    if (dbm__failing(call->status) && dbm__self()->last.status != call->status) (void)dbm__fail(call->status, DBM_STAGE_NONE, "", "", NULL);
+    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status);
+}
+static void dbm__called_done(dbm__worked *work) {
+    dbm__called *call = dbm__called_of(work);
+    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
+}
+static void dbm__called_stop(dbm_act *act) {
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
+}
+static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
+static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    if (call == NULL) return NULL;
+    call->fn = fn;
+    call->ud = ud;
+    call->work.run = dbm__called_run;
+    call->work.done = dbm__called_done;
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
+        dbm__loop_give(loop, call, sizeof *call);
+        return NULL;
+    }
+    dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
+    return &call->act;
+}
+#else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle none;
+    memset(&none, 0, sizeof none);
+    (void)loop; (void)fn; (void)data; (void)options;
+    (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+    return none;
+}
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) { (void)t; (void)fn; (void)ud; (void)site; return NULL; }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { (void)act; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF long long dbm__task_at(dbm_task *t) { (void)t; return -1; }
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) { (void)t; return DBM_TASK_FAILED; }
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) { (void)t; (void)at; return false; }
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t; (void)act; (void)site; return false; }
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 #if DBM_HAS_ASYNC
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/listen.c --- */
+/* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
+ * May call: api/, base/, adapter/, async.h.
+ * Must not know: the pool, sessions, any driver.
+ *
+ *     NEW --job--> CONNECT --> WANTS <--change-- HEARS --message--> told, HEARS
+ *                     ^        | LISTEN for what is not as it should be; READY when nothing is left
+ *                     +--time--+--failure--> GAP
+ *
+ * A name that is taken away stays in the list until the server has confirmed it. With fn NULL nothing is started until a task asks. */
+#if DBM_HAS_ASYNC
+enum { DBM__LISTEN_NEW = 0, DBM__LISTEN_CONNECT, DBM__LISTEN_WANTS, DBM__LISTEN_HEARS, DBM__LISTEN_GAP, DBM__LISTEN_ENDED };
+enum { DBM__LISTEN_NAMES = 32 }; /* in one operation */
+typedef struct dbm__heard_name {
+    struct dbm__heard_name *next;
+    int kind;
+    bool wanted, there, asked;           /* asked: in the operation that is under way */
+    size_t size;
+    char name[1];
+} dbm__heard_name;
+/* A task that waits for what is heard. */
+typedef struct dbm__hearing {
+    dbm_act act;
+    dbm_listener *of;
+    dbm_heard *out;
+} dbm__hearing;
+struct dbm_listener {
+    dbm_listener *next, **in;            /* of the loop */
+    dbm_loop *loop;
+    dbm_database *db;
+    dbm_heard_fn fn;
+    void *ud;
+    dbm__heard_name *names;
+    dbm__hearing *hearing;
+    int state;
+    bool ready;                          /* READY was told, and no GAP since */
+    bool gap;                            /* GAP was told, and no READY since */
+    bool running;                        /* an operation is under way */
+    bool works;                          /* a worker connects */
+    bool soon;                           /* `job` is queued */
+    int failures, fd;
+    dbm__job job;
+    dbm__watch watch;
+    dbm__worked worked;
+    dbm_error_info *error;               /* of the worker; or of a gap that nobody awaits yet, */
+    dbm_status gap_status;               /* and its status */
+    dbm_connection connection;
+    dbm_op op;
+    dbm__running run;
+    dbm_error_info reported;             /* what the adapter said of the operation under way, while others have failures on this thread */
+    dbm_value values[DBM__LISTEN_NAMES];
+};
+static void dbm__listen_soon(dbm_listener *l) {
+    if (l->soon || l->works) return;
+    l->soon = true;
+    dbm__loop_soon(l->loop, &l->job);
+}
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
+/* The failure of a GAP is this thread's last one. */
+static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status status) {
+    dbm_heard heard;
+    dbm__hearing *h = l->hearing;
+    heard.kind = kind;
+    heard.status = status;
+    heard.message = kind == DBM_HEARD_MESSAGE ? (const dbm_notification *)l->op.native : NULL;
+    l->ready = kind == DBM_HEARD_READY || (kind == DBM_HEARD_MESSAGE && l->ready);
+    l->gap = kind == DBM_HEARD_GAP;
+    if (l->fn != NULL) {
+        l->fn(l->ud, &heard);
+    } else if (h != NULL) {
+        l->hearing = NULL;
+        *h->out = heard;
+        dbm__act_done(&h->act, DBM_OK);
+    }
+}
+/* ---- one operation after the other ---------------------------------------------------------------------------------------- */
+/* The operation is done. */
+static dbm_status dbm__listen_over(dbm_listener *l) {
+    dbm_status st;
+    l->running = false;
+    st = dbm__op_end(&l->connection, &l->op, l->op.status);
+    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st;
+}
+static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
+    dbm__heard_name *n;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
+    l->fd = -1;
+    if (l->running) {
+        dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
+        (void)dbm__listen_over(l);
+    }
+    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
+}
+/* It waits longer each time, up to 5 s. */
+static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    int64_t pause = (int64_t)50000 << (l->failures < 7 ? l->failures : 7);
+    bool told = l->gap;
+    dbm__listen_close(l, DBM_DISCONNECT_BROKEN);
+    dbm__self()->last = kept;
+    l->failures++;
+    l->state = DBM__LISTEN_GAP;
+    pause = (pause > 5000000 ? 5000000 : pause) / 2;
+    dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
+    if (told) return;
+    if (dbm__listen_wanted(l)) {
+        dbm__listen_tell(l, DBM_HEARD_GAP, st);
+        return;
+    }
+    l->gap = true;
+    l->ready = false;
+    l->gap_status = st;
+    l->error = dbm__error_keep(l->db->host, st);
+}
+static bool dbm__listen_waits(dbm_listener *l) {
+    if (l->run.want == DBM_STEP_DONE) return false;
+    if (l->connection.reported) l->reported = dbm__self()->last;
+    l->fd = l->op.fd;
+    dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    return true;
+}
+/* True: it waits. */
+static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
+    dbm__op_init(&l->op, kind, deadline_us);
+    l->op.sent_affected = l->op.sent_last_id = -1;
+    l->connection.reported = false;
+    l->running = true;
+    if (kind == DBM_OP_LISTEN) {
+        dbm__heard_name *n, *first = NULL;
+        l->op.values = l->values;
+        for (n = l->names; n != NULL; n = n->next) {
+            if (n->wanted == n->there) continue;
+            if (first == NULL) first = n;
+            if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
+            n->asked = true;
+            l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
+        }
+        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
+    }
+    dbm__running_start(&l->run, &l->connection, &l->op);
+    return dbm__listen_waits(l);
+}
+static void dbm__listen_go(dbm_listener *l);
+static int64_t dbm__listen_limit(const dbm_listener *l) { return dbm__deadline(l->db->host, l->db->settings->config.connect_timeout_ms); }
+/* Its host has a name, and looking that up blocks. */
+static void dbm__listen_connects(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__listen_limit(l));
+    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op)));
+}
+static void dbm__listen_connected(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
+    l->works = false;
+    l->error = NULL;
+    if (l->state == DBM__LISTEN_ENDED) {
+        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+        dbm__listen_soon(l);
+        return;
+    }
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else l->state = DBM__LISTEN_WANTS;
+    dbm__listen_go(l);
+}
+/* What LISTEN was about is as it was asked for; what is not wanted any more goes. False: something else is to be asked. */
+static bool dbm__listen_settled(dbm_listener *l, bool done) {
+    dbm__heard_name **p = &l->names, *n;
+    bool settled = true;
+    while ((n = *p) != NULL) {
+        if (n->asked && done) n->there = (l->op.listen & DBM_LISTEN_STOP) == 0;
+        n->asked = false;
+        if (!n->wanted && !n->there) {
+            *p = n->next;
+            dbm__free(l->db->host, n);
+            continue;
+        }
+        if (n->wanted != n->there) settled = false;
+        p = &n->next;
+    }
+    return settled;
+}
+/* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
+static void dbm__listen_leave(dbm_listener *l) {
+    if (!l->running) return;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    l->running = false;
+}
+static void dbm__listen_done(dbm_listener *l) {
+    dbm_status st = dbm__listen_over(l);
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else if (l->state == DBM__LISTEN_CONNECT) l->state = DBM__LISTEN_WANTS;
+    else if (l->state == DBM__LISTEN_WANTS) (void)dbm__listen_settled(l, true);
+    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK);
+}
+/* Goes on as far as it can without waiting. */
+static void dbm__listen_go(dbm_listener *l) {
+    int turns;
+    for (turns = 0; l->state != DBM__LISTEN_ENDED && !l->running && !l->works; turns++) {
+        if (turns == 64) { /* others have a turn */
+            dbm__listen_soon(l);
+            return;
+        }
+        if (l->state == DBM__LISTEN_NEW) {
+            if (!dbm__listen_wanted(l)) return;
+            if (l->error != NULL) { /* the gap that nobody awaited */
+                dbm_status st = l->gap_status;
+                (void)dbm__error_kept(l->db->host, l->error, st);
+                l->error = NULL;
+                dbm__listen_tell(l, DBM_HEARD_GAP, st);
+                continue;
+            }
+            l->state = DBM__LISTEN_CONNECT;
+            dbm__connection_alone(&l->connection, l->db);
+            if (dbm__url_names(l->db->settings->url.hosts) > 0) {
+                l->works = true;
+                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                l->works = false;
+                dbm__listen_failed(l, dbm__self()->last.status);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_CONNECT, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_WANTS) {
+            if (dbm__listen_settled(l, false)) {
+                if (!dbm__listen_wanted(l)) return;
+                l->state = DBM__LISTEN_HEARS;
+                l->failures = 0;
+                if (!l->ready && l->names != NULL) dbm__listen_tell(l, DBM_HEARD_READY, DBM_OK);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_LISTEN, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_HEARS) {
+            if (!dbm__listen_wanted(l)) return;
+            if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
+        } else {
+            return; /* a gap: until its time has come */
+        }
+        dbm__listen_done(l);
+    }
+}
+static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
+    if (l->running) {
+        if (l->connection.reported) dbm__self()->last = l->reported;
+        dbm__running_heard(&l->run, heard);
+        if (dbm__listen_waits(l)) return;
+        dbm__listen_done(l);
+    } else if (l->state == DBM__LISTEN_GAP) {
+        l->state = DBM__LISTEN_NEW;
+    }
+    dbm__listen_go(l);
+}
+/* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
+static void dbm__listen_end_all(dbm_loop *loop) {
+    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+}
+static void dbm__listen_job(dbm__job *job) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
+    l->soon = false;
+    if (l->state != DBM__LISTEN_ENDED) {
+        dbm__listen_go(l);
+        return;
+    }
+    while (l->names != NULL) {
+        dbm__heard_name *next = l->names->next;
+        dbm__free(l->db->host, l->names);
+        l->names = next;
+    }
+    dbm__loop_release(l->loop);
+    dbm__free(l->db->host, l->error);
+    dbm__free(l->db->host, l);
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    dbm_listener **first, *l;
+    if (out != NULL) *out = NULL;
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
+    }
+    l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
+    if (l == NULL) return dbm__no_memory(DBM_STAGE_NONE, db->name, NULL);
+    l->loop = loop;
+    l->db = db;
+    l->fn = fn;
+    l->ud = ud;
+    l->job.run = dbm__listen_job;
+    l->worked.run = dbm__listen_connects;
+    l->worked.done = dbm__listen_connected;
+    l->fd = -1;
+    dbm__watch_init(&l->watch, dbm__listen_heard);
+    first = (dbm_listener **)(void *)dbm__loop_of_listeners(loop);
+    l->next = *first;
+    l->in = first;
+    if (l->next != NULL) l->next->in = &l->next;
+    *first = l;
+    dbm__loop_at_end(loop, dbm__listen_end_all);
+    if (fn != NULL) dbm__loop_hold(loop);
+    dbm__listen_soon(l);
+    *out = l;
+    return DBM_OK;
+}
+DBM__DEF void dbm_listen_end(dbm_listener *l) {
+    if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
+    *l->in = l->next;
+    if (l->next != NULL) l->next->in = l->in;
+    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
+    l->state = DBM__LISTEN_ENDED;
+    if (l->hearing != NULL) {
+        dbm__hearing *h = l->hearing;
+        l->hearing = NULL;
+        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
+    }
+    dbm__listen_soon(l);
+}
+/* ---- channels ----------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
+    dbm__heard_name **p, *n;
+    size_t size;
+    if (l == NULL) return dbm__fail_null("listener");
+    if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
+    }
+    size = strlen(channel);
+    if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
+    for (p = &l->names; *p != NULL && ((*p)->kind != kind || (*p)->size != size || memcmp((*p)->name, channel, size) != 0); p = &(*p)->next) {}
+    n = *p;
+    if (n == NULL ? !wanted : n->wanted == wanted) return DBM_OK;
+    if (n == NULL) {
+        n = (dbm__heard_name *)dbm__alloc_zero(l->db->host, sizeof *n + size);
+        if (n == NULL) return dbm__no_memory(DBM_STAGE_NONE, l->db->name, NULL);
+        n->kind = kind;
+        n->size = size;
+        memcpy(n->name, channel, size);
+        *p = n;
+    }
+    n->wanted = wanted;
+    if (wanted) l->ready = false;
+    if (l->state == DBM__LISTEN_HEARS) {
+        dbm__listen_leave(l);
+        l->state = DBM__LISTEN_WANTS;
+        dbm__listen_soon(l);
+    }
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
+/* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
+static void dbm__hearing_stop(dbm_act *act) {
+    dbm__hearing *h = (dbm__hearing *)(void *)act;
+    dbm_listener *l = h->of;
+    if (act->done) return;
+    l->hearing = NULL;
+    if (l->state == DBM__LISTEN_HEARS) dbm__listen_leave(l);
+    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled"));
+}
+static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__hearing)); }
+static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
+    dbm__hearing *h;
+    if (t == NULL || l == NULL || out == NULL) {
+        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+        return NULL;
+    }
+    if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
+        (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
+                        l->state == DBM__LISTEN_ENDED ? "the listener has ended" : l->fn != NULL ? "the listener has a callback" : "another task awaits it");
+        return NULL;
+    }
+    h = (dbm__hearing *)dbm__act_take(l->loop, sizeof *h, site);
+    if (h == NULL) return NULL;
+    h->of = l;
+    h->out = out;
+    dbm__act_begin(&h->act, l->loop, t, &dbm__hearing_kind);
+    l->hearing = h;
+    dbm__listen_soon(l);
+    return &h->act;
+}
+#else
+static dbm_status dbm__no_listeners(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    (void)loop; (void)db; (void)fn; (void)ud;
+    if (out != NULL) *out = NULL;
+    return dbm__no_listeners();
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) { (void)t; (void)l; (void)out; (void)site; (void)dbm__no_listeners(); return NULL; }
+DBM__DEF void dbm_listen_end(dbm_listener *l) { (void)l; }
 #endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */

@@ -82,7 +82,7 @@ job_test() {
     esac
     case $form in
         # One file is compiled anew for every test, so it holds the server backends only where they are tested.
-        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI" ;;
+        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
     esac
     case $form in
         unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;

@@ -52,8 +52,8 @@ TEST_HELPER int64_t real_us(void) {
 }
 
 /* ---- the clock ---------------------------------------------------------------------------------------------------------- */
-static int64_t virtual_now = 1000000000;
-TEST_HELPER int64_t virtual_clock(void *ud) { (void)ud; return __atomic_load_n(&virtual_now, __ATOMIC_RELAXED); }
+static int64_t virtual_now = 1000000000, virtual_step; /* the step: what each look moves it by */
+TEST_HELPER int64_t virtual_clock(void *ud) { (void)ud; return __atomic_fetch_add(&virtual_now, __atomic_load_n(&virtual_step, __ATOMIC_RELAXED), __ATOMIC_RELAXED); }
 TEST_HELPER void clock_move_us(int64_t us) { (void)__atomic_add_fetch(&virtual_now, us, __ATOMIC_RELAXED); }
 TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 
@@ -116,6 +116,7 @@ typedef struct server {
     bool lazy_points;         /* piped: SAVEPOINT goes into the pipeline, too */
     bool begun_read_only, begun_write; /* what the last BEGIN said */
     bool asks_credentials;
+    const long *lingers; /* a COMMIT lets others write, and ends when this is set */
     const char *gate;
     char user[64], password[64];
     int64_t (*clock)(void *ud);
@@ -555,6 +556,10 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         if (v->as_sql) return DBM_E_UNSUPPORTED;
         CHECK(l->in_transaction && !l->aborted);
         l->in_transaction = false;
+        if (v->lingers != NULL) {
+            dbm_adapter_written(c);
+            UNTIL(__atomic_load_n(v->lingers, __ATOMIC_RELAXED) != 0);
+        }
         (void)__atomic_add_fetch(&v->commits, 1, __ATOMIC_RELAXED);
         bulk_settle(&v->bulk_kept, &v->bulk_sent);
         return DBM_OK;
@@ -599,7 +604,7 @@ TEST_HELPER dbm_status link_do(dbm_connection *c, server *v, link_t *l, dbm_op *
         return DBM_OK;
     case DBM_OP_SYNC: return l->fd[0] >= 0 ? DBM_OK : DBM_E_UNSUPPORTED;
     case DBM_OP_CONNECT: case DBM_OP_UNPREPARE: case DBM_OP_FINISH: case DBM_OP_SCRIPT:
-    case DBM_OP_RECEIVE: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED: break;
+    case DBM_OP_RECEIVE: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     return DBM_E_UNSUPPORTED;
 }

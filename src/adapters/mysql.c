@@ -862,26 +862,18 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         return;
     }
     if (!interval) { /* "2024-02-29" */
-        at = dbm__put_digits(at, t->year, 4);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->month, 2);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->day, 2);
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
     }
     if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
     if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
         if (interval && t->neg) *at++ = '-';
-        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->minute, 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->second, 2);
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
-        if (decimals != 0) {
-            *at++ = '.';
-            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
-            at += decimals;
-        }
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
     }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
@@ -2683,7 +2675,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: break;
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
     }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;

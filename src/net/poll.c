@@ -4,35 +4,24 @@
 #include "net.h"
 
 #if defined(_WIN32)
-#  define DBM__POLL 1
 /* WSAPoll() by hand: a program without sockets then needs neither winsock2.h, which must come before windows.h, nor ws2_32 on
  * its link line; one with sockets has that library loaded. */
-typedef struct dbm__poll_fd { UINT_PTR fd; SHORT events, revents; } dbm__poll_fd;
-typedef UINT_PTR dbm__poll_number;
-enum { DBM__POLL_IN = 0x0300, DBM__POLL_OUT = 0x0010 };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     typedef int (WINAPI *dbm__wsapoll)(dbm__poll_fd *, ULONG, INT);
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
     return call ? call(p, (ULONG)count, ms) : -2;
 }
-#elif defined(__unix__) || defined(__unix) || defined(__APPLE__) || defined(__HAIKU__)
-#  define DBM__POLL 1
+#elif DBM__POLL
 #  include <errno.h>
-#  include <poll.h>
 #  include <sys/types.h>
 #  include <sys/socket.h>
-typedef struct pollfd dbm__poll_fd;
-typedef int dbm__poll_number;
-enum { DBM__POLL_IN = POLLIN, DBM__POLL_OUT = POLLOUT };
-static int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
+DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
     return n;
 }
-#else
-#  define DBM__POLL 0
 #endif
 
 #if DBM__POLL

@@ -365,6 +365,61 @@ static void a_fork_with_a_session_open(void **state) {
     assert_int_equal(file_number("wal.db", "PRAGMA integrity_check"), 1);
 }
 
+/* ---- checkpoints ------------------------------------------------------------------------------------------------------------- */
+
+/* SQLite's syncs come here. One of the main thread, while `disk_waits`, lasts until another thread has written, or half a second. */
+static pthread_t main_thread, beside;
+static int disk_waits, beside_started, beside_done, beside_in_time;
+
+static void *write_beside(void *ud) {
+    (void)ud;
+    EXPECT(dbm_exec(db, "INSERT INTO log VALUES ('beside', 0, 0)") == DBM_OK);
+    __atomic_store_n(&beside_done, 1, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+int fdatasync(int fd) {
+    if (__atomic_load_n(&disk_waits, __ATOMIC_ACQUIRE) && pthread_equal(pthread_self(), main_thread)) {
+        __atomic_store_n(&disk_waits, 0, __ATOMIC_RELEASE);
+        beside_started = 1;
+        __atomic_store_n(&beside_done, 0, __ATOMIC_RELEASE);
+        if (pthread_create(&beside, NULL, write_beside, NULL) != 0) abort();
+        for (int i = 0; i < 500 && !__atomic_load_n(&beside_done, __ATOMIC_ACQUIRE); i++) sleep_ms(1);
+        beside_in_time = __atomic_load_n(&beside_done, __ATOMIC_ACQUIRE);
+    }
+    return fsync(fd);
+}
+
+/* A checkpoint holds up no other writer, until the WAL has grown so large that it must begin anew. */
+static void checkpoints_beside_writers(void **state) {
+    int beside_count = 0, held = 0, i;
+    int64_t frames = -1;
+    (void)state;
+    open_file("wal.db");
+    main_thread = pthread_self();
+    assert_int_equal(file_number("wal.db", "PRAGMA wal_checkpoint"), 0);
+    assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (0, 0, 0)"), DBM_OK); /* syncs the head of the new WAL */
+    for (i = 0; i < 200 && held == 0; i++) {
+        beside_started = 0;
+        __atomic_store_n(&disk_waits, 1, __ATOMIC_RELEASE);
+        assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (zeroblob(400000), 0, 0)"), DBM_OK); /* 100 pages */
+        __atomic_store_n(&disk_waits, 0, __ATOMIC_RELEASE);
+        if (!beside_started) continue;
+        pthread_join(beside, NULL);
+        if (beside_in_time) beside_count++;
+        else held++;
+    }
+    assert_no_failures();
+    assert_int_equal(held, 1);
+    assert_in_range(beside_count, 6, 7);
+    assert_in_range(i, 75, 85); /* 8,000 pages */
+    assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (0, 0, 0)"), DBM_OK);
+    DBM_EACH(db, row, "PRAGMA wal_checkpoint") frames = dbm_row_int(row, 1);
+    assert_in_range(frames, 0, 100); /* it has begun anew */
+    assert_int_equal(file_number("wal.db", "SELECT count(*) FROM log WHERE a = 'beside'"), beside_count + held);
+    assert_int_equal(file_number("wal.db", "PRAGMA integrity_check"), 1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, make_dir, end_all)
@@ -375,6 +430,7 @@ int main(void) {
         T(an_existing_file_keeps_its_mode),
         T(the_rule_of_serialization),
         T(other_programs_are_waited_for),
+        T(checkpoints_beside_writers),
     };
     return cmocka_run_group_tests_name("sqlite_threads", tests, NULL, NULL);
 }

@@ -410,6 +410,23 @@ static void test_sessions(void **state) {
     assert_int_equal(word_of(a->gate), 0);
     CHECK_STATUS(dbm_exec(a, "fail 23505"), DBM_E_CONSTRAINT);
     assert_int_equal(word_of(a->gate), 0);
+    /* It ends when the adapter says that all is written, though the COMMIT goes on; and once. */
+    v->lingers = &u->commits;
+    u->commits = 0;
+    DBM_SESSION_ON(a, s) {
+        CHECK_STATUS(dbm_exec(s, "write"), DBM_OK);
+        worker_do(&w, job_write);
+        UNTIL(queue(a->gate) == 1);
+        CHECK_STATUS(dbm_commit(s), DBM_OK);
+        assert_int_equal(u->commits, 1);
+        CHECK_STATUS(worker_wait(&w), DBM_OK);
+        assert_int_equal(word_of(a->gate), 0);
+        CHECK_STATUS(dbm_exec(s, "write"), DBM_OK); /* the next transaction of this session takes it again */
+        assert_int_equal(word_of(a->gate), 1);
+    }
+    assert_false(dbm_session_failed(NULL));
+    assert_int_equal(word_of(a->gate), 0);
+    v->lingers = NULL;
     /* A session lost while it has the turn. */
     dbm_status rc;
     DBM_SESSION_OPT(mgr, "a", s, .status = &rc) {
