@@ -207,8 +207,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
-    int64_t number;          /* that was asked for */
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -1483,48 +1484,40 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     return true;
 }
 
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
@@ -1637,16 +1630,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -1721,9 +1723,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -2296,7 +2296,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -2307,7 +2310,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 
@@ -2668,9 +2685,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
