@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f3f2969b03f0cd79: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 11ae02de5f50fd53: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -637,6 +637,7 @@
 #  define dbm__block_end DBM__PREFIXED(dbm__block_end)
 #  define dbm__bulk_begin DBM__PREFIXED(dbm__bulk_begin)
 #  define dbm__bulk_row DBM__PREFIXED(dbm__bulk_row)
+#  define dbm__bulk_rowv DBM__PREFIXED(dbm__bulk_rowv)
 #  define dbm__create_all DBM__PREFIXED(dbm__create_all)
 #  define dbm__cursor_end DBM__PREFIXED(dbm__cursor_end)
 #  define dbm__delete_struct DBM__PREFIXED(dbm__delete_struct)
@@ -740,7 +741,6 @@
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
-#  define dbm_bulk_rowv DBM__PREFIXED(dbm_bulk_rowv)
 #  define dbm_cancel DBM__PREFIXED(dbm_cancel)
 #  define dbm_clear_error DBM__PREFIXED(dbm_clear_error)
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
@@ -1959,8 +1959,8 @@ extern "C" {
  * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
 DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                    const char *site);
-DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
-DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm__bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *bulk, const dbm_value *values, int count);
 DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
 DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
 DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
@@ -1972,7 +1972,8 @@ DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
 #define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
 #define dbm_bulk_begin_opt(on, out, table, columns, ...) \
     dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
-#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_rowv(bulk, values, count) dbm__bulk_rowv(DBM__SITE, bulk, values, count)
 
 /* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
 static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
@@ -1981,9 +1982,9 @@ static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type
     return c;
 }
 #if defined(__cplusplus)
-template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+template <class... V> inline dbm_status dbm__bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
-    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+    return dbm__bulk_rowv(site, bulk, a, static_cast<int>(sizeof...(V)));
 }
 template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
 #  define DBM__ELEMENT(p) dbm__element(p)
@@ -15979,16 +15980,19 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->sent = true;
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
-/* A row, or the one after *taken rows, was not simply taken. */
-static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+/* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
+    const char *begun = b->site;
     if (st == DBM_DONE) {
         st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
         return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
     }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
         dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
         return DBM_OK;
     }
@@ -16001,7 +16005,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
 }
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+    b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
     } else if (st == DBM_OK) {
@@ -16010,7 +16015,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
-DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
     dbm__work *w = b->work;
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
@@ -16020,9 +16025,9 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
         return DBM_OK;
     }
     if (st == DBM_DONE) b->plan.rows++;
-    return dbm__bulk_took(b, st);
+    return dbm__bulk_took(b, st, site);
 }
-DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -16032,23 +16037,23 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     va_start(ap, codes);
     st = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
-    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, values);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, values, site);
 }
-DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
-    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         if (values[i].name != NULL) named = true;
     }
-    st = dbm__values_check(copy, count, b->work->db->name, b->site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, copy);
+    st = dbm__values_check(copy, count, b->work->db->name, site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, copy, site);
 }
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
 /* Whether the C type of a column can be what .type says. */
@@ -16089,7 +16094,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK;
     }
-    return dbm__bulk_take(b, values);
+    return dbm__bulk_take(b, values, b->site);
 }
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
@@ -16110,7 +16115,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st);
+            st = dbm__bulk_took(b, st, b->site);
         }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
     }
@@ -20122,6 +20127,7 @@ typedef struct dbm__pg {
     bool cursor_run, named_run;
     dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
     bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
     bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
@@ -21929,6 +21935,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
@@ -22686,6 +22693,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
     if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step);

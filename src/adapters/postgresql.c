@@ -204,6 +204,7 @@ typedef struct dbm__pg {
     bool cursor_run, named_run;
     dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
     bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
     bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
@@ -2138,6 +2139,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
@@ -2929,6 +2931,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
     if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step);
