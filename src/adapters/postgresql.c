@@ -226,6 +226,7 @@ typedef struct dbm__pg {
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
     bool beginning;          /* BEGIN is unanswered */
+    bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
     bool ddl;                /* the transaction has changed the schema, maybe */
     bool bound;              /* the server has taken the values */
@@ -1257,6 +1258,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     q->out_end = (size_t)(to - q->out);
     q->awaited++;
     q->lane = q->laned = true;
+    q->closing = false;
     q->gather = gather;
     if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
     q->in.keep = 0;
@@ -1305,12 +1307,14 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         q->tx = DBM__PG_TX_OPEN;
         return;
     }
+    q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
     dbm__pg_look_at_tag(q, tag);
     if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
 }
 
 static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    q->closing = true;
     if (q->fault != NULL) return;
     q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
     if (q->fault == NULL) {
@@ -1371,7 +1375,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         }
     }
     if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather ? DBM__PG_ROW : DBM__PG_WAITS;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
 }
 
 /* Reads once, or as often as there is more than fits. */
@@ -2436,7 +2440,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
     const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
     bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
-    bool misfit = named && !q->bound && state[0] == '2' && state[1] == '2'; /* a value does not fit the type that its parameter had */
+    bool misfit = named && !q->bound && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0); /* a value, or a column, and the type that the parameter had */
     s->cursor = 0;
     if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
         dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
