@@ -3,7 +3,7 @@
 #     DRIVER_CFLAGS    where the headers are; as the system's, so that no warning comes from them
 #     DRIVER_LIBS      what to link
 # `driver_packages ROOT TOOL HEADER` calls TOOL PACKAGE COMMAND and HEADER PACKAGE FILE for each that is needed to build them.
-# An adapter that comes to src/adapters/ is built and tested from then on. SQLite and INI files are always there.
+# An adapter that comes to src/adapters/ is built and tested from then on. SQLite, INI files and the asynchronous half are always there.
 
 # each_driver FUNCTION: FUNCTION SWITCH PACKAGE HEADER MODULE..., the modules of pkg-config in the order in which they are looked for.
 each_driver() {
@@ -37,6 +37,6 @@ add_driver() {
 }
 find_drivers() {
     drivers_root=$1
-    BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI" DRIVER_CFLAGS='' DRIVER_LIBS="-lsqlite3 -linih"
+    BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" DRIVER_CFLAGS='' DRIVER_LIBS="-lsqlite3 -linih"
     each_driver add_driver
 }

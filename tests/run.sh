@@ -6,7 +6,7 @@
 #   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file; those that wait for servers to die
 #                (*_faults, *_tls) in asan alone, or when they are named
 #   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
-#   tsan         the tests of pool, gates, session, manager and threads (test_*threads*) under ThreadSanitizer, one file
+#   tsan         the tests of pool, gates, session, manager, async and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
 #   counts       tests/bench/counts.sh: instructions, allocations and sends of single operations against their limits
@@ -82,7 +82,7 @@ job_test() {
     esac
     case $form in
         # One file is compiled anew for every test, so it holds the server backends only where they are tested.
-        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI" ;;
+        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
     esac
     case $form in
         unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
@@ -367,7 +367,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_async | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac

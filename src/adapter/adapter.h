@@ -57,7 +57,8 @@ struct dbm_connection {
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
 
-/* dbm_adapter_fail_init() with a text that is put together. */
+/* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);

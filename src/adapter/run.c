@@ -89,7 +89,7 @@ static void dbm__running_stop(dbm__running *r, int phase) {
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
     if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
         r->op->stop = true;
-        r->op->wake_us = r->limit_us - 1000000; /* the next step is due */
+        r->op->wake_us = 0; /* the next step comes at once */
     } else {
         r->c->db->adapter->cancel(r->c);
     }

@@ -90,14 +90,15 @@ DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, c
     return status;
 }
 
+DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
+    char block[1000];
+    DBM__FORMAT(block, sizeof block, format);
+    return dbm_adapter_fail(c, status, sqlstate, native, block);
+}
+
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
+    DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block);
 }
 

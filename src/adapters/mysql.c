@@ -11,10 +11,13 @@
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -28,22 +31,11 @@
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -178,6 +170,15 @@ enum {
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
 
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
+
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -207,6 +208,7 @@ typedef struct dbm__mysql {
     size_t sql_size;
     MYSQL_STMT *stmt;
     MYSQL_RES *rows;
+    int64_t number;          /* that was asked for */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -219,7 +221,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -233,6 +234,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -320,41 +324,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -379,7 +366,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -392,42 +379,34 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -445,7 +424,7 @@ static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 
@@ -480,7 +459,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -517,49 +496,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -593,20 +534,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -657,6 +615,15 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
 /* Closes what a statement is to the library. */
 #define DBM__MYSQL_CLOSE(statement) \
     q->stmt = (statement)->stmt; \
@@ -895,26 +862,18 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         return;
     }
     if (!interval) { /* "2024-02-29" */
-        at = dbm__put_digits(at, t->year, 4);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->month, 2);
-        *at++ = '-';
-        at = dbm__put_digits(at, t->day, 2);
+        at = dbm__put_digits(at, 0, t->year, 4);
+        at = dbm__put_digits(at, '-', t->month, 2);
+        at = dbm__put_digits(at, '-', t->day, 2);
     }
     if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
     if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
         if (interval && t->neg) *at++ = '-';
-        at = dbm__put_digits(at, (int64_t)hours, hours > 99 ? 3 : 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->minute, 2);
-        *at++ = ':';
-        at = dbm__put_digits(at, t->second, 2);
+        at = dbm__put_digits(at, 0, (int64_t)hours, hours > 99 ? 3 : 2);
+        at = dbm__put_digits(at, ':', t->minute, 2);
+        at = dbm__put_digits(at, ':', t->second, 2);
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
-        if (decimals != 0) {
-            *at++ = '.';
-            (void)dbm__put_digits(at, (int64_t)t->second_part, 6);
-            at += decimals;
-        }
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
     }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
@@ -1048,7 +1007,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
 
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
 
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -1098,8 +1057,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
             dbm__mysql_result_over(q, s);
             break;
         }
-        dbm__mysql_kill(q);
-        q->killed = true;
+        DBM__MYSQL_AWAIT_STOP;
     }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
@@ -1417,24 +1375,31 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     return true;
 }
 
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
+
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    DBM__MYSQL_FLOW(q->sub)
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-    q->rows = NULL;
-    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows != NULL) {
-        MYSQL_ROW row = mysql_fetch_row(q->rows);
-        int64_t v = 0;
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-        mysql_free_result(q->rows);
-        own = dbm_adapter_option(q->owner, "max_allowed_packet");
-        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    }
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
+    return DBM__MYSQL_DONE;
 }
 
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
@@ -1605,7 +1570,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
 }
 
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -2039,36 +2004,6 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    DBM__MYSQL_FLOW(q->sub)
-    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
-    if (q->rc != 0) break;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows == NULL) break;
-    row = mysql_fetch_row(q->rows);
-    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-    }
-    mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
-
 /* How many rows the arrays have that are bound; 0: there are no arrays. */
 static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
 #if DBM__MYSQL_MARIADB
@@ -2131,7 +2066,14 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (q->rc != 0) {
             s->bound = false;
             dbm__mysql_note_error(q, s->stmt);
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
+            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
+                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
+                }
+            }
             dbm__mysql_report(q);
             break;
         }
@@ -2410,7 +2352,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -2434,25 +2376,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -2460,18 +2399,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -2493,6 +2426,8 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
+static int dbm__mysql_kill(dbm__mysql *q);
+
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -2502,6 +2437,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -2636,74 +2575,84 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
 
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 
@@ -2746,7 +2695,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -2779,8 +2728,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -2812,6 +2774,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -2847,26 +2810,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -3020,7 +2979,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
     DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB

@@ -2218,7 +2218,13 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
         return false;
     }
-    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
     dbm_adapter_free(q->owner, q->listen);
     q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
     if (out == NULL) {
@@ -3665,7 +3671,7 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,

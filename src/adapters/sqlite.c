@@ -53,6 +53,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #  define DBM__SQLITE_OFFSET(db) (-1)
 #endif
 
+#define DBM__SQLITE_LEXER (DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS)
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
@@ -137,57 +138,31 @@ typedef struct dbm__sqlite_statement {
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__sqlite_say(dbm__sqlite *q, dbm_status status, const char *sqlstate, int native,
-                                  const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, native, block);
-}
-
-/* Which of our statuses a result code is. */
+/* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
-    *retryable = false;
-    *sqlstate = NULL;
-    switch (rc) {
-    case SQLITE_BUSY_SNAPSHOT: *retryable = true; *sqlstate = "40001"; return DBM_E_SERIALIZATION;
-    case SQLITE_IOERR_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_LOCKED: *sqlstate = "55006"; return DBM_E_MISUSE; /* by this very connection: no wait would help */
-    case SQLITE_CONSTRAINT_UNIQUE: case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID:
-        *sqlstate = "23505";
-        break;
-    case SQLITE_CONSTRAINT_NOTNULL: *sqlstate = "23502"; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: *sqlstate = "23503"; break;
-    case SQLITE_CONSTRAINT_CHECK: *sqlstate = "23514"; break;
-    default: break;
-    }
-    switch (rc & 0xff) {
-    case SQLITE_CONSTRAINT: if (*sqlstate == NULL) *sqlstate = "23000"; return DBM_E_CONSTRAINT;
-    case SQLITE_BUSY: case SQLITE_LOCKED: case SQLITE_PROTOCOL:
-        *retryable = true;
-        *sqlstate = "55P03";
-        return DBM_E_TIMEOUT;
-    case SQLITE_SCHEMA: *retryable = true; return DBM_E_SQL;
-    case SQLITE_ABORT: *sqlstate = "40000"; return DBM_E_ROLLED_BACK;
-    case SQLITE_INTERRUPT: *sqlstate = "57014"; return DBM_E_CANCELLED;
-    case SQLITE_READONLY: *sqlstate = "25006"; return DBM_E_READ_ONLY;
-    case SQLITE_NOMEM: *sqlstate = "53200"; return DBM_E_NOMEM;
-    case SQLITE_FULL: *sqlstate = "53100"; return DBM_E_LIMIT;
-    case SQLITE_TOOBIG: *sqlstate = "54000"; return DBM_E_LIMIT;
-    case SQLITE_RANGE: return DBM_E_RANGE;
-    case SQLITE_MISUSE: return DBM_E_MISUSE;
-    case SQLITE_IOERR: *sqlstate = "58030"; return DBM_E_LOST;
-    case SQLITE_NOTADB: *sqlstate = "XX001"; return DBM_E_CONNECT;
-    case SQLITE_CORRUPT: *sqlstate = "XX001"; return DBM_E_SQL;
-    case SQLITE_CANTOPEN: *sqlstate = "58030"; return DBM_E_SQL;
-    case SQLITE_AUTH: case SQLITE_PERM: *sqlstate = "42501"; return DBM_E_SQL;
-    case SQLITE_MISMATCH: *sqlstate = "42804"; return DBM_E_SQL;
-    default: return DBM_E_SQL;
-    }
+    enum { ANY = 1 << 24 };
+    static const struct { int rc; dbm_status status; const char *sqlstate; bool retryable; } known[] = {
+        { SQLITE_BUSY_SNAPSHOT, DBM_E_SERIALIZATION, "40001", true }, { SQLITE_IOERR_NOMEM, DBM_E_NOMEM, "53200", false },
+        { SQLITE_LOCKED, DBM_E_MISUSE, "55006", false }, /* by this very connection: no wait would help */
+        { SQLITE_CONSTRAINT_UNIQUE, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_PRIMARYKEY, DBM_E_CONSTRAINT, "23505", false },
+        { SQLITE_CONSTRAINT_ROWID, DBM_E_CONSTRAINT, "23505", false }, { SQLITE_CONSTRAINT_NOTNULL, DBM_E_CONSTRAINT, "23502", false },
+        { SQLITE_CONSTRAINT_FOREIGNKEY, DBM_E_CONSTRAINT, "23503", false }, { SQLITE_CONSTRAINT_CHECK, DBM_E_CONSTRAINT, "23514", false },
+        { ANY | SQLITE_CONSTRAINT, DBM_E_CONSTRAINT, "23000", false }, { ANY | SQLITE_BUSY, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_LOCKED, DBM_E_TIMEOUT, "55P03", true }, { ANY | SQLITE_PROTOCOL, DBM_E_TIMEOUT, "55P03", true },
+        { ANY | SQLITE_SCHEMA, DBM_E_SQL, NULL, true }, { ANY | SQLITE_ABORT, DBM_E_ROLLED_BACK, "40000", false },
+        { ANY | SQLITE_INTERRUPT, DBM_E_CANCELLED, "57014", false }, { ANY | SQLITE_READONLY, DBM_E_READ_ONLY, "25006", false },
+        { ANY | SQLITE_NOMEM, DBM_E_NOMEM, "53200", false }, { ANY | SQLITE_FULL, DBM_E_LIMIT, "53100", false },
+        { ANY | SQLITE_TOOBIG, DBM_E_LIMIT, "54000", false }, { ANY | SQLITE_RANGE, DBM_E_RANGE, NULL, false },
+        { ANY | SQLITE_MISUSE, DBM_E_MISUSE, NULL, false }, { ANY | SQLITE_IOERR, DBM_E_LOST, "58030", false },
+        { ANY | SQLITE_NOTADB, DBM_E_CONNECT, "XX001", false }, { ANY | SQLITE_CORRUPT, DBM_E_SQL, "XX001", false },
+        { ANY | SQLITE_CANTOPEN, DBM_E_SQL, "58030", false }, { ANY | SQLITE_AUTH, DBM_E_SQL, "42501", false },
+        { ANY | SQLITE_PERM, DBM_E_SQL, "42501", false }, { ANY | SQLITE_MISMATCH, DBM_E_SQL, "42804", false }, { 0, DBM_E_SQL, NULL, false }
+    };
+    size_t i = 0;
+    while (known[i].rc != 0 && known[i].rc != rc && known[i].rc != (ANY | (rc & 0xff))) i++;
+    *retryable = known[i].retryable;
+    *sqlstate = known[i].sqlstate;
+    return known[i].status;
 }
 
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
@@ -204,60 +179,46 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
 }
 
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
-    dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    const char *name = strstr(said, "constraint failed: ");
+    static const char before[] = "constraint failed: ";
+    const char *name = strcmp(sqlstate, "23000") != 0 ? strstr(said, before) : NULL;
     char copy[128]; /* `said` is SQLite's, and not to be relied on after the first report */
-    switch (rc) {
-    case SQLITE_CONSTRAINT_UNIQUE: kind = DBM_CONSTRAINT_UNIQUE; break;
-    case SQLITE_CONSTRAINT_PRIMARYKEY: case SQLITE_CONSTRAINT_ROWID: kind = DBM_CONSTRAINT_PRIMARY_KEY; break;
-    case SQLITE_CONSTRAINT_NOTNULL: kind = DBM_CONSTRAINT_NOT_NULL; break;
-    case SQLITE_CONSTRAINT_FOREIGNKEY: kind = DBM_CONSTRAINT_FOREIGN_KEY; break;
-    case SQLITE_CONSTRAINT_CHECK: kind = DBM_CONSTRAINT_CHECK; break;
-    default: name = NULL; break;
-    }
-    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + strlen("constraint failed: ") : "");
-    dbm__sqlite_say(q, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    dbm_constraint kind;
+    dbm__copy_cut(copy, sizeof copy, name != NULL ? name + sizeof before - 1 : "");
+    dbm__adapter_say(q->c, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
+    kind = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID ? DBM_CONSTRAINT_PRIMARY_KEY : dbm__self()->last.constraint;
     dbm_adapter_fail_constraint(q->c, kind, copy);
     return DBM_E_CONSTRAINT;
 }
 
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
-    dbm__text t = dbm__text_in(block, capacity);
     const dbm__sqlite_base *base = q->base;
 #if DBM__SQLITE_POSIX
     struct stat file;
+    const char *slash = strrchr(base->path, '/');
+    size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
     if (base->memory) return "";
     if (stat(base->path, &file) == 0) {
-        if (S_ISDIR(file.st_mode)) dbm__put(&t, ": it is a directory; name a file in it");
-        else if (access(base->path, R_OK) != 0) dbm__put(&t, ": this process has no permission to read it");
-        else if (sqlite3_system_errno(q->db) == EMFILE) dbm__put(&t, ": this process has too many open files");
-        else dbm__put(&t, ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be "
-                          "writable; immutable=1 opens a file that nobody writes");
-    } else if (errno == EACCES) {
-        dbm__put(&t, ": this process has no permission for a directory of this path");
-    } else {
-        const char *slash = strrchr(base->path, '/');
-        size_t size = slash != NULL ? (size_t)(slash - base->path) : 0;
-        char *dir = block; /* the directory's name is needed before the text is */
-        if (size == 0 || size >= capacity) return ": it does not exist";
-        memcpy(dir, base->path, size);
-        dir[size] = '\0';
-        if (stat(dir, &file) != 0) {
-            return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
-        }
-        if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
-        if (access(dir, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
-        if (base->read_only) return ": it does not exist, and is opened for reading only";
-        return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
+        if (S_ISDIR(file.st_mode)) return ": it is a directory; name a file in it";
+        if (access(base->path, R_OK) != 0) return ": this process has no permission to read it";
+        if (sqlite3_system_errno(q->db) == EMFILE) return ": this process has too many open files";
+        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes";
     }
+    if (errno == EACCES) return ": this process has no permission for a directory of this path";
+    if (size == 0 || size >= capacity) return ": it does not exist";
+    memcpy(block, base->path, size);
+    block[size] = '\0'; /* the directory */
+    if (stat(block, &file) != 0) return ": its directory does not exist; create it or correct the path (sqlite:///a.db, sqlite:////dir/a.db)";
+    if (!S_ISDIR(file.st_mode)) return ": what should be its directory is a file";
+    if (access(block, W_OK | X_OK) != 0) return ": it does not exist, and this process may not create it there";
+    if (base->read_only) return ": it does not exist, and is opened for reading only";
+    return ": it does not exist, and mode=rw does not create it (mode=rwc does)";
 #else
     int native = sqlite3_system_errno(q->db);
     if (base->memory || native == 0) return "";
-    dbm__putf(&t, ": error %d of the system; look whether the directory exists and may be written", native);
-#endif
-    dbm__text_end(&t);
+    dbm__format(block, capacity, ": error %d of the system; look whether the directory exists and may be written", native);
     return block;
+#endif
 }
 
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
@@ -270,8 +231,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
     dbm_status status;
     bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
-    int primary = rc & 0xff, offset;
-    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600];
+    int primary = rc & 0xff;
+    char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600], block[1000];
+    dbm__text t = dbm__text_in(block, sizeof block);
     dbm__store(&q->state, DBM__SQLITE_IDLE);
     q->timed_out = false;
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
@@ -294,60 +256,44 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         dbm_adapter_broken(q->c);
     }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
-    if (q->connecting) {
-        if (status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
-        if (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY) { /* of files that it may not make beside this one */
-            return dbm__sqlite_say(q, status, "08001", rc,
-                                   "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
-        }
-        if (primary == SQLITE_NOTADB) {
-            return dbm__sqlite_say(q, status, sqlstate, rc,
-                                   "%q is not an SQLite database, or it is encrypted", q->base->path);
-        }
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path,
-                        said, q->waited_us);
+    if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
+    if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
+        sqlstate = "08001";
+        dbm__putf(&t, "can't open %q%s", q->base->path, dbm__sqlite_why(q, why, sizeof why));
+    } else if (q->connecting && primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%q is not an SQLite database, or it is encrypted", q->base->path);
+    } else if (q->connecting) {
+        dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "cancelled by dbm_cancel");
+        dbm__put(&t, "cancelled by dbm_cancel");
     } else if (primary == SQLITE_INTERRUPT) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "the deadline passed while the statement was running, and it was stopped");
+        dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "another connection has written since this transaction first read; run it again "
-                        "(DBM_RETRY does), or begin it with .write = 1");
+        dbm__put(&t, "another connection has written since this transaction first read; run it again (DBM_RETRY does), or begin it with .write = 1");
     } else if (primary == SQLITE_BUSY && strstr(said, "in progress") != NULL) {
         status = DBM_E_MISUSE;
         retryable = false;
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s: end the queries of this session first", said);
+        dbm__putf(&t, "%s: end the queries of this session first", said);
     } else if (primary == SQLITE_BUSY && q->waited_us == 0) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: another connection is committing and waits for this transaction to end; "
-                        "run it again", said);
+        dbm__putf(&t, "%s: another connection is committing and waits for this transaction to end; run it again", said);
     } else if (primary == SQLITE_BUSY) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%s by another process or connection: waited %m%s", said, q->waited_us,
-                        timed_out ? ", until the deadline" : " (busy_timeout)");
+        dbm__putf(&t, "%s by another process or connection: waited %m%s", said, q->waited_us, timed_out ? ", until the deadline" : " (busy_timeout)");
     } else if (rc == SQLITE_LOCKED) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: a query of this session is still being read; this statement needs it ended "
-                        "(leave DBM_EACH, or dbm_rows_end)", said);
+        dbm__putf(&t, "%s: a query of this session is still being read; this statement needs it ended (leave DBM_EACH, or dbm_rows_end)", said);
     } else if (rc == SQLITE_READONLY_DBMOVED) {
-        dbm__sqlite_say(q, status, sqlstate, rc, "%q was moved, replaced or deleted while it was open", q->base->path);
+        dbm__putf(&t, "%q was moved, replaced or deleted while it was open", q->base->path);
     } else if (status == DBM_E_READ_ONLY) {
-        dbm__sqlite_say(q, status, sqlstate, rc,
-                        "%s: %q was opened with mode=ro, or the file or its directory may not be written",
-                        said, q->base->path);
-    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN ||
-               primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
+        dbm__putf(&t, "%s: %q was opened with mode=ro, or the file or its directory may not be written", said, q->base->path);
+    } else if (primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_CANTOPEN || primary == SQLITE_FULL || primary == SQLITE_NOTADB) {
         int native = sqlite3_system_errno(q->db);
-        dbm__sqlite_say(q, status, sqlstate, rc, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said,
-                        q->base->path, rc, native);
+        dbm__putf(&t, native != 0 ? "%s: %q (code %d, error %d of the system)" : "%s: %q (code %d)", said, q->base->path, rc, native);
     } else {
-        offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
+        int offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__sqlite_say(q, status, sqlstate, rc, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said,
-                        offset + 1);
+        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
     }
+    dbm__text_end(&t);
+    dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return status;
 }
@@ -512,9 +458,8 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "SQLite has the isolation levels SERIALIZABLE (its default), "
-                               "READ UNCOMMITTED and AUTOCOMMIT");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
+                                "AUTOCOMMIT");
     }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
@@ -533,9 +478,8 @@ static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us)
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
-        return dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "25P01", 0,
-                               "SQLite had already rolled this transaction back when one of its "
-                               "statements failed; nothing was committed");
+        return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
+                                "failed; nothing was committed");
     }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
@@ -562,8 +506,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
-    if (op->savepoint < 1) return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0,
-                                                  "savepoints are numbered from 1, not %d", op->savepoint);
+    if (op->savepoint < 1) return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "savepoints are numbered from 1, not %d", op->savepoint);
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
@@ -572,40 +515,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
 
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
 
-static char dbm__sqlite_lower(char c) { return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c); }
-
-/* Past blanks, comments and, between statements, semicolons. An open comment reaches to the end. */
-static const char *dbm__sqlite_skip(const char *p, const char *end, bool semicolons) {
-    while (p < end) {
-        if (*p == ' ' || (*p >= '\t' && *p <= '\r') || (semicolons && *p == ';')) {
-            p++;
-        } else if (end - p >= 2 && p[0] == '-' && p[1] == '-') {
-            while (p < end && *p != '\n') p++;
-        } else if (end - p >= 2 && p[0] == '/' && p[1] == '*') {
-            for (p += 2; p < end && !(end - p >= 2 && p[0] == '*' && p[1] == '/'); p++) { }
-            p = end - p >= 2 ? p + 2 : end;
-        } else {
-            break;
-        }
+/* Whether nothing but blanks, comments and semicolons is left. */
+static bool dbm__sqlite_nothing(const char *sql, size_t size) {
+    size_t next;
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
+        sql += next;
+        size -= next;
     }
-    return p;
-}
-
-static bool dbm__sqlite_word_is(const char *p, const char *end, const char *word) {
-    for (; *word != '\0'; p++, word++) if (p >= end || dbm__sqlite_lower(*p) != *word) return false;
-    return true;
-}
-
-/* Where a function of this name is called; also in a text in quotes, which does no harm. NULL: nowhere. */
-static const char *dbm__sqlite_calls(const char *p, const char *end, const char *name) {
-    size_t size = strlen(name);
-    for (; p < end; p++) {
-        const char *after;
-        if (dbm__sqlite_lower(*p) != *name || !dbm__sqlite_word_is(p, end, name)) continue;
-        after = dbm__sqlite_skip(p + size, end, false);
-        if (after < end && *after == '(') return p;
-    }
-    return NULL;
+    return size == 0;
 }
 
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
@@ -615,22 +532,18 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         const char *name = sqlite3_bind_parameter_name(stmt, i);
         if (name == NULL) continue;
         if (name[0] == '?') {
-            return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                                   "the parameter %s is numbered: write ? for each value, or :name and "
-                                   "pass dbm_named(\"name\", value)", name);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
+                                    "dbm_named(\"name\", value)", name);
         }
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                               "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), "
-                               "or write ? for each value", name, name + 1, name + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
+                                "? for each value", name, name + 1, name + 1);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, "42P02", 0,
-                           "SQLite sees %d parameters in this statement where dbm.h counted %d", found,
-                           counted);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
-    const char *sql = p->sql, *end = sql + p->sql_size, *tail = NULL, *word;
+    const char *sql = p->sql, *tail = NULL;
     sqlite3_stmt *stmt = NULL;
     dbm__sqlite_statement *s;
     int rc, found;
@@ -640,12 +553,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     rc = sqlite3_prepare_v3(q->db, sql, (int)p->sql_size + 1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
-    if (stmt == NULL) return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
-    if (tail != NULL && dbm__sqlite_skip(tail, end, true) < end) {
+    if (stmt == NULL) return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "the statement is empty, or only a comment");
+    if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_say(q, DBM_E_MISUSE, "42601", 0,
-                               "there is text after the first statement, at byte %d: one statement at a "
-                               "time; use dbm_script for several", (int)(tail - sql) + 1);
+        return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
+                                "dbm_script for several", (int)(tail - sql) + 1);
     }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
@@ -665,12 +577,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     s->writes = !sqlite3_stmt_readonly(stmt) && !DBM__SQLITE_EXPLAINS(stmt);
     s->rows = sqlite3_column_count(stmt) > 0;
     if (s->writes) {
-        word = dbm__sqlite_skip(sql, end, true);
-        s->inserts = dbm__sqlite_word_is(word, end, "insert") || dbm__sqlite_word_is(word, end, "replace") ||
-                     dbm__sqlite_word_is(word, end, "with");
-        s->reads_id = dbm__sqlite_calls(word, end, "last_insert_rowid") != NULL;
+        s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
+        s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
-        s->random = dbm__sqlite_calls(sql, end, "random") != NULL || dbm__sqlite_calls(sql, end, "randomblob") != NULL;
+        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
     }
     p->data = s;
     p->writes = s->writes;
@@ -696,35 +606,30 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
-        return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", rc,
-                               "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)",
-                               number, v->as.text.size);
+        return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
+                                v->as.text.size);
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                               v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
+                                v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
-        return dbm__sqlite_say(q, DBM_E_RANGE, "22003", 0,
-                               "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
-                               "dbm_null() if that is meant", number);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
+                                "dbm_null() if that is meant", number);
 #else
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
-    return dbm__sqlite_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
 }
 
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
-static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v,
-                                                     int number) {
+static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
     int rc = SQLITE_OK;
     switch (v->type) {
@@ -934,8 +839,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
 }
 
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held,
-                                   dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
     size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
@@ -950,9 +854,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM;
         }
-        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) {
-            continue;
-        }
+        if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
@@ -973,11 +875,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
-            return dbm__sqlite_say(q, DBM_E_LIMIT, "54000", 0,
-                                   "a statement that writes needs the rest of the rows of this query put aside, "
-                                   "and they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): "
-                                   "raise row_buffer, read fewer rows at a time (LIMIT), or write after the loop",
-                                   limit, s->seen, count);
+            return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
+                                    "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
         }
         count++;
         last = &(*last)->next;
@@ -1009,14 +909,12 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         rc = sqlite3_step(again);
         for (i = 0; i < s->seen && rc == SQLITE_ROW; i++) rc = sqlite3_step(again);
         if (i < s->seen && rc == SQLITE_DONE) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "this query gave fewer rows when it was run again, so that the rest of "
-                                     "its rows can't be put aside for a statement that writes: write after the loop");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query gave fewer rows when it was run again, so that the rest of its "
+                                      "rows can't be put aside for a statement that writes: write after the loop");
         } else if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
-            status = dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                                     "the columns of this query changed while it was being read");
+            status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
         }
@@ -1031,9 +929,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
-        return dbm__sqlite_say(q, DBM_E_UNSUPPORTED, NULL, 0,
-                               "this query calls random(), so that another run would give other rows: write "
-                               "after the loop, or read all of its rows first");
+        return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
+                                "the loop, or read all of its rows first");
     }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
@@ -1098,7 +995,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     int rc;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
-        return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
+        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
     }
     total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
@@ -1129,17 +1026,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__sqlite_say(q, DBM_E_RANGE, "07001", 0,
-                           "the statement has %d placeholders, and %d values were passed", expected, given);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(op->value_count != s->parameters)) {
-        return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
-    }
+    if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
     q = s->q;
@@ -1171,7 +1065,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
 
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
-    if (q->read_only) return dbm__sqlite_say(q, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
+    if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
     return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
 }
@@ -1186,7 +1080,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
-    return each_row && sqlite3_get_autocommit(q->db) ? dbm__sqlite_say(q, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
 }
 
 /* The statement with its values bound, run. */
@@ -1229,7 +1123,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         }
     }
     status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__sqlite_say(s->q, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
+    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
 }
 
@@ -1264,7 +1158,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__sqlite_say(q, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
                                q->base->path);
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
@@ -1355,9 +1249,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         /* The mode is asked last: by then the file has been read, and a mode that another connection has just set is
          * seen. */
         rc = dbm__sqlite_run(q, "PRAGMA page_count", pages, sizeof pages);
-        if (q->base->journal == NULL) {
-            want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
-        }
+        if (q->base->journal == NULL) want = strcmp(pages, "0") == 0 && sqlite3_db_readonly(q->db, "main") == 0 ? "wal" : NULL;
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
@@ -1366,10 +1258,8 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
-        return dbm__sqlite_say(q, DBM_E_CONNECT, NULL, 0,
-                               "journal_mode = %s can't be had for %q, it is %s: the file may not be written, "
-                               "or its file system has no shared memory; set journal_mode = auto", want, q->base->path,
-                               mode);
+        return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
     }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
@@ -1391,9 +1281,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->epoch = dbm__fork_epoch();
     q->connecting = true;
     if (dbm__load(&base->left_open) != 0) {
-        status = dbm__sqlite_say(q, DBM_E_FORKED, NULL, 0,
-                                 "a transaction on %q was open when this process forked, so that SQLite can't "
-                                 "open it safely in the child: fork outside of sessions, or exec", base->path);
+        status = dbm__adapter_say(q->c, DBM_E_FORKED, NULL, 0, "a transaction on %q was open when this process forked, so that SQLite can't open it "
+                                  "safely in the child: fork outside of sessions, or exec", base->path);
     } else {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
@@ -1519,8 +1408,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (rc != SQLITE_OK) return rc;
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
-            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0),
-                                  (const char *)sqlite3_column_text(stmt, 1));
+            sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
             if (sql == NULL) rc = SQLITE_NOMEM;
         }
         sqlite3_finalize(stmt);
@@ -1549,14 +1437,11 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     /* Dropping tables must not be stopped by what refers to them. */
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') "
-                               "AND name NOT LIKE 'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
     }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q,
-                               "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1",
-                               "DETACH%s \"%w\"");
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
     }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
@@ -1569,14 +1454,17 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 
-/* The word of a list that an option is, or its default (the first). NULL: it is none of them, and the failure is
- * reported. */
-static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, size_t count,
-                                      const char *list) {
+/* The word of a list that an option is, or its default. NULL: it is none of them, and the failure is reported. */
+static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const char *const *words, const char *otherwise) {
     const char *value = dbm_adapter_option(db, key);
+    char list[100];
+    dbm__text t = dbm__text_in(list, sizeof list);
     size_t i;
-    if (value == NULL) return words[0];
-    for (i = 0; i < count; i++) if (dbm__same_word(value, words[i])) return words[i];
+    if (value == NULL) return otherwise;
+    for (i = 0; words[i] != NULL; i++) {
+        if (dbm__same_word(value, words[i])) return words[i];
+        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]);
+    }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
@@ -1594,9 +1482,8 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the "
-                              "options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where,
-                              name, hint);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
@@ -1632,13 +1519,12 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
 }
 
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
-    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off" };
-    static const char *const syncs[] = { "full", "off", "normal", "extra" };
+    static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
+    static const char *const syncs[] = { "off", "normal", "full", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
@@ -1648,20 +1534,16 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
     }
-    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, sizeof journals / sizeof journals[0],
-                                       "auto, wal, delete, truncate, persist, memory, off");
+    base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
-    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, sizeof syncs / sizeof syncs[0],
-                                           "off, normal, full, extra");
+    base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[2]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
     switch (dbm_adapter_config(db)->isolation) {
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG,
-                                  "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break;
     }
@@ -1696,8 +1578,7 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
-    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH &&
-        (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
+    if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
         return true;
     }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
@@ -1706,18 +1587,9 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
 }
 
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
+    char code[3];
     size_t i;
-    for (i = 0; text[i] != '\0'; i++) {
-        char c = text[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                     c == '_' || c == '-' || c == ':' || (c == '/' && i != 1); /* `file://` would begin a host */
-        char coded[3];
-        coded[0] = '%';
-        coded[1] = digits[((unsigned char)c >> 4) & 15];
-        coded[2] = digits[(unsigned char)c & 15];
-        dbm__put_n(t, plain ? &c : coded, plain ? 1 : 3);
-    }
+    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */
 }
 
 /* The block of a database: its settings, then its path, then its URI. */
@@ -1819,7 +1691,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_NO_RECYCLE | DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_FAILS_ALONE,
-    DBM_PH_QUESTION, DBM_LEX_BRACKETS | DBM_LEX_BACKTICKS,
+    DBM_PH_QUESTION, DBM__SQLITE_LEXER,
     dbm__sqlite_init, dbm__sqlite_close,
     dbm__sqlite_connect, dbm__sqlite_disconnect, NULL, dbm__sqlite_ping, dbm__sqlite_reset, dbm__sqlite_cancel,
     dbm__sqlite_classify,

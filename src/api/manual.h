@@ -210,8 +210,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.

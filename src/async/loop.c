@@ -69,7 +69,7 @@ struct dbm_loop {
     /* what others keep here */
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
-    void *acts, *tasks;
+    void *acts, *tasks, *listeners;
     dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
 };
 
@@ -78,6 +78,7 @@ DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
 DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
@@ -117,7 +118,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);

@@ -236,15 +236,29 @@ DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
+/* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
+#define DBM__FORMAT(block, capacity, format) \
+    do { \
+        dbm__text text_ = dbm__text_in(block, capacity); \
+        va_list ap_; \
+        va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); \
+        va_end(ap_); \
+        dbm__text_end(&text_); \
+    } while (0)
 /* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
+/* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* Whether a comma-separated list contains a word, letter for letter; blanks around its items do not count. */
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
+DBM__FN const char *dbm__list_next(const char **list, size_t *size);
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 
 /* ---- errors --------------------------------------------------------------------------------------------------------
@@ -254,9 +268,11 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *driving;          /* an adapter's: what it has called its driver for, which calls back */
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);

@@ -28,24 +28,15 @@ DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last;
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 
 /* Built aside and then copied: the texts may come from the very error that they replace. */
-DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site,
-                                           const char *format, ...) {
+DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
-    dbm__text text;
-    va_list ap;
     memset(&error, 0, sizeof error);
     error.status = status;
     error.stage = stage;
     error.retryable = status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK; /* so says what they mean */
     dbm__copy_cut(error.database, sizeof error.database, database);
     dbm__copy_cut(error.site, sizeof error.site, site);
-    if (format) {
-        text = dbm__text_in(error.message, sizeof error.message);
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
     return status;
@@ -114,8 +105,6 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     dbm_event event;
 #if DBM__LOG_TEXT
     char block[1200];
-    dbm__text text;
-    va_list ap;
 #endif
     if (!dbm__event_wanted(host, level)) return;
     event.id = id;
@@ -126,13 +115,8 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     event.status = status;
     event.duration_us = duration_us;
 #if DBM__LOG_TEXT
-    text = dbm__text_in(block, sizeof block);
-    if (format) {
-        va_start(ap, format);
-        dbm__putv(&text, format, ap);
-        va_end(ap);
-        dbm__text_end(&text);
-    }
+    block[0] = 0;
+    if (format) DBM__FORMAT(block, sizeof block, format);
     event.text = block[0] ? block : dbm__event_text(id);
 #else
     (void)format;

@@ -565,8 +565,7 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
                          "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
     }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options: memory and allocator are both set; a manager lives in one of them");
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
     }
     if (o->memory_size && !o->memory) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);

@@ -151,19 +151,22 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_end(ap);
 }
 
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) {
-    dbm__text t = dbm__text_in(block, capacity);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-}
+DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
+}
+
+DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
+    static const char digits[] = "0123456789ABCDEF";
+    code[0] = c;
+    if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c != 0 && strchr(plain, c))) return 1;
+    code[0] = '%';
+    code[1] = digits[(unsigned char)c >> 4];
+    code[2] = digits[(unsigned char)c & 15u];
+    return 3;
 }
 
 /* ---- words --------------------------------------------------------------------------------------------------------- */
@@ -181,17 +184,20 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
 
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
 
+DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
+    const char *from = *list, *to;
+    if (!from) return NULL;
+    while (*from == ' ' || *from == ',') from++;
+    to = *list = from + strcspn(from, ",");
+    while (to > from && to[-1] == ' ') to--;
+    *size = (size_t)(to - from);
+    return to > from ? from : NULL;
+}
+
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    if (!list || !word || !size) return false;
-    while (*list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if ((size_t)(to - from) == size && memcmp(from, word, size) == 0) return true;
-    }
+    const char *item;
+    size_t n;
+    while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false;
 }
 

@@ -65,6 +65,9 @@ typedef struct dbm__settings {
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
 
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
+
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
@@ -124,6 +127,9 @@ DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
 
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
+
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
@@ -131,7 +137,8 @@ DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
+/* Returns false, for who fails with it. */
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
@@ -165,7 +172,9 @@ DBM__FN bool dbm__cfg_name_ok(const char *name);
 
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out);
+/* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
+typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
 DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);

@@ -121,13 +121,11 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         name[size - 10] = 0;
     }
     if (ours < 0) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]",
-                     shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return;
     }
     if (!dbm__cfg_name_ok(name)) {
-        dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                     "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
+        dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
         return;
     }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
@@ -137,8 +135,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL,
-                         "more than 1,000 databases; this and later sections are not read");
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
             d->count++;
         }
         return;
@@ -237,9 +234,8 @@ static void dbm__ini_continue(dbm__ini *d) {
     if (!d->entry || !d->current) return;
     if (d->kind == DBM__INI_SECTION) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, d->current->title, NULL,
-                         "an indented line continues the value of %q above; a section begins in the first column",
-                         d->entry->key);
+            dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
+                         "the first column", d->entry->key);
             return;
         }
     } else if (d->kind == DBM__INI_KEY) {
@@ -267,8 +263,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name,
-                         "the key is above the first section; expected [databases.NAME] before it");
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
         }
         return;
     }
@@ -278,9 +273,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
-    if (other) {
-        dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
-    }
+    if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
             dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
@@ -398,8 +391,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
 }
 
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
-static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count,
-                              size_t capacity) {
+static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
     const char *value;
@@ -505,8 +497,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL,
-                     "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
     }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
@@ -571,9 +562,8 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
 #endif
 #endif /* DBM_HAS_INI */
 
-DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size,
-                                    const dbm__known_type *types, size_t type_count, bool use_env, dbm__settings_list *out,
-                                    dbm__problems *p) {
+DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
+                                    bool use_env, dbm__settings_list *out, dbm__problems *p) {
     out->items = NULL;
     out->count = out->capacity = 0;
 #if !DBM_HAS_INI
@@ -584,22 +574,19 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     (void)type_count;
     (void)use_env;
     p->not_compiled++;
-    dbm__problem(p, path ? path : "text", 0, NULL, NULL,
-                 "reading INI is not compiled into this program: define DBM_WITH_INI where DBM_IMPLEMENTATION is "
-                 "defined (link with -linih, package libinih-dev)");
+    dbm__problem(p, path ? path : "text", 0, NULL, NULL, "reading INI is not compiled into this program: define DBM_WITH_INI where "
+                 "DBM_IMPLEMENTATION is defined (link with -linih, package libinih-dev)");
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count,
-                             use_env, out, p);
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
     }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
         return DBM_E_CONFIG;
     }
 #  if !DBM__STDIO
-    dbm__problem(p, path, 0, NULL, NULL,
-                 "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
+    dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
 #  else
     {

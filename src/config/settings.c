@@ -307,8 +307,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     unlimited = id == DBM__SET_MAX_OVERFLOW ? v == -1
                 : (id == DBM__SET_POOL_SIZE || id == DBM__SET_MAX_CONNECTIONS) && (v == 0 || v == -1);
     if (ok && unlimited) {
-        dbm__cfg_bad(d->p, &given->at,
-                     "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
+        dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
         return;
     }
@@ -333,10 +332,8 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
-        dbm__cfg_bad(d->p, &given->at,
-                     "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0",
-                     shown.text);
+        dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
     }
 }
 
@@ -378,27 +375,17 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_names names;
-    dbm__text list;
-    char hint[96], known[256], value[48];
-    size_t i;
+    dbm__cfg_types names;
+    char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     d->type_failed = true;
-    memset(&names, 0, sizeof names);
-    names.memory = &d->scratch;
-    for (i = 0; i < d->type_count; i++) {
-        dbm__cfg_names_add(&names, d->types[i].type);
-        dbm__cfg_names_add(&names, d->types[i].schemes);
-    }
-    list = dbm__text_in(known, sizeof known);
-    dbm__cfg_type_names(d->types, d->type_count, &list);
+    dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
-        dbm__cfg_suggest(&names, word, hint, sizeof hint);
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)",
-                     dbm__draft_value(value, sizeof value, word), hint, known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
+                     names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", known);
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
     }
 }
 
@@ -438,8 +425,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-        return false;
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
     }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
@@ -460,12 +446,10 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_suggest(&names, name, hint, sizeof hint);
     }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
-        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option",
-                     dbm__setting_table[dbm__setting_find(name, size)].field);
+        dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
-        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint,
-                     d->type->options && *d->type->options ? "; those of this type are " : "",
-                     d->type->options ? d->type->options : "");
+        const char *own = d->type->options ? d->type->options : "";
+        dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
     }
@@ -491,8 +475,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
     if (key->kind == DBM__SET_TIME) {
-        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min,
-                     key->none ? ", -1 for none" : "", v);
+        dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
@@ -576,8 +559,7 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
-    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] &&
-        (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
+    if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
@@ -587,13 +569,11 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at,
-                         "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
                          d->type->type, d->type->macro, d->type->package);
         } else {
-            dbm__cfg_bad(d->p, &at,
-                         "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave "
-                         "this database out", d->type->type);
+            dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
+                         "database out", d->type->type);
         }
     }
     dbm__draft_complete_pool(d);
@@ -638,8 +618,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
 }
 
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
-                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
-                            bool *no_memory) {
+                            const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
     const dbm__cfg_given *type = NULL, *url = NULL;
     const char *word;
@@ -668,8 +647,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
-        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p,
-                               &type->at, NULL);
+        word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
         else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
     }

@@ -201,8 +201,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
             }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end);
-                 end = dbm__cfg_next(end, stop, variables)) {}
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
         }
         if (end == value) continue;
         *size = (size_t)(end - value);
@@ -228,22 +227,15 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
-    const char *c = type->schemes;
+    const char *list = type->schemes, *item;
+    char scheme[65];
+    size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
-    if (!c) return false;
-    while (*c) {
-        size_t n = strcspn(c, ", ");
-        if (n == size) {
-            size_t i;
-            for (i = 0; i < n; i++) {
-                char a = word[i], b = c[i];
-                if (a >= 'A' && a <= 'Z') a = (char)(a - 'A' + 'a');
-                if (a != b) break;
-            }
-            if (i == n) return true;
-        }
-        c += n;
-        while (*c == ',' || *c == ' ') c++;
+    while ((item = dbm__list_next(&list, &n)) != NULL) {
+        if (n != size || n >= sizeof scheme) continue;
+        memcpy(scheme, item, n);
+        scheme[n] = 0;
+        if (dbm__same_word_n(word, size, scheme)) return true;
     }
     return false;
 }
@@ -259,10 +251,19 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     return NULL;
 }
 
-DBM__FN void dbm__cfg_type_names(const dbm__known_type *types, size_t count, dbm__text *out) {
+DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
+    dbm__text list = dbm__text_in(out->known, sizeof out->known);
+    dbm__cfg_names names;
     size_t i;
-    for (i = 0; i < count; i++) dbm__putf(out, i ? ", %s" : "%s", types[i].type);
-    dbm__text_end(out);
+    memset(&names, 0, sizeof names);
+    names.memory = m;
+    for (i = 0; i < count; i++) {
+        dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
+        dbm__cfg_names_add(&names, types[i].type);
+        dbm__cfg_names_add(&names, types[i].schemes);
+    }
+    dbm__text_end(&list);
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
 
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
@@ -312,11 +313,8 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
 }
 
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
-    dbm__cfg_bad(job->problems, job->at,
-                 "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas between; "
-                 "@ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}",
-                 why);
-    return false;
+    return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
 }
 
 /* One host of the list, from c to end. */
@@ -385,23 +383,14 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
-        if (!*one.name) {
-            dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
-            return false;
-        }
+        if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
             dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         }
-        if (count == capacity) {
-            dbm_option *more;
-            capacity = capacity ? capacity * 2 : 8;
-            more = (dbm_option *)dbm__cfg_alloc(job->keep, capacity * sizeof *more);
-            if (!more) return false;
-            if (count) memcpy(more, list, count * sizeof *more);
-            list = more;
-        }
+        list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
+        if (!list) return false;
         list[count++] = one;
         c = stop < end ? stop + 1 : end;
     }
@@ -413,19 +402,8 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-        char code[3];
-        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr(plain, *text)) {
-            dbm__cfg_add(b, text, 1);
-            continue;
-        }
-        code[0] = '%';
-        code[1] = digits[c >> 4];
-        code[2] = digits[c & 15];
-        dbm__cfg_add(b, code, 3);
-    }
+    char code[3];
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
 }
 
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
@@ -494,9 +472,8 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_names names;
-    char *scheme, *c, hint[96], known[256];
-    dbm__text list;
+    dbm__cfg_types names;
+    char *scheme, *c;
     size_t size, i;
     bool ok;
     if (!expanded) return false;
@@ -509,9 +486,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
     if (!ok) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
@@ -526,28 +501,16 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     url->scheme = scheme;
     url->driver = scheme + size;
     if (!found) {
-        memset(&names, 0, sizeof names);
-        names.memory = job->scratch;
-        for (i = 0; i < job->type_count; i++) {
-            dbm__cfg_names_add(&names, job->types[i].type);
-            dbm__cfg_names_add(&names, job->types[i].schemes);
-        }
-        list = dbm__text_in(known, sizeof known);
-        dbm__cfg_type_names(job->types, job->type_count, &list);
+        dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", known);
-        } else {
-            dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme,
-                         dbm__cfg_suggest(&names, scheme, hint, sizeof hint), known);
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
         }
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
     }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                     found->type, job->type->type, job->type->type);
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
+                            found->type, job->type->type, job->type->type);
     }
     job->type = found;
     return true;
@@ -558,9 +521,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
     if (authority) {
         if (c < query && *c != '/') {
-            dbm__cfg_bad(job->problems, job->at,
+            return dbm__cfg_bad(job->problems, job->at,
                          "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-            return false;
         }
         if (c < query) c++;
     }
@@ -592,10 +554,8 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
-        dbm__cfg_bad(job->problems, job->at,
-                     "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password "
-                     "%%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-        return false;
+        return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
     }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
@@ -618,14 +578,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         end = text + strlen(text);
         separator = dbm__url_separator(text, end, false);
     }
-    if (text == end) {
-        dbm__cfg_bad(job->problems, job->at, "the URL is empty");
-        return false;
-    }
+    if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
         }
     }
     if (!separator) {
@@ -638,14 +594,10 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                 authority = ":";
             }
         }
-        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) {
-            return dbm__url_dsn(job, written, text, expanded);
-        }
+        if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
-            dbm__cfg_bad(job->problems, job->at,
-                         job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                   : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-            return false;
+            return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
         }
     }
     if (!dbm__url_scheme(job, text, separator)) return false;
@@ -657,4 +609,18 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     dbm__url_mask(job, authority);
     return !job->keep->failed;
+}
+
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
+        if (*hosts == ',') hosts++;
+    }
+    return names;
 }

@@ -129,6 +129,16 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     return copy;
 }
 
+DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
+    void *more;
+    if (count < *capacity) return items;
+    more = dbm__cfg_alloc(m, (*capacity ? *capacity * 2 : 16) * size);
+    if (!more) return NULL;
+    if (count) memcpy(more, items, count * size);
+    *capacity = *capacity ? *capacity * 2 : 16;
+    return more;
+}
+
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
@@ -174,8 +184,7 @@ DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, 
     p->count = p->shown = p->not_compiled = 0;
 }
 
-static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key,
-                                 const char *format, va_list ap) {
+static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
@@ -186,8 +195,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     dbm__putv(t, format, ap);
 }
 
-static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                             const char *format, va_list ap) {
+static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
     size_t before = p->text.size;
@@ -219,42 +227,32 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
 }
 
-DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
-                          const char *format, ...) {
+DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap);
 }
 
-DBM__FN void dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
+DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
+    return false;
 }
 
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    while (list && *list) {
-        const char *from, *to;
-        while (*list == ' ' || *list == ',') list++;
-        from = list;
-        while (*list && *list != ',') list++;
-        to = list;
-        while (to > from && to[-1] == ' ') to--;
-        if (to == from) continue;
-        if (names->count == names->capacity) {
-            size_t capacity = names->capacity ? names->capacity * 2 : 64;
-            const char **items = (const char **)dbm__cfg_alloc(names->memory, capacity * sizeof *items);
-            if (!items) return;
-            if (names->count) memcpy(items, names->items, names->count * sizeof *items);
-            names->items = items;
-            names->capacity = capacity;
-        }
-        names->items[names->count] = dbm__cfg_copy(names->memory, from, (size_t)(to - from));
-        if (!names->items[names->count]) return;
+    const char *item;
+    size_t size;
+    while ((item = dbm__list_next(&list, &size)) != NULL) {
+        const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
+        if (!items) return;
+        names->items = items;
+        items[names->count] = dbm__cfg_copy(names->memory, item, size);
+        if (!items[names->count]) return;
         names->count++;
     }
 }
@@ -297,21 +295,13 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                               const dbm__cfg_at *at, const char *of, const char *part) {
     char name[128];
     const char *from = c + 2, *stop = end - 1, *value, *fallback = NULL;
-    size_t i, size;
-    if (end - c < 3 || *stop != '}') {
-        dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
-        return false;
-    }
-    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') ||
-                                    (from[i] >= 'a' && from[i] <= 'z') || (i && from[i] >= '0' && from[i] <= '9'));
-         i++) {}
+    size_t i;
+    if (end - c < 3 || *stop != '}') return dbm__cfg_bad(p, at, "%s%s${ has no closing }; a literal $ before { is written $$", part, of);
+    for (i = 0; from + i < stop && (from[i] == '_' || (from[i] >= 'A' && from[i] <= 'Z') || (from[i] >= 'a' && from[i] <= 'z') ||
+                                    (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        dbm__cfg_bad(p, at,
-                     "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written "
-                     "$$",
-                     part, of);
-        return false;
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
     }
     memcpy(name, from, i);
     name[i] = 0;
@@ -322,26 +312,16 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!value) {
 #if DBM__ENV
-        dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name,
-                     name);
+        return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
 #else
-        dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)",
-                     part, of, name);
+        return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
-        return false;
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
         return true;
     }
-    while (*value) {
-        size = strcspn(value, "%");
-        dbm__cfg_add(b, value, size);
-        value += size;
-        if (!*value) break;
-        dbm__cfg_add(b, "%25", 3);
-        value++;
-    }
+    for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
 
@@ -360,8 +340,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
             if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
-                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part,
-                             of);
+                dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
             c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));

@@ -136,21 +136,17 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     dbm__work *w;
     dbm_op op;
     dbm_status st;
+    dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
     w = (dbm__work *)s.slot;
     dbm__op_init(&op, DBM_OP_PING, dbm__deadline(db->host, db->settings->config.connect_timeout_ms));
     st = dbm__op_run(&w->slot.connection, &op);
-    if (st != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        w->slot.connection.broken = true;
-        dbm__session_close(&s);
-        dbm__self()->last = kept;
-        return st;
-    }
+    kept = dbm__self()->last;
+    if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return DBM_OK;
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
 }
 
 /* The first failure of several stays. */
@@ -280,10 +276,7 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            if (result == DBM_OK) {
-                result = info.status;
-                first = dbm__self()->last;
-            }
+            dbm__first_failure(&result, &first, info.status);
         }
         if (fn != NULL) fn(ud, &info);
     }
@@ -409,10 +402,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
             dbm__pool_free(db->pool);
             db->adapter->close(db);
         }
-        dbm__settings_free(&shared->host, db->settings);
-        dbm__free(&shared->host, db->init_error);
-        dbm__lock_free(&db->init_lock);
-        dbm__free(&shared->host, db);
+        dbm__database_drop(shared, db);
     }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);

@@ -52,35 +52,31 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
-    const char *p;
+    const char *schemes, *scheme;
+    size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
+    schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
     }
-    for (p = adapter->schemes != NULL ? adapter->schemes : adapter->type; *p != 0;) {
-        const char *end = p;
-        const dbm_adapter *other;
-        while (*end != 0 && *end != ',') end++;
-        other = dbm__adapter_of_scheme(mgr, p, (size_t)(end - p));
-        if (other != NULL) {
-            dbm__lock_give(&mgr->lock);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
+        const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
+    }
+    if (st == DBM_OK) {
+        more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
+        if (more != NULL) {
+            mgr->adapters = more;
+            mgr->adapters[mgr->adapter_count++] = adapter;
+        } else {
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
         }
-        p = *end != 0 ? end + 1 : end;
     }
-    more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
-    if (more == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
-    mgr->adapters = more;
-    mgr->adapters[mgr->adapter_count++] = adapter;
     dbm__lock_give(&mgr->lock);
-    return DBM_OK;
+    return st;
 }
 
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
@@ -135,7 +131,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
                      block);
 }
 
-static void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
@@ -202,63 +198,47 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     return st;
 }
 
-/* Problems are lines; a message does not end in one. */
-static void dbm__trim_newline(char *text) {
-    size_t n = strlen(text);
-    if (n != 0 && text[n - 1] == '\n') text[n - 1] = 0;
-}
-
-static dbm_status dbm__load_from(dbm_manager *mgr, const char *path, const char *text, size_t size) {
+/* Adds what a file, a text or (the others are NULL) a struct configures. */
+static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
+    dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
+    dbm__settings *one = NULL;
     dbm__settings_list list;
     dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
-    memset(&list, 0, sizeof list);
-    st = dbm__known_types(mgr, &types, &type_count);
+    size_t type_count = 0, end;
+    dbm_status st = dbm__known_types(mgr, &types, &type_count);
     if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_load(&mgr->shared->host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, NULL, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, list.items, list.count);
-    dbm__settings_list_free(&mgr->shared->host, &list);
-    dbm__free(&mgr->shared->host, types);
+    memset(&list, 0, sizeof list);
+    dbm__problems_init(&problems, host, block, sizeof block);
+    if (config != NULL) st = dbm__config_make(host, config, types, type_count, &one, &problems);
+    else st = dbm__config_load(host, path, text, size, types, type_count, mgr->use_env, &list, &problems);
+    end = strlen(block);
+    if (end != 0 && block[end - 1] == '\n') block[end - 1] = 0; /* problems are lines; a message does not end in one */
+    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config != NULL ? config->name : NULL, NULL, "%s", block);
+    if (st == DBM_OK) st = config != NULL ? dbm__manager_add(mgr, &one, 1) : dbm__manager_add(mgr, list.items, list.count);
+    dbm__settings_free(host, one);
+    dbm__settings_list_free(host, &list);
+    dbm__free(host, types);
     return st;
 }
 
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__load_from(mgr, path, NULL, 0);
+    return dbm__configure(mgr, path, NULL, 0, NULL);
 }
 
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__load_from(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size);
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
 }
 
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
-    dbm__known_type *types = NULL;
-    dbm__settings *settings = NULL;
-    dbm__problems problems;
-    char block[sizeof ((dbm_error_info *)0)->message];
-    size_t type_count = 0;
-    dbm_status st;
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    st = dbm__known_types(mgr, &types, &type_count);
-    if (st != DBM_OK) return st;
-    dbm__problems_init(&problems, &mgr->shared->host, block, sizeof block);
-    st = dbm__config_make(&mgr->shared->host, config, types, type_count, &settings, &problems);
-    dbm__trim_newline(block);
-    if (problems.count != 0 && st != DBM_E_NOMEM) dbm__fail(st, DBM_STAGE_CONFIG, config->name, NULL, "%s", block);
-    if (st == DBM_OK) st = dbm__manager_add(mgr, &settings, 1);
-    if (settings != NULL) dbm__settings_free(&mgr->shared->host, settings);
-    dbm__free(&mgr->shared->host, types);
-    return st;
+    return dbm__configure(mgr, NULL, NULL, 0, config);
 }
 
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */

@@ -43,6 +43,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
+DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);

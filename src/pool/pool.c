@@ -30,6 +30,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
+    pool->names = dbm__url_names(db->settings->url.hosts);
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
         || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));

@@ -34,6 +34,7 @@ typedef struct dbm__way {
     bool on;                             /* the operation has been started */
     bool close;                          /* on its way back: the connection is not for anybody else */
     dbm_status status;                   /* how it ended */
+    dbm_status heard;                    /* by a step that then asked for one that may block */
     int fd;
     int64_t until_us;
     int64_t began_us, limit_us;
@@ -89,6 +90,7 @@ enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
     dbm__word idle[DBM__POOL_WORDS];
     int words, slot_count, size;
+    int names;                           /* hosts that are looked up by name */
     size_t slot_size;
     char *slots;
     dbm_database *db;

@@ -97,6 +97,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -243,7 +244,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
@@ -364,6 +365,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }

@@ -270,8 +270,7 @@ static void dbm__lex_next(dbm__lex *x) {
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
-    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) ||
-               (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
+    } else if (c == '\'' || c == '"' || (c == '`' && (x->bits & DBM_LEX_BACKTICKS)) || (c == '[' && (x->bits & DBM_LEX_BRACKETS))) {
         if (c == '[') {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
@@ -314,6 +313,26 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     *at = x.at;
     *length = x.at - x.start;
     return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
+}
+
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
+    size_t at = 0, length;
+    int depth = 0;
+    const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
+    return word != NULL && dbm__lex_in(words, word, length);
+}
+
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
+    dbm__lex x;
+    bool named = false;
+    dbm__lex_begin(&x, sql, size, lexer);
+    for (dbm__lex_next(&x); x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN; dbm__lex_next(&x)) {
+        size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
+        if (x.token == DBM__TOKEN_BLANK) continue;
+        if (named && x.code == DBM__CODE_SIGN('(')) return true;
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
+    }
+    return false;
 }
 
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -376,8 +395,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_CREATE:
         if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP &&
-                 x->code != DBM__KW_TEMPORARY) {
+        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
             p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         }
         break;
@@ -508,8 +526,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
-        if ((x->bits & DBM_LEX_DOLLAR) &&
-            (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
+        if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
             verb = DBM__VERB_READ;
         }
         break;
@@ -700,8 +717,7 @@ static int dbm__sql_column(const char *sql, size_t position) {
     return column;
 }
 
-static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what,
-                                  const char *cure) {
+static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
                      dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
 }
@@ -724,16 +740,11 @@ static void dbm__rewrite_flush(dbm__rewrite *w) {
 
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
-    char digits[12];
-    size_t at = sizeof digits;
+    char text[12];
     dbm__rewrite_flush(w);
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
-    do {
-        digits[--at] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number);
-    digits[--at] = '$';
-    dbm__rewrite_put(w, digits + at, sizeof digits - at);
+    dbm__format(text, sizeof text, "$%d", number);
+    dbm__rewrite_put(w, text, strlen(text));
     if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
 }
 
@@ -787,8 +798,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
                                ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
     }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
@@ -804,8 +814,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two",
-                               ", and ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
     }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
@@ -922,8 +931,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql),
-                               "a byte 0 within the statement; pass such data as a value", "");
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
 
@@ -985,9 +993,7 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
-    if (!name || !name[0]) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
-    }
+    if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,

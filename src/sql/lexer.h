@@ -58,6 +58,9 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
 /* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
+/* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
+DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
+DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.

@@ -44,6 +44,11 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
+/* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
+ * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
+DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 
@@ -102,7 +107,8 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
                                      const char *site);
 
 /* Conversions of one column's value. On failure (E_RANGE) the result is 0 or "", and *why says what was wrong, to be put behind the
- * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. */
+ * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
+ * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
@@ -126,7 +132,7 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits); /* what is behind them */
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us);
 /* Shortest text that reads back as the same double; "inf", "-inf", "nan". */

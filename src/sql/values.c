@@ -37,9 +37,8 @@ static bool dbm__value_complete(dbm_value *v) {
 }
 
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d is no value: a pointer that is not a text, or a text without data. Bytes are passed as dbm_blob(p, n)",
-                     number);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
+                     "Bytes are passed as dbm_blob(p, n)", number);
 }
 
 /* The codes are those of DBM__CODE in api/session.h. */
@@ -51,8 +50,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "",
-                             "more than %d values in one call", DBM__MAX_VALUES);
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
         }
         v->name = NULL;
         switch (*codes) {
@@ -87,8 +85,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
 }
 
-static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
@@ -112,8 +109,7 @@ static bool dbm__place_is(const dbm__place *p, const char *name) {
 }
 
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
-static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database,
-                                                  const char *site) {
+static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
@@ -135,12 +131,10 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement",
-                     name, name);
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
 
-DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database,
-                                     const char *site) {
+DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
@@ -224,13 +218,9 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     size_t i;
     dbm__why_value(&t, v);
-    for (i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (types[i].min != min || types[i].max != max) continue;
-        dbm__putf(&t, " does not fit %s", types[i].name);
-        dbm__text_end(&t);
-        return DBM_E_RANGE;
-    }
-    dbm__putf(&t, " is not within %l to %u", min, max);
+    for (i = 0; i < sizeof types / sizeof types[0] && (types[i].min != min || types[i].max != max); i++) { }
+    if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
+    else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -287,22 +277,20 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     return DBM__WHOLE_NONE;
 }
 
-static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out,
-                                                 dbm__why *why) {
+/* The same, if it lies between min and max. */
+static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
+    dbm__whole_kind kind = dbm__whole_of(v, negative, m);
+    if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
+    if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
+    return DBM_OK;
+}
+
+static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    int64_t x;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, min, (uint64_t)max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > (uint64_t)INT64_MAX + (negative ? 1u : 0u)) return dbm__why_range(why, v, min, (uint64_t)max);
-    x = !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    if (x < min || x > max) return dbm__why_range(why, v, min, (uint64_t)max);
-    *out = x;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
+    *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
+    return st;
 }
 
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
@@ -316,15 +304,9 @@ DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
-    *out = 0;
-    switch (dbm__whole_of(v, &negative, &m)) {
-    case DBM__WHOLE_NONE: return dbm__why_not(why, v, "is not an integer");
-    case DBM__WHOLE_LARGE: return dbm__why_range(why, v, 0, max);
-    case DBM__WHOLE_FITS: break;
-    }
-    if (m > max || (negative && m)) return dbm__why_range(why, v, 0, max);
-    *out = m;
-    return DBM_OK;
+    dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
+    *out = st == DBM_OK ? m : 0;
+    return st;
 }
 
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
@@ -503,25 +485,15 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_int, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof x.has)) *out = dbm_int(x.value);
-        return DBM_OK;
-    }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        x.value = 0;
-        memcpy(&x.value, at + offsetof(dbm_optional_double, value), sizeof x.value);
-        if (dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof x.has)) *out = dbm_double(x.value);
-        return DBM_OK;
-    }
+    case DBM__TO_OPTIONAL_INT:
+        if (!dbm__element_set(at + offsetof(dbm_optional_int, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_INT, sizeof(int64_t), at + offsetof(dbm_optional_int, value), out);
+    case DBM__TO_OPTIONAL_DOUBLE:
+        if (!dbm__element_set(at + offsetof(dbm_optional_double, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_REAL, sizeof(double), at + offsetof(dbm_optional_double, value), out);
     case DBM__TO_OPTIONAL_BOOL:
-        if (dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) {
-            *out = dbm_bool(dbm__element_set(at + offsetof(dbm_optional_bool, value), sizeof(bool)));
-        }
-        return DBM_OK;
+        if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
+        return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break;
     }
     return DBM_E_MISUSE;
@@ -541,53 +513,31 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
 
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 
+/* An integer's low bytes; sizes that no integer has are taken for 1. */
+static void dbm__target_whole(const dbm_target *t, uint64_t x) {
+    uint32_t x4 = (uint32_t)x;
+    uint16_t x2 = (uint16_t)x;
+    uint8_t x1 = (uint8_t)x;
+    if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
+    else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
+    else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
+    else memcpy(t->to, &x1, sizeof x1);
+}
+
+/* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
+static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
+
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    int64_t x;
-    dbm_status st;
-    if (t->size == sizeof(int64_t)) {
-        st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(int32_t)) {
-        int32_t y;
-        st = dbm__to_int(v, INT32_MIN, INT32_MAX, &x, why);
-        y = (int32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(int16_t)) {
-        int16_t y;
-        st = dbm__to_int(v, INT16_MIN, INT16_MAX, &x, why);
-        y = (int16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        int8_t y;
-        st = dbm__to_int(v, INT8_MIN, INT8_MAX, &x, why);
-        y = (int8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
+    dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
+    dbm__target_whole(t, (uint64_t)x);
     return st;
 }
 
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
-    dbm_status st;
-    if (t->size == sizeof(uint64_t)) {
-        st = dbm__to_uint(v, UINT64_MAX, &x, why);
-        memcpy(t->to, &x, sizeof x);
-    } else if (t->size == sizeof(uint32_t)) {
-        uint32_t y;
-        st = dbm__to_uint(v, UINT32_MAX, &x, why);
-        y = (uint32_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else if (t->size == sizeof(uint16_t)) {
-        uint16_t y;
-        st = dbm__to_uint(v, UINT16_MAX, &x, why);
-        y = (uint16_t)x;
-        memcpy(t->to, &y, sizeof y);
-    } else {
-        uint8_t y;
-        st = dbm__to_uint(v, UINT8_MAX, &x, why);
-        y = (uint8_t)x;
-        memcpy(t->to, &y, sizeof y);
-    }
+    dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
+    dbm__target_whole(t, x);
     return st;
 }
 
@@ -644,8 +594,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
 
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity,
-                                  dbm__why *why) {
+DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
     switch ((dbm__target_kind)t->kind) {
@@ -673,30 +622,18 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-    case DBM__TO_OPTIONAL_INT: {
-        dbm_optional_int x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
+#define DBM__OPTIONAL(type, conversion) { \
+        type x; \
+        memset(&x, 0, sizeof x); \
+        if (has) st = conversion; \
+        x.has = has && st == DBM_OK; \
+        memcpy(t->to, &x, sizeof x); \
+        return st; \
     }
-    case DBM__TO_OPTIONAL_DOUBLE: {
-        dbm_optional_double x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_double(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
-    case DBM__TO_OPTIONAL_BOOL: {
-        dbm_optional_bool x;
-        memset(&x, 0, sizeof x);
-        if (has) st = dbm__to_bool(v, &x.value, why);
-        x.has = has && st == DBM_OK;
-        memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+    case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
+    case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
+    case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
+#undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break;
     }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
@@ -715,8 +652,9 @@ DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-DBM__FN char *dbm__put_digits(char *at, int64_t v, int digits) {
+DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
+    if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10;
@@ -747,26 +685,14 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     dbm__calendar c;
     char *at = block;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) { /* ISO 8601's expanded years, which are for reading by people only */
-        *at++ = c.year < 0 ? '-' : '+';
-        at = dbm__put_digits(at, c.year < 0 ? -c.year : c.year, 6);
-    } else {
-        at = dbm__put_digits(at, c.year, 4);
-    }
-    *at++ = '-';
-    at = dbm__put_digits(at, c.month, 2);
-    *at++ = '-';
-    at = dbm__put_digits(at, c.day, 2);
-    *at++ = ' ';
-    at = dbm__put_digits(at, c.hour, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.minute, 2);
-    *at++ = ':';
-    at = dbm__put_digits(at, c.second, 2);
-    if (c.us != 0) { /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-        *at++ = '.';
-        at = dbm__put_digits(at, c.us, 6);
-    }
+    if (c.year < 0 || c.year > 9999) at = dbm__put_digits(at, c.year < 0 ? '-' : '+', c.year < 0 ? -c.year : c.year, 6); /* ISO 8601's expanded years: to be read by people only */
+    else at = dbm__put_digits(at, 0, c.year, 4);
+    at = dbm__put_digits(at, '-', c.month, 2);
+    at = dbm__put_digits(at, '-', c.day, 2);
+    at = dbm__put_digits(at, ' ', c.hour, 2);
+    at = dbm__put_digits(at, ':', c.minute, 2);
+    at = dbm__put_digits(at, ':', c.second, 2);
+    if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
     *at = 0;
 }
 
@@ -1092,65 +1018,51 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
-    dbm__big value, unit, above, below; /* value / unit is what is left; above and below are half the way to the neighbours */
+    dbm__big n[4], *value = &n[0], *unit = &n[1], *above = &n[2], *below = &n[3]; /* value / unit is what is left; above and below are half the way to the neighbours */
     bool even = !(m & 1u), low, high;
     bool edge = m == UINT64_C(1) << 52 && exponent > -1074; /* the neighbour below is nearer than the one above */
     int32_t length, power;
-    int bits = 0, count = 0;
+    int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
-    value.words = room[0];
-    unit.words = room[1];
-    above.words = room[2];
-    below.words = room[3];
     for (top = m; top; top >>= 1) bits++;
-    dbm__big_set(&value, m);
-    dbm__big_set(&unit, 1);
-    dbm__big_set(&above, 1);
-    dbm__big_set(&below, 1);
-    dbm__big_shift(&value, (exponent > 0 ? exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&unit, (exponent < 0 ? -exponent : 0) + (edge ? 2 : 1));
-    dbm__big_shift(&above, (exponent > 0 ? exponent : 0) + (edge ? 1 : 0));
-    dbm__big_shift(&below, exponent > 0 ? exponent : 0);
+    for (i = 0; i < 4; i++) {
+        n[i].words = room[i];
+        dbm__big_set(&n[i], i == 0 ? m : 1);
+    }
+    dbm__big_shift(value, up + (edge ? 2 : 1));
+    dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
+    dbm__big_shift(above, up + (edge ? 1 : 0));
+    dbm__big_shift(below, up);
     length = (exponent + bits - 1) * 78913; /* log10(2) * 2^18 */
     power = (length >= 0 ? length : length - 262143) / 262144 + 1; /* right, or one too low */
-    if (power >= 0) {
-        dbm__big_times_5(&unit, power);
-        dbm__big_shift(&unit, power);
-    } else {
-        dbm__big_times_5(&value, -power);
-        dbm__big_shift(&value, -power);
-        dbm__big_times_5(&above, -power);
-        dbm__big_shift(&above, -power);
-        dbm__big_times_5(&below, -power);
-        dbm__big_shift(&below, -power);
+    for (i = 0; i < 4; i++) {
+        if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
+        dbm__big_times_5(&n[i], power >= 0 ? power : -power);
+        dbm__big_shift(&n[i], power >= 0 ? power : -power);
     }
-    dbm__big_add(&value, &above);
-    high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
-    dbm__big_subtract(&value, &above);
+    dbm__big_add(value, above);
+    high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
+    dbm__big_subtract(value, above);
     *point = high ? power + 1 : power;
     for (;;) {
         int digit = 0;
-        if (count || !high) {
-            dbm__big_multiply(&value, 10, 0);
-            dbm__big_multiply(&above, 10, 0);
-            dbm__big_multiply(&below, 10, 0);
-        }
-        while (dbm__big_compare(&value, &unit) >= 0) {
-            dbm__big_subtract(&value, &unit);
+        for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
+        while (dbm__big_compare(value, unit) >= 0) {
+            dbm__big_subtract(value, unit);
             digit++;
         }
-        low = dbm__big_compare(&value, &below) < (even ? 1 : 0);
-        dbm__big_add(&value, &above);
-        high = dbm__big_compare(&value, &unit) >= (even ? 0 : 1);
+        low = dbm__big_compare(value, below) < (even ? 1 : 0);
+        dbm__big_add(value, above);
+        high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
-            dbm__big_subtract(&value, &above);
+            dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
             continue;
         }
         if (low && high) {
-            dbm__big_subtract(&value, &above);
-            dbm__big_shift(&value, 1);
-            high = dbm__big_compare(&value, &unit) >= (digit & 1 ? 0 : 1);
+            dbm__big_subtract(value, above);
+            dbm__big_shift(value, 1);
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
         }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
         return count;

@@ -102,6 +102,7 @@ typedef struct bench_row {
 
 static const bench_row bench_rows[] = {
     { "sqlite_lookup", "lookup by key, one long transaction", 4000, 640, 1920, bench_expect_lookup },
+    { "sqlite_nostats", "lookup, dbm.h with DBM_SQLITE_NO_MEMSTATUS", 4000, 640, 1920, bench_expect_lookup },
     { "sqlite_session", "lookup, a session each, autocommit", 1000, 640, 1920, bench_expect_lookup },
     { "sqlite_transaction", "BEGIN, lookup, COMMIT, a session each", 1000, 640, 1920, bench_expect_lookup },
     { "sqlite_insert", "insert of 3 values, one transaction", 20000, 2000, 6000, bench_expect_insert },

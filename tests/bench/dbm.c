@@ -291,6 +291,8 @@ static void idle(long n) {
 static const bench_entry entries[] = {
     SQL("sqlite"),
     { "sqlite_transaction", "", open_it, NULL, transaction, NULL, end },
+    { "sqlite_nostats", "", open_it, NULL, lookup, NULL, end },
+    { "sqlite_nostats", "prepared", open_it, NULL, lookup_by_handle, NULL, end },
     SQL("postgresql"),
     { "postgresql_insert", "send", open_it, clear, insert_send, notes, end },
     { "postgresql_transaction", "", open_it, NULL, transaction, NULL, end },

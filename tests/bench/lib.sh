@@ -1,6 +1,6 @@
 # Read by counts.sh and run.sh: builds contenders and makes the data. WORK is their directory, ROOT the repository.
 # The group of a row is its name up to the first underscore; pool, session and start are measured on SQLite. Every group has programs of its own, with
-# that group's driver alone: WORK/CONTENDER-GROUP.
+# that group's driver alone: WORK/CONTENDER-GROUP. The group nostats is SQLite once more, where dbm.h is built with DBM_SQLITE_NO_MEMSTATUS.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -23,6 +23,7 @@ fatal() {
 group_of() {
     case $1 in
         postgresql* | mariadb* | redis* | mongodb*) echo "${1%%_*}" ;;
+        sqlite_nostats) echo nostats ;;
         *) echo sqlite ;;
     esac
 }
@@ -30,13 +31,14 @@ group_of() {
 # driver GROUP: BENCH_SWITCHES, BENCH_CFLAGS and BENCH_LIBS, for SQLite and the group's own driver.
 driver() {
     case $1 in
-        sqlite) driver_switch= ;;
+        sqlite | nostats) driver_switch= ;;
         mariadb) driver_switch=MYSQL ;;
         *) driver_switch=$(echo "$1" | tr a-z A-Z) ;;
     esac
     BACKENDS=-DDBM_WITH_SQLITE DRIVER_CFLAGS="" DRIVER_LIBS=-lsqlite3
     drivers_root=$ROOT
     each_driver driver_of_group
+    if [ "$1" = nostats ]; then BACKENDS="$BACKENDS -DDBM_SQLITE_NO_MEMSTATUS"; fi
     BENCH_SWITCHES=$BACKENDS BENCH_CFLAGS=$DRIVER_CFLAGS BENCH_LIBS=$DRIVER_LIBS
 }
 driver_of_group() {
@@ -77,7 +79,7 @@ build_shim() {
 # DBM_TEST_SERVERS, in a database of our own there, by the server's Unix socket where it has one.
 data() {
     if [ ! -f "$WORK/$1.data" ]; then
-        case $1 in sqlite) ;; *)
+        case $1 in sqlite | nostats) ;; *)
             [ -n "${DBM_TEST_SERVERS:-}" ] || fatal "$1 needs its server: sh tests/servers/all.sh start DIR && . DIR/env; run.sh starts it itself"
             server_url=$(sh "$ROOT/tests/servers/$1.sh" create "$DBM_TEST_SERVERS") || fatal "no database on the $1 server"
             server_base=${server_url%%\?*} server_base=${server_base##*/} server_home=$DBM_TEST_SERVERS/$1
@@ -85,6 +87,10 @@ data() {
         esac
         password='s3cret;pw@%' escaped='s3cret%3Bpw%40%25'
         case $1 in
+            nostats)
+                say URL "sqlite:///$WORK/nostats.db"
+                say PLAIN "file=$WORK/nostats.db"
+                ;;
             sqlite)
                 say URL "sqlite:///$WORK/bench.db"
                 say PLAIN "file=$WORK/bench.db"

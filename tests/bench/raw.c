@@ -830,6 +830,7 @@ static const bench_entry entries[] = {
 #ifndef BENCH_SERVER
     { "sqlite_lookup", "", lite_open, NULL, lite_lookup, NULL, lite_close },
     { "sqlite_lookup", "nomutex", lite_open_nomutex, NULL, lite_lookup, NULL, lite_close },
+    { "sqlite_nostats", "", lite_open, NULL, lite_lookup, NULL, lite_close },
     { "sqlite_session", "", lite_open, NULL, lite_session, NULL, lite_close },
     { "sqlite_transaction", "", lite_open, NULL, lite_transaction, NULL, lite_close },
     { "sqlite_transaction", "nomutex", lite_open_nomutex, NULL, lite_transaction, NULL, lite_close },

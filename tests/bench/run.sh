@@ -135,7 +135,7 @@ stop_servers() {
 }
 BENCH_CLEAN_UP=stop_servers
 for group in $groups; do
-    if [ "$group" != sqlite ]; then
+    if [ "$group" != sqlite ] && [ "$group" != nostats ]; then
         { sh "$ROOT/tests/servers/$group.sh" install && sh "$ROOT/tests/servers/$group.sh" start "$DBM_TEST_SERVERS"; } >&2 || fatal "the $group server did not start"
         . "$DBM_TEST_SERVERS/$group.env"
         read -r pid _ <"$DBM_TEST_SERVERS/$group/pid"

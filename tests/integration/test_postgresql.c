@@ -3,6 +3,7 @@
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 #include "proxy.h"
+#include "listener.h"
 #include <libpq-fe.h>
 #include <math.h>
 #include <sys/resource.h>
@@ -1436,10 +1437,49 @@ static void every_allocation_may_fail(void **state) {
     assert_int_equal(raw_number("SELECT count(*) FROM early WHERE a = -1"), 0);
 }
 
+/* ---- listening ---- */
+
+static void listens(void **state) {
+    const dbm_value names[] = { dbm_textn("news", 4), dbm_textn("Odd \"name\"; SELECT 1", 20), dbm_textn("a\0b", 3) };
+    listener l;
+    int i;
+    (void)state;
+    if (listener_open(&l, db) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL, names, 2), DBM_OK);
+    assert_false(listener_waits_for(&l));
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_PATTERN, names, 1), DBM_E_UNSUPPORTED);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL, names + 2, 1), DBM_E_RANGE);
+    assert_false(l.c.broken);
+    PQclear(PQexec(raw, "NOTIFY news, 'one'"));
+    HEARS(&l, "news", NULL, "one");
+    assert_int_equal(((const dbm_notification *)l.op.native)->process, PQbackendPID(raw));
+    PQclear(PQexec(raw, "NOTIFY \"Odd \"\"name\"\"; SELECT 1\""));
+    HEARS(&l, "Odd \"name\"; SELECT 1", NULL, "");
+    for (i = 0; i < 1000; i++) {
+        char text[60];
+        (void)snprintf(text, sizeof text, "NOTIFY news, '%d'", i);
+        PQclear(PQexec(raw, text));
+    }
+    assert_int_equal(listener_pings(&l), DBM_OK);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP, names + 1, 1), DBM_OK);
+    for (i = 0; i < 1000; i++) {
+        char text[20];
+        (void)snprintf(text, sizeof text, "%d", i);
+        HEARS(&l, "news", NULL, text);
+    }
+    PQclear(PQexec(raw, "NOTIFY \"Odd \"\"name\"\"; SELECT 1\""));
+    PQclear(PQexec(raw, "NOTIFY news, 'last'"));
+    HEARS(&l, "news", NULL, "last");
+    PQclear(PQexec(raw, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"));
+    assert_int_equal(listener_waits(&l), DBM_E_LOST);
+    listener_close(&l);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_db, close_db)
     const struct CMUnitTest tests[] = {
         T(every_type_is_exact),
+        T(listens),
         T(nan_and_rows_put_aside),
         T(times_that_do_not_fit),
         T(arguments_are_exact),

@@ -14,13 +14,20 @@ static dbm_config pool_of(int size, int overflow) {
     return config;
 }
 
+/* By its address. */
+static dbm_database *server_at(dbm_manager *mgr, server *v, const char *form, dbm_config *config) {
+    (void)snprintf(v->url, sizeof v->url, "%s://127.0.0.1/%d", form, v->index);
+    config->url = v->url;
+    return server_add(mgr, v, form, config);
+}
+
 /* One task: a checkout, then the slot, then the way back. */
 typedef struct task {
     dbm__taking t;
     dbm_database *db;
     dbm__slot *slot;
     int want;
-    dbm__word woken;
+    dbm__word woken, gone;
 } task;
 
 static dbm_database *waking_in; /* whose locks must be free in a wake */
@@ -95,7 +102,7 @@ static void test_steps(void **state) {
     (void)state;
     v->write_first = v->timer_first = true;
     config.init_sql = "set a; set b";
-    db = server_add(mgr, v, "stepped", &config);
+    db = server_at(mgr, v, "stepped", &config);
     task_start(&k, db, INT64_MAX);
     CHECK(task_step(&k, DBM_OK, false) == DBM_STEP_TIMER);
     assert_int_equal(k.t.until_us, virtual_clock(NULL) + 1000);
@@ -143,6 +150,41 @@ static void test_steps(void **state) {
     assert_string_equal(dbm_last_error()->message, "kept");
     settled(db, v, 0, 0, 0, 0);
     dbm_manager_free(mgr);
+}
+
+/* Names are looked up in steps that may block: the first one in the first step, others in any. The wait between them is not theirs. */
+static void test_names(void **state) {
+    static const struct { const char *hosts; int names; } hosts[] = { { "", 0 }, { "localhost:5", 0 }, { "127.0.0.1,[::1]:5,%2Ftmp", 0 }, { "db1", 1 }, { "10.0.0.1:1,db-1.example:2,localhost", 1 },
+        { "db1,db2:7", 2 }, { "LOCALHOST,1a,10.0.0.1", 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        server *v = server_make();
+        dbm_config config = pool_of(1, 0);
+        dbm_manager *mgr = server_manager_virtual();
+        dbm_database *db;
+        char url[80];
+        task k;
+        assert_int_equal(dbm__url_names(hosts[i].hosts), hosts[i].names);
+        (void)snprintf(url, sizeof url, "stepped://%s/%d", hosts[i].hosts, v->index);
+        config.url = url;
+        v->write_first = v->timer_first = true;
+        db = server_add(mgr, v, "stepped", &config);
+        task_start(&k, db, INT64_MAX);
+        if (hosts[i].names > 0) {
+            CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+            assert_int_equal(server_count(v, DBM_OP_CONNECT), 0);
+        }
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 0) == DBM_STEP_TIMER);
+        clock_move_ms(1);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_E_TIMEOUT, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, hosts[i].names > 1 ? DBM_OK : DBM_E_TIMEOUT, hosts[i].names > 1) == DBM_STEP_WRITE);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 1) == DBM_STEP_DONE);
+        CHECK_STATUS(k.t.status, DBM_OK);
+        slot_give(k.slot);
+        dbm_manager_free(mgr);
+        servers_made = 0;
+    }
 }
 
 /* Entries that block are called in steps that may. */
@@ -201,7 +243,7 @@ static void test_one_queue(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     static worker w[LINE];
     static task k[LINE];
     uint32_t random = 7;
@@ -252,7 +294,7 @@ static void test_ends(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_AUTH, "28P01");
@@ -322,7 +364,7 @@ static void test_retries(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(2, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     task_take(&a, db);
@@ -346,6 +388,43 @@ static void test_retries(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Served while its wake is being called, for the pause's sake: it is called again. */
+static dbm__slot *to_give;
+static int wakes;
+static void wake_and_give(void *ud) {
+    dbm__slot *slot = to_give;
+    to_give = NULL;
+    wakes++;
+    if (slot != NULL) slot_give(slot);
+    wake(ud);
+}
+static void test_served_in_a_wake(void **state) {
+    server *v = server_make();
+    dbm_config config = pool_of(2, 0);
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
+    task a, b, c;
+    (void)state;
+    task_take(&a, db);
+    plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_CONNECT, "08001");
+    memset(&b, 0, sizeof b);
+    b.db = db;
+    dbm__taking_start(&b.t, db, INT64_MAX, NULL, wake_and_give, &b);
+    CHECK(task_run(&b) == DBM__STEP_QUEUED);
+    wakes = 0;
+    to_give = a.slot;
+    task_start(&c, db, INT64_MAX);
+    CHECK(task_run(&c) == DBM__STEP_QUEUED);
+    assert_null(to_give);
+    assert_int_equal(wakes, 2);
+    CHECK(task_run(&b) == DBM_STEP_DONE);
+    CHECK_STATUS(b.t.status, DBM_OK);
+    dbm__taking_abandon(&c.t);
+    slot_give(b.slot);
+    settled(db, v, 1, 0, 0, 0);
+    dbm_manager_free(mgr);
+}
+
 /* ---- given up --------------------------------------------------------------------------------------------------------------- */
 
 /* A checkout that connects, or pings, is given up before each of its steps; one that waits, too, and one that has just been served. Then the next one in
@@ -363,7 +442,7 @@ static void test_abandon(void **state) {
                 task k, next;
                 v->write_first = v->timer_first = true;
                 config.init_sql = "set a";
-                dbm_database *db = server_add(mgr, v, forms[form], &config);
+                dbm_database *db = server_at(mgr, v, forms[form], &config);
                 if (pings) {
                     v->timer_first = false;
                     slot_give(task_take(&k, db));
@@ -402,7 +481,7 @@ static void test_abandon_in_line(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 1);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, k, next;
     (void)state;
     task_take(&a, db);
@@ -461,7 +540,17 @@ static void test_abandon_in_line(void **state) {
 
 static dbm__word stop;
 static void job_churn(worker *w) {
-    while (!dbm__load(&stop)) DBM_SESSION_ON(w->db, s) (void)s;
+    uint32_t random = 5;
+    while (!dbm__load(&stop)) {
+        random = random * 1664525u + 1013904223u;
+        DBM_SESSION_ON(w->db, s) if (random >> 28 == 0) pause_us(30);
+    }
+}
+static void wake_slowly(void *ud) {
+    task *k = (task *)ud;
+    pause_us(20);
+    CHECK(dbm__load(&k->gone) == 0);
+    dbm__store_release(&k->woken, 1);
 }
 
 /* Tasks that are started, served, given up and freed as fast as it goes, while threads hand over: a wake must never meet memory that is gone. */
@@ -470,7 +559,7 @@ static void test_wakes(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     worker w[N];
     uint32_t random = 3;
     long got = 0, given_up = 0;
@@ -484,9 +573,11 @@ static void test_wakes(void **state) {
     for (int64_t until = real_us() + 700000; real_us() < until;) {
         task *k = (task *)malloc(sizeof *k);
         CHECK(k != NULL);
-        task_start(k, db, INT64_MAX);
+        memset(k, 0, sizeof *k);
+        k->db = db;
+        dbm__taking_start(&k->t, db, INT64_MAX, NULL, wake_slowly, k);
         random = random * 1664525u + 1013904223u;
-        int patience = (int)(random >> 24);
+        int patience = (int)(random >> 24) - 64;
         while (task_run(k) == DBM__STEP_QUEUED && patience-- > 0) {
             while (patience-- > 0 && dbm__load_acquire(&k->woken) == 0) dbm__yield();
             dbm__store(&k->woken, 0);
@@ -499,7 +590,7 @@ static void test_wakes(void **state) {
             dbm__taking_abandon(&k->t);
             given_up++;
         }
-        CHECK(dbm__load(&k->t.waking) == 0);
+        dbm__store(&k->gone, 1);
         free(k);
     }
     dbm__store(&stop, 1);
@@ -515,7 +606,7 @@ static void test_wakes(void **state) {
 
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
-    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_abandon), T(test_abandon_in_line),
+    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_names), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
         T(test_wakes) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
