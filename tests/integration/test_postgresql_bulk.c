@@ -512,6 +512,23 @@ static void failures_are_heard_early(void **state) {
     assert_int_equal(raw_number("SELECT count(*) FROM e"), 20000);
 }
 
+/* A failure says where the row was passed, and what was asked. */
+static void failures_say_where(void **state) {
+    dbm_bulk *b;
+    int line;
+    char place[64];
+    (void)state;
+    (void)raw_text("DROP TABLE IF EXISTS places; CREATE TABLE places (a int, \"order\" int)");
+    assert_int_equal(dbm_bulk_begin(db, &b, "places", "a,order"), DBM_E_SQL);
+    if (strstr(dbm_last_error()->message, "SELECT a, order FROM places") == NULL) fail_msg("%s", dbm_last_error()->message);
+    OK(dbm_bulk_begin(db, &b, "places", "a"));
+    OK(dbm_bulk_row(b, 1));
+    assert_int_equal(dbm_bulk_row(b, "no number"), DBM_E_RANGE); line = __LINE__;
+    (void)snprintf(place, sizeof place, "test_postgresql_bulk.c:%d", line);
+    if (strstr(dbm_last_error()->site, place) == NULL) fail_msg("%s", dbm_last_error()->site);
+    assert_int_equal(dbm_bulk_end(b), DBM_E_RANGE);
+}
+
 /* ---- cancels, deadlines, dying servers ------------------------------------------------------------------------------------------------ */
 
 typedef struct canceller { pthread_t thread; dbm_session s; long ms; } canceller;
@@ -870,6 +887,7 @@ int main(void) {
         T(abandoned_and_left),
         T(failures_are_heard_early),
         T(a_server_that_pauses),
+        T(failures_say_where),
         T(cancels_and_deadlines),
         T(a_server_that_dies),
         T(over_tls),
