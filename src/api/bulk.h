@@ -53,7 +53,7 @@ DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
 #define dbm_bulk_begin_opt(on, out, table, columns, ...) \
     dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
 #define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
-#define dbm_bulk_rowv(bulk, values, count) dbm__bulk_rowv(DBM__SITE, bulk, values, count)
+#define dbm_bulk_rowv(...) dbm__bulk_rowv(DBM__SITE, __VA_ARGS__)
 
 /* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
 static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
