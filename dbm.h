@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f6e6957b0add0fb6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9b71fdbc9c27e43a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -652,6 +652,7 @@
 #  define dbm__block_end DBM__PREFIXED(dbm__block_end)
 #  define dbm__bulk_begin DBM__PREFIXED(dbm__bulk_begin)
 #  define dbm__bulk_row DBM__PREFIXED(dbm__bulk_row)
+#  define dbm__bulk_rowv DBM__PREFIXED(dbm__bulk_rowv)
 #  define dbm__create_all DBM__PREFIXED(dbm__create_all)
 #  define dbm__cursor_end DBM__PREFIXED(dbm__cursor_end)
 #  define dbm__delete_struct DBM__PREFIXED(dbm__delete_struct)
@@ -755,7 +756,6 @@
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
-#  define dbm_bulk_rowv DBM__PREFIXED(dbm_bulk_rowv)
 #  define dbm_cancel DBM__PREFIXED(dbm_cancel)
 #  define dbm_clear_error DBM__PREFIXED(dbm_clear_error)
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
@@ -1982,8 +1982,8 @@ extern "C" {
  * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
 DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                    const char *site);
-DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
-DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm__bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *bulk, const dbm_value *values, int count);
 DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
 DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
 DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
@@ -1995,7 +1995,8 @@ DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
 #define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
 #define dbm_bulk_begin_opt(on, out, table, columns, ...) \
     dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
-#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_rowv(...) dbm__bulk_rowv(DBM__SITE, __VA_ARGS__)
 
 /* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
 static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
@@ -2004,9 +2005,9 @@ static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type
     return c;
 }
 #if defined(__cplusplus)
-template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+template <class... V> inline dbm_status dbm__bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
-    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+    return dbm__bulk_rowv(site, bulk, a, static_cast<int>(sizeof...(V)));
 }
 template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
 #  define DBM__ELEMENT(p) dbm__element(p)
@@ -16182,16 +16183,19 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->sent = true;
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
-/* A row, or the one after *taken rows, was not simply taken. */
-static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+/* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
+    const char *begun = b->site;
     if (st == DBM_DONE) {
         st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
         return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
     }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
         dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
         return DBM_OK;
     }
@@ -16204,7 +16208,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
 }
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+    b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
     } else if (st == DBM_OK) {
@@ -16213,7 +16218,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
-DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
     dbm__work *w = b->work;
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
@@ -16223,9 +16228,9 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
         return DBM_OK;
     }
     if (st == DBM_DONE) b->plan.rows++;
-    return dbm__bulk_took(b, st);
+    return dbm__bulk_took(b, st, site);
 }
-DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -16235,23 +16240,23 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     va_start(ap, codes);
     st = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
-    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, values);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, values, site);
 }
-DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
-    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         if (values[i].name != NULL) named = true;
     }
-    st = dbm__values_check(copy, count, b->work->db->name, b->site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, copy);
+    st = dbm__values_check(copy, count, b->work->db->name, site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, copy, site);
 }
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
 /* Whether the C type of a column can be what .type says. */
@@ -16292,7 +16297,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK;
     }
-    return dbm__bulk_take(b, values);
+    return dbm__bulk_take(b, values, b->site);
 }
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
@@ -16313,7 +16318,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st);
+            st = dbm__bulk_took(b, st, b->site);
         }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
     }
@@ -20060,6 +20065,7 @@ enum { /* commands */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
+    DBM__PG_ROW_OF_BULK, /* number: which one */
     DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
 };
@@ -20190,6 +20196,7 @@ typedef struct dbm__pg {
     bool cursor_run, named_run;
     dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
     bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
     bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
@@ -20211,6 +20218,7 @@ typedef struct dbm__pg {
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
     bool beginning;          /* BEGIN is unanswered */
+    bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
     bool ddl;                /* the transaction has changed the schema, maybe */
     bool bound;              /* the server has taken the values */
@@ -20224,7 +20232,8 @@ typedef struct dbm__pg {
     size_t out_size, out_at, out_end;
     dbm_status outcome;
     dbm__pg_statement *cursors;
-    dbm__pg_copy *copy;      /* the bulk that is open */
+    dbm__pg_copy *copy;      /* the bulk that is open, */
+    struct dbm__pg_each *each; /* or one of single rows */
     bool copying;            /* the server takes its rows */
     bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
     bool before_copy;        /* what must be done first is under way */
@@ -20485,6 +20494,14 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     dbm__put(t, "+00");
     if (before) dbm__put(t, " BC");
 }
+DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+/* Whether the server could take it at all. */
+static dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
+    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+}
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -20505,8 +20522,10 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
-        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        dbm_status st;
+        if (!dbm__pg_is_bytes(v)) continue;
+        st = dbm__pg_check(q, v, i);
+        if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
@@ -20558,12 +20577,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (v->as.text.size != 0) {
-                if (memchr(v->as.text.data, 0, v->as.text.size) != NULL) {
-                    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
-                }
-                memcpy(at, v->as.text.data, v->as.text.size);
-            }
+            if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
             at += (length = (int)v->as.text.size) + 1;
             break;
@@ -20615,6 +20629,7 @@ static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
     static const char *const levels[] = { "", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "", "", "" };
     dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
 }
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row);
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -20635,7 +20650,8 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", q->each != NULL ? op->bulk->sql : dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_ROW_OF_BULK: return dbm__pg_each_emit(q, item->number);
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
@@ -20972,6 +20988,8 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
+static void dbm__pg_each_took(dbm__pg *q, int64_t n);
+static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
@@ -20985,6 +21003,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
         if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
             item->s->known = dbm__pg_learned(item->s, res);
@@ -21016,6 +21035,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
@@ -21172,6 +21192,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     q->out_end = (size_t)(to - q->out);
     q->awaited++;
     q->lane = q->laned = true;
+    q->closing = false;
     q->gather = gather;
     if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
     q->in.keep = 0;
@@ -21218,11 +21239,13 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         q->tx = DBM__PG_TX_OPEN;
         return;
     }
+    q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
     dbm__pg_look_at_tag(q, tag);
     if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
 }
 static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    q->closing = true;
     if (q->fault != NULL) return;
     q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
     if (q->fault == NULL) {
@@ -21281,7 +21304,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         }
     }
     if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather ? DBM__PG_ROW : DBM__PG_WAITS;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
 }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
@@ -21982,12 +22005,179 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     }
     dbm__pg_end_local(q, DBM_OK);
 }
+static void dbm__pg_wait_done(dbm__pg *q);
+/* ---- a bulk of single rows ------------------------------------------------------------------------------------------
+ * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
+ * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
+static void dbm__pg_each_free(dbm__pg *q) {
+    if (q->each == NULL) return;
+    dbm_adapter_free(q->owner, q->each->texts);
+    dbm_adapter_free(q->owner, q->each);
+    q->each = NULL;
+}
+static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
+    struct dbm__pg_each *e;
+    size_t size = sizeof *e + DBM__PG_EACH_ROWS * (size_t)plan->column_count * sizeof(dbm_value);
+    e = q->each = (struct dbm__pg_each *)dbm_adapter_alloc(q->owner, size);
+    if (e == NULL) return dbm__pg_no_memory(q);
+    memset(e, 0, sizeof *e);
+    e->values = (dbm_value *)(void *)(e + 1);
+    e->columns = plan->column_count;
+    e->window = DBM__PG_EACH_ROWS;
+    plan->data = e;
+    return DBM_OK;
+}
+static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    struct dbm__pg_each *e = q->each;
+    dbm_value *to;
+    size_t from;
+    int i;
+    if (DBM__LIKELY(e == NULL)) return dbm__pg_bulk_row(c, op, values);
+    to = e->values + (size_t)e->rows * (size_t)e->columns;
+    from = e->size;
+    for (i = 0; i < e->columns; i++) {
+        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        dbm_status st = dbm__pg_check(q, &values[i], i);
+        to[i] = values[i];
+        if (st == DBM_OK && e->capacity - e->size < size) {
+            size_t capacity = 2 * e->capacity + size + 1024;
+            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
+            if (texts != NULL) {
+                e->texts = texts;
+                e->capacity = capacity;
+            } else {
+                st = dbm__pg_no_memory(q);
+            }
+        }
+        if (st != DBM_OK) {
+            e->size = from;
+            op->bulk->failed_column = i;
+            return st;
+        }
+        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
+        to[i].as.text.data = (const char *)(uintptr_t)e->size;
+        e->size += size;
+    }
+    e->numbers[e->rows++] = op->bulk->rows;
+    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
+}
+static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int64_t rows = op->bulk->rows;
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
+    for (*taken = 0; *taken < count && st == DBM_OK;) {
+        dbm_value values[DBM__MAX_VALUES];
+        int i;
+        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
+            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
+            if (st == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
+        }
+        op->bulk->rows = rows + (int64_t)*taken;
+        st = dbm__pg_take_row(c, op, values);
+        op->bulk->rows = rows;
+        if (st == DBM_OK || st == DBM_DONE) ++*taken;
+    }
+    return st;
+}
+/* The INSERT of one row. */
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
+    struct dbm__pg_each *e = q->each;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_op op;
+    int i;
+    memset(&op, 0, sizeof op);
+    op.values = values;
+    op.value_count = e->columns;
+    for (i = 0; i < e->columns; i++) {
+        values[i] = e->values[row * (size_t)e->columns + (size_t)i];
+        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+    }
+    if (dbm__pg_encode(q, &op) != DBM_OK) {
+        q->no_memory = true;
+        return false;
+    }
+    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
+}
+static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
+static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
+/* The next flight. False: there is none. */
+static bool dbm__pg_each_go(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    int i;
+    if (e->first == e->rows && !e->undo) return false;
+    e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
+    e->failed = -1;
+    dbm__pg_push_before(q);
+    if (e->undo) {
+        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    e->undo = false;
+    if (e->first < e->limit) {
+        dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+        for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    dbm__pg_go(q);
+    return true;
+}
+/* A flight was answered. True: so was the last one. */
+static bool dbm__pg_each_end(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    dbm__pg_wait_done(q);
+    if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+        return true;
+    }
+    if (!dbm__pg_failed(q)) {
+        e->written += e->flown;
+        e->first = e->limit;
+        if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
+    } else {
+        dbm_status st = dbm__pg_refused(q);
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
+            q->outcome = st;
+            return true;
+        }
+        dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
+        dbm__pg_failure_drop(q);
+        e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
+        e->undo = true;
+        if (e->window > 1) e->window /= 2;
+    }
+    e->flown = 0;
+    if (dbm__pg_each_go(q)) return q->local;
+    e->rows = e->first = 0;
+    e->size = 0;
+    q->op->affected = e->written;
+    return true;
+}
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
     if (op->bulk->each_row) {
-        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
         return;
     }
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
@@ -21997,6 +22187,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
@@ -22185,7 +22376,10 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
-        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        if (q->each != NULL && !q->given_up) {
+            q->affected = q->each->written;
+            if (op->bulk->abandon || !dbm__pg_each_go(q)) dbm__pg_end_local(q, DBM_OK);
+        } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
@@ -22284,7 +22478,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
     const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
     bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
-    bool misfit = named && !q->bound && state[0] == '2' && state[1] == '2'; /* a value does not fit the type that its parameter had */
+    bool misfit = named && !q->bound && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0); /* a value, or a column, and the type that the parameter had */
     s->cursor = 0;
     if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
         dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
@@ -22517,6 +22711,7 @@ back:
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    if (q->each != NULL) return dbm__pg_each_end(q);
     dbm__pg_wait_done(q);
     op->affected = q->affected;
     if (q->error != NULL && !q->no_memory) {
@@ -22587,7 +22782,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->of_pipeline = false;
     }
     q->op = NULL;
-    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+    if (DBM__UNLIKELY(q->copy != NULL || q->each != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        if (q->each != NULL && op->kind == DBM_OP_BULK_END) op->affected = q->each->written;
+        dbm__pg_each_free(q);
         dbm__pg_copy_free(q->copy);
         q->copy = NULL;
         q->copying = false;
@@ -22760,6 +22957,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
     if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step);
@@ -23067,6 +23271,7 @@ static void dbm__pg_free(dbm__pg *q) {
     PQfreemem(q->told);
     dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
+    dbm__pg_each_free(q);
     PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
@@ -23450,7 +23655,7 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    dbm__pg_bulk_row, dbm__pg_bulk_columns
+    dbm__pg_take_row, dbm__pg_take_columns
 };
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 #endif /* DBM_HAS_POSTGRESQL */
@@ -24226,8 +24431,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
-    int64_t number;          /* that was asked for */
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -25422,48 +25628,39 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
     return true;
 }
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -25568,16 +25765,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -25651,9 +25857,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -25711,40 +25915,45 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 /* NULL: reported. */
@@ -25755,16 +25964,12 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -25806,95 +26011,88 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER;
 }
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
-}
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
     memset(b->marked, 0, sizeof b->marked);
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue;
+        }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q);
+        }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned;
+        }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue;
+        }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length);
+        }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
+    }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
@@ -25916,86 +26114,102 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+        }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at];
+            }
+        }
+        binds = b->many.values;
+    }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none);
+    }
 #endif
 }
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
-            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
-                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
-                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
-                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
-                }
-            }
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s);
     }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+    }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1;
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1;
+    }
     DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
@@ -26022,10 +26236,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -26037,33 +26250,22 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
     }
-    for (r = 0; r < count; r++, bytes += size) {
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop;
     }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -26195,7 +26397,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
 }
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -26206,7 +26411,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
@@ -26544,9 +26763,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
@@ -27426,8 +27643,12 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
-    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
-    while (n > 0) out[i++] = block[--n];
+    if (DBM__LIKELY(v < 10)) {
+        out[i++] = (char)('0' + (int)v);
+    } else {
+        do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+        while (n > 0) out[i++] = block[--n];
+    }
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2;
@@ -28521,7 +28742,7 @@ typedef struct dbm__mongo_result {
 } dbm__mongo_result;
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
- * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and at dbm_cancel.
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
@@ -28530,7 +28751,8 @@ typedef struct dbm__mongo_result {
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
  * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
-#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within, while a connection is made */
+enum { DBM__MONGO_SHUTTING = 0x7ffffffe, DBM__MONGO_SHUT };
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
     struct dbm__mongo_wire *next;
@@ -28541,6 +28763,7 @@ typedef struct dbm__mongo_wire {
     int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
     int64_t last_us;         /* given up: what it still has to do, ends then */
     bool hears;              /* dbm_cancel */
+    dbm__word waits;         /* the socket that it waits for and that dbm_cancel may shut, from 1; 0: none; or what dbm_cancel is about */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
@@ -28609,11 +28832,19 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = false;
     for (;;) {
         int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
-        dbm_status heard;
-        if (q->mute || dbm__mongo_over(w, now)) break;
+        dbm__word none = 0, mine = (dbm__word)q->fd + 1;
+        dbm_status heard = DBM_E_TIMEOUT;
+        bool over;
         if (until_us < limit) limit = until_us;
-        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
-        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears) (void)dbm__cas(&w->waits, &none, mine); /* before it is looked whether dbm_cancel came */
+        over = q->mute || dbm__mongo_over(w, now);
+        if (!over) heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears && !dbm__cas(&w->waits, &mine, 0)) {
+            while (dbm__load_acquire(&w->waits) != DBM__MONGO_SHUT) dbm__sleep_us(20);
+            dbm__store(&w->waits, 0);
+            over = over || dbm__mongo_over(w, now);
+        }
+        if (over) break;
         if (heard == DBM_OK) return true;
         if (heard != DBM_E_TIMEOUT) return false;
         if (dbm_adapter_clock(w->base->db) >= until_us) break;
@@ -30561,6 +30792,14 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     }
     dbm__mongo_lease_end(m);
 }
+/* What waits for the server is woken: it is over with its socket in any case. */
+static void dbm__mongo_cancel(dbm_connection *c) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
+    if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
+    dbm__net_shut((int)waits - 1);
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
+}
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 /* All that can be changed on a client. */
 static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
@@ -30772,7 +31011,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: what waits for the server looks for one by itself */
+    dbm__mongo_cancel,
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
