@@ -63,7 +63,7 @@
 /* DBM_WITH_ASYNC: loops, tasks, and sessions that are awaited: dbm_loop_create(), dbm_spawn(), dbm_async_...(). Its declarations are always there.
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
- * Requires  nothing more: poll(), or epoll on Linux; worker threads need threads.
+ * Requires  nothing more: epoll on Linux, else poll(); on Windows -lws2_32. Without threads what blocks runs on the loop's own thread.
  * Costs     about 20 KiB of code (gcc -Os, x86-64). */
 /* #define DBM_WITH_ASYNC */
 

@@ -35,12 +35,12 @@ compile() {
 
 for compiler in gcc clang; do
     check "$compiler: none" compile "$compiler"
-    for flag in $WITHOUT $BACKENDS -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
+    for flag in $WITHOUT $BACKENDS $LOOPS -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
         '-DDBM_ASSERT(x)=my_assert(!!(x))' '-DDBM_CLOCK_US=my_clock_us'; do
         check "$compiler: $flag" compile "$compiler" "$flag" -include "$WORK/own.h" -D_POSIX_C_SOURCE=200809L
     done
     for flag in $WITHOUT; do
-        check "$compiler: $flag with all backends" compile "$compiler" "$flag" -DDBM_WITH_ALL
+        check "$compiler: $flag with all backends" compile "$compiler" "$flag" -DDBM_WITH_ALL $LOOPS
     done
     check "$compiler: memory of the program's own" compile "$compiler" $OWN_MEMORY -include "$WORK/own.h" -D_POSIX_C_SOURCE=200809L
     check "$compiler: all that leave out, together" compile "$compiler" $WITHOUT
@@ -73,4 +73,6 @@ libraries=
 check "a program with all that leaves out runs" runs $WITHOUT
 libraries="$DRIVER_LIBS -lpthread"
 check "a program with all backends runs; only one file needs the switches" runs -DDBM_WITH_ALL
+libraries="$LOOP_LIBS -lpthread"
+check "a program with all loops of others runs" runs $LOOPS
 finish
