@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e3dfb329dbc9c2f2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 59dd5acdf2fbf932: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3435,13 +3435,7 @@ static pthread_mutex_t dbm__atomic_lock = PTHREAD_MUTEX_INITIALIZER;
 static void dbm__atomic_take(void) { (void)pthread_mutex_lock(&dbm__atomic_lock); }
 static void dbm__atomic_give(void) { (void)pthread_mutex_unlock(&dbm__atomic_lock); }
 #  endif
-DBM__FN dbm__word dbm__load(const dbm__word *p) {
-    dbm__word v;
-    dbm__atomic_take();
-    v = *p;
-    dbm__atomic_give();
-    return v;
-}
+DBM__FN dbm__word dbm__load(const dbm__word *p) { return dbm__add((dbm__word *)(uintptr_t)p, 0); }
 DBM__FN dbm__word dbm__load_acquire(const dbm__word *p) { return dbm__load(p); }
 DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     dbm__word old;
@@ -5688,9 +5682,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
-            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
-        }
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
         if (!list) return false;
         list[count++] = one;
@@ -5749,9 +5741,7 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
         dbm__cfg_secret(job->settings, job->keep, secret, strlen(secret));
         at = value + size;
     }
-    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) {
-        dbm__cfg_secret(job->settings, job->keep, value, size);
-    }
+    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) dbm__cfg_secret(job->settings, job->keep, value, size);
     colon = strchr(text, ':');
     last = strrchr(text, '@');
     if (colon && last && colon < last) dbm__cfg_secret(job->settings, job->keep, colon + 1, (size_t)(last - colon - 1));
@@ -5872,9 +5862,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-        }
+        if ((unsigned char)*c < ' ' || *c == 0x7F) return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
     }
     if (!separator) {
         c = dbm__url_find(text, end, ":", false, job->variables);
@@ -6079,9 +6067,7 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
         if (strcmp(c->options[i].name, key) == 0) return c->options[i].value;
     }
     for (i = 0; i < c->option_count; i++) {
-        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
-            return c->options[i].value;
-        }
+        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value;
     }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value;
@@ -6111,9 +6097,7 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     const char *comment = variables ? strpbrk(written, ";#") : NULL;
     bool variable = variables && strstr(written, "${");
     dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
-    if (!variable && comment && comment > written) {
-        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
-    }
+    if (!variable && comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     return shown->text;
 }
 /* Says which words a key may have. */
@@ -6343,9 +6327,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
                      key->max, key->none ? ", -1 for none" : "", key->standard, v);
     }
 }
-static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
+static const dbm__cfg_at *dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
+    return at;
 }
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
@@ -6353,15 +6338,12 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
     int i, id = DBM__SET_MAX_OVERFLOW;
     dbm__cfg_at at;
     for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
-            dbm__draft_complete_number(d, i);
-        }
+        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) dbm__draft_complete_number(d, i);
     }
     wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
     if (wrong) return;
     if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
-        dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
-        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at), "it means pool_size = n with max_overflow = 0; leave out either it or %s",
                      d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
         return;
     }
@@ -6369,14 +6351,12 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
         if (!set) {
             pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
         } else {
-            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
-            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
-                         pool->size, pool->max_overflow, pool->size + pool->max_overflow);
+            dbm__cfg_bad(d->p, dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at),
+                         "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow, pool->size + pool->max_overflow);
         }
     }
     if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
-        dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MIN_IDLE, &at), "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
 static bool dbm__sslmode_name(const char *name) {
@@ -6405,8 +6385,7 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
-            dbm__draft_at(d, DBM__SET_TLS, &at);
-            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
+            dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_TLS, &at), "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
                          word ? " = " : "", word ? word->word : "", where[round]);
         }
     }
@@ -6523,8 +6502,7 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__cfg_at at;
     if (v >= 0 && v <= last) return;
     d->wrong[id] = true;
-    dbm__draft_at(d, id, &at);
-    dbm__cfg_bad(d->p, &at, "%d is no value of %s", v, type);
+    dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type);
 }
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
@@ -6719,9 +6697,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (!dbm__ini_title(d, &title, &size)) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
-        if (dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
-        }
+        if (dbm__ini_ours(title, size)) dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
         return;
     }
     ours = dbm__ini_ours(title, size);
@@ -7247,6 +7223,9 @@ struct dbm_connection {
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
+/* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
+ * there is no more. */
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7288,9 +7267,8 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
-                         "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
-                         "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter was built for another dbm.h (size %u and version %u, "
+                         "here %u and %u): compile it again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
     if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
@@ -7387,6 +7365,19 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
 }
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
+    const dbm_url *url = &db->settings->url;
+    const dbm_config *config = &db->settings->config;
+    for (; *i < url->parameter_count + config->option_count; ++*i) {
+        bool of_url = *i < url->parameter_count;
+        *out = of_url ? url->parameters[*i] : config->options[*i - url->parameter_count];
+        if (!of_url && strncmp(out->name, "connect_args.", 13) != 0) continue;
+        if (!of_url) out->name += 13;
+        ++*i;
+        return of_url ? "the URL's parameter" : "the connect_args key";
+    }
+    return NULL;
+}
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -7423,9 +7414,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
-    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
-               "tls = off if that is meant", c->db->name);
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
+               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name);
 }
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
@@ -10834,9 +10824,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
-    if (name[0] == ':') {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
-    }
+    if (name[0] == ':') return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
     for (i = 0; i < e->prepared.parameters; i++) {
         const dbm__place *p = &e->places[i];
         const char *both[2];
@@ -19280,20 +19268,11 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
                                "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    const char *value;
+    const char *value, *where;
+    dbm_option one;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
@@ -19459,9 +19438,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
                          dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
-        }
+        if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         return dbm__sqlite_init_file(db, &settings, path);
     }
     dbm_adapter_single(db);
@@ -25814,19 +25791,11 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
     return status;
 }
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
@@ -29367,27 +29336,16 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm_adapter_free(base->db, p);
 }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text != 0; text++) {
-        unsigned char c = (unsigned char)*text;
-        char coded[3];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        coded[0] = plain ? *text : '%';
-        coded[1] = digits[c >> 4];
-        coded[2] = digits[c & 15];
-        dbm__put_n(t, coded, plain ? 1 : 3);
-    }
+    char code[3];
+    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code));
 }
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    size_t i;
-    for (i = 0; i < config->option_count; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
-    }
-    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
-    return NULL;
+    const char *said = NULL;
+    dbm_option one;
+    size_t i = 0;
+    while (dbm__adapter_argument(db, &i, &one) != NULL) if (dbm__same_word(one.name, name)) said = one.value;
+    return said;
 }
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
     dbm__putf(t, "%c%s=", *between, name);
@@ -29786,14 +29744,11 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
     return status;
 }
 static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
@@ -30270,8 +30225,8 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
-                                                                              : "dbm_db_native: the database is of type %q, not %q",
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL,
+                  native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own" : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
         return NULL;
     }
