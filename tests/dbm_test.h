@@ -23,6 +23,7 @@
 #  include "data/data.h"
 #  include "adapters/adapters.h"
 #  include "manager/manager.h"
+#  include "async/async.h"
 #else
 #  define DBM_IMPLEMENTATION
 #  include "dbm.h"

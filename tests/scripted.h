@@ -52,8 +52,8 @@ TEST_HELPER int64_t real_us(void) {
 }
 
 /* ---- the clock ---------------------------------------------------------------------------------------------------------- */
-static int64_t virtual_now = 1000000000;
-TEST_HELPER int64_t virtual_clock(void *ud) { (void)ud; return __atomic_load_n(&virtual_now, __ATOMIC_RELAXED); }
+static int64_t virtual_now = 1000000000, virtual_step; /* the step: what each look moves it by */
+TEST_HELPER int64_t virtual_clock(void *ud) { (void)ud; return __atomic_fetch_add(&virtual_now, __atomic_load_n(&virtual_step, __ATOMIC_RELAXED), __ATOMIC_RELAXED); }
 TEST_HELPER void clock_move_us(int64_t us) { (void)__atomic_add_fetch(&virtual_now, us, __ATOMIC_RELAXED); }
 TEST_HELPER void clock_move_ms(int64_t ms) { clock_move_us(ms * 1000); }
 

@@ -87,7 +87,12 @@ enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = 0; /* the next step comes at once */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
 
 DBM__INLINE void dbm__running_step(dbm__running *r) {
@@ -110,7 +115,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);

@@ -57,6 +57,7 @@ enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
 
 typedef struct dbm__mongo_pool {
+    struct dbm__mongo_base *base;
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
@@ -93,8 +94,7 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor; */
-    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bson_t *reply;           /* what the one document is, or lies in, where there is no cursor; kept, empty, for the next one */
     bool replied;
     const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
     bson_t *made;            /* that was made of it */
@@ -108,17 +108,18 @@ typedef struct dbm__mongo_result {
 
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
- * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and at dbm_cancel.
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
  * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
- * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+ * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
-#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within, while a connection is made */
+enum { DBM__MONGO_SHUTTING = 0x7ffffffe, DBM__MONGO_SHUT };
 
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
@@ -130,10 +131,33 @@ typedef struct dbm__mongo_wire {
     int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
     int64_t last_us;         /* given up: what it still has to do, ends then */
     bool hears;              /* dbm_cancel */
+    dbm__word waits;         /* the socket that it waits for and that dbm_cancel may shut, from 1; 0: none; or what dbm_cancel is about */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+
+/* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
+#if DBM__MONGO_SOCKET_TIMEOUT
+static void dbm__mongo_patience(dbm__mongo_wire *w) {
+    int64_t ms = w->base->silence_ms, left = INT64_MAX;
+    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
+    if (left < ms) ms = left < 1 ? 1 : left;
+    if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+    w->patience_ms = (int)ms;
+}
+
+/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
+    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+    dbm__mongo_wire *w;
+    dbm__lock_take(&p->base->lock);
+    for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
+    dbm__lock_give(&p->base->lock);
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
+}
+#endif
 
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -141,14 +165,9 @@ static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
     w->over = DBM_OK;
 #if DBM__MONGO_SOCKET_TIMEOUT
-    if (w->base->plain) {
-        int64_t ms = w->base->silence_ms, left = INT64_MAX;
-        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
-        if (left < 1) left = 1;
-        if (left < ms) ms = left;
-        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-        w->patience_ms = (int)ms;
-    }
+    if (!w->base->plain) return;
+    dbm__self()->driving = w;
+    dbm__mongo_patience(w);
 #endif
 }
 
@@ -190,11 +209,19 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = false;
     for (;;) {
         int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
-        dbm_status heard;
-        if (q->mute || dbm__mongo_over(w, now)) break;
+        dbm__word none = 0, mine = (dbm__word)q->fd + 1;
+        dbm_status heard = DBM_E_TIMEOUT;
+        bool over;
         if (until_us < limit) limit = until_us;
-        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
-        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears) (void)dbm__cas(&w->waits, &none, mine); /* before it is looked whether dbm_cancel came */
+        over = q->mute || dbm__mongo_over(w, now);
+        if (!over) heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears && !dbm__cas(&w->waits, &mine, 0)) {
+            while (dbm__load_acquire(&w->waits) != DBM__MONGO_SHUT) dbm__sleep_us(20);
+            dbm__store(&w->waits, 0);
+            over = over || dbm__mongo_over(w, now);
+        }
+        if (over) break;
         if (heard == DBM_OK) return true;
         if (heard != DBM_E_TIMEOUT) return false;
         if (dbm_adapter_clock(w->base->db) >= until_us) break;
@@ -243,29 +270,22 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
 
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
-    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
-    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
-    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
-    uint8_t *out = (uint8_t *)q->in;
-    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
-    memset(out, 0, total);
-    words[0] = BSON_UINT32_TO_LE(total);
-    words[1] = 0;
-    words[2] = BSON_UINT32_TO_LE(q->request);
-    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
-    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
-    words[0] = BSON_UINT32_TO_LE(total - 21);
-    words[1] = BSON_UINT32_TO_LE(number);
-    words[2] = BSON_UINT32_TO_LE(size);
-    memcpy(out + (at += 1), words, 4);
-    memcpy(out + (at += 4), ok, sizeof ok);
-    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
-    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
-    memcpy(out + (at += 4), why, sizeof why);
-    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
-    memcpy(out + at + 4, text, size);
+    bool cancelled = q->wire->over == DBM_E_CANCELLED;
+    bson_t doc = BSON_INITIALIZER;
+    uint32_t head[4];
+    bson_append_double(&doc, "ok", 2, 0.0);
+    bson_append_int32(&doc, "code", 4, cancelled ? 11601 : 50);
+    bson_append_utf8(&doc, "errmsg", 6, cancelled ? "cancelled" : "no answer before the deadline", -1);
+    head[0] = BSON_UINT32_TO_LE(21 + doc.len);
+    head[1] = 0;
+    head[2] = BSON_UINT32_TO_LE(q->request);
+    head[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memset(q->in, 0, 21);
+    memcpy(q->in, head, sizeof head); /* then no flags, and one section of kind 0: the document */
+    memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
-    q->held = total;
+    q->held = 21 + doc.len;
+    bson_destroy(&doc);
 }
 
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
@@ -901,9 +921,15 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
             return ok;
         }
     }
-    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    if (!object) {
+        bson_init(&inner);
+        ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
+        bson_destroy(&inner);
+        return ok;
+    }
+    if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
     ok = dbm__mongo_members(j, &inner, depth + 1);
-    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+    return bson_append_document_end(to, &inner) && ok;
 }
 
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
@@ -1086,11 +1112,9 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
-    if (r->own != NULL) bson_destroy(r->own);
     if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
-    r->own = NULL;
     r->replied = false;
     r->next = m->spare;
     m->spare = r;
@@ -1119,26 +1143,20 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
 }
 
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 
@@ -1221,7 +1239,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -1380,15 +1398,26 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
     return status == DBM_DONE ? DBM_OK : status;
 }
 
-/* The answer is a document of our own. Takes it over. */
-static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+/* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    const uint8_t *data;
+    uint32_t size;
+    bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
-    r->own = doc;
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, doc); /* a small one moves */
+    r->replied = true;
+    data = bson_get_data(r->reply);
+    size = r->reply->len;
+    if (path != NULL) {
+        if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
+        bson_iter_document(&at, &size, &data);
+    }
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
@@ -1417,7 +1446,7 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
 }
 
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
-    bson_t *made, *row;
+    bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
     bson_iter_t it;
     doc = dbm__mongo_with_id(j->doc[0], &made);
@@ -1427,24 +1456,18 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
         return dbm__mongo_failed(j);
     }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-    row = bson_new();
-    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, row);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -1495,10 +1518,6 @@ static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
 /* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
 static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, rest;
-    bson_iter_t it, batch;
-    const uint8_t *data = NULL;
-    uint32_t size = 0;
-    dbm__mongo_result *r;
     bool ok, clean = bson_empty(&j->given);
     bson_append_utf8(&command, "find", 4, j->coll, -1);
     bson_append_document(&command, "filter", 6, j->doc[0]);
@@ -1513,19 +1532,8 @@ static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     if (!clean) bson_destroy(&rest);
     bson_destroy(&command);
     if (!ok) return dbm__mongo_failed(j);
-    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
-        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
-    }
-    if (!bson_iter_next(&it)) return DBM_OK;
-    r = dbm__mongo_result_new(j->m);
-    if (r == NULL) return DBM_E_NOMEM;
-    if (r->reply == NULL) r->reply = bson_new();
-    bson_steal(r->reply, &j->reply); /* a small one moves with it */
-    r->replied = true;
     j->replied = false;
-    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
-    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
 }
 
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
@@ -1561,13 +1569,12 @@ static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
 
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
-    bson_t *row;
+    bson_t row = BSON_INITIALIZER;
     j->replied = true;
     n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
-    row = bson_new();
-    bson_append_int64(row, "n", 1, n);
-    return dbm__mongo_answer(j, row);
+    bson_append_int64(&row, "n", 1, n);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
@@ -1613,7 +1620,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
 static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
-    bson_t *command = j->doc[0], *answer;
+    bson_t *command = j->doc[0];
     bson_iter_t it, inner;
     dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
@@ -1623,11 +1630,11 @@ static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     j->replied = true;
     if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
-    answer = bson_copy(&j->reply);
-    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
     }
-    return dbm__mongo_answer(j, answer);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, NULL);
 }
 
 /* What is done by the names of commands. */
@@ -2000,6 +2007,13 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     return text;
 }
 
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
+
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
@@ -2012,27 +2026,24 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     memset(error, 0, sizeof *error);
     if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
+    p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
-#if !DBM__MONGO_STREAMS /* the second try would wait as long as the first, past the deadline; dbm.h itself takes another connection for a read that can be run again */
-    if (p->uri != NULL && !mongoc_uri_has_option(p->uri, MONGOC_URI_RETRYREADS)) mongoc_uri_set_option_as_bool(p->uri, MONGOC_URI_RETRYREADS, false);
-#endif
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
         goto fail;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (base->plain) {
+        mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
+        mongoc_apm_callbacks_destroy(callbacks);
+    }
+#endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
     dbm_adapter_free(db, text);
@@ -2098,23 +2109,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -2280,6 +2284,15 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mongo_lease_end(m);
 }
 
+/* What waits for the server is woken: it is over with its socket in any case. */
+static void dbm__mongo_cancel(dbm_connection *c) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
+    if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
+    dbm__net_shut((int)waits - 1);
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
+}
+
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 
 /* All that can be changed on a client. */
@@ -2360,11 +2373,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     return status;
 }
 
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -2414,11 +2426,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -2450,7 +2458,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 
 static dbm_status dbm__mongo_init(dbm_database *db) {
@@ -2508,7 +2516,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: what waits for the server looks for one by itself */
+    dbm__mongo_cancel,
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */

@@ -11,10 +11,13 @@
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -28,22 +31,11 @@
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -178,6 +170,15 @@ enum {
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
 
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
+
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -206,7 +207,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -219,7 +222,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -233,6 +235,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -320,41 +325,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -379,7 +367,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -392,42 +380,34 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -445,7 +425,7 @@ static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 
@@ -480,7 +460,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -517,49 +497,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -593,20 +535,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
 #endif
 }
 
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -657,6 +616,15 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
 /* Closes what a statement is to the library. */
 #define DBM__MYSQL_CLOSE(statement) \
     q->stmt = (statement)->stmt; \
@@ -1040,7 +1008,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
 
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
 
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -1090,8 +1058,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
             dbm__mysql_result_over(q, s);
             break;
         }
-        dbm__mysql_kill(q);
-        q->killed = true;
+        DBM__MYSQL_AWAIT_STOP;
     }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
@@ -1409,24 +1376,31 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     return true;
 }
 
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
+
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    DBM__MYSQL_FLOW(q->sub)
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-    q->rows = NULL;
-    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows != NULL) {
-        MYSQL_ROW row = mysql_fetch_row(q->rows);
-        int64_t v = 0;
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-        mysql_free_result(q->rows);
-        own = dbm_adapter_option(q->owner, "max_allowed_packet");
-        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    }
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
+    return DBM__MYSQL_DONE;
 }
 
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
@@ -1510,48 +1484,40 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     return true;
 }
 
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
@@ -1597,7 +1563,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
 }
 
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -1664,16 +1630,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -1748,9 +1723,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -1814,31 +1787,35 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
@@ -1846,10 +1823,11 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 
@@ -1861,16 +1839,12 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -1915,77 +1889,6 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_OVER;
 }
 
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
-}
-
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
@@ -1993,22 +1896,85 @@ static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
 
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue;
+        }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q);
+        }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned;
+        }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue;
+        }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length);
+        }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
+    }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
 
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
@@ -2031,110 +1997,104 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    DBM__MYSQL_FLOW(q->sub)
-    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
-    if (q->rc != 0) break;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows == NULL) break;
-    row = mysql_fetch_row(q->rows);
-    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-    }
-    mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
-
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+        }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at];
+            }
+        }
+        binds = b->many.values;
+    }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none);
+    }
 #endif
 }
 
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s);
     }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+    }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1;
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1;
+    }
     DBM__MYSQL_OVER;
 }
 
@@ -2163,10 +2123,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -2178,33 +2137,22 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
     }
-    for (r = 0; r < count; r++, bytes += size) {
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop;
     }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 
@@ -2348,7 +2296,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -2359,7 +2310,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 
@@ -2402,7 +2367,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -2426,25 +2391,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -2452,18 +2414,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -2485,6 +2441,8 @@ static void dbm__mysql_sever(MYSQL *my) {
 #endif
 }
 
+static int dbm__mysql_kill(dbm__mysql *q);
+
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -2494,6 +2452,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -2628,74 +2590,84 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
 
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 
@@ -2713,9 +2685,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
@@ -2738,7 +2708,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -2771,8 +2741,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -2804,6 +2787,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -2839,26 +2823,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -3004,7 +2984,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
     DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB

@@ -65,11 +65,14 @@ enum { /* commands */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
+    DBM__PG_ROW_OF_BULK, /* number: which one */
+    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
+/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -78,7 +81,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -91,6 +94,7 @@ typedef struct dbm__pg_base {
     int host_count;
     bool dsn;                /* [4] is a connection string of libpq's */
     bool cached;             /* statements are kept: statement_cache is not 0 */
+    dbm__word schema;        /* counts what may have changed it */
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
@@ -98,6 +102,14 @@ typedef struct dbm__pg_base {
 /* A row that was put aside: its cells, then their bytes. */
 typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
 typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
+
+/* What the server has sent, on the short way. */
+typedef struct dbm__pg_in {
+    char *data;
+    size_t size;
+    size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
+    size_t keep;             /* more may come behind this much of it */
+} dbm__pg_in;
 
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
@@ -114,26 +126,31 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
+    dbm__word schema;        /* of the database then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects;
+    bool inserts, selects, listens;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
+    PGresult *about;         /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
+    dbm__pg_in in;           /* or, by the short way, what they lie in; */
+    char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
+    const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
-    char *copied;            /* the one in hand, libpq's */
-    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    int columns;
     Oid *types;              /* of its columns */
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
@@ -143,6 +160,17 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
+
+/* A cancel that is on its way. */
+typedef struct dbm__pg_kill {
+    int fd;
+    bool active, late, begun, sent;
+    int64_t until_us;
+#if DBM__PG_CANCEL_ASYNC
+    PGcancelConn *request;
+    PostgresPollingStatusType next;
+#endif
+} dbm__pg_kill;
 
 /* Of a connection. */
 typedef struct dbm__pg {
@@ -164,9 +192,7 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
-    bool solo;               /* a RUN is under way that `sent` does not tell of */
     bool tls;
-    bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
     bool set_style, set_interval, set_zone, set_limit; /* which ones */
@@ -177,7 +203,10 @@ typedef struct dbm__pg {
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
-    bool cancel_sent;        /* of our own, to stop rows that nobody wants */
+    dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
+    bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
+    bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
     int wait_used;           /* of `wait`: sent with the command in progress */
@@ -192,10 +221,28 @@ typedef struct dbm__pg {
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
     bool of_pipeline;        /* the error of this operation is sent_error */
-    PGresult *error;         /* the first failure of this operation */
+    PGresult *error;         /* the first failure of this operation; */
+    char *fault;             /* or, by the short way, as the server sent it */
+    /* the short way */
+    bool lane_can, lane_on;  /* can be taken on this connection; now */
+    bool lane;               /* is taken by the operation */
+    bool beginning;          /* BEGIN is unanswered */
+    bool closing;            /* the outcome is known, and the server will be ready soon */
+    bool gather;             /* all rows are wanted at once */
+    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool bound;              /* the server has taken the values */
+    bool laned;              /* libpq does not know of the transaction as it is */
+    bool settings_moved;     /* nor of all settings */
+    uint32_t begins;         /* which BEGINs it has prepared */
+    int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
+    int fd;
+    dbm__pg_in in;
+    char *out;
+    size_t out_size, out_at, out_end;
     dbm_status outcome;
     dbm__pg_statement *cursors;
-    dbm__pg_copy *copy;      /* the bulk that is open */
+    dbm__pg_copy *copy;      /* the bulk that is open, */
+    struct dbm__pg_each *each; /* or one of single rows */
     bool copying;            /* the server takes its rows */
     bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
     bool before_copy;        /* what must be done first is under way */
@@ -208,8 +255,8 @@ typedef struct dbm__pg {
     const char **params;
     int *lengths, *formats;
     bool blobs;              /* among them; without any, formats need not be said */
+    size_t bytes;            /* that they need in a message, at the most */
     int params_capacity;
-    char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
     int host;                /* of a connect: the first of the list that is still tried */
     int64_t host_until_us;   /* when the next one gets its turn */
@@ -272,50 +319,56 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
 
+/* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
+static const char *dbm__pg_field(const char *fault, char code) {
+    while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
+    return *fault != '\0' ? fault + 1 : NULL;
+}
+static const char *dbm__pg_said(const dbm__pg *q, char code) {
+    return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL;
+}
+
+DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+
+static void dbm__pg_failure_drop(dbm__pg *q) {
+    PQclear(q->error);
+    q->error = NULL;
+    dbm_adapter_free(q->owner, q->fault);
+    q->fault = NULL;
+}
+
 static dbm_status dbm__pg_lost(dbm__pg *q) {
+    const char *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY), *words = primary != NULL ? primary : PQerrorMessage(q->conn);
     char block[700];
     dbm__text t = dbm__text_in(block, sizeof block);
-    if (q->poisoned) {
-        dbm__put(&t, "the connection could not be reset after its last use");
-    } else {
-        dbm__put(&t, "the connection was lost");
-        if (q->error != NULL && PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY) != NULL) {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY));
-        } else if (PQerrorMessage(q->conn)[0] != '\0') {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQerrorMessage(q->conn));
-        }
+    dbm__put(&t, q->poisoned ? "the connection could not be reset after its last use" : "the connection was lost");
+    if (!q->poisoned && words[0] != '\0') {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, words);
     }
     dbm__text_end(&t);
-    dbm_adapter_fail(q->c, DBM_E_LOST, q->error != NULL ? PQresultErrorField(q->error, PG_DIAG_SQLSTATE) : NULL, 0, block);
+    dbm_adapter_fail(q->c, DBM_E_LOST, dbm__pg_said(q, PG_DIAG_SQLSTATE), 0, block);
     dbm_adapter_broken(q->c);
     return DBM_E_LOST;
 }
 
-static const char *dbm__pg_state_of(const PGresult *error) {
-    const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    return state != NULL ? state : "";
-}
+static const char *dbm__pg_or_empty(const char *text) { return text != NULL ? text : ""; }
 
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+static bool dbm__pg_is_stale(const char *state, const char *where) {
+    return state != NULL && (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0));
 }
 
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
-    const PGresult *e = q->error;
-    const char *state = dbm__pg_state_of(e), *primary = PQresultErrorField(e, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(e, PG_DIAG_MESSAGE_DETAIL), *hint = PQresultErrorField(e, PG_DIAG_MESSAGE_HINT);
-    const char *position = PQresultErrorField(e, PG_DIAG_STATEMENT_POSITION), *name;
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = dbm__pg_said(q, PG_DIAG_MESSAGE_DETAIL), *hint = dbm__pg_said(q, PG_DIAG_MESSAGE_HINT);
+    const char *position = dbm__pg_said(q, PG_DIAG_STATEMENT_POSITION), *name;
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
     if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
-    if (primary != NULL) dbm__pg_words(&t, primary);
-    else dbm__pg_words(&t, PQresultErrorMessage(e));
+    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
         dbm__pg_words(&t, detail);
@@ -330,6 +383,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
         if (q->cursor_run) at -= q->prefix;
         if (at > 0) dbm__putf(&t, " at character %l", at);
+        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy));
     }
     if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
     if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
@@ -338,11 +392,11 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
-    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
+    if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
-        name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
+        name = dbm__pg_said(q, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
-            const char *table = PQresultErrorField(e, PG_DIAG_TABLE_NAME), *field = PQresultErrorField(e, PG_DIAG_COLUMN_NAME);
+            const char *table = dbm__pg_said(q, PG_DIAG_TABLE_NAME), *field = dbm__pg_said(q, PG_DIAG_COLUMN_NAME);
             dbm__format(column, sizeof column, "%s%s%s", table != NULL ? table : "", table != NULL && field != NULL ? "." : "", field != NULL ? field : "");
             name = column;
         }
@@ -351,6 +405,19 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
                                     : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name);
     }
     return status;
+}
+
+static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primary, const char *detail) {
+    char block[900];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
+    dbm__pg_words(&t, primary);
+    if (detail != NULL) {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, detail);
+    }
+    dbm__text_end(&t);
+    dbm_adapter_notice(q->c, block);
 }
 
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
@@ -461,12 +528,23 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     if (before) dbm__put(t, " BC");
 }
 
+DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+
+/* Whether the server could take it at all. */
+static dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
+    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+}
+
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     size_t need = op->sql_size + 64;
     char *at;
     int i;
+    q->bytes = (size_t)op->value_count * 64;
     if (op->value_count > q->params_capacity) {
         int capacity = op->value_count + 16;
         size_t each = sizeof q->params[0] + sizeof q->lengths[0] + sizeof q->formats[0];
@@ -480,8 +558,11 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
-        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        dbm_status st;
+        if (!dbm__pg_is_bytes(v)) continue;
+        st = dbm__pg_check(q, v, i);
+        if (DBM__UNLIKELY(st != DBM_OK)) return st;
+        q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
@@ -490,8 +571,8 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
+        int length = 0;
         q->params[i] = at;
-        q->lengths[i] = 0;
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
@@ -503,42 +584,43 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
+            length = (int)(at - digit) - 1;
             break;
         }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
+            length = (int)strlen(at);
             at += 40;
             break;
-        case DBM_TYPE_BOOL: q->params[i] = v->as.integer != 0 ? "1" : "0"; break;
+        case DBM_TYPE_BOOL:
+            q->params[i] = v->as.integer != 0 ? "1" : "0";
+            length = 1;
+            break;
         case DBM_TYPE_TIMESTAMP:
             t = dbm__text_in(at, 40);
             dbm__pg_put_timestamp(&t, v->as.integer);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
-            q->lengths[i] = (int)v->as.text.size;
+            length = (int)v->as.text.size;
             q->formats[i] = 1;
             q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (v->as.text.size != 0) {
-                if (memchr(v->as.text.data, 0, v->as.text.size) != NULL) {
-                    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
-                }
-                memcpy(at, v->as.text.data, v->as.text.size);
-            }
+            if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
-            at += v->as.text.size + 1;
+            at += (length = (int)v->as.text.size) + 1;
             break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
             return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
         }
+        q->lengths[i] = length;
     }
     q->declare = at;
     q->unasked_bytes += need;
@@ -586,18 +668,21 @@ static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     return dbm__pg_text_command(q, q->block);
 }
 
+static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
+    static const char *const levels[] = { "", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "", "", "" };
+    dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
+}
+
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row);
+
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
-    static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
-        " ISOLATION LEVEL SERIALIZABLE" };
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__put(&t, "BEGIN");
-        dbm__put(&t, levels[(item->number & 7u) <= 4u ? item->number & 7u : 0]);
-        if (item->number & 8u) dbm__put(&t, " READ ONLY");
+        dbm__pg_put_begin(&t, item->number);
         break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -610,11 +695,13 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", q->each != NULL ? op->bulk->sql : dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_ROW_OF_BULK: return dbm__pg_each_emit(q, item->number);
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
     case DBM__PG_RUN: case DBM__PG_SENT:
         if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -670,23 +757,47 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+    if (s->cells == NULL) return;
+    s->cells = NULL;
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        PQfreemem(s->copied);
-        s->copied = NULL;
+    if (DBM__UNLIKELY(s->copied.data != NULL)) {
+        PQfreemem((void *)(uintptr_t)s->copied.data);
+        s->copied.data = NULL;
+    }
+    if (DBM__UNLIKELY(s->pinned != NULL)) {
+        dbm_adapter_free(s->q->owner, s->pinned);
+        s->pinned = NULL;
     }
 }
 
-/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
-    int i, columns = res != NULL ? PQnfields(res) : 1;
-    size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
+/* Room for what is kept of each column. */
+static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
+    Oid *types;
+    if (columns <= s->types_capacity) return true;
+    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+    if (types != NULL) {
+        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
+        s->types = types;
+        if (block != NULL) {
+            s->block = block;
+            s->types_capacity = columns;
+            return true;
+        }
+    }
+    q->no_memory = true;
+    return false;
+}
+
+/* Puts a row aside. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
+    size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
+    int i;
+    for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -697,12 +808,12 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
         return false;
     }
     held->next = NULL;
-    at = (char *)(held->cells + (columns > 1 ? columns : 1));
+    at = (char *)(held->cells + columns + 1);
     for (i = 0; i < columns; i++) {
-        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
+        int bytes = cells[i].size > 0 ? cells[i].size : 0;
         held->cells[i].data = at;
-        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
-        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
+        held->cells[i].size = cells[i].size;
+        if (bytes != 0) memcpy(at, cells[i].data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -711,6 +822,19 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     s->last_held = held;
     s->held_size += size;
     return true;
+}
+
+/* The same of a result's only row. */
+static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
+    int i, columns = PQnfields(res);
+    dbm__pg_cell *cells;
+    if (!dbm__pg_columns_room(q, s, columns)) return false;
+    cells = s->block + s->types_capacity;
+    for (i = 0; i < columns; i++) {
+        cells[i].data = PQgetvalue(res, 0, i);
+        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i);
+    }
+    return dbm__pg_keep(q, s, cells, columns);
 }
 
 static int64_t dbm__pg_count(PGresult *res) {
@@ -724,6 +848,7 @@ static int64_t dbm__pg_count(PGresult *res) {
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
+    q->begins = 0;
     q->drops.count = q->drops.head = 0;
 }
 
@@ -732,10 +857,21 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     s->res = res;
 }
 
+/* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
+ * value does not fit any more. */
+static void dbm__pg_schema_changed(dbm__pg *q) {
+    dbm__add(&q->base->schema, 1);
+    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
+}
+
+DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
+    if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+}
+
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
-    const char *tag = PQcmdStatus(res);
-    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    dbm__pg_look_at_tag(q, PQcmdStatus(res));
     return dbm__pg_count(res);
 }
 
@@ -754,6 +890,26 @@ static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
         q->no_memory = false;
     }
     s->kept = false;
+}
+
+/* What the columns are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
+    int i;
+    s->columns = PQnfields(res);
+    if (!dbm__pg_columns_room(q, s, s->columns)) return false;
+    *binary = true;
+    for (i = 0; i < s->columns; i++) {
+        s->types[i] = PQftype(res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+
+/* Takes the description of a statement that the server keeps. */
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
+    PQclear(s->about);
+    s->about = about;
+    return about != NULL && s->columns > 0;
 }
 
 /* What one of the pipeline has done; its rows are dropped. */
@@ -786,7 +942,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true;
         }
@@ -849,16 +1005,22 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         if (q->no_memory) q->mode = DBM__PG_DROP;
         if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
             dbm__pg_row_moves(s);
-            s->copied = data;
-            s->copied_size = n;
+            s->copied.data = data;
+            s->copied.size = n;
+            s->cells = &s->copied;
             s->row = 0;
             s->rows = 1;
             if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
             continue;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
-            PQfreemem(data);
-            return DBM__PG_ROW;
+        if (q->mode == DBM__PG_KEEP) {
+            dbm__pg_cell cell;
+            cell.data = data;
+            cell.size = n;
+            if (!dbm__pg_keep(q, s, &cell, 1)) {
+                PQfreemem(data);
+                return DBM__PG_ROW;
+            }
         }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data);
@@ -879,13 +1041,15 @@ static void dbm__pg_sent_over(dbm__pg *q) {
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
+    const char *state;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
@@ -893,6 +1057,9 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
+
+static void dbm__pg_each_took(dbm__pg *q, int64_t n);
+static void dbm__pg_each_lost(dbm__pg *q, int row);
 
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
@@ -904,19 +1071,24 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_PREPARE) {
-            item->s->kept = true;
-            item->s->age = q->age;
-        }
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
+            item->s->known = dbm__pg_learned(item->s, res);
+            return false;
+        }
         if (item->kind == DBM__PG_DESCRIBE) {
-            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false;
         }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-        if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
+        if (item->kind == DBM__PG_DISCARD) {
+            dbm__pg_forget(q);
+            q->lane_on = q->lane_can;
+        }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
@@ -934,6 +1106,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
@@ -964,6 +1137,7 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
+    q->laned = false;
     dbm__pg_look_at_transaction(q);
 }
 
@@ -988,7 +1162,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (item->kind == DBM__PG_RUN && !q->armed) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
-            if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+            (void)PQsetSingleRowMode(q->conn);
         }
         if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
             q->armed = true;
@@ -1027,6 +1201,294 @@ static int dbm__pg_answers(dbm__pg *q) {
     }
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
+}
+
+/* ---- the short way -------------------------------------------------------------------------------------------------
+ * A statement that the server has, with its BEGIN, and COMMIT and ROLLBACK go past libpq, whose results and modes would cost more than all the rest: the
+ * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
+ * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
+ * Formats" of PostgreSQL's protocol. */
+
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n;
+}
+
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to;
+}
+
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
+}
+
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
+}
+
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to);
+}
+
+static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
+    char *out;
+    if (DBM__LIKELY(size <= q->out_size)) return true;
+    if (size < 512) size = 512;
+    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
+    if (out == NULL) return false;
+    q->out = out;
+    q->out_size = size;
+    return true;
+}
+
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n;
+    }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
+}
+
+/* What was written up to `to` goes out, and will be answered. */
+static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
+    dbm_op *op = q->op;
+    q->out_at = 0;
+    q->out_end = (size_t)(to - q->out);
+    q->awaited++;
+    q->lane = q->laned = true;
+    q->closing = false;
+    q->gather = gather;
+    if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
+    q->in.keep = 0;
+    dbm__pg_lane_send(q);
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) return;
+    op->fd = q->fd;
+    op->started = true;
+    q->fresh = false;
+}
+
+/* The next row, taken apart. Behind a cell stands the length of the next one, which is read by then, so that a NUL fits; the last one makes
+ * room for it. */
+static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
+    char *at = s->in.data + s->in.row, *end, *last = NULL;
+    int i, n;
+    while (at[0] != 'D') at += dbm__pg_get32(at + 1) + 1;
+    end = at + dbm__pg_get32(at + 1) + 1;
+    s->in.row = (size_t)(end - s->in.data);
+    n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
+    at += 7;
+    for (i = 0; i < s->columns; i++) {
+        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+        if (last != NULL) *last = '\0';
+        last = NULL;
+        cells[i].size = -1;
+        at += 4;
+        if (size > INT_MAX || (int64_t)size > end - at) continue; /* NULL */
+        cells[i].data = at;
+        cells[i].size = (int)size;
+        last = at += size;
+    }
+    if (last != NULL) {
+        dbm__pg_cell *cell = &cells[s->columns - 1];
+        memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
+        cell->data = last - cell->size - 1;
+        last[-1] = '\0';
+    }
+    s->cells = s->block;
+}
+
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    const char *number = strrchr(tag, ' ');
+    if (q->beginning) {
+        q->beginning = false;
+        q->begins |= 1u << q->wait.at[0].number;
+        q->tx = DBM__PG_TX_OPEN;
+        return;
+    }
+    q->closing = true;
+    if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+    dbm__pg_look_at_tag(q, tag);
+    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
+}
+
+static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    q->closing = true;
+    if (q->fault != NULL) return;
+    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (q->fault == NULL) {
+        q->no_memory = true;
+        return;
+    }
+    memcpy(q->fault, body, size);
+    q->fault[size] = q->fault[size + 1] = '\0';
+}
+
+static void dbm__pg_lane_ready(dbm__pg *q, char status) {
+    q->awaited--;
+    if (q->owed != 0) {
+        q->owed--;
+        return;
+    }
+    if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == 'E';
+}
+
+/* Looks at what has come, message by message. */
+static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
+    dbm__pg_statement *s = q->main;
+    size_t left;
+    while ((left = in->end - in->at) >= 5) {
+        char *m = in->data + in->at;
+        size_t size = (size_t)dbm__pg_get32(m + 1) + 1;
+        if (size < 5 || size > (size_t)INT_MAX / 2) return DBM__PG_DEAD;
+        if (left < size) break;
+        in->at += size;
+        if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        switch (m[0]) {
+        case 'D': /* a row */
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            s->total++;
+            if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
+                if (s->rows++ == 0) in->row = in->at - size;
+                if (q->mode == DBM__PG_FIRST) in->keep = in->at;
+            } else if (q->mode == DBM__PG_KEEP) {
+                in->row = in->at - size;
+                dbm__pg_lane_row(s, s->block + s->types_capacity);
+                if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
+            } else {
+                q->dropped++;
+            }
+            break;
+        case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
+        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
+        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'N':
+            if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
+            dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
+            break;
+        case 'S': q->settings_moved = true; break;
+        case '2': q->bound = !q->beginning; break;
+        case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
+        default: return DBM__PG_DEAD;
+        }
+    }
+    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
+}
+
+/* Reads once, or as often as there is more than fits. */
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
+    for (;;) {
+        size_t left = in->end - in->at, got, need, size;
+        dbm_status st;
+        int how;
+        if (q->gather && q->lane) in->keep = in->at;
+        if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
+        in->at = in->keep;
+        in->end = in->keep + left;
+        need = in->end + (q->gather ? 4096 : 1);
+        if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
+        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
+            char *data;
+            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
+            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
+            if (data == NULL) {
+                q->no_memory = true;
+                return DBM__PG_DEAD;
+            }
+            in->data = data;
+            in->size = size;
+        }
+        st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        if (DBM__UNLIKELY(st != DBM_OK)) {
+            if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
+            (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
+            return DBM__PG_DEAD;
+        }
+        in->end += got;
+        how = dbm__pg_lane_look(q, in);
+        if (how != DBM__PG_WAITS || in->end != in->size) return how;
+    }
+}
+
+static int dbm__pg_lane_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    bool own = s != NULL && s->in.data != NULL;
+    int how;
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) {
+        dbm__pg_lane_send(q);
+        if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */
+    }
+    if (q->fresh) {
+        q->fresh = false;
+        return DBM__PG_WAITS;
+    }
+    how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
+    if (how == DBM__PG_WAITS) return how;
+    q->lane = false; /* what may follow goes the long way */
+    if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
+    if (!own && !s->rowless) {
+        s->in = q->in;
+        memset(&q->in, 0, sizeof q->in);
+    }
+    if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
+        dbm__pg_row_moves(s);
+        s->row = 0;
+        dbm__pg_lane_row(s, s->block);
+        s->in.keep = 0;
+    }
+    return how;
+}
+
+/* An operation on rows that come this way. */
+static void dbm__pg_lane_on(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->in.data == NULL) return;
+    q->lane = true;
+    q->gather = q->fresh = false;
+    s->rows = 0;
+    s->in.keep = 0;
+}
+
+/* The row in hand stays where it is, for the program may point to it. The others are put aside, and what follows comes to another place. */
+static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_cell *cells = s->block + s->types_capacity;
+    size_t left = s->in.end - s->in.at, size = left > 8192 ? left : 8192;
+    char *data;
+    for (; s->row + 1 < s->rows; s->row++) {
+        dbm__pg_lane_row(s, cells);
+        if (!dbm__pg_keep(q, s, cells, s->columns)) return false;
+    }
+    data = (char *)dbm_adapter_alloc(q->owner, size);
+    if (data == NULL) {
+        q->no_memory = true;
+        return false;
+    }
+    memcpy(data, s->in.data + s->in.at, left);
+    s->pinned = s->in.data;
+    s->in.data = data;
+    s->in.size = size;
+    s->in.row = s->in.at = 0;
+    s->in.end = left;
+    return true;
 }
 
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
@@ -1103,7 +1565,6 @@ static void dbm__pg_go(dbm__pg *q) {
 
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
@@ -1158,6 +1619,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
 
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
+    if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
     q->failed_tx = false;
     q->depth = 0;
     q->wait.count = q->wait_used = 0;
@@ -1181,6 +1643,15 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->last_held = NULL;
     s->held_size = 0;
     dbm__pg_res(s, NULL);
+    if (s->in.data != NULL) { /* for the next one */
+        if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
+            dbm_adapter_free(q->owner, s->in.data);
+        } else {
+            q->in.data = s->in.data;
+            q->in.size = s->in.size;
+        }
+        s->in.data = NULL;
+    }
     if (s->texts != NULL) {
         dbm_adapter_free(q->owner, s->texts);
         s->texts = NULL;
@@ -1197,10 +1668,20 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
+    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+}
+
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age);
+}
+
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
+    s->age = q->age;
+    s->schema = dbm__load(&q->base->schema);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -1219,10 +1700,15 @@ DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s,
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
 
+static int dbm__pg_batch_rows(const dbm__pg_statement *s, int most) {
+    int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
+    return n < 1 ? 1 : n < most ? n : most;
+}
+
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
-    q->retried = false;
+    q->retried = q->bound = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
 
@@ -1236,14 +1722,20 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_go(q);
         return;
     }
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
+    if (s->listens) q->lane_on = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-        s->fetch = n < 1 ? 1 : n > DBM__PG_FIRST_ROWS ? DBM__PG_FIRST_ROWS : n;
+        dbm__pg_item *item = NULL;
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
+        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
+            dbm__pg_add_prepare(q, s);
+            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
+            if (item != NULL) item->s = s;
+        }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -1264,12 +1756,11 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_item *item;
     int i;
     dbm__pg_push_before(q);
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */
-        s->age = q->age;
     }
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
                        (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
@@ -1322,20 +1813,93 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_push_run(q);
 }
 
-/* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
- * on its way, and dbm__pg_solo_step() takes its answer. */
-static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN));
+}
+
+static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
+
+/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+    char name[28], *to;
+    int i;
+    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
+    to = q->out;
+    for (i = 0; i < q->closes.count; i++) {
+        dbm__pg_cursor_name(name, q->closes.at[i].number);
+        to = dbm__pg_put_close(to, 'P', name);
+    }
+    for (i = 0; i < q->drops.count; i++) {
+        dbm__format(name, sizeof name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)q->drops.at[i].number);
+        to = dbm__pg_put_close(to, 'S', name);
+    }
+    q->closes.count = q->drops.count = 0;
+    return to;
+}
+
+static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
+    char name[28];
+    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    if ((q->begins >> number & 1u) == 0) {
+        char *start = to, block[64];
+        dbm__text t = dbm__text_in(block, sizeof block);
+        dbm__pg_put_begin(&t, number);
+        *to = 'P';
+        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0));
+    }
+    return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
+}
+
+static char *dbm__pg_put_sync(char *to) {
+    *to = 'S';
+    return dbm__pg_to32(to + 1, 4);
+}
+
+/* True: the statement is on its way. */
+static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
-    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
+    char portal[20] = "", *to;
+    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
+    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
-    q->named_run = q->solo = true;
-    q->cursor_run = q->armed = q->whole = false;
-    if (PQflush(q->conn) != 0) return true;
-    op->fd = PQsocket(q->conn);
-    op->started = true;
-    q->fresh = false;
+    q->named_run = true;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
+    q->prefix = 0;
+    q->beginning = q->wait.count != 0;
+    q->wait_used = q->wait.count;
+    s->binary_rows = s->binary;
+    if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
+    if (q->cursor_run) {
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
+        s->cursor = ++q->cursor_names;
+        s->depth = q->depth;
+        dbm__pg_cursor_name(portal, s->cursor);
+    }
+    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
+    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
+    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    return true;
+}
+
+static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
+    char portal[20], *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    dbm__pg_cursor_name(portal, s->cursor);
+    dbm__pg_lane_on(q, s);
+    s->in.row = s->in.at = s->in.end = 0;
+    q->mode = DBM__PG_TAKE;
+    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    return true;
+}
+
+static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
+    char *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    q->main = NULL;
+    *to = 'Q';
+    dbm__pg_lane_go(q, dbm__pg_put_end(to, dbm__pg_put_name(to + 5, word)), false);
     return true;
 }
 
@@ -1348,6 +1912,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         s->row++;
         s->serial++;
         if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        if (s->in.data != NULL) dbm__pg_lane_row(s, s->block);
         return DBM_OK;
     }
     now = s->held;
@@ -1362,6 +1927,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     s->held = now->next;
     if (s->held == NULL) s->last_held = NULL;
     s->now = now;
+    s->cells = now->cells;
     return DBM_OK;
 }
 
@@ -1376,26 +1942,26 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
 
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-    int n;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
+        dbm__pg_lane_on(q, s);
         return;
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
         return;
     }
-    n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-    s->fetch = n < 1 ? 1 : n > DBM__PG_MOST_ROWS ? DBM__PG_MOST_ROWS : n;
+    s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
 }
 
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
-    bool quick = false;
+    bool quick;
     dbm__pg_item *item;
     if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
         dbm__pg_transaction_over(q);
@@ -1403,11 +1969,18 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         return;
     }
     q->closes.count = 0;
-#if DBM__PG_PIPELINE
-    quick = op->kind == DBM_OP_COMMIT && op->no_wait;
-#endif
+    quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
+    q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    else dbm__pg_push_waiting(q, quick);
+    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+        if (!quick) return;
+        q->owed++;
+        dbm__pg_transaction_over(q);
+        op->started = false;
+        if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
     dbm__pg_go(q);
@@ -1448,16 +2021,18 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
 
-/* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
-static bool dbm__pg_return_from_native(dbm__pg *q) {
-    PGresult *res;
-    if (q->state != DBM__PG_NATIVE_USE) return true;
-    while ((res = PQgetResult(q->conn)) != NULL) { /* of commands that the program has not read to the end; blocks as long as they run */
-        ExecStatusType status = PQresultStatus(res);
-        PQclear(res);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
-    }
+/* Where libpq is not in the state that our flow needs, after dbm_native, and a script: reads what the program has not read to the end, as far as it has come. */
+static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
+    for (;;) {
+        PGresult *res;
+        ExecStatusType status;
+        if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
+        res = PQgetResult(q->conn);
+        status = PQresultStatus(res);
+        PQclear(res);
+        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
+    }
 #if DBM__PG_PIPELINE
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
@@ -1468,10 +2043,11 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
     case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return false;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
     }
-    dbm__pg_forget(q); /* the program may have deallocated them */
-    return true;
+    dbm__pg_forget(q); /* the program may have deallocated them, */
+    dbm__pg_schema_changed(q); /* and more */
+    return DBM__PG_ALL;
 }
 
 /* `word` in capitals. */
@@ -1531,6 +2107,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     memset(s, 0, sizeof *s);
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
+    s->listens = dbm__pg_is_word(word, "LISTEN");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
     if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
@@ -1548,8 +2125,15 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    PQclear(s->about);
     dbm_adapter_free(q->owner, s->types);
+    dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
+}
+
+static bool dbm__pg_has_listen(const char *sql) {
+    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    return false;
 }
 
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
@@ -1561,12 +2145,191 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+static void dbm__pg_wait_done(dbm__pg *q);
+
+/* ---- a bulk of single rows ------------------------------------------------------------------------------------------
+ * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
+ * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
+
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
+
+static void dbm__pg_each_free(dbm__pg *q) {
+    if (q->each == NULL) return;
+    dbm_adapter_free(q->owner, q->each->texts);
+    dbm_adapter_free(q->owner, q->each);
+    q->each = NULL;
+}
+
+static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
+    struct dbm__pg_each *e;
+    size_t size = sizeof *e + DBM__PG_EACH_ROWS * (size_t)plan->column_count * sizeof(dbm_value);
+    e = q->each = (struct dbm__pg_each *)dbm_adapter_alloc(q->owner, size);
+    if (e == NULL) return dbm__pg_no_memory(q);
+    memset(e, 0, sizeof *e);
+    e->values = (dbm_value *)(void *)(e + 1);
+    e->columns = plan->column_count;
+    e->window = DBM__PG_EACH_ROWS;
+    plan->data = e;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    struct dbm__pg_each *e = q->each;
+    dbm_value *to;
+    size_t from;
+    int i;
+    if (DBM__LIKELY(e == NULL)) return dbm__pg_bulk_row(c, op, values);
+    to = e->values + (size_t)e->rows * (size_t)e->columns;
+    from = e->size;
+    for (i = 0; i < e->columns; i++) {
+        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        dbm_status st = dbm__pg_check(q, &values[i], i);
+        to[i] = values[i];
+        if (st == DBM_OK && e->capacity - e->size < size) {
+            size_t capacity = 2 * e->capacity + size + 1024;
+            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
+            if (texts != NULL) {
+                e->texts = texts;
+                e->capacity = capacity;
+            } else {
+                st = dbm__pg_no_memory(q);
+            }
+        }
+        if (st != DBM_OK) {
+            e->size = from;
+            op->bulk->failed_column = i;
+            return st;
+        }
+        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
+        to[i].as.text.data = (const char *)(uintptr_t)e->size;
+        e->size += size;
+    }
+    e->numbers[e->rows++] = op->bulk->rows;
+    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
+}
+
+static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int64_t rows = op->bulk->rows;
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
+    for (*taken = 0; *taken < count && st == DBM_OK;) {
+        dbm_value values[DBM__MAX_VALUES];
+        int i;
+        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
+            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
+            if (st == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
+        }
+        op->bulk->rows = rows + (int64_t)*taken;
+        st = dbm__pg_take_row(c, op, values);
+        op->bulk->rows = rows;
+        if (st == DBM_OK || st == DBM_DONE) ++*taken;
+    }
+    return st;
+}
+
+/* The INSERT of one row. */
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
+    struct dbm__pg_each *e = q->each;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_op op;
+    int i;
+    memset(&op, 0, sizeof op);
+    op.values = values;
+    op.value_count = e->columns;
+    for (i = 0; i < e->columns; i++) {
+        values[i] = e->values[row * (size_t)e->columns + (size_t)i];
+        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+    }
+    if (dbm__pg_encode(q, &op) != DBM_OK) {
+        q->no_memory = true;
+        return false;
+    }
+    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
+}
+
+static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
+static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
+
+/* The next flight. False: there is none. */
+static bool dbm__pg_each_go(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    int i;
+    if (e->first == e->rows && !e->undo) return false;
+    e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
+    e->failed = -1;
+    dbm__pg_push_before(q);
+    if (e->undo) {
+        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    e->undo = false;
+    if (e->first < e->limit) {
+        dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+        for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    dbm__pg_go(q);
+    return true;
+}
+
+/* A flight was answered. True: so was the last one. */
+static bool dbm__pg_each_end(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    dbm__pg_wait_done(q);
+    if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+        return true;
+    }
+    if (!dbm__pg_failed(q)) {
+        e->written += e->flown;
+        e->first = e->limit;
+        if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
+    } else {
+        dbm_status st = dbm__pg_refused(q);
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
+            q->outcome = st;
+            return true;
+        }
+        dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
+        dbm__pg_failure_drop(q);
+        e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
+        e->undo = true;
+        if (e->window > 1) e->window /= 2;
+    }
+    e->flown = 0;
+    if (dbm__pg_each_go(q)) return q->local;
+    e->rows = e->first = 0;
+    e->size = 0;
+    q->op->affected = e->written;
+    return true;
+}
+
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
     if (op->bulk->each_row) {
-        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
         return;
     }
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
@@ -1576,6 +2339,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
@@ -1583,6 +2347,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
 
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+static bool dbm__pg_end(dbm__pg *q, int how);
 
 /* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
 static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
@@ -1591,7 +2356,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
         break;
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
@@ -1599,7 +2364,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
 }
 
 static void dbm__pg_drain(dbm__pg *q) {
@@ -1618,26 +2383,23 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
-    q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->lane = q->local = q->full = q->no_memory = q->killed = false;
     q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
-    if (q->error != NULL) {
-        PQclear(q->error);
-        q->error = NULL;
-    }
+    if (DBM__UNLIKELY(dbm__pg_failed(q))) dbm__pg_failure_drop(q);
     q->fresh = true;
     dbm__store(&q->cancelled, 0);
-    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE
-        && !dbm__pg_return_from_native(q)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
+    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
+        q->before = DBM__PG_FROM_NATIVE;
         return;
     }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
 }
@@ -1652,7 +2414,13 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
         return false;
     }
-    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
     dbm_adapter_free(q->owner, q->listen);
     q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
     if (out == NULL) {
@@ -1699,7 +2467,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
-    if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
+    if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
         return;
@@ -1741,6 +2509,8 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
         if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
+        else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
+        else q->local = dbm__pg_end(q, DBM__PG_ROW);
         break;
     }
     case DBM_OP_PING:
@@ -1758,12 +2528,17 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             break;
         }
         dbm__pg_push_before(q);
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
-        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        if (q->each != NULL && !q->given_up) {
+            q->affected = q->each->written;
+            if (op->bulk->abandon || !dbm__pg_each_go(q)) dbm__pg_end_local(q, DBM_OK);
+        } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
@@ -1772,23 +2547,111 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     }
 }
 
+/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
+
+/* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
+ * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
+ * as our own sixteen bytes do. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
+
+/* Neither waits. Without a key the request has been made when it returns. */
+static void dbm__pg_kill_begin(dbm__pg *q, dbm__pg_kill *k) {
+    memset(k, 0, sizeof *k);
+    k->fd = -1;
+    k->until_us = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+#if DBM__PG_CANCEL_ASYNC
+    k->request = PQcancelCreate(q->conn);
+    k->active = k->request != NULL && PQcancelStart(k->request) == 1;
+    k->next = PGRES_POLLING_WRITING;
+    if (k->active) k->fd = PQcancelSocket(k->request);
+    else PQcancelFinish(k->request);
+#else
+#  if DBM__PG_CANCEL_KEY
+    if (q->has_key && (k->fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0)) >= 0) {
+        int flags = fcntl(k->fd, F_GETFL, 0);
+        (void)fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+#    if defined(SO_NOSIGPIPE)
+        int on = 1;
+        (void)setsockopt(k->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, (socklen_t)sizeof on);
+#    endif
+        k->active = flags >= 0 && fcntl(k->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+        if (!k->active) dbm__net_close(k->fd);
+        return;
+    }
+#  endif
+    if (!q->has_key) {
+        PGcancel *request = PQgetCancel(q->conn);
+        char said[256];
+        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
+        PQfreeCancel(request);
+    }
+#endif
+}
+
+/* What it waits for, on k->fd; DONE: it is over, and has been done unless k->late. */
+static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
+    if (!k->active) return DBM_STEP_DONE;
+    k->late = dbm_adapter_clock(q->owner) >= k->until_us;
+#if DBM__PG_CANCEL_ASYNC
+    if (!k->late) {
+        k->next = PQcancelPoll(k->request);
+        k->fd = PQcancelSocket(k->request);
+        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
+    }
+    PQcancelFinish(k->request);
+#else
+    if (!k->late) {
+        char packet[16], *at = packet;
+        size_t n = 0;
+        dbm_status st = DBM_OK;
+#  if DBM__PG_CANCEL_KEY
+        if (!k->begun && connect(k->fd, (struct sockaddr *)(void *)&q->peer, q->peer_size) != 0 && errno == EAGAIN) return DBM_STEP_TIMER; /* a socket file's queue is full */
+#  endif
+        k->begun = true;
+        at = dbm__pg_to32(dbm__pg_to32(at, 16), 1234u << 16 | 5678u);
+        (void)dbm__pg_to32(dbm__pg_to32(at, (uint32_t)q->pid), (uint32_t)q->key);
+        if (!k->sent) {
+            st = dbm__net_send(k->fd, packet, sizeof packet, &n);
+            k->sent = st == DBM_OK && n == sizeof packet;
+            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE;
+        }
+        if (k->sent) do st = dbm__net_receive(k->fd, packet, sizeof packet, &n); while (st == DBM_OK);
+        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ;
+    }
+    dbm__net_close(k->fd);
+#endif
+    k->active = false;
+    return DBM_STEP_DONE;
+}
+
+/* Of any thread. */
+static void dbm__pg_cancel(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm__pg_kill k;
+    dbm_step want;
+    if (q == NULL) return;
+    dbm__store(&q->cancelled, 1);
+    dbm__pg_kill_begin(q, &k);
+    while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
+        if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us);
+    }
+}
+
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
 
-static void dbm__pg_cancel(dbm_connection *c);
-
-static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
-    bool stale = dbm__pg_stale(q);
-    if (s->cursor != 0) s->cursor = 0;
-    if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
+    bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
+    bool misfit = named && !q->bound && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0); /* a value, or a column, and the type that the parameter had */
+    s->cursor = 0;
+    if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
+        dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             if (began && q->tx == DBM__PG_TX_OPEN) {
                 dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
                 dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -1810,26 +2673,13 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 }
 
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
-
-/* What the columns of s->res are, and whether all can be read in binary. */
-static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
-    int i;
-    if (columns > s->types_capacity) {
-        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-        if (types == NULL) return false;
-        s->types = types;
-        s->types_capacity = columns;
-    }
-    *binary = true;
-    for (i = 0; i < columns; i++) {
-        s->types[i] = PQftype(s->res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]);
-    }
-    return true;
-}
-
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = PQnfields(s->res);
+    int i, row, columns = s->columns;
+    if (s->in.data != NULL && s->rows > 0) {
+        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
+        if (size > s->row_size) s->row_size = size;
+        return;
+    }
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
         int size = 32;
         for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
@@ -1862,7 +2712,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     int i;
     bool began = false;
     for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && q->error != NULL) {
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
@@ -1900,22 +2750,22 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
-    if (s->res == NULL) { /* it has no rows */
+    if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
         if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
     op->result = s;
-    op->columns = PQnfields(s->res);
-    op->row = s->rows > 0;
-    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+    if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
             return;
         }
-        s->known = q->named_run && s->kept;
+        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
     }
+    op->columns = s->columns;
+    op->row = s->rows > 0;
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -1933,7 +2783,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
     if (how == DBM__PG_ROW) return true;
-    if (q->error != NULL) {
+    if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
@@ -1948,9 +2798,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     if (s->live) {
         s->live = false;
         s->ended = true;
-        s->rows = s->row = 0;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
-        q->outcome = DBM_DONE;
+        if (s->in.data == NULL) s->rows = s->row = 0;
+        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
         return true;
     }
     dbm__pg_batch_done(q, s);
@@ -1960,11 +2810,10 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
 
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
-    if (q->error != NULL) {
-        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_state_of(q->error), "57014") == 0) { /* a cancel that came late */
+    if (dbm__pg_failed(q)) {
+        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), "57014") == 0) { /* a cancel that came late */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
             dbm__pg_go(q);
             return q->local;
@@ -2032,13 +2881,14 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     return false;
 back:
-    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
     return true;
 }
 
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    if (q->each != NULL) return dbm__pg_each_end(q);
     dbm__pg_wait_done(q);
     op->affected = q->affected;
     if (q->error != NULL && !q->no_memory) {
@@ -2057,7 +2907,7 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
-    if (q->error != NULL) PQclear(q->error);
+    dbm__pg_failure_drop(q);
     q->error = q->sent_error;
     q->sent_error = NULL;
     q->of_pipeline = true;
@@ -2078,12 +2928,12 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         }
         q->main->live = false;
         q->main->ended = true;
-        if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+        if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_FINISH:
         q->main->live = false;
         q->main->total += q->dropped;
-        if (q->error != NULL && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
+        if (dbm__pg_failed(q) && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
@@ -2112,7 +2962,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->of_pipeline = false;
     }
     q->op = NULL;
-    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+    if (DBM__UNLIKELY(q->copy != NULL || q->each != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        if (q->each != NULL && op->kind == DBM_OP_BULK_END) op->affected = q->each->written;
+        dbm__pg_each_free(q);
         dbm__pg_copy_free(q->copy);
         q->copy = NULL;
         q->copying = false;
@@ -2121,42 +2973,13 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     return DBM_STEP_DONE;
 }
 
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-
-/* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
- * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
- * ReadyForQuery. Under TLS nothing can be seen. */
-#if DBM__PG_POSIX
-static bool dbm__pg_all_here(dbm__pg *q) {
-    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
-    ssize_t n, at = 0;
-    int i, syncs = 0;
-    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
-    n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
-    if (syncs <= 1) return true;
-    while (n - at >= 6) { /* of another one, maybe: message by message */
-        uint32_t size = dbm__pg_get32(q->look + at + 1);
-        syncs -= q->look[at] == 'Z';
-        if (size >= sizeof q->look) return false;
-        at += 1 + (ssize_t)size;
-    }
-    return at == n && syncs == 0;
-}
-#else
-static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
-#endif
-
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
     if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
 #if DBM__PG_POSIX
-    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+    char byte = 0;
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == 'E') return true;
 #endif
     q->copy_blind = true;
     return PQconsumeInput(q->conn) != 1;
@@ -2195,64 +3018,9 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     return true;
 }
 
-/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
-static bool dbm__pg_solo_over(dbm__pg *q) {
-    q->solo = false;
-    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
-    q->emitted = q->sent.count;
-    return true;
-}
-
-/* True: it is done. False: dbm__pg_step() goes on. */
-static bool dbm__pg_solo_step(dbm__pg *q) {
-    dbm__pg_statement *s = q->main;
-    PGresult *res = NULL, *more = NULL;
-    ExecStatusType status;
-    q->whole = s->rowless || dbm__pg_all_here(q);
-    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
-        dbm__pg_solo_over(q);
-        return false;
-    }
-    res = PQgetResult(q->conn);
-    status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
-        q->armed = true;
-        if (!dbm__pg_solo_over(q)) {
-            PQclear(res);
-            PQclear(more);
-            return false;
-        }
-        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
-        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
-        return false;
-    }
-    q->solo = false;
-    dbm__pg_look_at_transaction(q);
-    if (status == PGRES_TUPLES_OK) {
-        dbm__pg_row_moves(s);
-        dbm__pg_res(s, res);
-        s->rows = PQntuples(res);
-        s->total = s->rows;
-        s->binary_rows = s->binary;
-        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
-    } else {
-        q->affected = dbm__pg_ran(q, res);
-        PQclear(res);
-    }
-    dbm__pg_room_end(q);
-    q->op->affected = q->affected;
-    dbm__pg_execute_done(q, s, DBM__PG_ALL);
-    return true;
-}
-
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 
-static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     int how, unsent;
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
@@ -2260,10 +3028,28 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
-    if (q->solo) {
-        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+    if (DBM__LIKELY(q->lane)) {
+        how = dbm__pg_lane_step(q);
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ;
+        }
+        goto answered;
+    }
+    if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
+        if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
+        else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
+        if (how == DBM__PG_DEAD) {
+            q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return DBM_STEP_READ;
+        }
+        q->before = DBM__PG_GO;
+        dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
-        if (q->solo) goto wait;
     }
 #if DBM__PG_PIPELINE
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
@@ -2291,13 +3077,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else {
         how = dbm__pg_answers(q);
     }
+answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -2315,11 +3101,9 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         }
         break;
     }
-    if (op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000 && !q->cancel_sent) {
-        q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
-        dbm__pg_cancel(c);
-    }
+#if DBM__PG_PIPELINE
 wait:
+#endif
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
@@ -2330,6 +3114,45 @@ wait:
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+}
+
+/* A cancel of our own goes on beside the operation, and must have come to its end before the next one begins. */
+static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
+    dbm_step want;
+    if (!q->killed && step != DBM_STEP_DONE) {
+        q->killed = true;
+        if (op->stop) dbm__store(&q->cancelled, 1);
+        dbm__pg_kill_begin(q, &q->kill);
+    }
+    want = dbm__pg_kill_step(q, &q->kill);
+    q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
+    if (want == DBM_STEP_DONE) {
+        if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
+        return step;
+    }
+    if (!q->ended || want == DBM_STEP_TIMER) {
+        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
+        return q->ended ? DBM_STEP_TIMER : step;
+    }
+    op->fd = q->kill.fd;
+    op->wake_us = q->kill.until_us;
+    return want;
+}
+
+static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
+    if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
+    /* Nothing of a read that stands alone is lost by a cancel. */
+    if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
+    return dbm__pg_kill_beside(q, op, step);
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
@@ -2381,7 +3204,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
-        int n = PQnfields(s->res);
+        int n = s->columns;
         s->texts = (dbm__pg_text *)dbm_adapter_alloc(q->owner, (size_t)n * sizeof *s->texts);
         if (s->texts == NULL) return NULL;
         memset(s->texts, 0, (size_t)n * sizeof *s->texts);
@@ -2428,6 +3251,8 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     *at = '\0';
     return (size_t)(at - out);
 }
+
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
@@ -2484,13 +3309,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        data = s->copied;
-        size = (size_t)s->copied_size;
-    } else if (DBM__UNLIKELY(s->now != NULL)) {
-        if (s->now->cells[i].size < 0) return DBM_OK;
-        data = s->now->cells[i].data;
-        size = (size_t)s->now->cells[i].size;
+    if (DBM__LIKELY(s->cells != NULL)) {
+        if (s->cells[i].size < 0) return DBM_OK;
+        data = s->cells[i].data;
+        size = (size_t)s->cells[i].size;
     } else {
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
@@ -2577,8 +3399,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
 }
 
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(((dbm__pg_statement *)op->result)->res, i);
+    return PQfname(s->res != NULL ? s->res : s->about, i);
 }
 
 /* The first column of RETURNING, when it is a number. */
@@ -2588,26 +3411,16 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
+    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer;
 }
 
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 
 static void dbm__pg_notice(void *ud, const PGresult *res) {
-    dbm__pg *q = (dbm__pg *)ud;
-    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-    char block[900];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
-    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(res));
-    if (detail != NULL) {
-        dbm__put(&t, ": ");
-        dbm__pg_words(&t, detail);
-    }
-    dbm__text_end(&t);
-    dbm_adapter_notice(q->c, block);
+    const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
+                    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
 }
 
 #if DBM__PG_CANCEL_KEY
@@ -2658,17 +3471,22 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
-    if (q->error != NULL) PQclear(q->error);
-    if (q->told != NULL) PQfreemem(q->told);
+    q->kill.until_us = 0;
+    (void)dbm__pg_kill_step(q, &q->kill);
+    dbm__pg_failure_drop(q);
+    PQfreemem(q->told);
     dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
-    if (q->sent_error != NULL) PQclear(q->sent_error);
+    dbm__pg_each_free(q);
+    PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
     dbm_adapter_free(db, q->block);
+    dbm_adapter_free(db, q->in.data);
+    dbm_adapter_free(db, q->out);
     dbm_adapter_free(db, (void *)q->params);
     dbm_adapter_free(db, q);
 }
@@ -2807,6 +3625,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
+    q->fd = PQsocket(q->conn);
+    q->lane_can = q->lane_on = !q->tls && !PQgssEncInUse(q->conn);
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -2888,6 +3708,10 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
+    if (q->owed != 0) {
+        if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
+        if (q->awaited != 0) return DBM_OK;
+    }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -2898,85 +3722,6 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
     return DBM_E_LOST;
-}
-
-/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-
-#if DBM__PG_CANCEL_KEY
-/* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
- * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
-static void dbm__pg_cancel_by_key(dbm__pg *q) {
-    int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-    uint32_t words[4];
-    unsigned char packet[16];
-    int fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0), flags, i;
-    ssize_t n;
-    char byte;
-    if (fd < 0) return;
-    words[0] = 16;
-    words[1] = 1234u << 16 | 5678u;
-    words[2] = (uint32_t)q->pid;
-    words[3] = (uint32_t)q->key;
-    for (i = 0; i < 16; i++) packet[i] = (unsigned char)(words[i / 4] >> (24 - 8 * (i % 4)));
-    flags = fcntl(fd, F_GETFL, 0);
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if defined(SO_NOSIGPIPE)
-    i = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &i, (socklen_t)sizeof i);
-#endif
-#if !defined(MSG_NOSIGNAL)
-#  define DBM__PG_NO_SIGNAL 0
-#else
-#  define DBM__PG_NO_SIGNAL MSG_NOSIGNAL
-#endif
-    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
-        int rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        while (rc != 0 && errno == EAGAIN && dbm_adapter_clock(q->owner) < until) { /* a socket file's queue is full */
-            dbm__sleep_us(2000);
-            rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        }
-        if ((rc == 0 || errno == EINPROGRESS) && dbm__net_wait(q->owner->host, fd, DBM_STEP_WRITE, until) == DBM_OK &&
-            send(fd, packet, sizeof packet, DBM__PG_NO_SIGNAL) == (ssize_t)sizeof packet) {
-            do n = dbm__net_wait(q->owner->host, fd, DBM_STEP_READ, until) == DBM_OK ? recv(fd, &byte, 1, 0) : 0;
-            while (n > 0);
-        }
-    }
-    (void)close(fd);
-}
-#endif
-
-static void dbm__pg_cancel(dbm_connection *c) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-#if DBM__PG_CANCEL_ASYNC
-    {
-        PGcancelConn *request = PQcancelCreate(q->conn);
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-        PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-        if (request != NULL && PQcancelStart(request) == 1) {
-            while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-                int want = next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
-                if (dbm__net_wait(q->owner->host, PQcancelSocket(request), want, until) != DBM_OK) break;
-                next = PQcancelPoll(request);
-            }
-        }
-        PQcancelFinish(request);
-    }
-#else
-#  if DBM__PG_CANCEL_KEY
-    if (q->has_key) {
-        dbm__pg_cancel_by_key(q);
-        return;
-    }
-#  endif
-    {
-        PGcancel *request = PQgetCancel(q->conn);
-        char said[256];
-        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
-        PQfreeCancel(request);
-    }
-#endif
 }
 
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
@@ -3129,14 +3874,14 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    dbm__pg_bulk_row, dbm__pg_bulk_columns
+    dbm__pg_take_row, dbm__pg_take_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }

@@ -34,6 +34,35 @@ enum {
 #define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
 #define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
 
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */

@@ -111,25 +111,6 @@ DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
     return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
 }
 
-/* These write where there is room already, and answer where the next byte goes. */
-DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 8);
-    at[1] = (unsigned char)v;
-    return to + 2;
-}
-DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 24);
-    at[1] = (unsigned char)(v >> 16);
-    at[2] = (unsigned char)(v >> 8);
-    at[3] = (unsigned char)v;
-    return to + 4;
-}
-DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
-    dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v);
-}
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -139,11 +120,6 @@ DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
     int64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return dbm__pg_to_number(to, 8, bits);
-}
-DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
-    to = dbm__pg_to32(to, (uint32_t)size);
-    memcpy(to, data, size);
-    return to + size;
 }
 /* The same at the end of the buffer. */
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }

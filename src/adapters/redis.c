@@ -207,14 +207,10 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     return reply;
 }
 
-static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
-}
-
-static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
-    dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -377,17 +373,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -611,29 +602,27 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
 
 /* By what reading said. */
 static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
 
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    if (DBM__LIKELY(v < 10)) {
-        *out = (char)('0' + (int)v);
-        return 1;
-    }
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
-}
-
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    if (DBM__LIKELY(v < 10)) {
+        out[i++] = (char)('0' + (int)v);
+    } else {
+        do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+        while (n > 0) out[i++] = block[--n];
+    }
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
@@ -725,22 +714,11 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
@@ -789,10 +767,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -1119,9 +1096,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     return st;
 }
 
+/* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm_adapter_broken(r->connection);
-    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 
@@ -1262,10 +1240,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
-    if (r->building != NULL) return dbm__redis_garbage(r);
-    dbm_adapter_broken(r->connection);
-    return dbm__redis_no_memory(r->connection);
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
 }
 
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
@@ -1274,10 +1249,7 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     bool fed;
     dbm__redis_asked s;
     r->straight = true;
-    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-        dbm_adapter_broken(r->connection);
-        return dbm__redis_no_memory(r->connection);
-    }
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
     fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
@@ -1366,9 +1338,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
-    dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
+    op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
 }
 
@@ -1430,22 +1400,19 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
         void *got = NULL;
         dbm_status st = DBM_OK;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            op->status = dbm__redis_no_memory(r->connection);
-        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
             op->status = dbm__redis_garbage(r);
         } else if (got != NULL) {
             op->status = dbm__redis_told(r);
         } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
             return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         } else if (st != DBM_OK) {
-            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
+            op->status = dbm__redis_hung_up(r, st);
         } else {
             if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
             r->raw_size = 0;
         }
     }
-    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 
@@ -1468,10 +1435,11 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     return true;
 }
 
-static void dbm__redis_connect_failed(dbm_connection *c) {
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    dbm__redis_free(r);
+    if (r != NULL) dbm__redis_free(r);
 }
 
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
@@ -1502,7 +1470,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         return DBM_STEP_TIMER;
     }
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
-    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
 }
 
@@ -1609,13 +1577,6 @@ static void dbm__redis_cancel(dbm_connection *c) {
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
 }
 
-static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
-    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
-    dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
-}
-
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
@@ -1710,7 +1671,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,

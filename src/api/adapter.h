@@ -27,7 +27,9 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -193,6 +195,8 @@ typedef struct dbm_op {
     /* step */
     bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
                               * each at most, instead of saying what they wait for */
+    bool stop;               /* in, before a step (DBM_ADAPTER_STOPS): ask the server to stop this, without waiting for it to do so; step clears it. Until
+                              * that was sent, fd may be another one than the connection's */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */

@@ -18,4 +18,5 @@
 #include "loop.h"
 #include "task.h"
 #include "async.h"
+#include "listen.h"
 #endif /* DBM_DATABASE_MANAGER_H */

@@ -1,3 +1,126 @@
-/* Sessions and statements that are awaited: by tasks, or with a callback.
- * May call: types.h, session.h, loop.h, task.h.
- * Must not know: how they are driven. */
+/* Asynchronous calls of sessions: what a task awaits, and the callbacks underneath.
+ * May call: types.h, map.h, session.h, loop.h, task.h.
+ * Must not know: how anything is done. */
+
+/* >>async-sessions
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
+ *   dbm_async_session_on(t, db, &s)                the same by handle
+ *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
+ *   dbm_async_exec(&s, sql, ...), dbm_async_query(&s, &rows, sql, ...), dbm_async_query_one(&s, &row, sql, ...)   as dbm_exec() and so on
+ *   dbm_async_execv(&s, sql, values, n), dbm_async_queryv, dbm_async_query_onev
+ *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
+ *                                                  they are wanted. It may hold awaits, break and continue
+ *   dbm_async_next(rows, &row)                     one row; NULL after the last
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
+ *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
+ *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
+ *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
+ * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
+ * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
+ * other in the order they were made, and none is sent after one that failed.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
+ * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
+ *           dbm_async_query_one() found lives until the next call on the session.
+ * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
+ *           fails: the session has ended, or was not begun by one of these calls (E_MISUSE), or E_NOMEM.
+ * Threads   the loop's; dbm_cancel() any.
+ * Source    the order of one session's calls, and the pool, as in SQLAlchemy's AsyncSession. */
+
+/* >>async-callbacks
+ * The same for programs that are made of callbacks: fn(ud, status) is called exactly once, by the loop, never in the call itself; a failure is then the thread's
+ * last one. In there anything may be begun, ended and freed, the loop too. They return DBM_OK, or why nothing was begun: then fn is not called.
+ *   dbm_async_session_cb(loop, db, &options, &s, fn, ud)   options may be NULL; s must live until fn is called
+ *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
+ *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
+ *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
+ *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
+ * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
+typedef enum dbm__async_kind {
+    DBM__ASYNC_SIGNED = -1,
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
+    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+} dbm__async_kind;
+typedef void (*dbm_async_fn)(void *ud, dbm_status status);
+typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
+DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
+DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+#ifdef __cplusplus
+}
+template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_statementv(s, to, site, sql, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+static inline dbm__async_to dbm__async_how(dbm__async_kind kind, void *out, bool told, dbm_async_fn fn, void *ud) {
+    dbm__async_to to;
+    to.kind = kind; to.out = out; to.told = told; to.fn = fn; to.ud = ud;
+    return to;
+}
+static inline dbm__async_to dbm__async_await(dbm__async_kind kind) { return dbm__async_how(kind, NULL, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_row(dbm__async_kind kind, dbm_row **row) { return dbm__async_how(kind, row, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm__async_how(DBM__ASYNC_QUERY, rows, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
+
+#define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
+#define dbm_async_session_on(t, db, out) dbm__async_session_on(t, db, NULL, out, DBM__SITE)
+#define dbm_async_session_opt(t, name, out, ...) dbm__async_session(t, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
+
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
+#define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
+#define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
+#define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
+#define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
+#define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
+#define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
+#define dbm_async_end(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_END), DBM__SITE)
+
+#define dbm_async_exec_cb(s, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell(DBM__ASYNC_EXEC, fn, ud), __VA_ARGS__))
+#define dbm_async_query_cb(s, rows, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_rows(rows, fn, ud), __VA_ARGS__))
+#define dbm_async_query_one_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_ONE, row, fn, ud), __VA_ARGS__))
+#define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
+#define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
+#define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
+#define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
+#define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
+#define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
+
+/* The row is at hand, or awaited; both lead into the else. */
+#define DBM__AWAIT_ROW(t, rows, row, n) \
+    for (;;) \
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) return DBM_TASK_WAITS; \
+        else case DBM__TASK_LABEL(n): \
+            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+            else if ((row) == NULL) break; \
+            else
+#define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)

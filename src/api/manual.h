@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
@@ -210,8 +211,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.

@@ -38,6 +38,7 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
     DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
     DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
+    DBM__REDIS_WANT_WORDS,       /* dbm__redis_use: its words, which somebody else sends */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -92,7 +93,8 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
 
 /* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
- *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it leaves when 16 KB of them are there, or with the next call that
+ *                                                 waits (a receive, a command, the session's end): no timer sends what is left lying
  *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
  *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
  *                                                 &row may be NULL. DBM_DONE: all replies were received

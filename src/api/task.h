@@ -81,11 +81,12 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
-#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_yield(t, DBM__SITE)
 #define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
 DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_yield(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
 DBM_API void dbm_async_cancel(dbm_act *act);
 

@@ -223,7 +223,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */

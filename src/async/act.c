@@ -1,6 +1,951 @@
-/* The calls of a session that are awaited: the same promises as the synchronous ones, step by step.
- * May call: api/, base/, net/, adapter/, pool/, sql/, session/, manager/, async.h.
- * Must not know: any driver, or how a loop waits. */
-#include "async.h"
+/* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
+ * Must not know: how a statement is run.
+ *
+ *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *
+ * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
+#include "side.h"
+#include "../data/data.h"
 #if DBM_HAS_ASYNC
+
+#define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
+
+static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static void dbm__async_go(dbm__async *a);
+
+static void dbm__turn_forego(dbm__async *a);
+
+/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__request_reap(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__loop_give(dbm__act_loop(act), r, r->size);
+}
+
+static void dbm__request_tell(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    if (r->fn != NULL) r->fn(r->ud, act->status);
+}
+
+static bool dbm__request_stops(const dbm__request *r) {
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
+}
+
+/* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
+enum { DBM__CALL_CANCELLED = 2 };
+static void dbm__request_stop(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__async *a = r->side;
+    dbm__word not_yet = 0;
+    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (a->turned) dbm__turn_forego(a);
+    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+        dbm__work *w = a->work;
+        dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
+        dbm__store_release(&w->trouble, 1);
+        if (!a->blocks) {
+            dbm__flow_cancel(a);
+            return;
+        }
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+    }
+}
+
+/* That is over. */
+static void dbm__request_stopped(dbm__work *w) {
+    dbm__word mine = DBM__CALL_CANCELLED;
+    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
+}
+
+static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
+static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
+
+static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
+    dbm__request *r;
+    char *at;
+    int i;
+    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    r = (dbm__request *)dbm__act_take(loop, size, site);
+    if (r == NULL) return NULL;
+    r->size = size;
+    r->kind = kind;
+    r->site = site;
+    r->named = named;
+    r->count = count;
+    r->values = dbm__values_put(values, count, (char *)r + head);
+    at = (char *)r + head + room;
+    if (named) {
+        dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
+        for (i = 0; i < count; i++) {
+            size_t n = strlen(values[i].name) + 1;
+            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            at += n;
+        }
+    }
+    if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
+    r->hint = dbm__cache_hint(sql);
+    return r;
+}
+
+/* One that has failed already, in its turn: this thread's last failure. */
+static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+    dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
+    if (r == NULL) return NULL;
+    r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
+    return r;
+}
+
+static void dbm__request_done(dbm__request *r, dbm_status st) {
+    if (r->row_out != NULL) *r->row_out = r->row;
+    if (r->rows_out != NULL) *r->rows_out = r->rows;
+    dbm__act_done(&r->act, st);
+}
+
+/* ---- the queue -------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
+    if (a->first != NULL) {
+        a->last = a->last->next = r;
+        return;
+    }
+    a->first = a->last = r;
+    a->side.busy = true;
+    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    dbm__async_go(a);
+}
+
+/* The first one is over. A failure is this thread's last. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    a->first = r->next;
+    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (a->first == NULL) {
+        a->side.busy = false;
+        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+    }
+    dbm__request_done(r, st);
+}
+
+/* The end of a session, its connection apart. Why it failed stays with the request. */
+static void dbm__async_leave(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_status st;
+    a->side.busy = false;
+    dbm__store(&a->side.runner, 0);
+    if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
+    r->given = true;
+    st = dbm__session_leave(w);
+    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    if (r->status == DBM_OK) return;
+    dbm__self()->last = w->base.error;
+    r->error = dbm__error_keep(w->db->host, st);
+}
+
+static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
+    dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
+    r->error = NULL;
+    dbm__request_done(r, st);
+}
+
+/* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
+
+static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_session s;
+    s.slot = w;
+    s.gen = dbm__load32(&w->gen);
+    s.step = 0;
+    switch (r->kind) {
+    case DBM__ASYNC_BEGIN: return dbm__transaction_begin(w, r->site);
+    case DBM__ASYNC_EXEC: return dbm__execv(&s, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
+    case DBM__ASYNC_NEXT: {
+        dbm_status st = dbm_rows_next(r->rows, &r->row);
+        return st == DBM_DONE ? DBM_OK : st;
+    }
+    case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
+    case DBM__ASYNC_COMMIT: return dbm_commit(&s);
+    case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
+    default: return DBM_OK;
+    }
+}
+
+/* On a worker. */
+static void dbm__async_worker(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__work *w = a->work;
+    dbm__host *host = w->db->host;
+    bool was_held = w->gate_held && a->turns != NULL;
+    if (r->kind == DBM__ASYNC_END) {
+        dbm__turns *turns = a->turns;
+        if (r->writes) dbm__session_finish(w);
+        dbm__async_leave(a, r);
+        if (was_held) dbm__store(&turns->held, 0);
+        dbm__pool_give(&w->slot);
+        return;
+    }
+    dbm__store(&a->side.runner, dbm__thread_number());
+    if (a->turns == NULL || w->gate_held) {
+        r->status = dbm__async_sync(a, r);
+    } else {
+        dbm__thread *self = dbm__self();
+        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
+        r->status = dbm__async_sync(a, r);
+        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        self->impatient = self->turned_away = false;
+        if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
+        if (w->gate_held) dbm__store(&a->turns->held, 1);
+    }
+    if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
+    dbm__store(&a->side.runner, 0);
+    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+}
+
+/* ---- turns to write ---- */
+
+static void dbm__async_go(dbm__async *a);
+
+static void dbm__turn_out(dbm__async *a) {
+    dbm__async **p;
+    for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
+    *p = a->next_turn;
+    if (a->turns->last == &a->next_turn) a->turns->last = p;
+    a->turned = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
+}
+
+/* The next one that wrote in vain, now that nobody of this loop writes. */
+static void dbm__turns_next(dbm__turns *turns) {
+    dbm__async *a = turns->first;
+    if (a == NULL || turns->patient != NULL || dbm__load(&turns->held) != 0) return;
+    turns->patient = a;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+
+static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    int64_t until = dbm__work_deadline(a->work), most = r->began_us + (int64_t)a->work->db->settings->config.pool.timeout_ms * 1000;
+    r->turned = false;
+    a->turned = true;
+    if (turns->patient == a) { /* it keeps its place */
+        turns->patient = NULL;
+        a->next_turn = turns->first;
+        if (turns->first == NULL) turns->last = &a->next_turn;
+        turns->first = a;
+    } else {
+        a->next_turn = NULL;
+        *turns->last = a;
+        turns->last = &a->next_turn;
+    }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+}
+
+/* It need not wait any more, for it is cancelled or late. */
+static void dbm__turn_forego(dbm__async *a) {
+    if (!a->turned) return;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+
+static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
+    dbm__turns **p;
+    if (--turns->sessions > 0) {
+        dbm__turns_next(turns);
+        return;
+    }
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
+    *p = turns->next;
+    dbm__loop_give(loop, turns, sizeof *turns);
+}
+
+/* Those of a gate, for a session that begins; NULL: no memory. */
+static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *site) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
+    dbm__turns *turns = sides->turns;
+    while (turns != NULL && turns->gate != gate) turns = turns->next;
+    if (turns == NULL) {
+        turns = (dbm__turns *)dbm__act_take(loop, sizeof *turns, site);
+        if (turns == NULL) return NULL;
+        turns->gate = gate;
+        turns->last = &turns->first;
+        turns->next = sides->turns;
+        sides->turns = turns;
+    }
+    turns->sessions++;
+    return turns;
+}
+
+static void dbm__async_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__turns *turns;
+    dbm_status st;
+    if (r->given) {
+        turns = r->turns;
+        dbm__async_ended(worked->loop, r);
+        if (turns != NULL) dbm__turns_left(worked->loop, turns);
+        return;
+    }
+    turns = a->turns;
+    a->on = false;
+    if (r->turned) {
+        dbm__turn_wait(a, r);
+    } else {
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->late = false;
+        st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
+        r->error = NULL;
+        dbm__async_next(a, st);
+        dbm__async_go(a);
+    }
+    if (turns != NULL) dbm__turns_next(turns);
+}
+
+/* Has it run, where workers can't be had on this thread. */
+static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.run = run;
+    r->worked.done = done;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    r->worked.loop = a->loop;
+    run(&r->worked);
+    done(&r->worked);
+}
+
+/* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
+
+static void dbm__way_run(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__slot *slot = &r->side->work->slot;
+    dbm__host *host = slot->pool->db->host;
+    r->want = r->side->way(slot, DBM_OK, true);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+}
+
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
+static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
+    if (r->given) dbm__async_ended(loop, r);
+    else dbm__async_go(a);
+}
+static void dbm__way_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    if (!r->given && r->want == DBM_STEP_DONE) {
+        (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
+        r->error = NULL;
+    }
+    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
+}
+
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
+    dbm__slot *slot;
+    if (want == DBM_STEP_DONE) return true;
+    slot = &a->work->slot;
+    if (want == DBM__STEP_BLOCKS) {
+        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        return false;
+    }
+    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    return false;
+}
+
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
+    a->way = way;
+    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false));
+}
+
+DBM__FN void dbm__side_closes(dbm__async *a) {
+    if (a->fd >= 0) dbm__loop_forget(a->loop, a->fd);
+    a->fd = -1;
+}
+
+static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__async *a = DBM__ASYNC_OF(watch, watch);
+    dbm__request *r = a->ending != NULL ? a->ending : a->first;
+    dbm_loop *loop = a->loop;
+    if (a->turned) {
+        a->late = true;
+        dbm__turn_forego(a);
+    } else if (a->waits) {
+        if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+    } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
+        dbm__way_over(loop, a, r);
+    }
+}
+
+/* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
+
+static void dbm__async_unlink(dbm__async *a) {
+    if (a->in == NULL) return;
+    *a->in = a->next;
+    if (a->next != NULL) a->next->in = a->in;
+    a->in = NULL;
+}
+
+static void dbm__async_give(dbm__async *a, dbm__request *r) {
+    dbm__slot *slot = &a->work->slot;
+    dbm_loop *loop = a->loop;
+    a->ending = r;
+    dbm__async_leave(a, r);
+    if (slot->connection.broken) dbm__side_closes(a);
+    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
+}
+
+static void dbm__async_go(dbm__async *a) {
+    dbm__request *r;
+    while ((r = a->first) != NULL) {
+        dbm_status st;
+        if (r->kind == DBM__ASYNC_FAIL) {
+            (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
+            r->error = NULL;
+            st = dbm__work_fail(a->work, r->site);
+        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+            st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
+            if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+            if (a->on || a->turned) return;
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+                dbm__turn_wait(a, r);
+                dbm__turns_next(a->turns);
+                return;
+            }
+            a->on = true;
+            r->turns = a->turns;
+            r->patient = a->turns != NULL && a->turns->patient == a;
+            if (r->kind == DBM__ASYNC_END) a->first = NULL;
+            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
+            return;
+        } else {
+            bool over;
+            a->on = true;
+            dbm__store(&a->side.runner, dbm__thread_number());
+            over = dbm__flow(a);
+            dbm__store(&a->side.runner, 0);
+            if (!over) return;
+            a->on = false;
+            st = a->rc;
+            if (r->kind == DBM__ASYNC_END) {
+                a->first = NULL;
+                dbm__async_give(a, r);
+                return;
+            }
+        }
+        dbm__async_next(a, st);
+    }
+}
+
+/* Nothing comes after it. */
+static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+    a->end = NULL;
+    r->writes = commit;
+    dbm__async_unlink(a);
+    if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
+    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__async_put(a, r);
+}
+
+static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
+    dbm__async *a = DBM__ASYNC_OF(owned, owned);
+    dbm__request *r = a->end;
+    *st = DBM_OK;
+    a->task = NULL;
+    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    return &r->act;
+}
+
+/* The loop ends: sessions of the callback form are rolled back. */
+static void dbm__async_end_all(dbm_loop *loop) {
+    dbm__async *a, *next;
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
+        next = a->next;
+        if (a->first != NULL) dbm__act_stop(&a->first->act);
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+    }
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
+
+static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+
+/* The side of a session that was just taken; NULL: no memory. */
+static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+    dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
+    dbm__turns *turns = NULL;
+    bool ok = end != NULL;
+    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
+    if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
+    if (ok && w->side == NULL) {
+        a->side.free = dbm__async_free;
+        a->work = w;
+        w->side = &a->side;
+    }
+    if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
+    if (!ok) {
+        if (end != NULL) dbm__loop_give(loop, end, end->size);
+        (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
+        return NULL;
+    }
+    a->turns = turns;
+    a->turned = a->late = false;
+    a->loop = loop;
+    a->task = task;
+    a->end = end;
+    a->first = a->last = a->ending = NULL;
+    a->on = a->waits = false;
+    a->at = 0;
+    a->fd = -1;
+    a->gen = w->base.gen;
+    a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    dbm__watch_init(&a->watch, dbm__side_heard);
+    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
+    a->owned.end = dbm__async_owned_end;
+    if (task != NULL) {
+        dbm__task_owns(task, &a->owned);
+    } else {
+        dbm__async **all = &(*sides)->told;
+        a->next = *all;
+        a->in = all;
+        if (a->next != NULL) a->next->in = &a->next;
+        *all = a;
+        dbm__loop_at_end(loop, dbm__async_end_all);
+    }
+    return a;
+}
+
+typedef struct dbm__beginning {
+    dbm_act act;
+    dbm__taking taking;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
+    int want;
+    dbm_loop *loop;
+    dbm_task *task;
+    dbm_session *out;
+    dbm_async_fn fn;
+    void *ud;
+    dbm_error_info *error;
+    int64_t deadline_us;
+    dbm_session_options options;
+    dbm__watch watch;
+    dbm__worked worked;
+} dbm__beginning;
+#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+
+static void dbm__beginning_reap(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    b->reaped = true;
+    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
+}
+
+static void dbm__beginning_tell(dbm_act *act) {
+    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
+    if (b->fn != NULL) b->fn(b->ud, act->status);
+}
+
+static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    dbm__act_done(&b->act, st);
+}
+
+/* .transaction: BEGIN has come back. */
+static void dbm__beginning_begun(void *ud, dbm_status st) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__self()->last = kept;
+    }
+    dbm__beginning_over(b, st);
+}
+
+static void dbm__beginning_taken(dbm__beginning *b) {
+    dbm__slot *slot = b->taking.slot;
+    const dbm_session_options *options = b->has_options ? &b->options : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__request *r = NULL;
+    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a == NULL) {
+        (void)dbm__session_leave(w);
+        dbm__pool_give(slot);
+        dbm__beginning_over(b, DBM_E_NOMEM);
+    } else if (begins && r == NULL) {
+        dbm__beginning_begun(b, DBM_E_NOMEM);
+    } else if (begins) {
+        r->fn = dbm__beginning_begun;
+        r->ud = b;
+        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__async_put(a, r);
+    } else {
+        dbm__beginning_over(b, DBM_OK);
+    }
+}
+
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+
+static void dbm__beginning_run(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
+    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
+}
+
+static void dbm__beginning_on(dbm__beginning *b);
+static void dbm__beginning_ran(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
+    b->error = NULL;
+    if (b->want != DBM_STEP_DONE && b->act.stopped) {
+        dbm__taking_abandon(&b->taking);
+        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+        return;
+    }
+    dbm__beginning_on(b);
+}
+
+/* Waits for what the step wanted. */
+static void dbm__beginning_on(dbm__beginning *b) {
+    b->queued = b->want == DBM__STEP_QUEUED;
+    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
+    if (b->want == DBM_STEP_DONE) {
+        if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
+        else dbm__beginning_over(b, b->taking.status);
+    } else if (b->want == DBM__STEP_BLOCKS) {
+        b->worked.run = dbm__beginning_run;
+        b->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__taking_abandon(&b->taking);
+            dbm__beginning_over(b, dbm__fail_again(&kept));
+        }
+    } else {
+        int want = b->want & DBM_STEP_BOTH;
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
+    }
+}
+
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
+    b->want = dbm__taking_step(&b->taking, heard, false);
+    dbm__beginning_on(b);
+}
+
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
+    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
+}
+
+static void dbm__beginning_woken(dbm__job *job) {
+    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
+    dbm__store_release(&b->posted, 0);
+    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
+    else if (b->queued) {
+        dbm__loop_unwatch(b->loop, &b->watch);
+        dbm__beginning_step(b, DBM_OK);
+    }
+}
+
+/* Any thread. */
+static void dbm__beginning_wake(void *ud) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
+}
+
+static void dbm__beginning_stop(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
+    dbm__loop_unwatch(b->loop, &b->watch);
+    dbm__taking_abandon(&b->taking);
+    b->queued = b->waits = false;
+    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+}
+
+static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
+static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
+
+static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                dbm_async_fn fn, void *ud, const char *site) {
+    dbm__beginning *b;
+    dbm_status st;
+    if (out == NULL) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_async_session: the session is NULL");
+        return NULL;
+    }
+    out->slot = NULL;
+    out->step = 0;
+    st = dbm__session_allowed(db, options, site);
+    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b == NULL) {
+        (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
+        return NULL;
+    }
+    out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
+    b->loop = loop;
+    b->task = task;
+    b->out = out;
+    b->fn = fn;
+    b->ud = ud;
+    b->deadline_us = INT64_MAX;
+    b->woken.run = dbm__beginning_woken;
+    if (options != NULL) {
+        b->has_options = true;
+        b->options = *options;
+        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    }
+    dbm__watch_init(&b->watch, dbm__beginning_heard);
+    dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
+    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
+    dbm__beginning_step(b, DBM_OK);
+    return &b->act;
+}
+
+/* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
+
+static bool dbm__async_task_given(dbm_task *t) {
+    if (t == NULL) (void)dbm__fail_null("task");
+    return t != NULL;
+}
+
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+}
+
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    dbm_database *db;
+    if (!dbm__async_task_given(t)) return NULL;
+    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
+}
+
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                          dbm_async_fn fn, void *ud, const char *site) {
+    if (loop == NULL) return dbm__fail_null("loop");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
+}
+
+/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
+static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm__async *a;
+    if (w == NULL) {
+        (void)dbm__session_bad(s, site);
+        return NULL;
+    }
+    a = (dbm__async *)(void *)w->side;
+    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+        return NULL;
+    }
+    if (of_task && a->task == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
+        return NULL;
+    }
+    if (!of_task && dbm__loop_ends(a->loop)) {
+        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
+        return NULL;
+    }
+    return a;
+}
+
+static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act;
+}
+
+static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
+    if (r == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
+    else r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+
+/* A failure of the call's values comes in its turn, and sticks. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+
+typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
+static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
+    dbm__async_words *x = (dbm__async_words *)ud;
+    dbm__request *r = dbm__request_make(x->a->loop, DBM__ASYNC_COMMAND, x->site, NULL, words, count, false);
+    if (r == NULL) return DBM_E_NOMEM;
+    r->writes = writes;
+    r->row_out = (dbm_row **)x->to.out;
+    x->act = dbm__async_add(x->a, r, x->to);
+    return DBM_OK;
+}
+
+static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
+    if (to.out != NULL) *(void **)to.out = NULL;
+    return dbm__async_of(s, !to.told, site);
+}
+
+/* A command's words; its values by codes, or from an array. */
+static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
+    dbm__async_words x;
+    dbm__redis_use use;
+    dbm_session on = dbm__database_target(a->work->db);
+    dbm_status st;
+    x.a = a;
+    x.to = to;
+    x.site = site;
+    x.act = NULL;
+    use.use = dbm__async_words_put;
+    use.ud = &x;
+    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+        : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
+    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
+}
+
+static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, NULL, 0, codes, ap);
+    if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, values, count, named);
+}
+
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
+    dbm_act *act;
+    va_list ap;
+    va_start(ap, codes);
+    act = dbm__async_do(s, to, site, sql, codes, &ap);
+    va_end(ap);
+    return act;
+}
+
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        return dbm__async_bad(a, to, site);
+    }
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, copy, count, named);
+}
+
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_END) {
+        dbm__request *r = a->end;
+        r->fn = to.fn;
+        r->ud = to.ud;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        return &r->act;
+    }
+    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
+}
+
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->run = run;
+    r->run_ud = ud;
+    return dbm__async_add(a, r, to);
+}
+
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
+    dbm_session s;
+    dbm__async *a;
+    dbm__request *r;
+    if (to.out != NULL) *(void **)to.out = NULL;
+    if (rows == NULL) {
+        (void)dbm__fail_null("rows");
+        return NULL;
+    }
+    if (!rows->row.open) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
+    s.slot = rows->row.work;
+    s.gen = rows->row.gen;
+    s.step = 0;
+    a = dbm__async_of(&s, !to.told, site);
+    r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->rows = rows;
+    r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+
+/* A row that is in memory: no act is needed for it. */
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+    dbm__work *w;
+    dbm_status st;
+    *row = NULL;
+    if (rows == NULL || !rows->row.open) return false;
+    w = rows->row.work;
+    if (w->side == NULL || w->side->busy || dbm__load(&w->trouble) != 0 || rows->row.gen != w->gen || w->db->gate != NULL || !dbm__pool_steps(w->slot.pool)) return false;
+    if ((rows->row.number & 63) == 63) return false; /* others have a turn */
+    if (!rows->row.fresh) {
+        if (rows->row.ended || rows->row.op.result == NULL || w->db->adapter->fetch == NULL) return false;
+        rows->row.op.kind = DBM_OP_FETCH;
+        st = w->db->adapter->fetch(&w->slot.connection, &rows->row.op);
+        if (st == DBM_E_UNSUPPORTED) return false;
+        if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+        if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
+    } else {
+        (void)dbm__rows_at_hand(rows, &st);
+    }
+    *row = &rows->row;
+    return true;
+}
+#else
+static dbm_status dbm__no_sessions(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)t; (void)db; (void)options; (void)site;
+    if (out != NULL) { out->slot = NULL; out->step = 0; out->gen = (uint32_t)DBM_E_NOT_COMPILED; }
+    (void)dbm__no_sessions();
+    return NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)name;
+    return dbm__async_session_on(t, NULL, options, out, site);
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site) {
+    (void)loop; (void)fn; (void)ud;
+    (void)dbm__async_session_on(NULL, db, options, out, site);
+    return DBM_E_NOT_COMPILED;
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) { (void)s; (void)to; (void)site; (void)sql; (void)codes; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */

@@ -58,6 +58,7 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
@@ -85,7 +86,8 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: 
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
-/* For loop.c. */
+/* Between loop.c and worker.c. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);

@@ -18,6 +18,7 @@
 typedef struct dbm__uv {
     uv_timer_t timer;
     uv_prepare_t prepare;
+    uv_idle_t idle;
     uv_async_t async;
     dbm_loop *loop;
     uv_loop_t *uv;
@@ -56,10 +57,19 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
 }
 
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) {
+    (void)uv_idle_stop(idle);
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
+}
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
-    if (after_us < 0) (void)uv_timer_stop(&b->timer);
-    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    (void)uv_timer_stop(&b->timer);
+    if (after_us == 0) {
+        (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
+    } else if (after_us > 0) {
+        uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    }
 }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
@@ -81,6 +91,7 @@ static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
 }
 
@@ -97,9 +108,10 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     }
     (void)uv_timer_init(uv, &b->timer);
     (void)uv_prepare_init(uv, &b->prepare);
+    (void)uv_idle_init(uv, &b->idle);
     uv_unref((uv_handle_t *)&b->async);
-    b->timer.data = b->prepare.data = b->async.data = b;
-    b->handles = 3;
+    b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
+    b->handles = 4;
     b->uv = uv;
     memset(&hooks, 0, sizeof hooks);
     hooks.ud = b;

@@ -69,7 +69,7 @@ struct dbm_loop {
     /* what others keep here */
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
-    void *acts, *tasks;
+    void *acts, *tasks, *listeners;
     dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
 };
 
@@ -78,6 +78,7 @@ DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
 DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
@@ -117,7 +118,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
@@ -160,7 +161,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -770,7 +771,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;

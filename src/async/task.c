@@ -31,6 +31,7 @@ typedef struct dbm__task_more {
 
 struct dbm_task {
     dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_loop *loop;
     dbm_task_fn fn;
     void *data;
     dbm_act *acts;
@@ -73,10 +74,7 @@ static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 
-DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
-    while (!t->act.of_loop) t = t->act.of.task;
-    return t->act.of.loop;
-}
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 
@@ -169,7 +167,7 @@ static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
 }
 
 DBM__FN void dbm__act_stop(dbm_act *act) {
-    if (act->done || act->stopped) return;
+    if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act);
 }
@@ -234,7 +232,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
             return;
         }
         act = dbm__task_awaits(t);
-        if (act == NULL || act->done || act->stopped) return;
+        if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -292,7 +290,7 @@ DBM__DEF void dbm_async_cancel(dbm_act *act) {
 
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
-    dbm_loop *loop = dbm__task_loop(m->task);
+    dbm_loop *loop = m->task->loop;
     if (until >= m->armed_us) return; /* it wakes early, and looks again */
     dbm__loop_unwatch(loop, &m->watch);
     m->armed_us = until;
@@ -302,7 +300,7 @@ static void dbm__more_arm(dbm__task_more *m) {
 static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     dbm__task_more *m = (dbm__task_more *)w;
     dbm_task *t = m->task;
-    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    int64_t now = dbm__now(dbm__loop_host(t->loop));
     (void)heard;
     m->armed_us = INT64_MAX;
     if (m->await_until_us <= now) {
@@ -327,14 +325,14 @@ static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
 }
 
 static bool dbm__task_more_make(dbm_task *t) {
-    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
     if (m != NULL) dbm__task_more_put(t, m);
     return t->act.more;
 }
 
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
     if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
-    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK;
 }
@@ -358,11 +356,11 @@ static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
     dbm_task *t = act->of.task;
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
-    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
 }
 
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
@@ -404,7 +402,8 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         t->DBM__CREDIT--;
         return false;
     }
-    dbm__soon(act, dbm__act_resume);
+    act->job.run = dbm__act_resume;
+    dbm__loop_at_turn_end(t->loop, &act->job);
     return true;
 }
 
@@ -414,7 +413,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         act = NULL;
     }
     if (!dbm__await(t, act, site)) return false;
-    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true;
 }
@@ -486,6 +485,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     gen = t->gen;
     memset(t, 0, sizeof *t);
     t->gen = gen;
+    t->loop = loop;
     t->fn = fn;
     t->data = data;
     t->u.site = site;
@@ -524,7 +524,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
 }
 
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL;
 }
 
@@ -540,7 +540,7 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
 }
 
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
@@ -555,7 +555,7 @@ DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
 
 /* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
-    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
+    dbm__tasks *tasks = dbm__tasks_of(t->loop);
     dbm_task_status said;
     t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
     tasks->current = t;
@@ -576,7 +576,7 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
         if (!act->done) t->at++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
     }
-    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
     return --t->at > 0;
 }
 
@@ -617,15 +617,29 @@ static void dbm__task_go(dbm_task *t) {
             t->at = DBM__AT_FINALLY;
             break;
         default:
-            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
-            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
-            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
+            dbm__tasks_of(t->loop)->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
             return;
         }
 }
 
-/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
+
+static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
+static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
+static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
+
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    if (act == NULL) return NULL;
+    dbm__act_begin(act, loop, t, &dbm__yield_kind);
+    act->job.run = dbm__yield_over;
+    dbm__loop_at_turn_end(loop, &act->job);
+    return act;
+}
 
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 
@@ -643,7 +657,7 @@ static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), a
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
@@ -683,7 +697,7 @@ static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), 
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
     if (call == NULL) return NULL;
     call->fn = fn;
@@ -697,4 +711,33 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
+#else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle none;
+    memset(&none, 0, sizeof none);
+    (void)loop; (void)fn; (void)data; (void)options;
+    (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+    return none;
+}
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) { (void)t; (void)fn; (void)ud; (void)site; return NULL; }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { (void)act; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF long long dbm__task_at(dbm_task *t) { (void)t; return -1; }
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) { (void)t; return DBM_TASK_FAILED; }
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) { (void)t; (void)at; return false; }
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t; (void)act; (void)site; return false; }
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 #endif /* DBM_HAS_ASYNC */

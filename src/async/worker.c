@@ -165,6 +165,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     }
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
+    if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK;
 }
 
@@ -201,15 +202,17 @@ DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
 DBM__FN void dbm__workers_end(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
     if (ws == NULL) return;
-    dbm__lock_take(&ws->lock);
-    ws->stop = true;
-    dbm__signal_all(&ws->signal);
-    dbm__lock_give(&ws->lock);
+    if (!dbm__loop_forked(loop)) { /* else the threads, and their wait on the signal, are the parent's */
+        dbm__lock_take(&ws->lock);
+        ws->stop = true;
+        dbm__signal_all(&ws->signal);
+        dbm__lock_give(&ws->lock);
 #if DBM__THREADS
-    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+        while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
 #endif
-    dbm__signal_free(&ws->signal);
-    dbm__lock_free(&ws->lock);
+        dbm__signal_free(&ws->signal);
+        dbm__lock_free(&ws->lock);
+    }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL;
 }

@@ -60,10 +60,14 @@ typedef struct dbm__settings {
     dbm_config config;
     dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
                              * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
+    bool async;             /* type sqlasync, or a driver such as asyncpg: see dbm_database_async() */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
+
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
 
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 

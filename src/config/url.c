@@ -604,3 +604,17 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     dbm__url_mask(job, authority);
     return !job->keep->failed;
 }
+
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
+        if (*hosts == ',') hosts++;
+    }
+    return names;
+}

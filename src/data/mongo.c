@@ -123,62 +123,144 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     return DBM_OK;
 }
 
-static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+/* What a call gives back, beside its status. */
+enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
+
+static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
+    static const char *const names[] = { "", "rows", "row", "n" };
+    if (want == DBM__MONGO_WANT_NOTHING) return DBM_OK;
+    if (out == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: %s is NULL", dbm__mongo_names[call], names[want]);
+    if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
+    else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
+    else *(int64_t *)out = 0;
+    return DBM_OK;
+}
+
+/* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    dbm_status st;
+    if (want == DBM__MONGO_WANT_NOTHING || want == DBM__MONGO_WANT_ROWS) {
+        st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+        if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
+        else if (st == DBM_OK) dbm_rows_end(rows);
+        return st;
+    }
+    st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
+    if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
+    if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
+        *(int64_t *)out = dbm_row_int(row, 0);
+        dbm_row_end(row);
+    } else if (st == DBM_OK) {
+        *(dbm_row **)out = row;
+    }
+    return st;
+}
+
+static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
+    dbm__mongo_call m;
     int documents, count = 0;
     bool named;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
 
-static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
     int documents, i;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
     }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
 
-/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
+/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
-    dbm_rows *rows;
-    if (st != DBM_OK) return st;
-    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
-    if (st == DBM_OK) dbm_rows_end(rows);
+/* A list of values, as an argument of the calls below. */
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
+        va_list ap; \
+        va_start(ap, codes); \
+        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        va_end(ap); \
+    } while (0)
+
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
     return st;
 }
 
-DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_end(&m, st);
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
+    return st;
+}
+
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
+    return st;
+}
+
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
+    return st;
+}
+
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
+    (void)st; /* it sticks */
+    return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+}
+
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+}
+
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+}
+
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+}
+
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
@@ -196,7 +278,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_end(&m, DBM_OK);
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
     }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
@@ -212,105 +294,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (st == DBM_OK) dbm_rows_end(rows);
     dbm__free(host, values);
     return st;
-}
-
-/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-
-DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-
-DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
-                                     const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-
-/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
-static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
-    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
-    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
-}
-
-DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-
-DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
-                                    const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-
-static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
-    dbm_row *row;
-    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
-    if (st != DBM_OK) return st;
-    *n = dbm_row_int(row, 0);
-    dbm_row_end(row);
-    return DBM_OK;
-}
-
-DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_counted(&m, st, n);
-}
-
-DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
-}
-
-DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
-    va_end(ap);
-    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
-
-DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
 }
 
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
@@ -331,25 +314,15 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
 
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
 
-DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_int(doc, i) : 0;
-}
-
-DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
-}
-
-DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 && dbm_row_bool(doc, i);
-}
-
-DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
-}
+#define DBM__DOC_GETTER(type, what, otherwise) \
+    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
+        int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
+    }
+DBM__DOC_GETTER(int64_t, int, 0)
+DBM__DOC_GETTER(double, double, 0.0)
+DBM__DOC_GETTER(bool, bool, false)
+DBM__DOC_GETTER(int64_t, timestamp, 0)
 
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);

@@ -18,6 +18,10 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     (void)want; (void)out; (void)name; (void)codes;
     return dbm__redis_absent(on, site);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    (void)use; (void)format; (void)codes; (void)ap;
+    return dbm__redis_absent(on, site);
+}
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     (void)format; (void)values; (void)count;
     (void)dbm__redis_absent(on, site);
@@ -322,7 +326,10 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
-    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
+    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        const dbm__redis_use *use = (const dbm__redis_use *)out;
+        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
+    }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -450,6 +457,10 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
 }
 
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap);
+}
+
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
@@ -463,7 +474,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
-    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
         st = dbm__command_one(on, site, NULL, 0, false, &row);

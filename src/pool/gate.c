@@ -187,6 +187,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__self()->last.retryable = true;
         return DBM_E_SERIALIZATION;
     }
+    if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
+        dbm__self()->turned_away = true;
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
+                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+        dbm__self()->last.retryable = true;
+        return DBM_E_TIMEOUT;
+    }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;

@@ -4,7 +4,10 @@
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 #include "pool.h"
 
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {

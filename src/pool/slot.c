@@ -169,6 +169,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
     way->phase = DBM__CONNECT_NEW;
     way->on = false;
+    way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
     if (way->limit_us > deadline_us) way->limit_us = deadline_us;
@@ -206,6 +207,13 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         st = dbm__shared_connect(slot);
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
+        /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
+            way->heard = heard;
+            return DBM__STEP_BLOCKS;
+        }
+        if (heard == DBM_OK) heard = way->heard;
+        way->heard = DBM_OK;
         c->broken = false;
         c->connecting = true;
         want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
@@ -311,13 +319,8 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
     dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+    if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
         && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
         slot = dbm__pool_pick_empty(pool);
     }

@@ -97,6 +97,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -156,7 +157,7 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
             break;
         }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__pool_set_idle(slot);
+            dbm__slot_back(slot);
             break;
         }
         if (!blocks) {
@@ -214,11 +215,17 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
 
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
-    dbm__slot *slot = NULL;
-    int word;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
+    slot = dbm__pool_try(pool, self->slot);
+    for (i = 0; i < pool->slot_count && slot == NULL; i++) {
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i);
+    }
+    if (slot != NULL) self->slot = slot->index;
     return slot;
 }
 
@@ -243,7 +250,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
@@ -364,6 +371,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
@@ -528,5 +536,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (t.signal_made) dbm__signal_free(&signal);
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
     return t.status;
 }

@@ -188,8 +188,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     self->open = w;
 }
 
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -200,11 +205,26 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
 
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
-static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
     if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (db == NULL) return dbm__fail_null("database");
+    if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
+    return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK;
+}
+
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
+    dbm__work *w = (dbm__work *)(void *)slot;
+    dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline_us);
+    w->joinable = false;
+    w->begun_by = NULL;
+    return w;
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
@@ -225,14 +245,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
-    if (DBM__UNLIKELY(db == NULL)) return dbm__session_refused(out, status, dbm__fail_null("database"), kind);
-    if (DBM__UNLIKELY(db->pool == NULL)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
-        return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
-    }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
-        return dbm__session_refused(out, status, st, kind);
-    }
+    if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -324,7 +337,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 
 /* Commits one level, or its savepoint; the outcome is noted. */
-static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
@@ -377,8 +390,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     }
 }
 
-/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -392,6 +405,9 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
+}
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    dbm__work_leave(w, self);
     dbm__pool_give(&w->slot);
 }
 
@@ -430,6 +446,16 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     return st;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
+    dbm__level *level = &w->base;
+    dbm_status st;
+    if (!level->ended) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    dbm__work_leave(w, dbm__self());
+    return st;
+}
+
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
@@ -458,14 +484,16 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
+    dbm__work *w;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
+    w = dbm__work_of(s);
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
 
-/* What commit and rollback refuse alike. */
-static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
@@ -500,6 +528,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
@@ -509,6 +538,10 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
+    return dbm__level_undone(w, level, st);
+}
+
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
@@ -653,6 +686,11 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
+}
+
+DBM__FN void dbm__session_finish(dbm__work *w) {
+    w->base.ended = true;
+    dbm__block_finish(w, &w->base);
 }
 
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */

@@ -131,9 +131,8 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
 
-static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
-    dbm_status st;
-    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
+    if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
@@ -142,7 +141,10 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
-    st = dbm__op_run(&w->slot.connection, &row->op);
+    return DBM_OK;
+}
+
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
@@ -153,6 +155,12 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     }
     row->held = true;
     return DBM_OK;
+}
+
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st = dbm__row_holding(w, row, site);
+    if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
+    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
@@ -223,32 +231,29 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     return DBM_OK;
 }
 
-/* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
+DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
-    dbm__work *w = row->work;
-    const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
-    dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
         row->number = 1;
-        return DBM_OK;
+        *st = DBM_OK;
+        return true;
     }
     if (row->ended || row->op.result == NULL) {
         row->ended = true;
         row->standing = false;
-        return DBM_DONE;
+        *st = DBM_DONE;
+        return true;
     }
-    row->op.kind = DBM_OP_FETCH;
-    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+    return false;
+}
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
+
+DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -268,6 +273,25 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
+}
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
+
+/* The next row, without the checks of the public call. */
+static dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
+    dbm_status st;
+    if (dbm__rows_known(rows, &st)) return st;
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
+    return dbm__rows_got(rows, st, reported);
 }
 
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
@@ -673,6 +697,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     bool owns;
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, rows->row.site)) return;
     owns = rows->row.owns_session;
     if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */

@@ -116,6 +116,13 @@ struct dbm_bulk {
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
 
+/* What async/ keeps beside a work from its first session on. */
+typedef struct dbm__side {
+    void (*free)(struct dbm__work *w);
+    bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    dbm__word runner;                    /* but those of this thread, which is it */
+} dbm__side;
+
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -124,6 +131,7 @@ typedef struct dbm__work {
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
+#define DBM__SIDE_BUSY 4u
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
@@ -162,15 +170,19 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
 DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
+DBM__FN dbm_status dbm__work_late(dbm__work *w);                        /* the deadline has passed before the COMMIT, */
+DBM__FN dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st); /* or that failed: sticks, and what is left must be rolled back */
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
@@ -195,6 +207,17 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
+/* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
+ * rolls back, if that was not done yet; why it failed is in w->base.error. */
+DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
+DBM__FN dbm_status dbm__session_leave(dbm__work *w);
+/* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
+DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st); /* after the rollback that was asked for */
 /* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
@@ -223,10 +246,29 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
+/* Parts of a statement's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
+DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
+DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
+DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
+DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
+DBM__FN dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site);
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site);
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+DBM__FN void dbm__work_renewing(dbm__work *w);                          /* what comes before that; w->committing is 1 then */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
@@ -256,6 +298,10 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site); /* before HOLD: DBM_DONE where it is not needed; */
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site); /* after it */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
@@ -266,7 +312,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
 
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */

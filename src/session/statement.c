@@ -100,13 +100,13 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 
 /* The block that values and their texts need; and they, copied into it. */
-static size_t dbm__values_room(const dbm_value *values, int count) {
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
     for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
     return need;
 }
-static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
     char *text = block + (size_t)count * sizeof(dbm_value);
     int i;
@@ -124,7 +124,7 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
 }
 
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
-static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
@@ -182,7 +182,7 @@ static void dbm__work_changed(dbm__work *w) {
 }
 
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
-static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
@@ -194,6 +194,11 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     return DBM_OK;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+}
+
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
@@ -201,9 +206,8 @@ DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool wa
     return !w->no_transaction || !writes;
 }
 
-DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
-    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -216,6 +220,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->points_sent = 0;
     dbm__work_gate_leave(w);
     dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
+    dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
     dbm__store(&w->committing, 0);
     return rc;
@@ -233,7 +242,7 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
 }
 
 /* The backend ended the transaction by itself, with the statement that just ran. */
-static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
     if (!w->in_transaction) return DBM_OK;
     if (wrote) {
@@ -246,27 +255,21 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     return DBM_OK;
 }
 
-/* What a statement that writes has done. */
-DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
-    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
-    if (op->affected >= 0) w->affected = op->affected;
-    if (op->last_id != -1) w->last_id = op->last_id;
-    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-}
-
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
-    bool writes = entry->prepared.writes;
     if (op->result != NULL) {
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL;
     }
-    if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__self()->last = kept;
-    if (writes) dbm__work_doubt(w, rc);
+    return dbm__run_over(w, entry, rc, sql, site);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (entry->prepared.writes) dbm__work_doubt(w, rc);
     rc = dbm__statement_failed(w, sql, site);
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
@@ -332,8 +335,7 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
-                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+        rc = dbm__values_wrong(w, entry, count, site);
         goto failed;
     }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
@@ -404,15 +406,22 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        if (rc != DBM_DONE) {
-            dbm__self()->last = kept;
-            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
-            rc = dbm__statement_failed(w, entry->text, site);
-        }
+        if (rc != DBM_DONE) dbm__self()->last = kept;
+        return dbm__exec_over(w, entry, op, rc, site);
+    }
+    dbm__cache_give(&w->slot.connection, entry);
+    return rc;
+}
+
+/* Its rows have been read to the end, or that failed, and are finished. */
+DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
+    if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (rc != DBM_DONE) {
+        if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
+        rc = dbm__statement_failed(w, entry->text, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
@@ -535,6 +544,12 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
+    }
+    return dbm__command_over(w, op, rc, changes, site);
+}
+
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }

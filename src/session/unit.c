@@ -29,7 +29,15 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     return e->status;
 }
 
+DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
+    if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
+              "use the dbm_async_ form of this one");
+    return true;
+}
+
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
@@ -42,7 +50,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 
@@ -159,14 +167,34 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     return st;
 }
 
+DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
+    return dbm__work_fail(w, NULL);
+}
+
+DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
+    if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
+        char text[512];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
+        e->status = st = DBM_E_IN_DOUBT;
+        e->retryable = false;
+        dbm__add(&w->slot.pool->in_doubt, 1);
+    }
+    dbm__work_fail(w, w->top->site);
+    if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
+    return st;
+}
+
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
         dbm_op op;
         dbm__op_init(&op, DBM_OP_COMMIT, dbm__work_deadline(w));
         if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
-            dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
-            st = dbm__work_fail(w, NULL);
+            st = dbm__work_late(w);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -175,18 +203,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
-            dbm_error_info *e = &dbm__self()->last;
-            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
-            if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
-                char text[512];
-                dbm__copy_cut(text, sizeof text, e->message);
-                dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
-                e->status = st = DBM_E_IN_DOUBT;
-                e->retryable = false;
-                dbm__add(&w->slot.pool->in_doubt, 1);
-            }
-            dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
+            st = dbm__work_uncommitted(w, &op, st);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -404,5 +421,6 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
+        if (w->side != NULL) w->side->free(w);
     }
 }

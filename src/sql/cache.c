@@ -164,27 +164,44 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     return e;
 }
 
-static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t deadline_us, const char *site) {
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
+    dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->prepared = &e->prepared;
+}
+
+static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
+
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
-    dbm_status st;
-    dbm_op op;
-    dbm__op_init(&op, DBM_OP_PREPARE, deadline_us);
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.prepared = &e->prepared;
-    st = dbm__op_run(c, &op);
-    if (st == DBM_OK || st == DBM_E_UNSUPPORTED) return DBM_OK; /* then it is sent as text each time */
-    if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
-    return st;
+    dbm__cache *k = c->cache;
+    if (st != DBM_OK && st != DBM_E_UNSUPPORTED) { /* with that one it is sent as text each time */
+        if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
+        dbm__cache_drop(c, e);
+        return st;
+    }
+    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->uses = 1;
+    if (dbm__cache_keeps(k, e->text_size)) {
+        dbm__entry **chain = dbm__cache_chain(k, e->hash);
+        e->cached = true;
+        e->next_hash = *chain;
+        *chain = e;
+        dbm__cache_link(k, e);
+        k->hints[hint] = e;
+        if (++k->count > k->limit) dbm__cache_evict(c);
+    }
+    return DBM_OK;
 }
 
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
-static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named,
-                                                bool keep, int64_t deadline_us, const char *site, dbm__entry **out) {
+static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
+                                                dbm__entry **out) {
     const dbm_adapter *a = c->db->adapter;
-    dbm__cache *k = c->cache;
     dbm__host *host = c->db->host;
-    dbm__entry *e, **chain;
+    dbm__entry *e;
     dbm__parsed parsed;
     dbm_status st = dbm__sql_parse(host, sql, size, a->placeholders, a->lexer, named, c->db->name, site, &parsed);
     dbm__cache_count(&c->cache_misses);
@@ -198,23 +215,6 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (!e) return dbm__no_memory(DBM_STAGE_STATEMENT, c->db->name, site);
     e->named = named;
     e->hash = hash;
-    st = dbm__cache_prepare(c, e, deadline_us, site);
-    if (st != DBM_OK) {
-        dbm__cache_drop(c, e);
-        return st;
-    }
-    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
-    e->uses = 1;
-    if (keep) {
-        e->cached = true;
-        chain = dbm__cache_chain(k, hash);
-        e->next_hash = *chain;
-        *chain = e;
-        dbm__cache_link(k, e);
-        k->hints[dbm__cache_hint(sql)] = e;
-        if (++k->count > k->limit) dbm__cache_evict(c);
-    }
     *out = e;
     return DBM_OK;
 }
@@ -233,29 +233,40 @@ DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e)
     dbm__cache_count(&c->cache_hits);
 }
 
-static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, bool named, int64_t deadline_us,
-                                                  const char *site, dbm__entry **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
     uint32_t hash = 0;
     size_t size;
-    bool keep;
     *out = NULL;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "the statement is NULL");
     size = strlen(sql);
-    keep = k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX;
-    if (keep) {
+    if (dbm__cache_keeps(k, size)) {
         hash = dbm__cache_hash(sql, size);
         for (e = *dbm__cache_chain(k, hash); e; e = e->next_hash) {
             if (e->hash != hash || e->text_size != size || memcmp(e->text, sql, size) != 0) continue;
             if (!dbm__cache_serves(e, named)) continue;
-            k->hints[dbm__cache_hint(sql)] = e;
+            k->hints[hint] = e;
             dbm__cache_use(c, k, e);
             *out = e;
             return DBM_OK;
         }
     }
-    return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
+    return dbm__cache_miss(c, sql, size, hash, named, site, out);
+}
+
+static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
+    unsigned hint = dbm__cache_hint(sql);
+    dbm__entry *e;
+    dbm_status st = dbm__cache_search(c, sql, hint, named, site, &e);
+    *out = NULL;
+    if (st == DBM_OK && e->uses == 0) {
+        dbm_op op;
+        dbm__cache_prepare(e, &op, deadline_us);
+        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site);
+    }
+    if (st == DBM_OK) *out = e;
+    return st;
 }
 
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
@@ -266,7 +277,7 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
         *out = e;
         return DBM_OK;
     }
-    return dbm__cache_search(c, sql, named, deadline_us, site, out);
+    return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
 
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {

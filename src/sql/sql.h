@@ -44,6 +44,11 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
+/* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
+ * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
+DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 

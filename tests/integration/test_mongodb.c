@@ -284,6 +284,24 @@ static void types_go_round(void **state) {
     assert_string_equal(dbm_doc_value(row, "c").as.text.data, "{ \"$timestamp\" : { \"t\" : 5, \"i\" : 6 } }");
     assert_string_equal(dbm_doc_value(row, "d").as.text.data, "{ \"$minKey\" : 1 }");
     dbm_row_end(row);
+    /* numbers as libbson has them: the smallest type that holds them */
+    OK(dbm_mongo_insert(db, "types", "{\"_id\": 3, \"a\": 2147483647, \"b\": 2147483648, \"c\": -2147483648, \"d\": -9223372036854775808, \"e\": 1.5, \"f\": -0, \"g\": 1e3, \"h\": [[], {}, true, null]}"));
+    OK(dbm_mongo_find_one(db, &row, "types", "{\"_id\": 3}"));
+    {
+        static const struct { const char *name; bson_type_t type; } fields[] = {
+            { "a", BSON_TYPE_INT32 }, { "b", BSON_TYPE_INT64 }, { "c", BSON_TYPE_INT32 }, { "d", BSON_TYPE_INT64 }, { "e", BSON_TYPE_DOUBLE }, { "f", BSON_TYPE_INT32 },
+            { "g", BSON_TYPE_DOUBLE }, { "h", BSON_TYPE_ARRAY }
+        };
+        bson_iter_t it;
+        size_t k;
+        for (k = 0; k < sizeof fields / sizeof fields[0]; k++) {
+            assert_true(bson_iter_init_find(&it, dbm_doc_bson(row), fields[k].name));
+            if (bson_iter_type(&it) != fields[k].type) fail_msg("%s: type %d", fields[k].name, (int)bson_iter_type(&it));
+        }
+        assert_int_equal(dbm_doc_int(row, "d"), INT64_MIN);
+        assert_string_equal(dbm_doc_value(row, "h").as.text.data, "[ [  ], {  }, true, null ]");
+    }
+    dbm_row_end(row);
     /* what does not fit is refused, before anything is sent */
     IS(dbm_mongo_insert(db, "types", "{\"a\": ?}", UINT64_MAX), DBM_E_RANGE);
     IS(dbm_mongo_insert(db, "types", "{\"a\": ?}", "\xff\xfe"), DBM_E_RANGE);
@@ -305,7 +323,10 @@ static void json_that_is_wrong_says_where(void **state) {
         { "{\"a\": ?}", 0, DBM_E_MISUSE, "1 placeholder more" }, { "{\"a\": 1}", 1, DBM_E_MISUSE, "0 placeholders and the call passes 1 value" },
         { "{?: 1}", 1, DBM_E_MISUSE, "field's name" }, { "{\"_id\": {\"$oid\": ?}}", 1, DBM_E_MISUSE, "" },
         { "?", 1, DBM_E_MISUSE, "stands for a whole document" }, { "[]", 0, DBM_E_MISUSE, "not an array" }, { "{\"a\": nil}", 0, DBM_E_MISUSE, "" },
-        { "}", 0, DBM_E_MISUSE, "" }, { "{\"a\": [1}}", 0, DBM_E_MISUSE, "" }, { "\"a\"", 0, DBM_E_MISUSE, "begins with {" }
+        { "}", 0, DBM_E_MISUSE, "" }, { "{\"a\": \"\n\"}", 0, DBM_E_MISUSE, "control character" },
+        { "{\"a\": \"\xff\"}", 0, DBM_E_MISUSE, "not UTF-8" }, { "{\"a\\u0000\": 1}", 0, DBM_E_MISUSE, "has a NUL" }, { "{\"a\": \"\\q\"}", 0, DBM_E_MISUSE, "" },
+        { "{\"a\" 1}", 0, DBM_E_MISUSE, "a colon" }, { "{\"a\": 01}", 0, DBM_E_MISUSE, "" }, { "{\"a\": -}", 0, DBM_E_MISUSE, "" }, { "{\"a\": {\"$regex\": ?}}", 1, DBM_E_MISUSE, "no pattern" },
+        { "[?", 1, DBM_E_MISUSE, "ends too early" }, { "{\"a\": 1 \"b\": 2}", 0, DBM_E_MISUSE, "a comma or }" }, { "{\"a\": [1}}", 0, DBM_E_MISUSE, "" }, { "\"a\"", 0, DBM_E_MISUSE, "begins with {" }
     };
     size_t i;
     (void)state;
@@ -374,6 +395,46 @@ static void duplicates_name_their_index(void **state) {
     assert_int_equal(count_of("unique"), 3);
     IS(dbm_mongo_update(db, "unique", "{\"_id\": 100}", "{\"email\": \"no operator\"}"), DBM_E_SQL);
     IS(dbm_mongo_count(db, &(int64_t){ 0 }, "unique", "{\"a\": {\"$nonsense\": 1}}"), DBM_E_SQL);
+}
+
+/* ---- one document: without a cursor of the driver's ---------------------------------------------------------------------------------------------- */
+
+static void one_document_by_its_options(void **state) {
+    dbm_row *row = NULL;
+    dbm_status rc = DBM_OK;
+    int i;
+    (void)state;
+    for (i = 1; i <= 3; i++) OK(dbm_mongo_insert(db, "one", "{\"_id\": ?, \"n\": ?, \"text\": \"a \\\"quoted\\\" \\u00e9\\n\"}", i, i == 2 ? 50 : 10 * i));
+    OK(dbm_mongo_find_one(db, &row, "one", "{}", dbm_mongo_options("{\"sort\": {\"n\": -1}}")));
+    assert_int_equal(dbm_doc_int(row, "_id"), 2);
+    assert_string_equal(dbm_doc_text(row, "text"), "a \"quoted\" \xc3\xa9\n");
+    dbm_row_end(row);
+    OK(dbm_mongo_find_one(db, &row, "one", "{\"n\": {\"$lt\": ?}}", 40, dbm_mongo_options("{\"sort\": {\"n\": ?}, \"projection\": {\"_id\": 0, \"n\": 1}}"), -1));
+    assert_int_equal(dbm_row_columns(row), 1);
+    assert_int_equal(dbm_doc_int(row, "n"), 30);
+    assert_string_equal(dbm_doc_json(row), "{ \"n\" : 30 }");
+    {
+        bson_iter_t it;
+        const bson_t *doc = dbm_doc_bson(row);
+        assert_true(bson_iter_init_find(&it, doc, "n") && bson_iter_int32(&it) == 30);
+        assert_ptr_equal(dbm_doc_bson(row), doc);
+    }
+    dbm_row_end(row);
+    /* what the call means is not for the options to say */
+    OK(dbm_mongo_find_one(db, &row, "one", "{}", dbm_mongo_options("{\"limit\": 3, \"batchSize\": 2, \"singleBatch\": false, \"skip\": 2, \"sort\": {\"_id\": 1}}")));
+    assert_int_equal(dbm_doc_int(row, "_id"), 3);
+    dbm_row_end(row);
+    IS(dbm_mongo_find_one(db, &row, "one", "{\"n\": 1000}"), DBM_E_NOT_FOUND);
+    IS(dbm_mongo_find_one(db, &row, "one", "{\"n\": {\"$nonsense\": 1}}"), DBM_E_SQL);
+    SAID("find_one in 'one'");
+    DBM_SESSION_OPT(mgr, NULL, s, .transaction = 1, .status = &rc) {
+        OK(dbm_mongo_insert(s, "one", "{\"_id\": 4}"));
+        OK(dbm_mongo_find_one(s, &row, "one", "{\"_id\": 4}"));
+        assert_int_equal(dbm_doc_int(row, "_id"), 4);
+        IS(dbm_mongo_find_one(db, &row, "one", "{\"_id\": 5}"), DBM_E_NOT_FOUND);
+        dbm_rollback(s);
+    }
+    IS(dbm_mongo_find_one(db, &row, "one", "{\"_id\": 4}"), DBM_E_NOT_FOUND);
 }
 
 /* ---- cursors --------------------------------------------------------------------------------------------------------------------------------- */
@@ -1369,7 +1430,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_does_its_work), cmocka_unit_test(bson_goes_in_and_comes_out), cmocka_unit_test(types_go_round),
-        cmocka_unit_test(json_that_is_wrong_says_where), cmocka_unit_test(values_are_never_read_as_json), cmocka_unit_test(duplicates_name_their_index),
+        cmocka_unit_test(json_that_is_wrong_says_where), cmocka_unit_test(values_are_never_read_as_json), cmocka_unit_test(duplicates_name_their_index), cmocka_unit_test(one_document_by_its_options),
         cmocka_unit_test(cursors_stream_and_are_left_early), cmocka_unit_test(without_a_transaction_each_call_stands_alone),
         cmocka_unit_test(native_handles_are_the_drivers), cmocka_unit_test(transactions_commit_and_roll_back), cmocka_unit_test(transactions_are_run_again),
         cmocka_unit_test(a_lost_commit_is_in_doubt), cmocka_unit_test(server_errors_have_their_status),

@@ -403,7 +403,7 @@ static void a_session_leaves_a_silent_server_at_its_deadline(void **state) {
         IS(dbm_mongo_insert(s, "c", "{\"_id\": 1}"), DBM_E_IN_DOUBT);
         assert_false(dbm_last_error()->retryable);
     }
-    WITHIN(since, 3.0);
+    WITHIN(since, OWN_STREAMS ? 3.0 : 1.5); /* the deadline and half a second, however often the driver tries */
     assert_int_equal(rc, DBM_E_IN_DOUBT);
     assert_int_equal(stats().in_doubt - before.in_doubt, 1);
     servers_signal(&own, SIGCONT);

@@ -307,19 +307,31 @@ static void test_errors(void **state) {
 
 /* What a session changed is gone for the next one, and what init_sql set is there for all. */
 static void test_reset_and_init_sql(void **state) {
+    static const dbm_reset resets[] = { DBM_RESET_DEFAULT, DBM_RESET_FULL };
+    static const char *const names[] = { "init", "init_full" };
+    dbm_stats_info stats;
     dbm_status rc;
     dbm_row *row;
     (void)state;
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "init", .url = fx.server.url, .pool.size = 1, .pool.max_overflow = -1,
-                                           .init_sql = "SET @mine = 5; SELECT 1 UNION SELECT 2")));
-    for (int i = 0; i < 3; i++) {
-        DBM_SESSION_OPT(fx.mgr, "init", s, .status = &rc) {
-            OK(dbm_query_one(s, &row, "SELECT @mine, @other"));
-            assert_int_equal(dbm_row_int(row, 0), 5);
-            assert_true(dbm_row_is_null(row, 1));
-            OK(dbm_exec(s, "SET @mine = 6, @other = 7"));
+    for (int k = 0; k < 2; k++) {
+        int64_t id = 0;
+        OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = names[k], .url = fx.server.url, .pool.size = 1, .pool.max_overflow = -1,
+                                               .pool.reset_on_return = resets[k], .init_sql = "SET @mine = 5;; SELECT 1 UNION SELECT 2; SET @last = 'a;b'")));
+        for (int i = 0; i < 4; i++) {
+            DBM_SESSION_OPT(fx.mgr, names[k], s, .status = &rc) {
+                OK(dbm_query_one(s, &row, "SELECT @mine, @other, @last, CONNECTION_ID()"));
+                assert_int_equal(dbm_row_int(row, 0), 5);
+                assert_true(dbm_row_is_null(row, 1));
+                assert_string_equal(dbm_row_text(row, 2), "a;b");
+                if (i == 0) id = dbm_row_int(row, 3);
+                assert_int_equal(dbm_row_int(row, 3), id); /* the same connection each time */
+                if (k == 0 || i % 2 != 0) OK(dbm_exec(s, "SET @mine = 6, @other = 7"));
+            }
+            OK(rc);
         }
-        OK(rc);
+        OK(dbm_stats(dbm_get(fx.mgr, names[k]), &stats));
+        assert_int_equal(stats.connects, 1);
+        assert_int_equal(stats.disconnects, 0);
     }
     OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "bad_init", .url = fx.server.url, .init_sql = "SET @mine = 5; SET nosuch_variable = 1")));
     assert_int_equal(dbm_ping(dbm_get(fx.mgr, "bad_init")), DBM_E_SQL);

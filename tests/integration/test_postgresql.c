@@ -5,6 +5,8 @@
 #define TEST_POSTGRESQL_OVERFLOW 1
 #include "servers/test_postgresql.h"
 #include "proxy.h"
+#include "listener.h"
+#include <libpq-fe.h>
 #include <math.h>
 #include <sys/resource.h>
 
@@ -891,6 +893,141 @@ static void schemas_change_under_statements(void **state) {
     assert_int_equal(rc, DBM_OK);
 }
 
+/* ---- the short way -------------------------------------------------------------------------------------------------------------- */
+
+/* Statements that the server has, in every shape, often enough that each goes past libpq; and whatever comes between them. */
+static void the_short_way(void **state) {
+    static char wide[30001];
+    dbm_status rc;
+    dbm_row *row;
+    int run, i;
+    (void)state;
+    memset(wide, 'w', 30000);
+    (void)raw_text("DROP TABLE IF EXISTS way; CREATE TABLE way (a int, t text, b bytea); CREATE OR REPLACE FUNCTION says(int) RETURNS int LANGUAGE plpgsql AS "
+                   "$$ BEGIN RAISE NOTICE 'it says %', $1; RETURN $1; END $$");
+    for (run = 0; run < 6; run++) {
+        char blob[3] = { 0, (char)run, 0 };
+        OK(dbm_exec(db, "DELETE FROM way"));
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            const char *kept = NULL;
+            int64_t sum = 0, n = 0;
+            for (i = 0; i < 5; i++) {
+                OK(dbm_exec(s, "INSERT INTO way VALUES (?, ?, ?)", i, i == 3 ? NULL : i == 4 ? wide : i == 2 ? "" : "text", dbm_blob(blob, sizeof blob)));
+                assert_int_equal(dbm_affected(s), 1);
+            }
+            DBM_EACH(s, r, "SELECT a, t, b FROM way ORDER BY a LIMIT ?", 10) { /* a row in hand stays while others are read, and while it is written */
+                size_t size;
+                const void *bytes = dbm_row_blob(r, 2, &size);
+                assert_int_equal(size, 3);
+                assert_memory_equal(bytes, blob, 3);
+                kept = dbm_row_is_null(r, 1) ? NULL : dbm_row_text(r, 1);
+                DBM_EACH(s, r2, "SELECT a FROM way WHERE a <= ? ORDER BY a", dbm_row_int(r, 0)) {
+                    OK(dbm_exec(s, "UPDATE way SET a = a WHERE a = ?", dbm_row_int(r2, 0)));
+                    sum += dbm_row_int(r2, 0);
+                    n++;
+                }
+                if (kept == NULL) assert_int_equal(dbm_row_int(r, 0), 3);
+                else assert_string_equal(kept, dbm_row_int(r, 0) == 4 ? wide : dbm_row_int(r, 0) == 2 ? "" : "text");
+                assert_string_equal(dbm_row_name(r, 1), "t");
+            }
+            assert_int_equal(n, 15);
+            assert_int_equal(sum, 20);
+            assert_int_equal(dbm_query_one(s, &row, "SELECT t FROM way WHERE a = ?", 99), DBM_E_NOT_FOUND);
+            DBM_SAVEPOINT(s) { /* what failed in it is no matter of the transaction's */
+                assert_int_equal(dbm_query_one(s, &row, "SELECT 10 / ?::int", 0), DBM_E_SQL);
+                assert_string_equal(dbm_last_error()->sqlstate, "22012");
+            }
+            OK(dbm_clear_error(s));
+            OK(dbm_query_one(s, &row, "SELECT says(?)", run));
+            assert_int_equal(dbm_row_int(row, 0), run);
+        }
+        if (rc != DBM_OK) fail_msg("run %d: %s", run, dbm_last_error()->message);
+        assert_int_equal(raw_number("SELECT count(*) FROM way"), 5);
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) { /* live rows, kept while something else is asked; and one that fails among them */
+            int64_t n = 0, last = 0;
+            const char *first = NULL;
+            char copy[24] = "";
+            DBM_EACH(s, r, "SELECT g, 'row ' || g FROM generate_series(1, ?) g", 20000) {
+                if (n++ == 700) {
+                    first = dbm_row_text(r, 1);
+                    (void)snprintf(copy, sizeof copy, "%s", first);
+                    OK(dbm_query_one(s, &row, "SELECT ?::int", 7));
+                    assert_int_equal(dbm_row_int(row, 0), 7);
+                    assert_string_equal(first, copy);
+                    assert_string_equal(dbm_row_text(r, 1), copy);
+                }
+                assert_int_equal(dbm_row_int(r, 0), last + 1);
+                last++;
+            }
+            assert_int_equal(n, 20000);
+            n = 0;
+            DBM_EACH(s, r, "SELECT 10 / (15000 - g) FROM generate_series(1, ?) g", 20000) { (void)r; n++; }
+            assert_int_equal(dbm_status_of(s), DBM_E_SQL);
+            assert_true(n < 15000);
+        }
+        assert_int_equal(rc, DBM_E_SQL);
+        DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) OK(dbm_query_one(s, &row, "SELECT ?::int", run)); /* its COMMIT is unanswered */
+        assert_int_equal(rc, DBM_OK);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            switch (run) {
+            case 0: OK(dbm_send(s, "INSERT INTO way VALUES (1)")); break;
+            case 1: OK(dbm_script(s, "INSERT INTO way VALUES (1); SELECT 1")); break;
+            case 2: assert_int_equal(PQtransactionStatus((PGconn *)dbm_native(s, "postgresql")), PQTRANS_INTRANS); break;
+            case 3: { dbm_bulk *b; OK(dbm_bulk_begin(s, &b, "way", "a")); OK(dbm_bulk_row(b, 1)); OK(dbm_bulk_end(b)); break; }
+            case 4: OK(dbm_ping(db)); break;
+            default: DBM_SAVEPOINT(s) OK(dbm_exec(s, "INSERT INTO way VALUES (1)")); break;
+            }
+            OK(dbm_query_one(s, &row, "SELECT ?::int", 3));
+            if (run == 3) assert_int_equal(PQtransactionStatus((PGconn *)dbm_native(s, "postgresql")), PQTRANS_INTRANS); /* libpq has to be told */
+        }
+        if (rc != DBM_OK) fail_msg("run %d: %s", run, dbm_last_error()->message);
+    }
+    assert_int_equal(test_log_count(&logged, DBM_EVENT_NOTICE), 6);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a setting that libpq has not heard of: rows for COPY are made as the server sees it */
+        dbm_bulk *b;
+        OK(dbm_exec(s, "CREATE TEMP TABLE at (t timestamptz)"));
+        for (run = 0; run < 5; run++) OK(dbm_query_one(s, &row, "SELECT set_config('TimeZone', ?, false)", run == 4 ? "Asia/Tokyo" : "UTC"));
+        OK(dbm_bulk_begin(s, &b, "at", "t"));
+        OK(dbm_bulk_row(b, "2024-01-01 09:00:00"));
+        OK(dbm_bulk_end(b));
+        OK(dbm_query_one(s, &row, "SELECT t = '2024-01-01 00:00:00+00' FROM at"));
+        assert_true(dbm_row_bool(row, 0));
+        for (run = 0; run < 5; run++) { /* what comes unasked does not come between */
+            OK(dbm_exec(s, "LISTEN heard"));
+            OK(dbm_exec(s, "NOTIFY heard, 'word'"));
+            OK(dbm_query_one(s, &row, "SELECT ?::int", run));
+            assert_int_equal(dbm_row_int(row, 0), run);
+            OK(dbm_commit(s));
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+}
+
+/* The types of parameters are those of the table as it is. */
+static void tables_made_anew(void **state) {
+    dbm_status rc;
+    int way, i;
+    (void)state;
+    for (way = 0; way < 5; way++) {
+        (void)raw_text("DROP TABLE IF EXISTS anew; CREATE TABLE anew (a int)");
+        for (i = 0; i < 4; i++) DBM_SESSION(mgr, NULL, s) OK(dbm_exec(s, "INSERT INTO anew VALUES (?)", i));
+        switch (way) {
+        case 0: OK(dbm_exec(db, "DROP TABLE anew")); OK(dbm_exec(db, "CREATE TABLE anew (a text)")); break;
+        case 1: DBM_SESSION(mgr, NULL, s) { OK(dbm_exec(s, "DROP TABLE anew")); OK(dbm_exec(s, "CREATE TABLE anew (a text)")); } break;
+        case 2: OK(dbm_script(db, "DROP TABLE anew; CREATE TABLE anew (a text)")); break;
+        default: (void)raw_text("DROP TABLE anew; CREATE TABLE anew (a text)"); break; /* by somebody else: found when a value does not fit */
+        }
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 4, .status = &rc) OK(dbm_exec(s, "INSERT INTO anew VALUES (?)", way < 3 ? "007" : "seven"));
+        if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
+        if (strcmp(raw_text("SELECT a FROM anew"), way < 3 ? "007" : "seven") != 0) fail_msg("way %d: %s", way, raw_text("SELECT a FROM anew"));
+    }
+    for (i = 0; i < 3; i++) { /* and what is no number stays none */
+        (void)raw_text("DROP TABLE IF EXISTS anew; CREATE TABLE anew (a int)");
+        assert_int_equal(dbm_exec(db, "INSERT INTO anew VALUES (?)", "none"), DBM_E_SQL);
+        assert_string_equal(dbm_last_error()->sqlstate, "22P02");
+    }
+}
+
 static void handles_and_the_cache(void **state) {
     dbm_config config;
     dbm_status rc;
@@ -1224,10 +1361,49 @@ static void every_allocation_may_fail(void **state) {
     assert_int_equal(raw_number("SELECT count(*) FROM early WHERE a = -1"), 0);
 }
 
+/* ---- listening ---- */
+
+static void listens(void **state) {
+    const dbm_value names[] = { dbm_textn("news", 4), dbm_textn("Odd \"name\"; SELECT 1", 20), dbm_textn("a\0b", 3) };
+    listener l;
+    int i;
+    (void)state;
+    if (listener_open(&l, db) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL, names, 2), DBM_OK);
+    assert_false(listener_waits_for(&l));
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_PATTERN, names, 1), DBM_E_UNSUPPORTED);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL, names + 2, 1), DBM_E_RANGE);
+    assert_false(l.c.broken);
+    PQclear(PQexec(raw, "NOTIFY news, 'one'"));
+    HEARS(&l, "news", NULL, "one");
+    assert_int_equal(((const dbm_notification *)l.op.native)->process, PQbackendPID(raw));
+    PQclear(PQexec(raw, "NOTIFY \"Odd \"\"name\"\"; SELECT 1\""));
+    HEARS(&l, "Odd \"name\"; SELECT 1", NULL, "");
+    for (i = 0; i < 1000; i++) {
+        char text[60];
+        (void)snprintf(text, sizeof text, "NOTIFY news, '%d'", i);
+        PQclear(PQexec(raw, text));
+    }
+    assert_int_equal(listener_pings(&l), DBM_OK);
+    assert_int_equal(listener_hears(&l, DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP, names + 1, 1), DBM_OK);
+    for (i = 0; i < 1000; i++) {
+        char text[20];
+        (void)snprintf(text, sizeof text, "%d", i);
+        HEARS(&l, "news", NULL, text);
+    }
+    PQclear(PQexec(raw, "NOTIFY \"Odd \"\"name\"\"; SELECT 1\""));
+    PQclear(PQexec(raw, "NOTIFY news, 'last'"));
+    HEARS(&l, "news", NULL, "last");
+    PQclear(PQexec(raw, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"));
+    assert_int_equal(listener_waits(&l), DBM_E_LOST);
+    listener_close(&l);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, open_db, close_db)
     const struct CMUnitTest tests[] = {
         T(every_type_is_exact),
+        T(listens),
         T(nan_and_rows_put_aside),
         T(times_that_do_not_fit),
         T(arguments_are_exact),
@@ -1249,6 +1425,8 @@ int main(void) {
         T(interleaved_rows),
         T(large_values),
         T(schemas_change_under_statements),
+        T(the_short_way),
+        T(tables_made_anew),
         T(handles_and_the_cache),
         T(behind_a_pooler_of_transactions),
         T(sessions_begin_alike),

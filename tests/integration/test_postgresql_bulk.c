@@ -430,6 +430,86 @@ static void failures_are_heard_early(void **state) {
     assert_int_equal(raw_number("SELECT count(*) FROM e"), 20000);
 }
 
+/* ---- rows by themselves --------------------------------------------------------------------------------------------------------- */
+
+typedef struct refusals { long count; int64_t rows[2000]; dbm_status first; } refusals;
+static void refused_row(void *ud, int64_t row, const dbm_error_info *error) {
+    refusals *r = (refusals *)ud;
+    if (r->count == 0) r->first = error->status;
+    if (r->count < 2000) r->rows[r->count] = row;
+    r->count++;
+}
+
+static void rows_by_themselves(void **state) {
+    static refusals r;
+    static char wide[100001];
+    dbm_status rc;
+    int way;
+    (void)state;
+    memset(wide, 'w', 100000);
+    for (way = 0; way < 5; way++) { /* none is refused; a few; every second one; all; some before they are sent */
+        int64_t i, kept = 0, expected = 0, n = 0;
+        dbm_stats_info before, after;
+        memset(&r, 0, sizeof r);
+        (void)raw_text("DROP TABLE IF EXISTS singles; CREATE TABLE singles (a int PRIMARY KEY CHECK (a >= 0), t text, b bytea, d float8)");
+        assert_int_equal(dbm_stats(db, &before), DBM_OK);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            dbm_bulk *b;
+            OK(dbm_exec(s, "INSERT INTO singles VALUES (1000000)"));
+            OK(dbm_bulk_begin_opt(s, &b, "singles", "a,t,b,d", .each_row = 1, .failed = refused_row, .failed_ud = &r));
+            for (i = 0; i < 1000; i++) {
+                bool bad = way == 3 || (way == 1 && i % 300 == 7) || (way >= 2 && i % 2 == 1);
+                char blob[2] = { 0, 1 };
+                if (bad) expected++;
+                if (bad && way == 4) OK(dbm_bulk_rowv(b, (dbm_value[]){ dbm_int(i), dbm_textn("a\0b", 3), dbm_blob(blob, 2), dbm_double(0.5) }, 4));
+                else OK(dbm_bulk_row(b, bad ? i % 3 == 0 ? (int64_t)-5 : 1000000 : i, i == 500 ? wide : i % 7 == 0 ? NULL : "some text", dbm_blob(blob, 2), 0.5));
+            }
+            OK(dbm_bulk_end(b));
+            kept = dbm_affected(s);
+        }
+        if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
+        if (r.count != expected || kept != 1000 - expected) fail_msg("way %d: %ld refused, %ld kept", way, r.count, (long)kept);
+        assert_int_equal(raw_number("SELECT count(*) FROM singles WHERE a < 1000000 AND length(b) = 2 AND d = 0.5 AND (a % 7 <> 0) = (t IS NOT NULL)"), 1000 - expected);
+        for (i = 0; i < r.count && i < 2000; i++) n += r.rows[i];
+        for (i = 0; i < 1000; i++) if (way == 3 || (way == 1 && i % 300 == 7) || (way >= 2 && i % 2 == 1)) n -= i;
+        assert_int_equal(n, 0); /* each of them was told, by its own number */
+        assert_int_equal(dbm_stats(db, &after), DBM_OK);
+        assert_int_equal(after.out, 0);
+    }
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a bulk that can't be, and one that is dropped */
+        dbm_bulk *b;
+        DBM_SAVEPOINT(s) {
+            OK(dbm_bulk_begin_opt(s, &b, "nowhere", "a", .each_row = 1));
+            OK(dbm_bulk_row(b, 1));
+            assert_int_equal(dbm_bulk_end(b), DBM_E_SQL);
+        }
+        OK(dbm_clear_error(s));
+        OK(dbm_bulk_begin_opt(s, &b, "singles", "a", .each_row = 1));
+        for (way = 0; way < 300; way++) OK(dbm_bulk_row(b, 2000000 + way));
+        OK(dbm_bulk_abandon(b));
+        OK(dbm_exec(s, "INSERT INTO singles VALUES (3000000)"));
+    }
+    if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    assert_int_equal(raw_number("SELECT count(*) FROM singles WHERE a >= 2000000"), 1);
+}
+
+/* A failure says where the row was passed, and what was asked. */
+static void failures_say_where(void **state) {
+    dbm_bulk *b;
+    int line;
+    char place[64];
+    (void)state;
+    (void)raw_text("DROP TABLE IF EXISTS places; CREATE TABLE places (a int, \"order\" int)");
+    assert_int_equal(dbm_bulk_begin(db, &b, "places", "a,order"), DBM_E_SQL);
+    if (strstr(dbm_last_error()->message, "SELECT a, order FROM places") == NULL) fail_msg("%s", dbm_last_error()->message);
+    OK(dbm_bulk_begin(db, &b, "places", "a"));
+    OK(dbm_bulk_row(b, 1));
+    assert_int_equal(dbm_bulk_row(b, "no number"), DBM_E_RANGE); line = __LINE__;
+    (void)snprintf(place, sizeof place, "test_postgresql_bulk.c:%d", line);
+    if (strstr(dbm_last_error()->site, place) == NULL) fail_msg("%s", dbm_last_error()->site);
+    assert_int_equal(dbm_bulk_end(b), DBM_E_RANGE);
+}
+
 /* ---- cancels, deadlines, dying servers ------------------------------------------------------------------------------------------------ */
 
 typedef struct canceller { pthread_t thread; dbm_session s; long ms; } canceller;
@@ -788,6 +868,8 @@ int main(void) {
         T(abandoned_and_left),
         T(failures_are_heard_early),
         T(a_server_that_pauses),
+        T(rows_by_themselves),
+        T(failures_say_where),
         T(cancels_and_deadlines),
         T(a_server_that_dies),
         T(over_tls),

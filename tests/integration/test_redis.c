@@ -2,6 +2,7 @@
  * die at any byte, deadlines, cancels, MULTI and WATCH, and what a reply costs. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#include "listener.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -1247,6 +1248,93 @@ static const char *const whole_replies[] = {
     "+OK\r\n", ":12345678901\r\n", "$5\r\nab\r\nc\r\n", "$-1\r\n", "*-1\r\n", "$0\r\n\r\n", "*3\r\n$1\r\na\r\n:2\r\n*2\r\n$-1\r\n$2\r\nzz\r\n", "*0\r\n"
 };
 
+/* ---- listening ---- */
+
+static void listens(void **state) {
+    base *b = (base *)*state;
+    char channel[40], other[40], pattern[40], name[60];
+    dbm_value names[2];
+    listener l;
+    int64_t before = now_ms();
+    int i;
+    (void)snprintf(channel, sizeof channel, "news:%ld", (long)getpid()); /* channels are the whole server's */
+    (void)snprintf(other, sizeof other, "olds:%ld", (long)getpid());
+    (void)snprintf(pattern, sizeof pattern, "n*:%ld:*", (long)getpid());
+    (void)snprintf(name, sizeof name, "new:%ld:x", (long)getpid());
+    OK(listener_open(&l, b->db));
+    names[0] = dbm_text(channel);
+    names[1] = dbm_text(other);
+    names[0].as.text.size = strlen(channel);
+    names[1].as.text.size = strlen(other);
+    OK(listener_hears(&l, DBM_LISTEN_CHANNEL, names, 2));
+    assert_false(listener_waits_for(&l)); /* nothing is there; and left, for the patterns */
+    names[1] = dbm_textn(pattern, strlen(pattern));
+    OK(listener_hears(&l, DBM_LISTEN_PATTERN, names + 1, 1));
+    OK(dbm_redis_command(b->db, "PUBLISH %s %s", channel, "one"));
+    OK(dbm_redis_command(b->db, "PUBLISH %s %b", channel, dbm_blob("\xff\0z", 3)));
+    OK(dbm_redis_command(b->db, "PUBLISH %s %s", name, ""));
+    HEARS(&l, channel, NULL, "one");
+    assert_int_equal(((const dbm_notification *)l.op.native)->payload.type, DBM_TYPE_TEXT);
+    OK(listener_waits(&l));
+    assert_int_equal(((const dbm_notification *)l.op.native)->payload.type, DBM_TYPE_BLOB);
+    assert_memory_equal(((const dbm_notification *)l.op.native)->payload.as.text.data, "\xff\0z", 3);
+    HEARS(&l, name, pattern, "");
+    /* what comes while something else is answered is not lost; nor what came before it was asked for */
+    for (i = 0; i < 1000; i++) OK(dbm_redis_command(b->db, "PUBLISH %s %d", channel, i));
+    OK(listener_pings(&l));
+    names[1] = dbm_textn(other, strlen(other));
+    OK(listener_hears(&l, DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP, names + 1, 1));
+    for (i = 0; i < 1000; i++) {
+        char text[20];
+        (void)snprintf(text, sizeof text, "%d", i);
+        HEARS(&l, channel, NULL, text);
+    }
+    OK(dbm_redis_command(b->db, "PUBLISH %s gone", other));
+    OK(dbm_redis_command(b->db, "PUBLISH %s last", channel));
+    HEARS(&l, channel, NULL, "last");
+    OK(listener_hears(&l, DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP, names, 1));
+    names[1] = dbm_textn(pattern, strlen(pattern));
+    OK(listener_hears(&l, DBM_LISTEN_PATTERN | DBM_LISTEN_STOP, names + 1, 1));
+    OK(listener_pings(&l)); /* which is answered as on any other connection by now */
+    OK(listener_hears(&l, DBM_LISTEN_SHARD, names, 1));
+    OK(dbm_redis_command(b->db, "SPUBLISH %s shard", channel));
+    HEARS(&l, channel, NULL, "shard");
+    assert_true(now_ms() - before < 5000);
+    /* lost: NOTIFIED says so */
+    OK(dbm_redis_command(b->db, "CLIENT KILL TYPE pubsub"));
+    assert_int_equal(listener_waits(&l), DBM_E_LOST);
+    assert_true(l.c.broken);
+    listener_close(&l);
+}
+
+static void no_isolation(void **state) {
+    base *b = (base *)*state;
+    dbm_error_info e;
+    DBM_SESSION_OPT(b->mgr, NULL, s, .isolation = DBM_SERIALIZABLE) fail_msg("the body ran");
+    assert_true(dbm_session_failed(&e));
+    assert_int_equal(e.status, DBM_E_UNSUPPORTED);
+    assert_non_null(strstr(e.message, "leave .isolation out"));
+    DBM_SESSION_OPT(b->mgr, NULL, s, .isolation = DBM_AUTOCOMMIT) OK(dbm_redis_command(s, "PING"));
+    assert_false(dbm_session_failed(&e));
+}
+
+static void a_listener_without_rights(void **state) {
+    base *b = (base *)*state, other;
+    char url[200];
+    const dbm_value name = dbm_textn("secret", 6);
+    listener l;
+    memset(&other, 0, sizeof other);
+    OK(dbm_redis_command(b->db, "ACL SETUSER deaf%d on >pw ~* +@all resetchannels", (int)getpid()));
+    (void)snprintf(url, sizeof url, "redis://deaf%d:pw@127.0.0.1:%s/0", (int)getpid(), getenv("DBM_TEST_REDIS_PORT"));
+    open_config(&other, DBM_CONFIG(.url = url));
+    OK(listener_open(&l, other.db));
+    FAILS(listener_hears(&l, DBM_LISTEN_CHANNEL, &name, 1), DBM_E_AUTH, "NOPERM");
+    OK(listener_pings(&l));
+    listener_close(&l);
+    close_manager(&other);
+    OK(dbm_redis_command(b->db, "ACL DELUSER deaf%d", (int)getpid()));
+}
+
 static void cut_at_every_byte(void **state) {
     base b;
     fake f;
@@ -1778,6 +1866,8 @@ int main(void) {
         cmocka_unit_test(opening),
         cmocka_unit_test_setup_teardown(a_user_with_few_rights, set_up, tear_down),
         cmocka_unit_test(cut_at_every_byte),
+        cmocka_unit_test_setup_teardown(listens, set_up, tear_down), cmocka_unit_test_setup_teardown(a_listener_without_rights, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_isolation, set_up, tear_down),
         cmocka_unit_test(garbage),
         cmocka_unit_test(neither_waits_for_the_other),
         cmocka_unit_test(within_a_window),

@@ -322,6 +322,7 @@ static void test_no_waiting(void **state) {
         dbm_session a, b;
         config.pool.timeout_ms = -1;
         dbm_database *db = server_add(mgr, v, forms[form], &config);
+        plan_delay(v, DBM_OP_CONNECT, 1, 5000);
         CHECK_STATUS(dbm_session_begin(db, NULL, &a), DBM_OK);
         CHECK_STATUS(dbm_session_begin(db, NULL, &b), DBM_E_POOL_TIMEOUT);
         (void)dbm_session_end(&a);

@@ -27,12 +27,6 @@ static uint64_t first_seed(void) {
 }
 static int rounds(int n) { return getenv("DBM_TEST_SEED") != NULL ? 1 : n; }
 
-static int bits(dbm__word v) {
-    int n = 0;
-    for (; v != 0; v &= v - 1u) n++;
-    return n;
-}
-
 static uint64_t the_seed;
 static const char *the_form;
 #define HOLDS(x) do { if (!(x)) { fprintf(stderr, "seed %llu, %s\n", (unsigned long long)the_seed, the_form); check_failed(__FILE__, __LINE__, #x); } } while (0)
@@ -43,18 +37,16 @@ static void look(dbm__pool *pool) {
     uint64_t last = 0;
     dbm__lock_take(&pool->lock);
     bool waited = pool->first != NULL;
-    for (int w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]), e = pool->empty[w];
-        if (waited) {
-            HOLDS((v & ~DBM__WAIT_BIT) == 0); /* nobody waits while there is an idle connection */
-            HOLDS(v & DBM__WAIT_BIT);
-        } else if (pool->state == DBM__POOL_OPEN) {
-            HOLDS(!(v & DBM__WAIT_BIT)); /* and nobody is sent the long way for nothing */
-        }
-        HOLDS((v & e) == 0);
-        idle += bits(v & ~DBM__WAIT_BIT);
-        empty += bits(e);
+    for (int i = 0; i < pool->slot_count; i++) {
+        dbm__word state = dbm__load(&dbm__pool_slot(pool, i)->state);
+        if (waited) HOLDS(state != DBM__SLOT_IDLE); /* nobody waits while there is an idle connection */
+        HOLDS(state <= DBM__SLOT_EMPTY);
+        idle += state == DBM__SLOT_IDLE;
+        empty += state == DBM__SLOT_EMPTY;
     }
+    if (waited) HOLDS(dbm__load(&pool->slow) & DBM__SLOW_TAKE);
+    else if (pool->state == DBM__POOL_OPEN) HOLDS(!(dbm__load(&pool->slow) & DBM__SLOW_TAKE)); /* and nobody is sent the long way for nothing */
+    HOLDS(empty == pool->empty);
     for (const dbm__taking *w = pool->first; w != NULL; w = w->next) {
         HOLDS(w->ticket > last); /* in order of arrival */
         HOLDS(w->got == DBM__GOT_NOTHING);
@@ -70,28 +62,115 @@ static void look(dbm__pool *pool) {
     dbm__lock_give(&pool->lock);
 }
 
-/* What is true besides when nobody is inside of a call: `out` sessions, of which `broken` have no connection any more. */
-static void settled(dbm_database *db, server *v, int out) {
+/* ---- tasks: checkout and return in steps, see test_pool_steps.c ---- */
+enum { TASKS = 10 };
+typedef struct task {
+    enum { TASK_NONE, TASK_TAKING, TASK_HAS, TASK_GIVING } at;
+    dbm__taking t;
+    dbm__slot *slot;
+    int want;
+    dbm__word woken;
+} task;
+static task tasks[TASKS];
+static dbm_database *tasks_db;
+
+static void wake(void *ud) {
+    no_lock_is_held(tasks_db);
+    dbm__store_release(&((task *)ud)->woken, 1);
+}
+
+static void task_go(task *k, dbm_status heard) {
+    bool may_block = k->want == DBM__STEP_BLOCKS;
+    k->want = k->at == TASK_TAKING ? dbm__taking_step(&k->t, heard, may_block) : dbm__giving_step(k->slot, heard, may_block);
+    if (k->want != DBM_STEP_DONE) return;
+    if (k->at == TASK_TAKING) {
+        dbm_status st = k->t.status;
+        HOLDS(st == DBM_OK || (st == dbm_last_error()->status && (st == DBM_E_TIMEOUT || st == DBM_E_POOL_TIMEOUT || st == DBM_E_CONNECT || st == DBM_E_AUTH || st == DBM_E_LOST
+              || st == DBM_E_SQL || st == DBM_E_CLOSED)));
+        HOLDS((st == DBM_OK) == (k->t.slot != NULL));
+    }
+    k->slot = k->at == TASK_TAKING ? k->t.slot : NULL;
+    k->at = k->slot != NULL ? TASK_HAS : TASK_NONE;
+}
+
+/* One thing that the task's loop would do, or its program. */
+static void task_act(task *k, dice *d, int64_t now) {
+    dbm_status heard = DBM_OK;
+    switch (k->at) {
+    case TASK_NONE:
+        memset(k, 0, sizeof *k);
+        dbm__taking_start(&k->t, tasks_db, roll(d, 3) == 0 ? now + 1000 * (int64_t)roll(d, 300) : INT64_MAX, "task", wake, k);
+        k->at = TASK_TAKING;
+        task_go(k, DBM_OK);
+        return;
+    case TASK_HAS:
+        if (roll(d, 8) == 0) k->slot->connection.broken = true;
+        if (roll(d, 8) == 0) k->slot->reset_full = true;
+        k->at = TASK_GIVING;
+        k->want = 0;
+        if (dbm__giving_start(k->slot)) return;
+        k->slot = NULL;
+        k->at = TASK_NONE;
+        return;
+    case TASK_TAKING:
+        if (roll(d, 12) == 0) {
+            dbm__taking_abandon(&k->t);
+            k->at = TASK_NONE;
+            return;
+        }
+        if (k->want == DBM__STEP_QUEUED) {
+            if (dbm__swap(&k->woken, 0) == 0 && now < k->t.until_us) return;
+            break;
+        }
+        if (k->want != DBM__STEP_BLOCKS) heard = dbm__net_wait(tasks_db->host, k->t.fd, k->want & DBM_STEP_BOTH, now);
+        if (heard == DBM_E_TIMEOUT && now < k->t.until_us) return;
+        break;
+    case TASK_GIVING:
+        if (k->want == DBM_STEP_DONE || k->want == DBM__STEP_BLOCKS) break;
+        heard = dbm__net_wait(tasks_db->host, k->slot->way.fd, k->want & DBM_STEP_BOTH, now);
+        if (heard == DBM_E_TIMEOUT && now < k->slot->way.until_us) return;
+        break;
+    }
+    task_go(k, heard);
+}
+
+/* Slots that tasks have, and those that they connect. */
+static int tasks_out(int *connecting) {
+    int out = 0;
+    *connecting = 0;
+    for (int i = 0; i < TASKS; i++) {
+        const task *k = &tasks[i];
+        bool connects = k->at == TASK_TAKING && k->t.got == DBM__GOT_EMPTY && k->t.slot != NULL;
+        if (k->at == TASK_TAKING && k->t.got != DBM__GOT_NOTHING && k->want == DBM__STEP_QUEUED) HOLDS(k->woken); /* nobody is left asleep */
+        if (connects) ++*connecting;
+        else if (k->slot != NULL || (k->at == TASK_TAKING && k->t.slot != NULL)) out++;
+    }
+    return out;
+}
+
+/* What is true besides when nobody is inside of a call: `out` sessions, of which `broken` have no connection any more. total = idle + active +
+ * connecting. */
+static void settled(dbm_database *db, server *v, int sessions) {
     dbm__pool *pool = db->pool;
     look(pool);
     dbm_stats_info s = stats_of(db);
-    int empty = 0, held = 0;
-    for (int w = 0; w < pool->words; w++) empty += bits(pool->empty[w]);
+    int empty = 0, held = 0, connecting, out = sessions + tasks_out(&connecting);
     for (int i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
-        bool is_idle = (dbm__load(&pool->idle[slot->word]) & slot->bit) != 0, is_empty = (pool->empty[slot->word] & slot->bit) != 0;
-        HOLDS(!(is_idle && is_empty));
+        bool is_idle = dbm__load(&slot->state) == DBM__SLOT_IDLE, is_empty = dbm__load(&slot->state) == DBM__SLOT_EMPTY;
+        empty += is_empty;
         if (is_idle) HOLDS(slot->connection.open && !slot->connection.broken && !slot->reset_full);
+        if (is_idle || is_empty) HOLDS(!slot->way.on);
         if (is_empty) HOLDS(!slot->connection.open && slot->connection.cache == NULL);
         if (is_idle || is_empty) HOLDS(dbm__load(&slot->site) == 0 && dbm__load(&slot->holder) == 0 && !slot->leak_reported);
         if (!is_idle && !is_empty && slot->connection.open) held++;
     }
-    HOLDS(s.connecting == 0 && s.waiting == 0);
-    HOLDS((dbm__load(&pool->slow) != 0) == (pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out > 0));
+    HOLDS(s.connecting == connecting && s.waiting <= TASKS);
+    HOLDS((dbm__load(&pool->slow) != 0) == (pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out > 0 || pool->first != NULL));
     HOLDS(s.out == out);
-    HOLDS(s.idle + s.out + empty == pool->slot_count);
+    HOLDS(s.idle + s.out + s.connecting + empty == pool->slot_count);
     HOLDS(s.open == s.idle + held);
-    HOLDS(s.open == server_live(v));
+    HOLDS(s.open <= server_live(v) && s.open + connecting >= server_live(v));
     HOLDS(s.connects - s.disconnects == (uint64_t)s.open);
     HOLDS(out != 0 || s.open <= s.size); /* nothing is kept beyond the pool's size */
     HOLDS(s.down == false || s.open == 0);
@@ -146,7 +225,8 @@ static void test_one_thread(void **state) {
         memset(s, 0, sizeof s);
         config.pool.size = 1 + (int)roll(&d, 4);
         config.pool.max_overflow = roll(&d, 2) == 0 ? -1 : 1 + (int)roll(&d, 3);
-        config.pool.timeout_ms = -1;
+        bool with_tasks = the_seed % 2 != 0;
+        config.pool.timeout_ms = with_tasks ? 300 : -1;
         config.pool.min_idle = (int)roll(&d, 2);
         config.pool.idle_timeout_ms = 5000;
         config.pool.recycle_ms = roll(&d, 2) == 0 ? -1 : 60000;
@@ -154,11 +234,18 @@ static void test_one_thread(void **state) {
         config.leak_warning_ms = 2000;
         config.statement_cache = roll(&d, 2) == 0 ? 1 : 64;
         the_form = forms[roll(&d, 3)];
-        dbm_database *db = server_add(mgr, v, the_form, &config);
+        dbm_database *db = tasks_db = server_add(mgr, v, the_form, &config);
+        v->write_first = roll(&d, 2) == 0;
         for (int step = 0; step < STEPS; step++) {
             int i = (int)roll(&d, MOST);
             bool is_out = s[i].slot != NULL;
-            switch (roll(&d, 12)) {
+            for (uint32_t n = with_tasks ? roll(&d, 6) : 0; n > 0; n--) task_act(&tasks[roll(&d, TASKS)], &d, virtual_clock(NULL));
+            /* A thread that waits where all the others are tasks of its own: time must pass for it. */
+            bool waits = with_tasks && (dbm__pool_idle(db->pool) == 0 || db->pool->first != NULL);
+            uint32_t what = roll(&d, 12);
+            if (waits && (what < 3 || what == 9) && roll(&d, 16) != 0) what = 11;
+            virtual_step = waits ? 100000 : with_tasks ? 10000 : 0; /* even where one is idle: it may turn out to be dead */
+            switch (what) {
             case 0: case 1: case 2:
                 if (!is_out && dbm_session_begin(db, NULL, &s[i]) == DBM_OK) out++;
                 break;
@@ -178,9 +265,19 @@ static void test_one_thread(void **state) {
                 if (is_out && v->gate == NULL) use(&s[i], &d); /* two writers of one thread would wait for each other */
                 break;
             }
+            virtual_step = 0;
             settled(db, v, out);
         }
         plan_clear(v);
+        bool close_first = with_tasks && roll(&d, 2) == 0; /* with tasks at every point */
+        if (close_first) dbm__pool_close(db->pool);
+        for (int i = 0; i < TASKS; i++) {
+            for (int n = (int)roll(&d, 30); n > 0 || tasks[i].at == TASK_HAS || tasks[i].at == TASK_GIVING; n--) if (tasks[i].at != TASK_NONE) task_act(&tasks[i], &d, virtual_clock(NULL));
+            settled(db, v, out);
+            if (tasks[i].at == TASK_TAKING) dbm__taking_abandon(&tasks[i].t);
+            tasks[i].at = TASK_NONE;
+            settled(db, v, out);
+        }
         for (int i = 0; i < MOST; i++) if (s[i].slot != NULL) (void)dbm_session_end(&s[i]);
         settled(db, v, 0);
         CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
@@ -227,6 +324,27 @@ static void job_random(worker *w) {
     w->number = n > 1000000 ? 1000000 : (int)n;
 }
 
+/* The same with tasks. */
+static void job_loop(worker *w) {
+    dice d = { the_seed * 37 + (uint64_t)w->number };
+    task own[4];
+    long n = 0;
+    memset(own, 0, sizeof own);
+    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+        task *k = &own[roll(&d, 4)];
+        bool took = k->at == TASK_TAKING;
+        task_act(k, &d, real_us());
+        if (took && k->at == TASK_HAS) n++;
+        if (roll(&d, 64) == 0) pause_us((long)roll(&d, 200));
+    }
+    for (int i = 0; i < 4; i++) {
+        if (own[i].at == TASK_TAKING) dbm__taking_abandon(&own[i].t);
+        if (own[i].at == TASK_TAKING) own[i].at = TASK_NONE;
+        while (own[i].at != TASK_NONE) task_act(&own[i], &d, real_us());
+    }
+    w->number = n > 1000000 ? 1000000 : (int)n;
+}
+
 static void test_threads(void **state) {
     enum { N = 8 };
     static worker w[N];
@@ -251,12 +369,13 @@ static void test_threads(void **state) {
         if (roll(&d, 2) == 0) v->gate = "file";
         the_form = forms[round % 4];
         the_manager = server_manager(NULL);
-        dbm_database *db = server_add(the_manager, v, the_form, &config);
+        dbm_database *db = tasks_db = server_add(the_manager, v, the_form, &config);
+        int loops = (int)roll(&d, 3);
         __atomic_store_n(&stop, 0, __ATOMIC_RELAXED);
         for (int i = 0; i < N; i++) {
             worker_start(&w[i], db);
             w[i].number = i;
-            worker_do(&w[i], job_random);
+            worker_do(&w[i], i < loops ? job_loop : job_random);
         }
         int64_t until = real_us() + 500000;
         while (real_us() < until) {
@@ -269,15 +388,16 @@ static void test_threads(void **state) {
         bool close_first = roll(&d, 2) == 0; /* with everybody still at work */
         if (close_first) CHECK_STATUS(dbm_close_all(the_manager), DBM_OK);
         __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
-        long total = 0;
+        long total = 0, by_tasks = 0;
         for (int i = 0; i < N; i++) {
             (void)worker_wait(&w[i]);
             total += w[i].number;
+            if (i < loops) by_tasks += w[i].number;
             worker_end(&w[i]);
         }
         if (strcmp(the_form, "sharing") != 0) settled(db, v, 0);
         else look(db->pool);
-        print_message("%s: %ld sessions, %llu connects, %llu waits\n", the_form, total, (unsigned long long)stats_of(db).connects, (unsigned long long)stats_of(db).waits);
+        print_message("%s: %ld sessions, %ld by tasks, %llu connects, %llu waits\n", the_form, total, by_tasks, (unsigned long long)stats_of(db).connects, (unsigned long long)stats_of(db).waits);
         HOLDS(total > 20);
         HOLDS(v->live_most <= db->pool->slot_count);
         HOLDS(strcmp(the_form, "sharing") != 0 || v->live_most == 1);

@@ -14,13 +14,20 @@ static dbm_config pool_of(int size, int overflow) {
     return config;
 }
 
+/* By its address. */
+static dbm_database *server_at(dbm_manager *mgr, server *v, const char *form, dbm_config *config) {
+    (void)snprintf(v->url, sizeof v->url, "%s://127.0.0.1/%d", form, v->index);
+    config->url = v->url;
+    return server_add(mgr, v, form, config);
+}
+
 /* One task: a checkout, then the slot, then the way back. */
 typedef struct task {
     dbm__taking t;
     dbm_database *db;
     dbm__slot *slot;
     int want;
-    dbm__word woken;
+    dbm__word woken, gone;
 } task;
 
 static dbm_database *waking_in; /* whose locks must be free in a wake */
@@ -67,13 +74,11 @@ static void slot_give(dbm__slot *slot) {
 static void settled(dbm_database *db, server *v, int idle, int out, int connecting, int waiting) {
     dbm_stats_info s = stats_of(db);
     dbm__pool *pool = db->pool;
-    int empty = 0;
-    for (int i = 0; i < pool->words; i++) for (dbm__word e = pool->empty[i]; e != 0; e &= e - 1u) empty++;
     assert_int_equal(s.idle, idle);
     assert_int_equal(s.out, out);
     assert_int_equal(s.connecting, connecting);
     assert_int_equal(s.waiting, waiting);
-    assert_int_equal(empty + idle + out + connecting, pool->slot_count);
+    assert_int_equal(pool->empty + idle + out + connecting, pool->slot_count);
     assert_int_equal(s.open, idle + out);
     assert_int_equal(s.connects - s.disconnects, s.open);
     assert_in_range(server_live(v), s.open, s.open + connecting);
@@ -95,7 +100,7 @@ static void test_steps(void **state) {
     (void)state;
     v->write_first = v->timer_first = true;
     config.init_sql = "set a; set b";
-    db = server_add(mgr, v, "stepped", &config);
+    db = server_at(mgr, v, "stepped", &config);
     task_start(&k, db, INT64_MAX);
     CHECK(task_step(&k, DBM_OK, false) == DBM_STEP_TIMER);
     assert_int_equal(k.t.until_us, virtual_clock(NULL) + 1000);
@@ -143,6 +148,41 @@ static void test_steps(void **state) {
     assert_string_equal(dbm_last_error()->message, "kept");
     settled(db, v, 0, 0, 0, 0);
     dbm_manager_free(mgr);
+}
+
+/* Names are looked up in steps that may block: the first one in the first step, others in any. The wait between them is not theirs. */
+static void test_names(void **state) {
+    static const struct { const char *hosts; int names; } hosts[] = { { "", 0 }, { "localhost:5", 0 }, { "127.0.0.1,[::1]:5,%2Ftmp", 0 }, { "db1", 1 }, { "10.0.0.1:1,db-1.example:2,localhost", 1 },
+        { "db1,db2:7", 2 }, { "LOCALHOST,1a,10.0.0.1", 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        server *v = server_make();
+        dbm_config config = pool_of(1, 0);
+        dbm_manager *mgr = server_manager_virtual();
+        dbm_database *db;
+        char url[80];
+        task k;
+        assert_int_equal(dbm__url_names(hosts[i].hosts), hosts[i].names);
+        (void)snprintf(url, sizeof url, "stepped://%s/%d", hosts[i].hosts, v->index);
+        config.url = url;
+        v->write_first = v->timer_first = true;
+        db = server_add(mgr, v, "stepped", &config);
+        task_start(&k, db, INT64_MAX);
+        if (hosts[i].names > 0) {
+            CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+            assert_int_equal(server_count(v, DBM_OP_CONNECT), 0);
+        }
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 0) == DBM_STEP_TIMER);
+        clock_move_ms(1);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_E_TIMEOUT, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, hosts[i].names > 1 ? DBM_OK : DBM_E_TIMEOUT, hosts[i].names > 1) == DBM_STEP_WRITE);
+        if (hosts[i].names > 1) CHECK(task_step(&k, DBM_OK, false) == DBM__STEP_BLOCKS);
+        CHECK(task_step(&k, DBM_OK, hosts[i].names > 1) == DBM_STEP_DONE);
+        CHECK_STATUS(k.t.status, DBM_OK);
+        slot_give(k.slot);
+        dbm_manager_free(mgr);
+        servers_made = 0;
+    }
 }
 
 /* Entries that block are called in steps that may. */
@@ -201,7 +241,7 @@ static void test_one_queue(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     static worker w[LINE];
     static task k[LINE];
     uint32_t random = 7;
@@ -252,7 +292,7 @@ static void test_ends(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_AUTH, "28P01");
@@ -322,7 +362,7 @@ static void test_retries(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(2, 0);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, c;
     (void)state;
     task_take(&a, db);
@@ -346,6 +386,43 @@ static void test_retries(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Served while its wake is being called, for the pause's sake: it is called again. */
+static dbm__slot *to_give;
+static int wakes;
+static void wake_and_give(void *ud) {
+    dbm__slot *slot = to_give;
+    to_give = NULL;
+    wakes++;
+    if (slot != NULL) slot_give(slot);
+    wake(ud);
+}
+static void test_served_in_a_wake(void **state) {
+    server *v = server_make();
+    dbm_config config = pool_of(2, 0);
+    dbm_manager *mgr = server_manager_virtual();
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
+    task a, b, c;
+    (void)state;
+    task_take(&a, db);
+    plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_CONNECT, "08001");
+    memset(&b, 0, sizeof b);
+    b.db = db;
+    dbm__taking_start(&b.t, db, INT64_MAX, NULL, wake_and_give, &b);
+    CHECK(task_run(&b) == DBM__STEP_QUEUED);
+    wakes = 0;
+    to_give = a.slot;
+    task_start(&c, db, INT64_MAX);
+    CHECK(task_run(&c) == DBM__STEP_QUEUED);
+    assert_null(to_give);
+    assert_int_equal(wakes, 2);
+    CHECK(task_run(&b) == DBM_STEP_DONE);
+    CHECK_STATUS(b.t.status, DBM_OK);
+    dbm__taking_abandon(&c.t);
+    slot_give(b.slot);
+    settled(db, v, 1, 0, 0, 0);
+    dbm_manager_free(mgr);
+}
+
 /* ---- given up --------------------------------------------------------------------------------------------------------------- */
 
 /* A checkout that connects, or pings, is given up before each of its steps; one that waits, too, and one that has just been served. Then the next one in
@@ -363,7 +440,7 @@ static void test_abandon(void **state) {
                 task k, next;
                 v->write_first = v->timer_first = true;
                 config.init_sql = "set a";
-                dbm_database *db = server_add(mgr, v, forms[form], &config);
+                dbm_database *db = server_at(mgr, v, forms[form], &config);
                 if (pings) {
                     v->timer_first = false;
                     slot_give(task_take(&k, db));
@@ -402,7 +479,7 @@ static void test_abandon_in_line(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 1);
     dbm_manager *mgr = server_manager_virtual();
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     task a, b, k, next;
     (void)state;
     task_take(&a, db);
@@ -461,7 +538,17 @@ static void test_abandon_in_line(void **state) {
 
 static dbm__word stop;
 static void job_churn(worker *w) {
-    while (!dbm__load(&stop)) DBM_SESSION_ON(w->db, s) (void)s;
+    uint32_t random = 5;
+    while (!dbm__load(&stop)) {
+        random = random * 1664525u + 1013904223u;
+        DBM_SESSION_ON(w->db, s) if (random >> 28 == 0) pause_us(30);
+    }
+}
+static void wake_slowly(void *ud) {
+    task *k = (task *)ud;
+    pause_us(20);
+    CHECK(dbm__load(&k->gone) == 0);
+    dbm__store_release(&k->woken, 1);
 }
 
 /* Tasks that are started, served, given up and freed as fast as it goes, while threads hand over: a wake must never meet memory that is gone. */
@@ -470,7 +557,7 @@ static void test_wakes(void **state) {
     server *v = server_make();
     dbm_config config = pool_of(1, 0);
     dbm_manager *mgr = server_manager(NULL);
-    dbm_database *db = server_add(mgr, v, "stepped", &config);
+    dbm_database *db = server_at(mgr, v, "stepped", &config);
     worker w[N];
     uint32_t random = 3;
     long got = 0, given_up = 0;
@@ -484,9 +571,11 @@ static void test_wakes(void **state) {
     for (int64_t until = real_us() + 700000; real_us() < until;) {
         task *k = (task *)malloc(sizeof *k);
         CHECK(k != NULL);
-        task_start(k, db, INT64_MAX);
+        memset(k, 0, sizeof *k);
+        k->db = db;
+        dbm__taking_start(&k->t, db, INT64_MAX, NULL, wake_slowly, k);
         random = random * 1664525u + 1013904223u;
-        int patience = (int)(random >> 24);
+        int patience = (int)(random >> 24) - 64;
         while (task_run(k) == DBM__STEP_QUEUED && patience-- > 0) {
             while (patience-- > 0 && dbm__load_acquire(&k->woken) == 0) dbm__yield();
             dbm__store(&k->woken, 0);
@@ -499,7 +588,7 @@ static void test_wakes(void **state) {
             dbm__taking_abandon(&k->t);
             given_up++;
         }
-        CHECK(dbm__load(&k->t.waking) == 0);
+        dbm__store(&k->gone, 1);
         free(k);
     }
     dbm__store(&stop, 1);
@@ -513,9 +602,67 @@ static void test_wakes(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Who waits is overtaken by none who comes later, but for those who take what was idle in that moment: no more than the pool has connections. */
+static task the_waiter;
+static dbm__word queued; /* not 0: the waiter stands in line, for so many'th time */
+static dbm__word overtakers;
+static void job_overtake(worker *w) {
+    while (!dbm__load(&stop)) {
+        dbm__word later = dbm__load_ordered(&queued);
+        DBM_SESSION_ON(w->db, s) {
+            if (later != 0) {
+                dbm__pool *pool = w->db->pool;
+                dbm__lock_take(&pool->lock);
+                if (dbm__load_ordered(&queued) == later && the_waiter.t.got == DBM__GOT_NOTHING) (void)dbm__add(&overtakers, 1);
+                dbm__lock_give(&pool->lock);
+            }
+        }
+    }
+}
+static void test_overtaking(void **state) {
+    enum { N = 8, SLOTS = 4 };
+    server *v = server_make();
+    dbm_config config = pool_of(SLOTS, 0);
+    dbm_manager *mgr = server_manager(NULL);
+    dbm_database *db = server_add(mgr, v, "scripted", &config);
+    worker w[N];
+    long waited = 0, most = 0;
+    (void)state;
+    dbm__store(&stop, 0);
+    for (int i = 0; i < N; i++) {
+        worker_start(&w[i], db);
+        worker_do(&w[i], job_overtake);
+    }
+    for (int64_t until = real_us() + 1000000; real_us() < until;) {
+        task_start(&the_waiter, db, INT64_MAX);
+        if (task_step(&the_waiter, DBM_OK, false) == DBM__STEP_QUEUED) {
+            waited++;
+            (void)dbm__swap(&queued, (dbm__word)waited);
+            UNTIL(dbm__load_acquire(&the_waiter.woken) != 0);
+        }
+        task_run(&the_waiter);
+        dbm__lock_take(&db->pool->lock); /* who looks at it has looked */
+        (void)dbm__swap(&queued, 0);
+        dbm__lock_give(&db->pool->lock);
+        if ((long)dbm__load(&overtakers) > most) most = (long)dbm__load(&overtakers);
+        dbm__store(&overtakers, 0);
+        CHECK_STATUS(the_waiter.t.status, DBM_OK);
+        slot_give(the_waiter.slot);
+    }
+    dbm__store(&stop, 1);
+    for (int i = 0; i < N; i++) {
+        (void)worker_wait(&w[i]);
+        worker_end(&w[i]);
+    }
+    print_message("waited %ld times, overtaken by %ld at the most\n", waited, most);
+    assert_true(waited > 0);
+    assert_true(most <= SLOTS);
+    dbm_manager_free(mgr);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
-    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_abandon), T(test_abandon_in_line),
-        T(test_wakes) };
+    const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_names), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
+        T(test_wakes), T(test_overtaking) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

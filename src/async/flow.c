@@ -1,0 +1,599 @@
+/* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, async.h, side.h.
+ * Must not know: tasks, workers, how a call came to be.
+ *
+ * Each case of dbm__flow() is what session/ does between two operations, in the same words; `after` is where a part that several ways share goes on. */
+#include "side.h"
+#if DBM_HAS_ASYNC
+
+enum {
+    DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
+    DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
+    DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+};
+
+/* ---- one operation ------------------------------------------------------------------------------------------------------- */
+
+static void dbm__flow_watch(dbm__async *a) {
+    const dbm__running *r = &a->running;
+    int want = (int)r->want & DBM_STEP_BOTH;
+    a->waits = true;
+    a->fd = want != 0 ? a->op->fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
+}
+
+/* True: it has ended, with a->rc. */
+static bool dbm__flow_on(dbm__async *a) {
+    dbm_connection *c = &a->work->slot.connection;
+    if (a->running.want == DBM_STEP_DONE) {
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true;
+    }
+    if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
+    dbm__flow_watch(a);
+    return false;
+}
+
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
+    a->waits = false;
+    if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
+    dbm__running_heard(&a->running, heard);
+    return dbm__flow_on(a);
+}
+
+static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
+    dbm_connection *c = &a->work->slot.connection;
+    const dbm_adapter *adapter = c->db->adapter;
+    dbm_status st = DBM_E_UNSUPPORTED;
+    a->op = op;
+    a->at = next;
+    c->reported = op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
+    if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
+    else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
+    if (st != DBM_E_UNSUPPORTED) {
+        a->rc = dbm__op_end(c, op, st);
+        return true;
+    }
+    dbm__running_start(&a->running, c, op);
+    return dbm__flow_on(a);
+}
+
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
+    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
+    return &a->own;
+}
+
+DBM__FN void dbm__flow_cancel(dbm__async *a) {
+    if (!a->waits) return;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
+}
+
+/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
+
+static bool dbm__flow_end(dbm__async *a, dbm_status st) {
+    a->at = DBM__AT_START;
+    a->rc = st;
+    return true;
+}
+
+static dbm_op *dbm__flow_finish(dbm_row *row) {
+    row->op.kind = DBM_OP_FINISH;
+    return &row->op;
+}
+
+static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
+    row->op.result = NULL;
+    row->ended = true;
+    w->open_rows--;
+}
+
+/* The next row that has a result, or (to be held) needs it no more. */
+static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
+    dbm__work *w = a->work;
+    dbm_rows *rows = hold && !w->db->one_result ? w->rows : &w->one;
+    a->rc = DBM_OK;
+    while (rows != NULL) {
+        if (rows->row.open && rows->row.op.result != NULL) {
+            dbm_status st = hold ? dbm__row_holding(w, &rows->row, a->first->site) : DBM_OK;
+            if (st == DBM_OK) return &rows->row;
+            if (st != DBM_DONE) {
+                a->rc = st;
+                return NULL;
+            }
+        }
+        rows = rows == &w->one ? w->rows : rows->next;
+    }
+    return NULL;
+}
+
+/* The statement's own place: of its rows, or for the call alone. */
+static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+
+/* What dbm__work_query() does first. */
+static dbm_status dbm__flow_place(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
+    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
+        return dbm__work_fail(w, r->site);
+    }
+    if (a->rows != NULL) {
+        dbm__rows_reset(w, a->rows, r->site);
+        a->rows->row.op.result = NULL;
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
+                  r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
+        return dbm__work_fail(w, r->site);
+    }
+    if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, r->site);
+    }
+    return DBM_OK;
+}
+
+/* The end of a statement that failed: its place goes back. */
+static bool dbm__flow_over(dbm__async *a, dbm_status st) {
+    dbm_rows *rows = a->rows;
+    if (rows != NULL) {
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        if (rows != &a->work->one) dbm__rows_spare(a->work, rows);
+    }
+    return dbm__flow_end(a, st);
+}
+
+/* The entry is found or made; false: it is to be prepared. */
+static bool dbm__flow_find(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm_connection *c = &a->work->slot.connection;
+    dbm__entry *e = c->cache->hints[r->hint];
+    if (DBM__LIKELY(e != NULL && dbm__cache_serves(e, r->named) && r->sql != NULL && strcmp(e->text, r->sql) == 0)) {
+        e->uses++;
+        dbm__cache_hit(c, e);
+        a->entry = e;
+        a->rc = DBM_OK;
+        return true;
+    }
+    a->entry = NULL;
+    a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
+    if (a->rc == DBM_OK) a->entry = e;
+    return a->rc != DBM_OK || e->uses != 0;
+}
+
+/* What is refused before anything is sent. */
+static dbm_status dbm__flow_refuse(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    if (e->verb >= DBM__VERB_STATE || w->read_only) {
+        dbm_status st = dbm__refuse(w, e, r->site);
+        if (st != DBM_OK) return st;
+    }
+    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
+}
+
+/* The values in the order of the statement, where they stay until it has ended. */
+static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    dbm_value ordered[DBM__MAX_VALUES];
+    const dbm_value *values = r->values;
+    *out = values;
+    *count = r->count;
+    if (r->named) {
+        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        if (st != DBM_OK) return st;
+        values = ordered;
+        if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
+    }
+    if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
+    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
+}
+
+static dbm_status dbm__flow_execute(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    const dbm_value *values = r->values;
+    int count = r->count;
+    if (r->kind != DBM__ASYNC_COMMAND) {
+        dbm_status st = dbm__flow_values(a, &values, &count);
+        if (st != DBM_OK) return st;
+        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site);
+    }
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    dbm__op_init(op, r->kind != DBM__ASYNC_COMMAND ? DBM_OP_EXECUTE : DBM_OP_COMMAND, dbm__work_deadline(w));
+    op->values = values;
+    op->value_count = count;
+    op->last_id = -1;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    if (r->kind == DBM__ASYNC_COMMAND) {
+        op->last_id = 0;
+        op->write = r->writes;
+    } else {
+        op->sql = a->entry->prepared.sql;
+        op->sql_size = a->entry->prepared.sql_size;
+        op->prepared = &a->entry->prepared;
+        op->one_row = r->kind == DBM__ASYNC_ONE;
+    }
+    return DBM_OK;
+}
+
+/* A statement has run: what that means, and where it goes on. */
+static dbm_status dbm__flow_executed(dbm__async *a) {
+    dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    dbm_rows *rows = a->rows;
+    dbm_status st = a->rc == DBM_DONE ? DBM_OK : a->rc;
+    if (st == DBM_OK && op->ended) st = dbm__work_ended(w, r->site);
+    if (st != DBM_OK) return st;
+    if (a->entry->prepared.writes) dbm__work_wrote(w, a->entry, op);
+    if (op->result == NULL) dbm__cache_give(&w->slot.connection, a->entry);
+    if (rows != NULL) {
+        rows->row.entry = op->result != NULL ? a->entry : NULL;
+        dbm__rows_opened(w, rows);
+        r->rows = rows;
+    }
+    return DBM_OK;
+}
+
+static dbm_op *dbm__flow_begin_op(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
+    op->isolation = w->isolation;
+    op->read_only = w->read_only;
+    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    return op;
+}
+
+static dbm_status dbm__flow_first(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK;
+}
+
+/* ---- the machine ------------------------------------------------------------------------------------------------------------- */
+
+#define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
+
+DBM__FN bool dbm__flow(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->first;
+        dbm_row *row;
+        dbm_op *op;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->replaced = false;
+            a->entry = NULL;
+            a->rows = NULL;
+            a->was_clean = !w->in_transaction;
+            a->after = DBM__AT_OVER;
+            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+                if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
+                dbm__bulk_leave(w, w->top);
+            }
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
+            switch (r->kind) {
+            case DBM__ASYNC_COMMIT:
+                if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                w->top->asked = true;
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_COMMIT;
+                break;
+            case DBM__ASYNC_ROLLBACK:
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_END:
+                if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
+                a->at = DBM__AT_END_ROWS;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_BEGIN:
+                a->at = DBM__AT_BEGIN;
+                a->rc = DBM_OK;
+                break;
+            case DBM__ASYNC_NEXT:
+                a->rows = r->rows;
+                if (!a->rows->row.open) {
+                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended"));
+                }
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_ROW;
+                break;
+            case DBM__ASYNC_ROWS_END:
+                row = &r->rows->row;
+                a->at = DBM__AT_ROWS_CLOSED;
+                if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
+                break;
+            default: /* a statement */
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_STATEMENT;
+                break;
+            }
+            break;
+
+        case DBM__AT_STATEMENT:
+            a->at = DBM__AT_ONE_ENDED;
+            if (w->one.row.open && w->one.row.op.result != NULL) DBM__RUN(dbm__flow_finish(&w->one.row), DBM__AT_ONE_ENDED);
+            break;
+        case DBM__AT_ONE_ENDED:
+            if (w->one.row.open) {
+                if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
+                dbm__rows_close(&w->one);
+            }
+            if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            break;
+
+        case DBM__AT_HOLD:
+            row = dbm__flow_next_row(a, true);
+            if (row == NULL) {
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(&row->op, DBM__AT_HELD);
+            break;
+        case DBM__AT_HELD:
+            a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
+            break;
+
+        case DBM__AT_TAKE:
+            if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+            a->at = DBM__AT_ENTRY;
+            if (!dbm__flow_find(a)) {
+                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
+                DBM__RUN(&a->own, DBM__AT_PREPARED);
+            }
+            break;
+        case DBM__AT_PREPARED:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            a->at = DBM__AT_ENTRY;
+            break;
+        case DBM__AT_ENTRY:
+            if (a->rc != DBM_OK) {
+                if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+                a->at = DBM__AT_RENEW;
+                a->after = DBM__AT_TAKE;
+                break;
+            }
+            a->rc = dbm__flow_refuse(a);
+            a->at = a->after = DBM__AT_BEGIN;
+            if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
+            break;
+
+        case DBM__AT_BEGIN:
+            a->at = a->rc == DBM_OK ? DBM__AT_EXECUTE : DBM__AT_FAILED;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_BEGUN);
+            break;
+        case DBM__AT_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->in_transaction = true;
+            w->wrote = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_EXECUTE;
+            break;
+        case DBM__AT_EXECUTE:
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            a->rc = dbm__flow_execute(a);
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
+            break;
+        case DBM__AT_EXECUTED:
+            a->rc = dbm__flow_executed(a);
+            a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
+            break;
+
+        case DBM__AT_FAILED: { /* before it was run, or by it */
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
+                if (a->entry != NULL) dbm__cache_give(c, a->entry);
+                a->entry = NULL;
+                a->at = DBM__AT_RENEW;
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
+                break;
+            }
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
+            op = dbm__flow_statement_op(a);
+            a->failed = a->rc;
+            a->kept = dbm__self()->last;
+            a->at = DBM__AT_FAILED_ENDED;
+            if (op->result != NULL && (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMAND)) {
+                op->kind = DBM_OP_FINISH;
+                DBM__RUN(op, DBM__AT_FAILED_ENDED);
+            }
+            break;
+        }
+        case DBM__AT_FAILED_ENDED:
+            dbm__self()->last = a->kept;
+            if (r->kind == DBM__ASYNC_COMMAND) return dbm__flow_over(a, dbm__command_over(w, dbm__flow_statement_op(a), a->failed, r->writes, r->site));
+            return dbm__flow_over(a, dbm__run_over(w, a->entry, a->failed, r->sql, r->site));
+
+        case DBM__AT_REST: /* rows that nobody wants */
+            op = dbm__flow_statement_op(a);
+            if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
+            op->row = false;
+            op->kind = DBM_OP_FETCH;
+            DBM__RUN(op, DBM__AT_RESTED);
+            break;
+        case DBM__AT_RESTED:
+            a->at = DBM__AT_REST;
+            if (a->rc == DBM_OK) break;
+            a->failed = a->rc;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            op = dbm__flow_statement_op(a);
+            op->kind = DBM_OP_FINISH;
+            DBM__RUN(op, DBM__AT_REST_ENDED);
+            break;
+        case DBM__AT_REST_ENDED:
+            if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
+
+        case DBM__AT_ROW:
+            row = &a->rows->row;
+            a->at = DBM__AT_ROW_GOT;
+            if (dbm__rows_at_hand(a->rows, &a->rc)) break;
+            row->op.kind = DBM_OP_FETCH;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
+            DBM__RUN(&row->op, DBM__AT_FETCHED);
+            break;
+        case DBM__AT_FETCHED:
+            row = &a->rows->row;
+            a->failed = a->rc;
+            a->at = DBM__AT_FETCH_ENDED;
+            if (a->rc == DBM_OK || row->op.result == NULL) break;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
+            break;
+        case DBM__AT_FETCH_ENDED:
+            if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
+            if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            a->rc = dbm__rows_fetched(a->rows, a->failed);
+            a->at = DBM__AT_ROW_GOT;
+            break;
+        case DBM__AT_ROW_GOT:
+            if (a->rc == DBM_OK) r->row = &a->rows->row;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
+            dbm__rows_close(a->rows);
+            if (a->rc == DBM_DONE && r->kind == DBM__ASYNC_COMMAND) a->rc = DBM_OK;
+            else if (a->rc == DBM_DONE) a->rc = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched");
+            return dbm__flow_end(a, a->rc);
+
+        case DBM__AT_COMMANDED:
+            op = dbm__flow_statement_op(a);
+            if (a->rc == DBM_DONE) a->rc = DBM_OK;
+            if (a->rc == DBM_OK && op->ended) a->rc = dbm__work_ended(w, r->site);
+            if (c->broken && a->rc != DBM_OK) w->commands = 0;
+            a->at = DBM__AT_FAILED;
+            r->writes = op->write;
+            if (a->rc != DBM_OK) break;
+            (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
+            dbm__rows_opened(w, a->rows);
+            a->at = DBM__AT_ROW;
+            break;
+
+        case DBM__AT_END_ROWS:
+            row = dbm__flow_next_row(a, false);
+            if (row == NULL) {
+                dbm__rows_close_all(w);
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
+            break;
+        case DBM__AT_ROWS_ENDED:
+            dbm__flow_finished(w, a->holding);
+            a->at = DBM__AT_END_ROWS;
+            break;
+        case DBM__AT_ROWS_CLOSED:
+            if (r->rows->row.open) {
+                if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
+                dbm__rows_close(r->rows);
+            }
+            return dbm__flow_end(a, DBM_OK);
+
+        case DBM__AT_COMMIT:
+            a->at = DBM__AT_UNDO;
+            if (w->top->sticky != DBM_OK) break;
+            a->at = DBM__AT_COMMIT_OVER;
+            if (!w->in_transaction) break;
+            op = dbm__flow_op(a, DBM_OP_COMMIT);
+            if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
+                (void)dbm__work_late(w);
+                a->at = DBM__AT_UNDO;
+                break;
+            }
+            op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
+            dbm__work_shield(w);
+            DBM__RUN(op, DBM__AT_COMMITTED);
+            break;
+        case DBM__AT_COMMITTED:
+            dbm__store(&w->committing, 0);
+            a->at = DBM__AT_UNDO;
+            if (a->rc != DBM_OK) {
+                (void)dbm__work_uncommitted(w, &a->own, a->rc);
+                break;
+            }
+            dbm__sent_drop(w);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_COMMIT_OVER;
+            break;
+        case DBM__AT_COMMIT_OVER:
+            if (r->kind == DBM__ASYNC_END) {
+                dbm__session_finish(w);
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            return dbm__flow_end(a, dbm__level_commit(w, w->top));
+
+        case DBM__AT_UNDO:
+            a->at = DBM__AT_UNDONE;
+            a->rc = DBM_OK;
+            if (!w->in_transaction || c->broken) break;
+            if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
+            dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            DBM__RUN(&a->own, DBM__AT_UNDONE);
+            break;
+        case DBM__AT_UNDONE:
+            if (a->rc != DBM_OK) c->broken = true;
+            dbm__store(&w->committing, 0);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+                a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
+                break;
+            }
+            if (r->kind == DBM__ASYNC_END) {
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            w->wrote = false;
+            a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
+            break;
+        case DBM__AT_ROLLED_BACK:
+            return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
+
+        case DBM__AT_RENEW:
+            a->replaced = true;
+            dbm__work_renewing(w);
+            dbm__side_closes(a);
+            dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
+            a->at = DBM__AT_RENEWED;
+            if (!dbm__side_way(a, r, dbm__connect_step)) return false;
+            break;
+        case DBM__AT_RENEWED:
+            a->rc = dbm__reconnect_end(&w->slot);
+            dbm__store(&w->committing, 0);
+            a->at = a->after;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->rc = dbm__work_fail(w, r->site);
+            return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+
+        default: return dbm__flow_end(a, DBM_OK);
+        }
+    }
+}
+#endif /* DBM_HAS_ASYNC */

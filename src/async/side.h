@@ -1,0 +1,101 @@
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+ * May call: api/, session/, async.h.
+ * Must not know: how anything is done.
+ *
+ * It is kept beside its work from the first asynchronous session on, and serves one after the other, whichever loop they are of. While calls are in its
+ * queue the first one is under way: in flow.c where the adapter has start and step, else as the synchronous call on a worker. */
+#ifndef DBM__SIDE_H
+#define DBM__SIDE_H
+#include "async.h"
+#if DBM_HAS_ASYNC
+
+struct dbm__async;
+struct dbm__turns;
+/* One call, in one block with the text and the values of its statement. */
+typedef struct dbm__request {
+    dbm_act act;
+    struct dbm__request *next;           /* in the queue */
+    struct dbm__async *side;
+    size_t size;                         /* of the block */
+    const char *site;
+    const char *sql;
+    const dbm_value *values;
+    int count;
+    dbm__async_kind kind;
+    unsigned hint;                       /* dbm__cache_hint() of the caller's text */
+    bool named;
+    bool writes;                         /* COMMAND: it does; END: what was done is committed */
+    dbm_row *row;                        /* what it found */
+    dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
+    dbm_row **row_out;
+    dbm_rows **rows_out;
+    dbm_async_fn fn;                     /* the callback form */
+    void *ud;
+    dbm_async_run_fn run;                /* RUN */
+    void *run_ud;
+    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_status status;
+    int want;                            /* what a blocking step said */
+    bool patient;                        /* it may wait for its turn on the worker */
+    bool turned;                         /* from a worker: it has to wait for its turn */
+    bool given;                          /* END: the session is over, and its connection on its way back */
+    int64_t began_us;                    /* where turns to write are taken: when it was made */
+    struct dbm__turns *turns;
+    dbm__worked worked;
+} dbm__request;
+
+/* Whose turn it is to write, among the sessions of one loop that run on workers: one that would have to wait for another one of them is run again when it need not,
+ * for it must not keep the worker that the other one needs. At most one waits in the gate's own queue, for writers elsewhere. */
+typedef struct dbm__turns {
+    struct dbm__turns *next;
+    dbm__gate *gate;
+    int sessions;
+    dbm__word held;                      /* one of them has the gate */
+    struct dbm__async *patient;          /* the one that waits for it on a worker */
+    struct dbm__async *first, **last;    /* the others */
+} dbm__turns;
+typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+
+typedef struct dbm__async {
+    dbm__side side;                      /* first */
+    dbm__owned owned;
+    dbm__work *work;
+    dbm_loop *loop;
+    dbm_task *task;                      /* NULL: of the callback form */
+    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
+    struct dbm__async *next_turn;
+    bool turned, late;                   /* it waits for its turn; and for too long */
+    dbm__request *first, *last;
+    dbm__request *end;                   /* made with the session, so that it can't fail */
+    dbm__request *ending;                /* that, from when it has left on */
+    uint32_t gen;                        /* of its session */
+    bool blocks;                         /* its calls run on workers */
+    bool on;                             /* the first one is under way */
+    /* flow.c's */
+    bool waits;                          /* for `running` */
+    bool was_clean, replaced;
+    int at, after, fd;
+    dbm_status rc, failed;
+    dbm__watch watch;
+    dbm__running running;
+    int (*way)(dbm__slot *slot, dbm_status heard, bool may_block);
+    dbm_op own, *op;
+    dbm__entry *entry;
+    dbm_rows *rows;
+    dbm_row *holding;
+    dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
+    dbm_error_info kept;                 /* why `failed` */
+} dbm__async;
+
+/* ---- act.c ---- */
+/* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+
+/* ---- flow.c ---- */
+DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+#endif /* DBM_HAS_ASYNC */
+#endif /* DBM__SIDE_H */
