@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 59dd5acdf2fbf932: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8cb6d0a1e3620b76: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
@@ -210,8 +211,7 @@
  * MongoDB: sessions have a transaction only with .transaction = 1 (a replica set is needed, and there are no savepoints); else each call stands
  * alone. The driver watches the servers from threads of its own and calls abort() without memory. Its connections to them go over streams of ours: half a
  * second after a deadline that the server (maxTimeMS) has not kept, and at once by dbm_cancel, a call ends and its connection is closed. libmongoc 2.x takes
- * no such streams: there a deadline is the socket's time-out, waited for twice by a write unless the URL has retryWrites=false, and a cancel stops
- * what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
+ * no such streams: there a deadline is the socket's time-out, and nothing ends a wait from outside, so a cancel stops what comes next. A server that can't be found is looked for until serverSelectionTimeoutMS, or the deadline. A bulk goes in batches of 10,000
  * documents or 2 MiB.
  * tls = prefer is refused, tls_cert holds certificate and key. A certificate that is not accepted is E_TLS at once; a server that does not answer
  * a handshake is waited for until connect_timeout. A transaction may be E_SERIALIZATION at any of its calls: DBM_RETRY_OPT.
@@ -522,8 +522,12 @@
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
+#endif
+
 /* Backends whose sockets are ours. */
-#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB)
+#define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB || DBM_HAS_POSTGRESQL)
 
 /* Threads: off when asked, and where there are none to have. */
 #if defined(DBM_NO_THREADS)
@@ -623,8 +627,19 @@
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
+#  define dbm__async_row DBM__PREFIXED(dbm__async_row)
+#  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
+#  define dbm__async_run DBM__PREFIXED(dbm__async_run)
+#  define dbm__async_session DBM__PREFIXED(dbm__async_session)
+#  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
+#  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
+#  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
+#  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)
+#  define dbm__async_step DBM__PREFIXED(dbm__async_step)
 #  define dbm__async_task DBM__PREFIXED(dbm__async_task)
+#  define dbm__async_yield DBM__PREFIXED(dbm__async_yield)
 #  define dbm__auto_begin DBM__PREFIXED(dbm__auto_begin)
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
@@ -637,6 +652,7 @@
 #  define dbm__block_end DBM__PREFIXED(dbm__block_end)
 #  define dbm__bulk_begin DBM__PREFIXED(dbm__bulk_begin)
 #  define dbm__bulk_row DBM__PREFIXED(dbm__bulk_row)
+#  define dbm__bulk_rowv DBM__PREFIXED(dbm__bulk_rowv)
 #  define dbm__create_all DBM__PREFIXED(dbm__create_all)
 #  define dbm__cursor_end DBM__PREFIXED(dbm__cursor_end)
 #  define dbm__delete_struct DBM__PREFIXED(dbm__delete_struct)
@@ -740,12 +756,12 @@
 #  define dbm_bulk_abandon DBM__PREFIXED(dbm_bulk_abandon)
 #  define dbm_bulk_columns DBM__PREFIXED(dbm_bulk_columns)
 #  define dbm_bulk_end DBM__PREFIXED(dbm_bulk_end)
-#  define dbm_bulk_rowv DBM__PREFIXED(dbm_bulk_rowv)
 #  define dbm_cancel DBM__PREFIXED(dbm_cancel)
 #  define dbm_clear_error DBM__PREFIXED(dbm_clear_error)
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
 #  define dbm_commit DBM__PREFIXED(dbm_commit)
 #  define dbm_compiled_with DBM__PREFIXED(dbm_compiled_with)
+#  define dbm_database_async DBM__PREFIXED(dbm_database_async)
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)
@@ -765,6 +781,10 @@
 #  define dbm_init_all DBM__PREFIXED(dbm_init_all)
 #  define dbm_last_error DBM__PREFIXED(dbm_last_error)
 #  define dbm_last_id DBM__PREFIXED(dbm_last_id)
+#  define dbm_listen DBM__PREFIXED(dbm_listen)
+#  define dbm_listen_end DBM__PREFIXED(dbm_listen_end)
+#  define dbm_listen_no_more DBM__PREFIXED(dbm_listen_no_more)
+#  define dbm_listen_to DBM__PREFIXED(dbm_listen_to)
 #  define dbm_load DBM__PREFIXED(dbm_load)
 #  define dbm_load_text DBM__PREFIXED(dbm_load_text)
 #  define dbm_loop_create DBM__PREFIXED(dbm_loop_create)
@@ -1044,7 +1064,7 @@ typedef struct dbm_config {
 
 /* What a session may ask for. Zero is the default. */
 typedef struct dbm_session_options {
-    dbm_isolation isolation;  /* (default: the database's) */
+    dbm_isolation isolation;  /* (default: the database's); E_UNSUPPORTED where sessions are no transactions (Redis; MongoDB), DBM_AUTOCOMMIT excepted */
     bool read_only;           /* writes fail with DBM_E_READ_ONLY; the commit is not waited for where that is safe */
     bool write;               /* will write: SQLite begins IMMEDIATE, in the writer queue */
     bool autocommit;          /* no transaction: each statement stands alone */
@@ -1379,12 +1399,15 @@ DBM_API dbm_status dbm_maintain(dbm_manager *mgr);
 
 /* The name a database was configured with, and the configuration in force, with every default filled in (its URL is masked). */
 DBM_API const char *dbm_database_name(const dbm_database *db);
+/* Whether its configuration asks for the asynchronous form: type = sqlasync, or the URL has an asynchronous driver of SQLAlchemy's (postgresql+asyncpg://,
+ * mysql+aiomysql://, mysql+asyncmy://, sqlite+aiosqlite://). For programs that choose by it: both forms work on every database. */
+DBM_API bool dbm_database_async(const dbm_database *db);
 DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors
@@ -1959,8 +1982,8 @@ extern "C" {
  * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
 DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                    const char *site);
-DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
-DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm__bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *bulk, const dbm_value *values, int count);
 DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
 DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
 DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
@@ -1972,7 +1995,8 @@ DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
 #define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
 #define dbm_bulk_begin_opt(on, out, table, columns, ...) \
     dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
-#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_rowv(...) dbm__bulk_rowv(DBM__SITE, __VA_ARGS__)
 
 /* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
 static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
@@ -1981,9 +2005,9 @@ static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type
     return c;
 }
 #if defined(__cplusplus)
-template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+template <class... V> inline dbm_status dbm__bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
-    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+    return dbm__bulk_rowv(site, bulk, a, static_cast<int>(sizeof...(V)));
 }
 template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
 #  define DBM__ELEMENT(p) dbm__element(p)
@@ -2136,6 +2160,7 @@ typedef enum dbm__redis_want {
     DBM__REDIS_WANT_LATER,       /* nothing now: it is sent without waiting */
     DBM__REDIS_WANT_NEXT,        /* dbm_row, may be NULL: of the next reply to one that was sent */
     DBM__REDIS_WANT_NEXT_ROWS,   /* dbm_rows, may be NULL */
+    DBM__REDIS_WANT_WORDS,       /* dbm__redis_use: its words, which somebody else sends */
     DBM__REDIS_READS = 16,       /* it changes nothing */
     DBM__REDIS_FORMAT = 32,      /* the name is a format; whether it changes anything is found by its first word */
     DBM__REDIS_EXPIRES = 64      /* the last value is seconds to live */
@@ -2190,7 +2215,8 @@ static inline dbm__redis_buffer dbm__redis_to_buffer(char *data, size_t capacity
     dbm__redis_callv(DBM__ON(on), DBM__SITE, DBM__REDIS_WANT_ROWS, dbm__redis_to_rows(rows), NULL, values, count)
 
 /* Pipelines, within one session: commands that are sent without waiting, many with one send, and then their replies in the same order.
- *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it goes when a batch is full, or when something waits
+ *   dbm_redis_send(s, format, ...)                puts a command in the pipeline; it leaves when 16 KB of them are there, or with the next call that
+ *                                                 waits (a receive, a command, the session's end): no timer sends what is left lying
  *   dbm_redis_sendv(s, values, n)                 the same of words as they are, any number
  *   dbm_redis_receive(s, &row)                    the next reply: its first row, valid until the session's next call, or NULL where it has none;
  *                                                 &row may be NULL. DBM_DONE: all replies were received
@@ -2466,7 +2492,9 @@ enum {
     DBM_ADAPTER_PIPELINE     = 256, /* EXECUTE and COMMAND with no_wait are put in a pipeline; without it dbm.h waits for each. Needs start and step,
                                    * since it reads while it writes; not with DBM_ADAPTER_SHARED */
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
-    DBM_ADAPTER_FAILS_ALONE  = 1024 /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
+    DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
+    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2632,6 +2660,8 @@ typedef struct dbm_op {
     /* step */
     bool may_wait;           /* in: who drives it has nothing else to do and no deadline to keep: start and step may wait for fd themselves, for a second
                               * each at most, instead of saying what they wait for */
+    bool stop;               /* in, before a step (DBM_ADAPTER_STOPS): ask the server to stop this, without waiting for it to do so; step clears it. Until
+                              * that was sent, fd may be another one than the connection's */
     int fd;
     int64_t wake_us;         /* set by step: when to be called again at the latest; INT64_MAX: no need */
     bool started;            /* set by start: nothing is to be done before fd is readable, so the first step comes then */
@@ -2979,11 +3009,12 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
 #define dbm_async_task(t, fn, data) dbm__async_task(t, fn, data, DBM__SITE)
 #define dbm_async_all(t) dbm__async_all(t, DBM__SITE)
 #define dbm_async_sleep(t, ms) dbm__async_sleep(t, ms, DBM__SITE)
-#define dbm_async_yield(t) dbm__async_sleep(t, 0, DBM__SITE)
+#define dbm_async_yield(t) dbm__async_yield(t, DBM__SITE)
 #define dbm_async_call(t, fn, ud) dbm__async_call(t, fn, ud, DBM__SITE)
 DBM_API dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site);
 DBM_API dbm_act *dbm__async_all(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site);
+DBM_API dbm_act *dbm__async_yield(dbm_task *t, const char *site);
 DBM_API dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site);
 DBM_API void dbm_async_cancel(dbm_act *act);
 
@@ -3029,9 +3060,187 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 #define DBM_AWAIT_WITHIN(t, ms, ...) DBM__AWAIT3(t, ms, (__VA_ARGS__), DBM__TASK_NUMBER)
 #define DBM_TRY_AWAIT_WITHIN(t, ms, rc, ...) DBM__AWAIT4(t, ms, rc, (__VA_ARGS__), DBM__TASK_NUMBER)
 /* --- src/api/async.h --- */
-/* Sessions and statements that are awaited: by tasks, or with a callback.
- * May call: types.h, session.h, loop.h, task.h.
- * Must not know: how they are driven. */
+/* Asynchronous calls of sessions: what a task awaits, and the callbacks underneath.
+ * May call: types.h, map.h, session.h, loop.h, task.h.
+ * Must not know: how anything is done. */
+
+/* >>async-sessions
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
+ *   dbm_async_session_on(t, db, &s)                the same by handle
+ *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
+ *   dbm_async_exec(&s, sql, ...), dbm_async_query(&s, &rows, sql, ...), dbm_async_query_one(&s, &row, sql, ...)   as dbm_exec() and so on
+ *   dbm_async_execv(&s, sql, values, n), dbm_async_queryv, dbm_async_query_onev
+ *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
+ *                                                  they are wanted. It may hold awaits, break and continue
+ *   dbm_async_next(rows, &row)                     one row; NULL after the last
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
+ *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
+ *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
+ *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
+ * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
+ * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
+ * other in the order they were made, and none is sent after one that failed.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
+ * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
+ *           dbm_async_query_one() found lives until the next call on the session.
+ * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
+ *           fails: the session has ended, or was not begun by one of these calls (E_MISUSE), or E_NOMEM.
+ * Threads   the loop's; dbm_cancel() any.
+ * Source    the order of one session's calls, and the pool, as in SQLAlchemy's AsyncSession. */
+
+/* >>async-callbacks
+ * The same for programs that are made of callbacks: fn(ud, status) is called exactly once, by the loop, never in the call itself; a failure is then the thread's
+ * last one. In there anything may be begun, ended and freed, the loop too. They return DBM_OK, or why nothing was begun: then fn is not called.
+ *   dbm_async_session_cb(loop, db, &options, &s, fn, ud)   options may be NULL; s must live until fn is called
+ *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
+ *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
+ *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
+ *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
+ * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
+typedef enum dbm__async_kind {
+    DBM__ASYNC_SIGNED = -1,
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
+    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+} dbm__async_kind;
+typedef void (*dbm_async_fn)(void *ud, dbm_status status);
+typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
+DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
+DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
+DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
+DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+#ifdef __cplusplus
+}
+template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_statementv(s, to, site, sql, a, static_cast<int>(sizeof...(V)));
+}
+#endif
+static inline dbm__async_to dbm__async_how(dbm__async_kind kind, void *out, bool told, dbm_async_fn fn, void *ud) {
+    dbm__async_to to;
+    to.kind = kind; to.out = out; to.told = told; to.fn = fn; to.ud = ud;
+    return to;
+}
+static inline dbm__async_to dbm__async_await(dbm__async_kind kind) { return dbm__async_how(kind, NULL, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_row(dbm__async_kind kind, dbm_row **row) { return dbm__async_how(kind, row, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm__async_how(DBM__ASYNC_QUERY, rows, false, NULL, NULL); }
+static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
+static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
+
+#define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
+#define dbm_async_session_on(t, db, out) dbm__async_session_on(t, db, NULL, out, DBM__SITE)
+#define dbm_async_session_opt(t, name, out, ...) dbm__async_session(t, name, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
+#define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
+
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
+#define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
+#define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
+#define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
+#define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
+#define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
+#define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
+#define dbm_async_end(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_END), DBM__SITE)
+
+#define dbm_async_exec_cb(s, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell(DBM__ASYNC_EXEC, fn, ud), __VA_ARGS__))
+#define dbm_async_query_cb(s, rows, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_rows(rows, fn, ud), __VA_ARGS__))
+#define dbm_async_query_one_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_ONE, row, fn, ud), __VA_ARGS__))
+#define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
+#define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
+#define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
+#define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
+#define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
+#define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
+
+/* The row is at hand, or awaited; both lead into the else. */
+#define DBM__AWAIT_ROW(t, rows, row, n) \
+    for (;;) \
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) return DBM_TASK_WAITS; \
+        else case DBM__TASK_LABEL(n): \
+            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+            else if ((row) == NULL) break; \
+            else
+#define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
+/* --- src/api/listen.h --- */
+/* Listeners: what others publish on channels, on a connection that is theirs alone.
+ * May call: types.h, adapter.h, loop.h, task.h.
+ * Must not know: how it is heard. */
+
+/* >>listeners
+ * PostgreSQL's LISTEN and NOTIFY, Redis' publish and subscribe, on a loop:
+ *     dbm_listener *l;
+ *     dbm_listen(loop, dbm_get(mgr, "default"), heard, ud, &l);
+ *     dbm_listen_to(l, DBM_LISTEN_CHANNEL, "orders");
+ * The connection is outside of the pool and its limits. When it breaks, that is told (DBM_HEARD_GAP), it is made again, and all channels are subscribed to again
+ * (DBM_HEARD_READY): whatever was published in between is lost, so that a program which must miss nothing reads the state itself when it hears READY.
+ * Source    that a lost connection is told rather than hidden: asyncpg's termination listeners; that subscriptions come back: lettuce. */
+typedef enum dbm_heard_kind {
+    DBM__HEARD_SIGNED = -1,
+    DBM_HEARD_MESSAGE = 1, /* `message` */
+    DBM_HEARD_READY,       /* every channel that was asked for is subscribed to, for the first time or again */
+    DBM_HEARD_GAP          /* from here on, until READY, nothing is heard: `status` and dbm_last_error() say why. Told once for each gap */
+} dbm_heard_kind;
+
+typedef struct dbm_heard {
+    dbm_heard_kind kind;
+    dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+} dbm_heard;
+typedef struct dbm_listener dbm_listener;
+typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
+ * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
+ * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
+ * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Threads   the loop's, as all calls below. */
+DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
+
+/* Adds a channel, of kind DBM_LISTEN_CHANNEL, _PATTERN or _SHARD (Redis), or takes it away. They return before the server was asked: READY follows when all is subscribed. The name is
+ * copied. A channel that is there already, or not there, changes nothing.
+ * Errors    E_NOMEM, E_MISUSE, E_LIMIT (a name over 1,000 bytes). */
+DBM_API dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel);
+DBM_API dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel);
+
+/* What is heard next, for a task: DBM_AWAIT(t, dbm_async_heard(t, l, &x->heard)). One task at a time (E_MISUSE). E_CLOSED: the listener has ended. */
+#define dbm_async_heard(t, l, out) dbm__async_heard(t, l, out, DBM__SITE)
+DBM_API dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site);
+
+/* Ends it: its connection is closed, fn is not called any more, and the task that awaits gets E_CLOSED. NULL is allowed. */
+DBM_API void dbm_listen_end(dbm_listener *l);
+
+#ifdef __cplusplus
+}
+#endif
 #endif /* DBM_DATABASE_MANAGER_H */
 #if defined(DBM_IMPLEMENTATION) && !defined(DBM__IMPLEMENTED)
 #define DBM__IMPLEMENTED
@@ -3165,16 +3374,18 @@ DBM__FN uint32_t dbm__load32(const uint32_t *p);
 DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
-/* The index of the lowest bit that is set; v is not 0. */
-DBM__INLINE int dbm__lowest_bit(dbm__word v) {
-#if defined(__GNUC__)
-    return sizeof v == sizeof(unsigned long) ? __builtin_ctzl((unsigned long)v) : __builtin_ctzll((unsigned long long)v);
+/* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
+ * with dbm__fence_others() between, can't both miss the other's store. Linux has that; elsewhere dbm__fence_ready() is false, and the first one
+ * swaps and loads in order. dbm__fence_others() is false when it is refused all of a sudden. */
+#if DBM__THREADS && defined(__linux__) && defined(__GNUC__) && !defined(DBM_NO_ATOMICS) && !defined(DBM_NO_MEMBARRIER)
+#  define DBM__MEMBARRIER 1
+DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 #else
-    int i = 0;
-    while (!(v & 1u)) { v >>= 1; i++; }
-    return i;
+#  define DBM__MEMBARRIER 0
+DBM__INLINE void dbm__fence_light(void) { }
 #endif
-}
+DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
@@ -3297,10 +3508,13 @@ typedef struct dbm__thread {
     dbm_error_info failed;  /* of the last block session that ended, while has_failed */
     bool has_failed;
     void *open;             /* newest open block session, a dbm__slot */
+    void *driving;          /* an adapter's: what it has called its driver for, which calls back */
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
+    unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
 DBM__FN dbm__word dbm__thread_number(void);
@@ -3477,6 +3691,24 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     *p = v;
     dbm__atomic_give();
 }
+#endif
+/* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
+#if DBM__MEMBARRIER
+#  include <sys/syscall.h>
+#endif
+#if DBM__MEMBARRIER && defined(SYS_membarrier)
+#  if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_BSD_SOURCE) && !defined(__cplusplus)
+long syscall(long number, ...); /* it is there; the strict standard hides it */
+#  endif
+enum { DBM__BARRIER_PRIVATE = 8, DBM__BARRIER_REGISTER = 16 }; /* of Linux 4.14, by number: its header may be older */
+DBM__FN bool dbm__fence_ready(void) { return syscall(SYS_membarrier, (int)DBM__BARRIER_REGISTER, 0, 0) == 0; }
+DBM__FN bool dbm__fence_others(void) {
+    return syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0
+        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */
+}
+#else
+DBM__FN bool dbm__fence_ready(void) { return false; }
+DBM__FN bool dbm__fence_others(void) { return false; }
 #endif
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
@@ -4891,10 +5123,13 @@ typedef struct dbm__settings {
     dbm_config config;
     dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
                              * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
+    bool async;             /* type sqlasync, or a driver such as asyncpg: see dbm_database_async() */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
+DBM__FN int dbm__url_names(const char *hosts);
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
@@ -5890,6 +6125,19 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     dbm__url_mask(job, authority);
     return !job->keep->failed;
 }
+DBM__FN int dbm__url_names(const char *hosts) {
+    int names = 0;
+    while (*hosts != 0) {
+        size_t size = strcspn(hosts, ",:"), i = 0;
+        if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
+            while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
+            if (i < size) names++;
+        }
+        hosts += strcspn(hosts, ",");
+        if (*hosts == ',') hosts++;
+    }
+    return names;
+}
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
@@ -6230,6 +6478,10 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return;
+    }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
@@ -6395,6 +6647,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type);
+    }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
@@ -7529,7 +7785,12 @@ enum { DBM__RUNNING = 0, DBM__STOPPED, DBM__LATE };
 static void dbm__running_stop(dbm__running *r, int phase) {
     r->phase = phase;
     r->limit_us = dbm__now(r->c->db->host) + 1000000;
-    r->c->db->adapter->cancel(r->c);
+    if (r->c->db->adapter->flags & DBM_ADAPTER_STOPS) {
+        r->op->stop = true;
+        r->op->wake_us = 0; /* the next step comes at once */
+    } else {
+        r->c->db->adapter->cancel(r->c);
+    }
 }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
@@ -7549,7 +7810,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->wake_us = r->quiet_us = INT64_MAX;
     op->fd = -1;
     op->status = DBM_OK;
-    op->started = false;
+    op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r);
@@ -7715,19 +7976,19 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * May call: api/, base/, adapter/.
  * Must not know: what a session is. A slot is handed out with room for one behind it.
  *
- * A slot is in one of these states; its bit says which:
+ * A slot is in one of these states:
  *
  *     empty --connect--> (connecting) --ok--> out --give--> idle --take--> out
  *       ^                     |                |              |
  *       +-------fails---------+----broken------+---expired----+
  *
- * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
- * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
- * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
+ * Each slot has a word of its own for it, on a cache line of its own, and each thread tries the one first that it had last: so a take is one
+ * compare-and-swap that nobody disputes, and a return none. Returning goes out -> returning -> idle, and between the two stores it looks whether
+ * somebody waits: then it takes the slot back and gives it by the lock. Whoever begins to wait says so first, and then waits until no slot is
+ * `returning`; a store and a load on either side, so one of the two sees the other (dbm__fence_others). From then on takers queue and givers hand over
+ * under the lock, so no wake-up is lost, and none is overtaken but by those who took what was idle in that moment. The store of `idle` is the last
+ * that a giver does to the pool, which may be gone then. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
 #define DBM__POOL_LIMIT 1000
-#define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
-#define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
-#define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
 /* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
  * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
@@ -7742,6 +8003,7 @@ typedef struct dbm__way {
     bool on;                             /* the operation has been started */
     bool close;                          /* on its way back: the connection is not for anybody else */
     dbm_status status;                   /* how it ended */
+    dbm_status heard;                    /* by a step that then asked for one that may block */
     int fd;
     int64_t until_us;
     int64_t began_us, limit_us;
@@ -7749,10 +8011,8 @@ typedef struct dbm__way {
     dbm__running running;
 } dbm__way;
 typedef struct dbm__slot {
+    dbm__word state;                     /* DBM__SLOT_... */
     struct dbm__pool *pool;
-    dbm_connection connection;
-    dbm__word bit;                       /* in its word of `idle` */
-    int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
@@ -7760,6 +8020,8 @@ typedef struct dbm__slot {
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
+    unsigned index;
+    dbm_connection connection;
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
@@ -7767,7 +8029,9 @@ typedef struct dbm__slot {
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
+enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
+enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
 /* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
 typedef struct dbm__taking {
     struct dbm__taking *next, *previous; /* in the queue */
@@ -7791,19 +8055,25 @@ typedef struct dbm__taking {
 } dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
-    dbm__word idle[DBM__POOL_WORDS];
-    int words, slot_count, size;
-    size_t slot_size;
+    /* read by all */
     char *slots;
-    dbm_database *db;
-    dbm__word slow;                      /* returns take the lock: overflow is open, or it is closing */
+    size_t slot_size;
+    int slot_count, size;
+    dbm__word slow;                      /* changed under the lock. DBM__SLOW_TAKE: somebody waits, or it is closing: nobody takes or gives past the
+                                          * lock; DBM__SLOW_GIVE: returns take it: overflow is open, or leaks are out */
+    dbm__word fork;                      /* the fork epoch that this pool lives in */
     bool check;                          /* connections are looked at when taken: sockets, or an adapter with .alive */
     bool full_reset;                     /* pool_reset_on_return = full */
-    dbm__word fork;                      /* the fork epoch that this pool lives in */
+    dbm__word fenced;                    /* dbm__fence_others() works */
+    dbm_database *db;
+    void *slots_block;
+    int names;                           /* hosts that are looked up by name */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
+    dbm_stats_info stats;                /* counters that change on slow paths, under the lock */
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
-    dbm__word empty[DBM__POOL_WORDS];
+    int empty;                           /* slots */
+    bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
     dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
@@ -7821,7 +8091,6 @@ typedef struct dbm__pool {
     int shared_users;
     bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
-    dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
 /* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
@@ -7950,26 +8219,28 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
+DBM__FN int dbm__pool_idle(dbm__pool *pool);
+DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
-/* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
-    dbm__word o = dbm__load(&pool->idle[w]);
-    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
-        int i = dbm__lowest_bit(o);
-        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-    }
-    return NULL;
+/* The slot alone, if it is idle. */
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
+    dbm__word idle = DBM__SLOT_IDLE;
+    dbm__slot *slot;
+    if (DBM__UNLIKELY(i >= (unsigned)pool->slot_count)) return NULL;
+    slot = dbm__pool_slot(pool, (int)i);
+    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL;
 }
-/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+/* Checkout: the one that this thread had last, when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
-    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && !(dbm__load(&pool->slow) & DBM__SLOW_TAKE)
+                    && (slot = dbm__pool_try(pool, dbm__self()->slot)) != NULL)) {
         dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
@@ -7979,15 +8250,23 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     }
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
-/* Back into the set; false when that needs the lock. */
+/* Back to the idle ones; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm__word *word = &pool->idle[slot->word], o;
-    if (DBM__UNLIKELY(dbm__load(&pool->slow) != 0)) return false;
-    o = dbm__load(word);
-    do {
-        if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return false;
-    } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
+    dbm__word slow;
+    if (DBM__LIKELY(dbm__load(&pool->fenced) != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_RETURNING);
+        dbm__fence_light();
+        slow = dbm__load(&pool->slow);
+    } else {
+        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
+        slow = dbm__load_ordered(&pool->slow);
+    }
+    if (DBM__UNLIKELY(slow != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        return false;
+    }
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true;
 }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
@@ -8006,7 +8285,10 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
  *
  * A pool is stuck when every slot of it is held by a thread that waits for something stuck; a gate when its holder does. Since all
  * holders must be stuck, the question is whether a running holder can be reached from the resource: one walk, each pool and gate
- * once. The last one to wait sees all the others, because each enters under the lock before it waits. */
+ * once. The last one to wait sees all the others, because each enters under the lock before it waits.
+ *
+ * What waits in steps (dbm__taking) is not in the graph, and slots taken so have no holder: a loop runs on while its tasks wait, so any of them may
+ * give back what it has, and nothing that one of them holds is ever proved stuck. Its tasks that wait for one another end by their deadlines. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options) {
     memset(shared, 0, sizeof *shared);
     shared->host = *host;
@@ -8286,6 +8568,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__self()->last.retryable = true;
         return DBM_E_SERIALIZATION;
     }
+    if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
+        dbm__self()->turned_away = true;
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
+                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+        dbm__self()->last.retryable = true;
+        return DBM_E_TIMEOUT;
+    }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
@@ -8364,34 +8653,35 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool = (dbm__pool *)dbm__alloc_zero(db->host, sizeof *pool);
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
-    pool->slots = (char *)dbm__alloc_zero(db->host, slot_size * (size_t)count);
-    if (pool->slots == NULL) {
+    pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
+    if (pool->slots_block == NULL) {
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
-        dbm__free(db->host, pool->slots);
+        dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     pool->db = db;
+    pool->slots = (char *)pool->slots_block + (64u - ((uintptr_t)pool->slots_block & 63u)) % 64u;
     pool->slot_size = slot_size;
     pool->slot_count = count;
     pool->size = db->single ? 1 : config->pool.size;
-    pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
+    pool->empty = count;
+    pool->fenced = dbm__fence_ready();
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
+    pool->names = dbm__url_names(db->settings->url.hosts);
     pool->full_reset = config->pool.reset_on_return == DBM_RESET_FULL;
     pool->check = pool->full_reset || (db->adapter->flags & DBM_ADAPTER_SOCKET) != 0 || db->adapter->alive != NULL
         || (db->adapter->flags & DBM_ADAPTER_SHARED) != 0 || config->pool.pre_ping == DBM_PRE_PING_ALWAYS || (config->pool.recycle_ms > 0 && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE));
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
-        slot->index = i;
-        slot->word = i / DBM__WORD_SLOTS;
-        slot->bit = (dbm__word)1 << (i % DBM__WORD_SLOTS);
+        slot->index = (unsigned)i;
+        slot->state = DBM__SLOT_EMPTY;
         slot->connection.db = db;
-        pool->empty[slot->word] |= slot->bit;
     }
     pool->shared.db = db;
     db->pool = pool;
@@ -8404,45 +8694,68 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     pool->db->pool = NULL;
     dbm__signal_free(&pool->drained);
     dbm__lock_free(&pool->lock);
-    dbm__free(host, pool->slots);
+    dbm__free(host, pool->slots_block);
     dbm__free(host, pool);
 }
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
+/* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
+static void dbm__pool_shut(dbm__pool *pool) {
+    dbm__word slow = dbm__load(&pool->slow);
+    int i, looks;
+    if (slow & DBM__SLOW_TAKE) return;
+    (void)dbm__swap(&pool->slow, slow | DBM__SLOW_TAKE);
+    if (dbm__load(&pool->fenced) != 0 && !dbm__fence_others()) { /* the program has since forbidden it to itself: stores of others show by themselves, and soon */
+        dbm__store(&pool->fenced, 0);
+        dbm__sleep_us(1000);
     }
-}
-DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__word *state = &dbm__pool_slot(pool, i)->state;
+        for (looks = 0; dbm__load_ordered(state) == DBM__SLOT_RETURNING; looks++) { /* two stores of a thread, if it only gets to run */
+            if (looks < 100) dbm__yield();
+            else dbm__sleep_us(50);
         }
     }
+    pool->may_idle = true;
+}
+DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
+    int i;
+    if ((dbm__load(&pool->slow) & DBM__SLOW_TAKE) && !pool->may_idle) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) == DBM__SLOT_IDLE && dbm__pool_try(pool, (unsigned)i) != NULL) return slot;
+    }
+    pool->may_idle = false;
     return NULL;
 }
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
+    int i;
+    if (pool->empty == 0) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) != DBM__SLOT_EMPTY) continue;
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        pool->empty--;
+        return slot;
     }
     return NULL;
 }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
+DBM__FN int dbm__pool_idle(dbm__pool *pool) {
+    int i, idle = 0;
+    for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
+    return idle;
 }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true;
+}
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++;
+}
+/* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+    dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
+    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0));
 }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
     if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
@@ -8511,11 +8824,15 @@ static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_sta
     t->status = status;
     dbm__taking_wake(pool, t);
 }
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__slot_back(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+    else dbm__pool_set_idle(slot);
+}
+/* Serves the queue in order with what there is. */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    if (pool->first != NULL) dbm__pool_shut(pool);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
             dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
@@ -8530,7 +8847,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             return;
         }
     }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+    dbm__pool_set_slow(pool);
 }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
 static bool dbm__connect_fatal(const dbm_error_info *e) {
@@ -8541,9 +8858,8 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__pool_set_slow(pool);
 }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8579,14 +8895,7 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
+static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 DBM__FN int dbm__pool_out(dbm__pool *pool) {
     int n;
     dbm__lock_take(&pool->lock);
@@ -8604,7 +8913,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
     pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
+    dbm__pool_shut(pool); /* for good */
     dbm__pool_dispatch(pool, 0);
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
@@ -8631,7 +8940,7 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     return out;
 }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
+    int i;
     dbm__lock_take(&pool->lock);
     *out = pool->stats;
     out->size = pool->size;
@@ -8641,11 +8950,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->waiting = pool->waiting;
     out->down = pool->down;
     out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
+    out->idle = dbm__pool_idle(pool);
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
@@ -8687,10 +8992,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->down = false;
     pool->retry_us = 0;
     pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
+    pool->empty = 0;
+    pool->fenced = dbm__fence_ready();
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
@@ -8713,7 +9016,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
     dbm__store_release(&pool->fork, now);
 }
 /* --- src/pool/slot.c --- */
@@ -8872,6 +9175,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
     way->phase = DBM__CONNECT_NEW;
     way->on = false;
+    way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
     if (way->limit_us > deadline_us) way->limit_us = deadline_us;
@@ -8907,6 +9211,13 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         st = dbm__shared_connect(slot);
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
+        /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
+            way->heard = heard;
+            return DBM__STEP_BLOCKS;
+        }
+        if (heard == DBM_OK) heard = way->heard;
+        way->heard = DBM_OK;
         c->broken = false;
         c->connecting = true;
         want = dbm__way_step(slot, DBM_OP_CONNECT, way->limit_us, heard, may_block);
@@ -9002,13 +9313,8 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
     dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+    if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
         && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
         slot = dbm__pool_pick_empty(pool);
     }
@@ -9124,6 +9430,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         leak_reported = slot->leak_reported;
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
+        dbm__pool_set_slow(pool);
         dbm__pool_leave(pool);
     }
     if (leak_reported) {
@@ -9182,7 +9489,7 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
             break;
         }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__pool_set_idle(slot);
+            dbm__slot_back(slot);
             break;
         }
         if (!blocks) {
@@ -9235,11 +9542,17 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
 }
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
-    dbm__slot *slot = NULL;
-    int word;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
+    slot = dbm__pool_try(pool, self->slot);
+    for (i = 0; i < pool->slot_count && slot == NULL; i++) {
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i);
+    }
+    if (slot != NULL) self->slot = slot->index;
     return slot;
 }
 static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
@@ -9262,7 +9575,7 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms < 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
 }
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
     dbm__slot *had = dbm__pool_find(db->pool);
@@ -9376,6 +9689,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
@@ -9536,25 +9850,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (t.signal_made) dbm__signal_free(&signal);
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
     return t.status;
 }
 /* --- src/pool/upkeep.c --- */
-/* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
- * put back here must not be missed by somebody who has just queued. */
+/* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
+ * missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
-    int i, w, idle = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
+    int i, idle = dbm__pool_idle(pool);
     for (i = pool->slot_count - 1; i >= 0; i--) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word o = dbm__load(&pool->idle[slot->word]);
+        dbm__slot *slot;
         bool expired, stale;
-        if (!(o & slot->bit)) continue;
-        /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
-        while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
-        if (!(o & slot->bit)) continue;
+        /* Taken first, looked at then: an idle slot's fields belong to whoever takes it. */
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) != DBM__SLOT_IDLE || (slot = dbm__pool_try(pool, (unsigned)i)) == NULL) continue;
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
@@ -9562,8 +9870,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
             *old = expired;
             return slot;
         }
-        o = dbm__load(&pool->idle[slot->word]);
-        while (!dbm__cas(&pool->idle[slot->word], &o, o | slot->bit)) {}
+        dbm__pool_set_idle(slot);
     }
     return NULL;
 }
@@ -10636,6 +10943,11 @@ DBM__FN void dbm__cache_free(dbm_connection *c);
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
                                    dbm__entry **out);
+/* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
+ * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
+DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 /* What is known of one address is known of another, which has the same text now. */
@@ -11939,26 +12251,41 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     e->verb = parsed->verb;
     return e;
 }
-static dbm_status dbm__cache_prepare(dbm_connection *c, dbm__entry *e, int64_t deadline_us, const char *site) {
+DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
+    dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
+    op->sql = e->prepared.sql;
+    op->sql_size = e->prepared.sql_size;
+    op->prepared = &e->prepared;
+}
+static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
+DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
-    dbm_status st;
-    dbm_op op;
-    dbm__op_init(&op, DBM_OP_PREPARE, deadline_us);
-    op.sql = e->prepared.sql;
-    op.sql_size = e->prepared.sql_size;
-    op.prepared = &e->prepared;
-    st = dbm__op_run(c, &op);
-    if (st == DBM_OK || st == DBM_E_UNSUPPORTED) return DBM_OK; /* then it is sent as text each time */
-    if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
-    return st;
+    dbm__cache *k = c->cache;
+    if (st != DBM_OK && st != DBM_E_UNSUPPORTED) { /* with that one it is sent as text each time */
+        if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
+        dbm__cache_drop(c, e);
+        return st;
+    }
+    e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
+    e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
+    e->uses = 1;
+    if (dbm__cache_keeps(k, e->text_size)) {
+        dbm__entry **chain = dbm__cache_chain(k, e->hash);
+        e->cached = true;
+        e->next_hash = *chain;
+        *chain = e;
+        dbm__cache_link(k, e);
+        k->hints[hint] = e;
+        if (++k->count > k->limit) dbm__cache_evict(c);
+    }
+    return DBM_OK;
 }
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
-static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named,
-                                                bool keep, int64_t deadline_us, const char *site, dbm__entry **out) {
+static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
+                                                dbm__entry **out) {
     const dbm_adapter *a = c->db->adapter;
-    dbm__cache *k = c->cache;
     dbm__host *host = c->db->host;
-    dbm__entry *e, **chain;
+    dbm__entry *e;
     dbm__parsed parsed;
     dbm_status st = dbm__sql_parse(host, sql, size, a->placeholders, a->lexer, named, c->db->name, site, &parsed);
     dbm__cache_count(&c->cache_misses);
@@ -11972,23 +12299,6 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (!e) return dbm__no_memory(DBM_STAGE_STATEMENT, c->db->name, site);
     e->named = named;
     e->hash = hash;
-    st = dbm__cache_prepare(c, e, deadline_us, site);
-    if (st != DBM_OK) {
-        dbm__cache_drop(c, e);
-        return st;
-    }
-    e->plain = !named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
-    e->quick = !named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
-    e->uses = 1;
-    if (keep) {
-        e->cached = true;
-        chain = dbm__cache_chain(k, hash);
-        e->next_hash = *chain;
-        *chain = e;
-        dbm__cache_link(k, e);
-        k->hints[dbm__cache_hint(sql)] = e;
-        if (++k->count > k->limit) dbm__cache_evict(c);
-    }
     *out = e;
     return DBM_OK;
 }
@@ -12002,29 +12312,39 @@ DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e)
     e->uses++;
     dbm__cache_count(&c->cache_hits);
 }
-static DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, bool named, int64_t deadline_us,
-                                                  const char *site, dbm__entry **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
     uint32_t hash = 0;
     size_t size;
-    bool keep;
     *out = NULL;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "the statement is NULL");
     size = strlen(sql);
-    keep = k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX;
-    if (keep) {
+    if (dbm__cache_keeps(k, size)) {
         hash = dbm__cache_hash(sql, size);
         for (e = *dbm__cache_chain(k, hash); e; e = e->next_hash) {
             if (e->hash != hash || e->text_size != size || memcmp(e->text, sql, size) != 0) continue;
             if (!dbm__cache_serves(e, named)) continue;
-            k->hints[dbm__cache_hint(sql)] = e;
+            k->hints[hint] = e;
             dbm__cache_use(c, k, e);
             *out = e;
             return DBM_OK;
         }
     }
-    return dbm__cache_miss(c, sql, size, hash, named, keep, deadline_us, site, out);
+    return dbm__cache_miss(c, sql, size, hash, named, site, out);
+}
+static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
+    unsigned hint = dbm__cache_hint(sql);
+    dbm__entry *e;
+    dbm_status st = dbm__cache_search(c, sql, hint, named, site, &e);
+    *out = NULL;
+    if (st == DBM_OK && e->uses == 0) {
+        dbm_op op;
+        dbm__cache_prepare(e, &op, deadline_us);
+        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site);
+    }
+    if (st == DBM_OK) *out = e;
+    return st;
 }
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
@@ -12034,7 +12354,7 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
         *out = e;
         return DBM_OK;
     }
-    return dbm__cache_search(c, sql, named, deadline_us, site, out);
+    return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
@@ -12152,6 +12472,12 @@ struct dbm_bulk {
     const char *columns[DBM__MAX_VALUES];
     dbm_error_info error;                /* why it failed; DBM_OK: it did not, or has ended */
 };
+/* What async/ keeps beside a work from its first session on. */
+typedef struct dbm__side {
+    void (*free)(struct dbm__work *w);
+    bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    dbm__word runner;                    /* but those of this thread, which is it */
+} dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
     dbm_database *db;
@@ -12160,6 +12486,7 @@ typedef struct dbm__work {
     uint32_t serial;
     dbm__word trouble;                   /* not 0: a failure sticks, or cancelled, or a bulk is open: look before sending */
 #define DBM__BULK_OPEN 2u                /* `trouble` when that is all */
+#define DBM__SIDE_BUSY 4u
     /* At rest these are as the database's configuration says; a session that changed one sets `unusual`, and its end sets them right. */
     bool unusual;
     bool autocommit, read_only, write, no_transaction;
@@ -12198,14 +12525,18 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 /* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
+DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
 DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
 DBM__FN dbm_status dbm__work_commit(dbm__work *w);
+DBM__FN dbm_status dbm__work_late(dbm__work *w);                        /* the deadline has passed before the COMMIT, */
+DBM__FN dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st); /* or that failed: sticks, and what is left must be rolled back */
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
@@ -12229,6 +12560,17 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
+/* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
+ * rolls back, if that was not done yet; why it failed is in w->base.error. */
+DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
+DBM__FN dbm_status dbm__session_leave(dbm__work *w);
+/* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
+DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st); /* after the rollback that was asked for */
 /* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
 DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
@@ -12256,10 +12598,29 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
 DBM__FN void dbm__statements_end(dbm__work *w);                         /* all handles, with their session */
+/* Parts of a statement's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
+DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
+DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
+DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
+DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
+DBM__FN dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site);
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site);
+/* What a statement that writes has done. */
+DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
+    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
+    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
+    if (op->affected >= 0) w->affected = op->affected;
+    if (op->last_id != -1) w->last_id = op->last_id;
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
+}
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
+DBM__FN void dbm__work_renewing(dbm__work *w);                          /* what comes before that; w->committing is 1 then */
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
@@ -12287,6 +12648,10 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_close(dbm_rows *rows);
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site); /* before HOLD: DBM_DONE where it is not needed; */
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site); /* after it */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                    /* for a loop; NULL: it does not run */
 DBM__FN void dbm__rows_close_all(dbm__work *w);
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after);         /* those of the innermost block, down to loop number `after` */
@@ -12296,7 +12661,7 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
                                  dbm_op *op, dbm__entry **entry, dbm_rows *rows);
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
-DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && w->points_sent == w->points && dbm__load(&w->trouble) == 0; }
+DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
@@ -12350,7 +12715,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
+DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
+    if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
+    dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
+              "use the dbm_async_ form of this one");
+    return true;
+}
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
@@ -12362,7 +12734,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
 }
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : 0);
+    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
@@ -12468,14 +12840,32 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     if (keep) dbm__self()->last = kept;
     return st;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
+    dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
+    return dbm__work_fail(w, NULL);
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
+    dbm_error_info *e = &dbm__self()->last;
+    if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
+    if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
+        char text[512];
+        dbm__copy_cut(text, sizeof text, e->message);
+        dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
+        e->status = st = DBM_E_IN_DOUBT;
+        e->retryable = false;
+        dbm__add(&w->slot.pool->in_doubt, 1);
+    }
+    dbm__work_fail(w, w->top->site);
+    if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
+    return st;
+}
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
         dbm_op op;
         dbm__op_init(&op, DBM_OP_COMMIT, dbm__work_deadline(w));
         if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
-            dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
-            st = dbm__work_fail(w, NULL);
+            st = dbm__work_late(w);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -12484,18 +12874,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         st = dbm__op_run(&w->slot.connection, &op);
         dbm__store(&w->committing, 0);
         if (DBM__UNLIKELY(st != DBM_OK)) {
-            dbm_error_info *e = &dbm__self()->last;
-            if (!op.of_pipeline) e->stage = DBM_STAGE_COMMIT;
-            if (w->slot.connection.broken && w->wrote && (st == DBM_E_LOST || st == DBM_E_TIMEOUT)) {
-                char text[512];
-                dbm__copy_cut(text, sizeof text, e->message);
-                dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
-                e->status = st = DBM_E_IN_DOUBT;
-                e->retryable = false;
-                dbm__add(&w->slot.pool->in_doubt, 1);
-            }
-            dbm__work_fail(w, w->top->site);
-            if (st == DBM_E_ROLLED_BACK && !op.of_pipeline) w->in_transaction = false;
+            st = dbm__work_uncommitted(w, &op, st);
             dbm__work_rollback(w, true);
             return st;
         }
@@ -12701,6 +13080,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
+        if (w->side != NULL) w->side->free(w);
     }
 }
 /* --- src/session/block.c --- */
@@ -12878,8 +13258,13 @@ DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->outer_open = (dbm__work *)self->open;
     self->open = w;
 }
-/* .transaction = 1, before anything is taken: whether there can be one. */
+/* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (!options->transaction) {
+        if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
+    }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
     }
@@ -12889,11 +13274,24 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
 }
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
-static DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
     if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
     st = dbm__work_renew(w);
     return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
+    if (db == NULL) return dbm__fail_null("database");
+    if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
+    return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK;
+}
+DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
+    dbm__work *w = (dbm__work *)(void *)slot;
+    dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
+    if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline_us);
+    w->joinable = false;
+    w->begun_by = NULL;
+    return w;
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
@@ -12913,14 +13311,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
             return dbm__session_join(w, options, status, kind, site, out);
         }
     }
-    if (DBM__UNLIKELY(db == NULL)) return dbm__session_refused(out, status, dbm__fail_null("database"), kind);
-    if (DBM__UNLIKELY(db->pool == NULL)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
-        return dbm__session_refused(out, status, DBM_E_CLOSED, kind);
-    }
-    if (options != NULL && options->transaction && (st = dbm__transaction_allowed(db, options, site)) != DBM_OK) {
-        return dbm__session_refused(out, status, st, kind);
-    }
+    if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -13005,7 +13396,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
 }
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 /* Commits one level, or its savepoint; the outcome is noted. */
-static dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
+DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     dbm_status st;
     if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
@@ -13056,8 +13447,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         w->joinable = false;
     }
 }
-/* Gives the connection back. From the swap on no dbm_cancel finds the session. */
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -13071,6 +13462,9 @@ DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
+}
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
+    dbm__work_leave(w, self);
     dbm__pool_give(&w->slot);
 }
 /* A block that joined ends: the level below is the session again. */
@@ -13105,6 +13499,15 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__work_give(w, self);
     return st;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
+    dbm__level *level = &w->base;
+    dbm_status st;
+    if (!level->ended) dbm__level_abandon(w, level);
+    st = level->outcome;
+    if (level->status != NULL) *level->status = st;
+    dbm__work_leave(w, dbm__self());
+    return st;
+}
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
     s->gen = 0;
@@ -13129,13 +13532,15 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
 }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
+    dbm__work *w;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
+    w = dbm__work_of(s);
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
-/* What commit and rollback refuse alike. */
-static dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
+DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
@@ -13168,6 +13573,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
     if (w->bulk != NULL) dbm__bulk_leave(w, level);
     st = dbm__end_allowed(w, "dbm_rollback");
     if (st != DBM_OK) return st;
@@ -13177,6 +13583,9 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
+    return dbm__level_undone(w, level, st);
+}
+DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
     level->asked = true;
@@ -13308,6 +13717,10 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
+}
+DBM__FN void dbm__session_finish(dbm__work *w) {
+    w->base.ended = true;
+    dbm__block_finish(w, &w->base);
 }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
@@ -13704,13 +14117,13 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
 }
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
-static size_t dbm__values_room(const dbm_value *values, int count) {
+DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
     for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
     return need;
 }
-static const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
+DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
     char *text = block + (size_t)count * sizeof(dbm_value);
     int i;
@@ -13727,7 +14140,7 @@ static const dbm_value *dbm__values_put(const dbm_value *values, int count, char
     return copy;
 }
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
-static DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
+DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
     if (need > rows->row.arguments_size) {
         size_t size = need < 256 ? 256 : need + need / 2;
@@ -13781,7 +14194,7 @@ static void dbm__work_changed(dbm__work *w) {
     if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
 }
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
-static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
@@ -13792,15 +14205,18 @@ static DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entr
     }
     return DBM_OK;
 }
+DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
+                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+}
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
     return !w->no_transaction || !writes;
 }
-DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
-    dbm_status rc;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
@@ -13813,6 +14229,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     w->points_sent = 0;
     dbm__work_gate_leave(w);
     dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
+    dbm_status rc;
+    dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
     dbm__store(&w->committing, 0);
     return rc;
@@ -13828,7 +14248,7 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm__add(&w->slot.pool->in_doubt, 1);
 }
 /* The backend ended the transaction by itself, with the statement that just ran. */
-static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
     if (!w->in_transaction) return DBM_OK;
     if (wrote) {
@@ -13840,26 +14260,20 @@ static DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) 
     w->points_sent = 0;
     return DBM_OK;
 }
-/* What a statement that writes has done. */
-DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const dbm_op *op) {
-    /* One that matched nothing has nothing to lose, nor has one that committed by itself. */
-    if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
-    if (op->affected >= 0) w->affected = op->affected;
-    if (op->last_id != -1) w->last_id = op->last_id;
-    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-}
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
-    bool writes = entry->prepared.writes;
     if (op->result != NULL) {
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL;
     }
-    if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__self()->last = kept;
-    if (writes) dbm__work_doubt(w, rc);
+    return dbm__run_over(w, entry, rc, sql, site);
+}
+DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (entry->prepared.writes) dbm__work_doubt(w, rc);
     rc = dbm__statement_failed(w, sql, site);
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
     return rc;
@@ -13924,8 +14338,7 @@ again:
         values = ordered;
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
-        rc = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
-                       entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
+        rc = dbm__values_wrong(w, entry, count, site);
         goto failed;
     }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
@@ -13995,15 +14408,21 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
         if (rc != DBM_DONE) kept = dbm__self()->last;
-        if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
-        if (w->no_transaction) dbm__work_gate_leave(w);
-        if (rc != DBM_DONE) {
-            dbm__self()->last = kept;
-            if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
-            rc = dbm__statement_failed(w, entry->text, site);
-        }
+        if (rc != DBM_DONE) dbm__self()->last = kept;
+        return dbm__exec_over(w, entry, op, rc, site);
+    }
+    dbm__cache_give(&w->slot.connection, entry);
+    return rc;
+}
+/* Its rows have been read to the end, or that failed, and are finished. */
+DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
+    if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    if (rc != DBM_DONE) {
+        if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
+        rc = dbm__statement_failed(w, entry->text, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
@@ -14119,6 +14538,11 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             op->result = NULL;
         }
         dbm__self()->last = kept;
+    }
+    return dbm__command_over(w, op, rc, changes, site);
+}
+DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
         return dbm__work_fail(w, op->site != NULL ? op->site : site);
     }
@@ -14662,9 +15086,8 @@ DBM__FN void dbm__rows_close_all(dbm__work *w) {
     if (w->one.row.open) dbm__rows_close(&w->one);
     while (w->rows != NULL) dbm__rows_close(w->rows);
 }
-static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
-    dbm_status st;
-    if (row->op.result == NULL || row->held || row->ended) return DBM_OK;
+DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
+    if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
@@ -14673,7 +15096,9 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
-    st = dbm__op_run(&w->slot.connection, &row->op);
+    return DBM_OK;
+}
+DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
         char text[600];
@@ -14684,6 +15109,11 @@ static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     }
     row->held = true;
     return DBM_OK;
+}
+static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
+    dbm_status st = dbm__row_holding(w, row, site);
+    if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
+    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
@@ -14751,32 +15181,28 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     *out = rows;
     return DBM_OK;
 }
-/* The next row, without the checks of the public call. */
-static dbm_status dbm__rows_advance(dbm_rows *rows) {
+DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
-    dbm__work *w = row->work;
-    const dbm_adapter *a = w->db->adapter;
-    bool reported = false;
-    dbm_status st;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
     if (row->fresh) {
         row->fresh = false;
         row->standing = true;
         row->number = 1;
-        return DBM_OK;
+        *st = DBM_OK;
+        return true;
     }
     if (row->ended || row->op.result == NULL) {
         row->ended = true;
         row->standing = false;
-        return DBM_DONE;
+        *st = DBM_DONE;
+        return true;
     }
-    row->op.kind = DBM_OP_FETCH;
-    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
-    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+    return false;
+}
+DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
+DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
@@ -14796,6 +15222,24 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         if (unsettled) dbm__work_doubt(w, st);
     }
     return dbm__work_fail(w, row->site);
+}
+DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
+/* The next row, without the checks of the public call. */
+static dbm_status dbm__rows_advance(dbm_rows *rows) {
+    dbm_row *row = &rows->row;
+    dbm__work *w = row->work;
+    const dbm_adapter *a = w->db->adapter;
+    bool reported = false;
+    dbm_status st;
+    if (dbm__rows_known(rows, &st)) return st;
+    row->op.kind = DBM_OP_FETCH;
+    if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
+    st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
+        st = dbm__op_run(&w->slot.connection, &row->op);
+        reported = true;
+    }
+    return dbm__rows_got(rows, st, reported);
 }
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
@@ -15172,6 +15616,7 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     bool owns;
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
+    if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, rows->row.site)) return;
     owns = rows->row.owns_session;
     if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
@@ -15726,16 +16171,19 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->sent = true;
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
-/* A row, or the one after *taken rows, was not simply taken. */
-static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+/* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
+    const char *begun = b->site;
     if (st == DBM_DONE) {
         st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
         return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
     }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
         dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
         return DBM_OK;
     }
@@ -15748,7 +16196,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
 }
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+    b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
     } else if (st == DBM_OK) {
@@ -15757,7 +16206,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
-DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
     dbm__work *w = b->work;
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
@@ -15767,9 +16216,9 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
         return DBM_OK;
     }
     if (st == DBM_DONE) b->plan.rows++;
-    return dbm__bulk_took(b, st);
+    return dbm__bulk_took(b, st, site);
 }
-DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -15779,23 +16228,23 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     va_start(ap, codes);
     st = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
-    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, values);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, values, site);
 }
-DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
-    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         if (values[i].name != NULL) named = true;
     }
-    st = dbm__values_check(copy, count, b->work->db->name, b->site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, copy);
+    st = dbm__values_check(copy, count, b->work->db->name, site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, copy, site);
 }
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
 /* Whether the C type of a column can be what .type says. */
@@ -15836,7 +16285,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK;
     }
-    return dbm__bulk_take(b, values);
+    return dbm__bulk_take(b, values, b->site);
 }
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
@@ -15857,7 +16306,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st);
+            st = dbm__bulk_took(b, st, b->site);
         }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
     }
@@ -16067,6 +16516,9 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
  * sticks, and as this thread's last failure. Returns the status. */
 DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before);
+/* A command's words instead of its run: by dbm__redis_callv() with DBM__REDIS_WANT_WORDS; the second is for a format and values by codes. */
+typedef struct dbm__redis_use { dbm_status (*use)(void *ud, const dbm_value *words, int count, bool writes); void *ud; } dbm__redis_use;
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap);
 /* --- src/data/models.c --- */
 /* ---- failures ------------------------------------------------------------------------------------------------------ */
 DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
@@ -17081,6 +17533,10 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     (void)want; (void)out; (void)name; (void)codes;
     return dbm__redis_absent(on, site);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    (void)use; (void)format; (void)codes; (void)ap;
+    return dbm__redis_absent(on, site);
+}
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     (void)format; (void)values; (void)count;
     (void)dbm__redis_absent(on, site);
@@ -17367,7 +17823,10 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         name = "the command";
         writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
     }
-    if ((want & 15) == DBM__REDIS_WANT_LATER) return dbm__command_send(on, site, words, count, writes);
+    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        const dbm__redis_use *use = (const dbm__redis_use *)out;
+        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
+    }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -17487,6 +17946,9 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
 }
+DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
+    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap);
+}
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
@@ -17499,7 +17961,7 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
     if (st != DBM_OK) return st;
-    if ((want & 15) >= DBM__REDIS_WANT_NEXT) { /* the reply is dropped where nobody wants it */
+    if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
         st = dbm__command_one(on, site, NULL, 0, false, &row);
@@ -17647,57 +18109,128 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
     return DBM_OK;
 }
-static dbm_status dbm__mongo_list(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+/* What a call gives back, beside its status. */
+enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
+static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
+    static const char *const names[] = { "", "rows", "row", "n" };
+    if (want == DBM__MONGO_WANT_NOTHING) return DBM_OK;
+    if (out == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: %s is NULL", dbm__mongo_names[call], names[want]);
+    if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
+    else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
+    else *(int64_t *)out = 0;
+    return DBM_OK;
+}
+/* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
+static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
+    dbm_rows *rows = NULL;
+    dbm_row *row = NULL;
+    dbm_status st;
+    if (want == DBM__MONGO_WANT_NOTHING || want == DBM__MONGO_WANT_ROWS) {
+        st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
+        if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
+        else if (st == DBM_OK) dbm_rows_end(rows);
+        return st;
+    }
+    st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
+    if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
+    if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
+        *(int64_t *)out = dbm_row_int(row, 0);
+        dbm_row_end(row);
+    } else if (st == DBM_OK) {
+        *(dbm_row **)out = row;
+    }
+    return st;
+}
+static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
+    dbm__mongo_call m;
     int documents, count = 0;
     bool named;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m->values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
+    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-static dbm_status dbm__mongo_array(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
+static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
+    dbm__mongo_call m;
     int documents, i;
-    dbm_status st = dbm__mongo_begin(m, on, site, call, coll, filter, json, &documents);
+    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
+    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
     }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m->values[DBM__MONGO_HEAD + documents + i];
+        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
     }
-    return dbm__mongo_finish(m, documents, count);
+    st = dbm__mongo_finish(&m, documents, count);
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
-/* ---- without rows --------------------------------------------------------------------------------------------------------------- */
-static dbm_status dbm__mongo_end(const dbm__mongo_call *m, dbm_status st) {
-    dbm_rows *rows;
-    if (st != DBM_OK) return st;
-    st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
-    if (st == DBM_OK) dbm_rows_end(rows);
+/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
+/* A list of values, as an argument of the calls below. */
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
+        va_list ap; \
+        va_start(ap, codes); \
+        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        va_end(ap); \
+    } while (0)
+DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
     return st;
 }
-DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
+DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, filter, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_end(&m, st);
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
+    return st;
+}
+DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
+    return st;
+}
+DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
+    dbm_rows *rows = NULL;
+    dbm_status st;
+    DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
+    (void)st; /* it sticks */
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    return dbm__mongo_end(&m, dbm__mongo_array(&m, on, site, call, coll, filter, json, values, count));
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
+                                     const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
+                                    const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+}
+DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+}
+DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
+    dbm_rows *rows = NULL;
+    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    return dbm__cursor_of(rows);
 }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -17714,7 +18247,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_end(&m, DBM_OK);
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
     }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
@@ -17731,94 +18264,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     dbm__free(host, values);
     return st;
 }
-/* ---- with rows -------------------------------------------------------------------------------------------------------------------- */
-DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
-                                     const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (rows == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: rows is NULL", dbm__mongo_names[call]);
-    *rows = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__command(on, site, m.values, m.count, m.writes, rows) : st;
-}
-/* The first document of an answer; none is E_NOT_FOUND, which does not stick. */
-static dbm_status dbm__mongo_first(const dbm__mongo_call *m, bool writes, dbm_row **row) {
-    dbm_status st = dbm__command_one(m->on, m->site, m->values, m->count, writes, row);
-    return st == DBM_OK && *row == NULL ? dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched") : st;
-}
-DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, call, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
-                                    const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_status st;
-    if (row == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: row is NULL", dbm__mongo_names[call]);
-    *row = NULL;
-    st = dbm__mongo_array(&m, on, site, call, coll, NULL, json, values, count);
-    return st == DBM_OK ? dbm__mongo_first(&m, m.writes, row) : st;
-}
-static dbm_status dbm__mongo_counted(const dbm__mongo_call *m, dbm_status st, int64_t *n) {
-    dbm_row *row;
-    if (st == DBM_OK) st = dbm__mongo_first(m, false, &row);
-    if (st != DBM_OK) return st;
-    *n = dbm_row_int(row, 0);
-    dbm_row_end(row);
-    return DBM_OK;
-}
-DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    va_list ap;
-    dbm_status st;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, codes, ap);
-    va_end(ap);
-    return dbm__mongo_counted(&m, st, n);
-}
-DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    if (n == NULL) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_count: n is NULL");
-    *n = 0;
-    return dbm__mongo_counted(&m, dbm__mongo_array(&m, on, site, DBM__MONGO_COUNT, coll, NULL, json, values, count), n);
-}
-DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    va_list ap;
-    dbm_status st;
-    va_start(ap, codes);
-    st = dbm__mongo_list(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, codes, ap);
-    va_end(ap);
-    if (st == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
-DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    dbm_rows *rows = NULL;
-    if (dbm__mongo_array(&m, on, site, DBM__MONGO_FIND, coll, NULL, json, values, count) == DBM_OK) dbm__command(on, site, m.values, m.count, m.writes, &rows);
-    return dbm__cursor_of(rows);
-}
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
@@ -17833,22 +18278,15 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     return i;
 }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-DBM__DEF int64_t dbm_doc_int(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_int(doc, i) : 0;
-}
-DBM__DEF double dbm_doc_double(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_double(doc, i) : 0.0;
-}
-DBM__DEF bool dbm_doc_bool(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 && dbm_row_bool(doc, i);
-}
-DBM__DEF int64_t dbm_doc_timestamp(dbm_row *doc, const char *field) {
-    int i = dbm__doc_index(doc, field);
-    return i >= 0 ? dbm_row_timestamp(doc, i) : 0;
-}
+#define DBM__DOC_GETTER(type, what, otherwise) \
+    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
+        int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
+    }
+DBM__DOC_GETTER(int64_t, int, 0)
+DBM__DOC_GETTER(double, double, 0.0)
+DBM__DOC_GETTER(bool, bool, false)
+DBM__DOC_GETTER(int64_t, timestamp, 0)
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     return i >= 0 ? dbm_row_text(doc, i) : "";
@@ -19494,6 +19932,34 @@ enum {
 };
 #define DBM__PG_EPOCH INT64_C(946684800000000) /* 2000-01-01, in microseconds since 1970 */
 #define DBM__PG_LAST_YEAR 294246               /* the last one whose microseconds since 1970 fit; PostgreSQL has 30 more */
+/* These write where there is room already, and answer where the next byte goes. */
+DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 8);
+    at[1] = (unsigned char)v;
+    return to + 2;
+}
+DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
+    unsigned char *at = (unsigned char *)to;
+    at[0] = (unsigned char)(v >> 24);
+    at[1] = (unsigned char)(v >> 16);
+    at[2] = (unsigned char)(v >> 8);
+    at[3] = (unsigned char)v;
+    return to + 4;
+}
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
+    dbm__pg_to32(to, (uint32_t)(v >> 32));
+    return dbm__pg_to32(to + 4, (uint32_t)v);
+}
+DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
+    to = dbm__pg_to32(to, (uint32_t)size);
+    memcpy(to, data, size);
+    return to + size;
+}
+DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
+    const unsigned char *p = (const unsigned char *)data;
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
@@ -19576,11 +20042,14 @@ enum { /* commands */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
+    DBM__PG_ROW_OF_BULK, /* number: which one */
+    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN }; /* what must come before the operation: some answers of the pipeline, all of them */
+/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 typedef struct dbm__pg_item {
@@ -19588,7 +20057,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
 } dbm__pg_item;
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
@@ -19599,12 +20068,20 @@ typedef struct dbm__pg_base {
     int host_count;
     bool dsn;                /* [4] is a connection string of libpq's */
     bool cached;             /* statements are kept: statement_cache is not 0 */
+    dbm__word schema;        /* counts what may have changed it */
     bool own_zone;           /* the program chose its TimeZone in `options` */
     bool remote;             /* some host is neither this machine nor a socket file */
 } dbm__pg_base;
 /* A row that was put aside: its cells, then their bytes. */
 typedef struct dbm__pg_cell { const char *data; int size; } dbm__pg_cell; /* size -1: NULL */
 typedef struct dbm__pg_held { struct dbm__pg_held *next; dbm__pg_cell cells[1]; } dbm__pg_held;
+/* What the server has sent, on the short way. */
+typedef struct dbm__pg_in {
+    char *data;
+    size_t size;
+    size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
+    size_t keep;             /* more may come behind this much of it */
+} dbm__pg_in;
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -19619,26 +20096,31 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
+    dbm__word schema;        /* of the database then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
-    bool inserts, selects;
+    bool inserts, selects, listens;
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
+    PGresult *about;         /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
+    dbm__pg_in in;           /* or, by the short way, what they lie in; */
+    char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
+    const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
-    char *copied;            /* the one in hand, libpq's */
-    int copied_size;
     uint32_t cursor;         /* open on the server; 0: none */
     int depth;
     int fetch;               /* rows of the last FETCH */
     int64_t total;
+    int columns;
     Oid *types;              /* of its columns */
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
@@ -19648,6 +20130,16 @@ typedef struct dbm__pg_statement {
     int texts_count;
     struct dbm__pg_statement *next_cursor;
 } dbm__pg_statement;
+/* A cancel that is on its way. */
+typedef struct dbm__pg_kill {
+    int fd;
+    bool active, late, begun, sent;
+    int64_t until_us;
+#if DBM__PG_CANCEL_ASYNC
+    PGcancelConn *request;
+    PostgresPollingStatusType next;
+#endif
+} dbm__pg_kill;
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -19668,9 +20160,7 @@ typedef struct dbm__pg {
     bool fresh;              /* nothing can have arrived since libpq was last asked */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
-    bool solo;               /* a RUN is under way that `sent` does not tell of */
     bool tls;
-    bool whole;              /* the rows that are about to be read have all arrived, and are few */
     bool skipping;           /* without a pipeline: after a failure, up to SYNC */
     bool setup;              /* session settings are still to be sent */
     bool set_style, set_interval, set_zone, set_limit; /* which ones */
@@ -19681,7 +20171,10 @@ typedef struct dbm__pg {
     bool full;               /* row_buffer is */
     bool no_memory;
     bool cursor_run, named_run;
-    bool cancel_sent;        /* of our own, to stop rows that nobody wants */
+    dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
+    bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
+    bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
     int wait_used;           /* of `wait`: sent with the command in progress */
@@ -19696,10 +20189,28 @@ typedef struct dbm__pg {
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
     bool of_pipeline;        /* the error of this operation is sent_error */
-    PGresult *error;         /* the first failure of this operation */
+    PGresult *error;         /* the first failure of this operation; */
+    char *fault;             /* or, by the short way, as the server sent it */
+    /* the short way */
+    bool lane_can, lane_on;  /* can be taken on this connection; now */
+    bool lane;               /* is taken by the operation */
+    bool beginning;          /* BEGIN is unanswered */
+    bool closing;            /* the outcome is known, and the server will be ready soon */
+    bool gather;             /* all rows are wanted at once */
+    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool bound;              /* the server has taken the values */
+    bool laned;              /* libpq does not know of the transaction as it is */
+    bool settings_moved;     /* nor of all settings */
+    uint32_t begins;         /* which BEGINs it has prepared */
+    int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
+    int fd;
+    dbm__pg_in in;
+    char *out;
+    size_t out_size, out_at, out_end;
     dbm_status outcome;
     dbm__pg_statement *cursors;
-    dbm__pg_copy *copy;      /* the bulk that is open */
+    dbm__pg_copy *copy;      /* the bulk that is open, */
+    struct dbm__pg_each *each; /* or one of single rows */
     bool copying;            /* the server takes its rows */
     bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
     bool before_copy;        /* what must be done first is under way */
@@ -19712,8 +20223,8 @@ typedef struct dbm__pg {
     const char **params;
     int *lengths, *formats;
     bool blobs;              /* among them; without any, formats need not be said */
+    size_t bytes;            /* that they need in a message, at the most */
     int params_capacity;
-    char look[4096];         /* what has arrived, see dbm__pg_all_here */
     bool ssl_phase;          /* of a connect: TLS was being negotiated when it failed */
     int host;                /* of a connect: the first of the list that is still tried */
     int64_t host_until_us;   /* when the next one gets its turn */
@@ -19770,47 +20281,50 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     dbm__text_end(&t);
     return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
+/* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
+static const char *dbm__pg_field(const char *fault, char code) {
+    while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
+    return *fault != '\0' ? fault + 1 : NULL;
+}
+static const char *dbm__pg_said(const dbm__pg *q, char code) {
+    return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL;
+}
+DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+static void dbm__pg_failure_drop(dbm__pg *q) {
+    PQclear(q->error);
+    q->error = NULL;
+    dbm_adapter_free(q->owner, q->fault);
+    q->fault = NULL;
+}
 static dbm_status dbm__pg_lost(dbm__pg *q) {
+    const char *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY), *words = primary != NULL ? primary : PQerrorMessage(q->conn);
     char block[700];
     dbm__text t = dbm__text_in(block, sizeof block);
-    if (q->poisoned) {
-        dbm__put(&t, "the connection could not be reset after its last use");
-    } else {
-        dbm__put(&t, "the connection was lost");
-        if (q->error != NULL && PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY) != NULL) {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQresultErrorField(q->error, PG_DIAG_MESSAGE_PRIMARY));
-        } else if (PQerrorMessage(q->conn)[0] != '\0') {
-            dbm__put(&t, ": ");
-            dbm__pg_words(&t, PQerrorMessage(q->conn));
-        }
+    dbm__put(&t, q->poisoned ? "the connection could not be reset after its last use" : "the connection was lost");
+    if (!q->poisoned && words[0] != '\0') {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, words);
     }
     dbm__text_end(&t);
-    dbm_adapter_fail(q->c, DBM_E_LOST, q->error != NULL ? PQresultErrorField(q->error, PG_DIAG_SQLSTATE) : NULL, 0, block);
+    dbm_adapter_fail(q->c, DBM_E_LOST, dbm__pg_said(q, PG_DIAG_SQLSTATE), 0, block);
     dbm_adapter_broken(q->c);
     return DBM_E_LOST;
 }
-static const char *dbm__pg_state_of(const PGresult *error) {
-    const char *state = PQresultErrorField(error, PG_DIAG_SQLSTATE);
-    return state != NULL ? state : "";
-}
+static const char *dbm__pg_or_empty(const char *text) { return text != NULL ? text : ""; }
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
-static bool dbm__pg_is_stale(const PGresult *error) {
-    const char *state = dbm__pg_state_of(error), *where = PQresultErrorField(error, PG_DIAG_SOURCE_FUNCTION);
-    return strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0);
+static bool dbm__pg_is_stale(const char *state, const char *where) {
+    return state != NULL && (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0));
 }
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
-    const PGresult *e = q->error;
-    const char *state = dbm__pg_state_of(e), *primary = PQresultErrorField(e, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(e, PG_DIAG_MESSAGE_DETAIL), *hint = PQresultErrorField(e, PG_DIAG_MESSAGE_HINT);
-    const char *position = PQresultErrorField(e, PG_DIAG_STATEMENT_POSITION), *name;
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = dbm__pg_said(q, PG_DIAG_MESSAGE_DETAIL), *hint = dbm__pg_said(q, PG_DIAG_MESSAGE_HINT);
+    const char *position = dbm__pg_said(q, PG_DIAG_STATEMENT_POSITION), *name;
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
     if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
-    if (primary != NULL) dbm__pg_words(&t, primary);
-    else dbm__pg_words(&t, PQresultErrorMessage(e));
+    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
         dbm__pg_words(&t, detail);
@@ -19825,6 +20339,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
         if (q->cursor_run) at -= q->prefix;
         if (at > 0) dbm__putf(&t, " at character %l", at);
+        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy));
     }
     if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
     if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
@@ -19833,11 +20348,11 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
-    if (q->of_pipeline && dbm__pg_is_stale(e)) dbm_adapter_fail_retryable(q->c);
+    if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
-        name = PQresultErrorField(e, PG_DIAG_CONSTRAINT_NAME);
+        name = dbm__pg_said(q, PG_DIAG_CONSTRAINT_NAME);
         if (strcmp(state, "23502") == 0) {
-            const char *table = PQresultErrorField(e, PG_DIAG_TABLE_NAME), *field = PQresultErrorField(e, PG_DIAG_COLUMN_NAME);
+            const char *table = dbm__pg_said(q, PG_DIAG_TABLE_NAME), *field = dbm__pg_said(q, PG_DIAG_COLUMN_NAME);
             dbm__format(column, sizeof column, "%s%s%s", table != NULL ? table : "", table != NULL && field != NULL ? "." : "", field != NULL ? field : "");
             name = column;
         }
@@ -19846,6 +20361,18 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
                                     : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name);
     }
     return status;
+}
+static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primary, const char *detail) {
+    char block[900];
+    dbm__text t = dbm__text_in(block, sizeof block);
+    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
+    dbm__pg_words(&t, primary);
+    if (detail != NULL) {
+        dbm__put(&t, ": ");
+        dbm__pg_words(&t, detail);
+    }
+    dbm__text_end(&t);
+    dbm_adapter_notice(q->c, block);
 }
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
 /* ---- lists and blocks -------------------------------------------------------------------------------------------- */
@@ -19944,12 +20471,21 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     dbm__put(t, "+00");
     if (before) dbm__put(t, " BC");
 }
+DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+/* Whether the server could take it at all. */
+static dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
+    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+}
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     size_t need = op->sql_size + 64;
     char *at;
     int i;
+    q->bytes = (size_t)op->value_count * 64;
     if (op->value_count > q->params_capacity) {
         int capacity = op->value_count + 16;
         size_t each = sizeof q->params[0] + sizeof q->lengths[0] + sizeof q->formats[0];
@@ -19963,8 +20499,11 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
-        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        dbm_status st;
+        if (!dbm__pg_is_bytes(v)) continue;
+        st = dbm__pg_check(q, v, i);
+        if (DBM__UNLIKELY(st != DBM_OK)) return st;
+        q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
@@ -19973,8 +20512,8 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm__text t;
+        int length = 0;
         q->params[i] = at;
-        q->lengths[i] = 0;
         q->formats[i] = 0;
         switch (v->type) {
         case DBM_TYPE_NULL: q->params[i] = NULL; break;
@@ -19986,42 +20525,43 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
+            length = (int)(at - digit) - 1;
             break;
         }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
+            length = (int)strlen(at);
             at += 40;
             break;
-        case DBM_TYPE_BOOL: q->params[i] = v->as.integer != 0 ? "1" : "0"; break;
+        case DBM_TYPE_BOOL:
+            q->params[i] = v->as.integer != 0 ? "1" : "0";
+            length = 1;
+            break;
         case DBM_TYPE_TIMESTAMP:
             t = dbm__text_in(at, 40);
             dbm__pg_put_timestamp(&t, v->as.integer);
-            at += t.size + 1;
+            at += (length = (int)t.size) + 1;
             break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
-            q->lengths[i] = (int)v->as.text.size;
+            length = (int)v->as.text.size;
             q->formats[i] = 1;
             q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (v->as.text.size != 0) {
-                if (memchr(v->as.text.data, 0, v->as.text.size) != NULL) {
-                    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
-                }
-                memcpy(at, v->as.text.data, v->as.text.size);
-            }
+            if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
-            at += v->as.text.size + 1;
+            at += (length = (int)v->as.text.size) + 1;
             break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
             return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
         }
+        q->lengths[i] = length;
     }
     q->declare = at;
     q->unasked_bytes += need;
@@ -20062,18 +20602,19 @@ static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
 }
+static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
+    static const char *const levels[] = { "", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "", "", "" };
+    dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
+}
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row);
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
-    static const char *const levels[] = { "", " ISOLATION LEVEL READ UNCOMMITTED", " ISOLATION LEVEL READ COMMITTED", " ISOLATION LEVEL REPEATABLE READ",
-        " ISOLATION LEVEL SERIALIZABLE" };
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__put(&t, "BEGIN");
-        dbm__put(&t, levels[(item->number & 7u) <= 4u ? item->number & 7u : 0]);
-        if (item->number & 8u) dbm__put(&t, " READ ONLY");
+        dbm__pg_put_begin(&t, item->number);
         break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -20086,11 +20627,13 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", q->each != NULL ? op->bulk->sql : dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_ROW_OF_BULK: return dbm__pg_each_emit(q, item->number);
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
     case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
     case DBM__PG_RUN: case DBM__PG_SENT:
         if (item->kind == DBM__PG_SENT) s = item->s;
         if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
@@ -20142,22 +20685,45 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+    if (s->cells == NULL) return;
+    s->cells = NULL;
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
         s->now = NULL;
     }
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        PQfreemem(s->copied);
-        s->copied = NULL;
+    if (DBM__UNLIKELY(s->copied.data != NULL)) {
+        PQfreemem((void *)(uintptr_t)s->copied.data);
+        s->copied.data = NULL;
+    }
+    if (DBM__UNLIKELY(s->pinned != NULL)) {
+        dbm_adapter_free(s->q->owner, s->pinned);
+        s->pinned = NULL;
     }
 }
-/* Puts a row aside: of a result, or, where that is NULL, the one column of COPY. */
-static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, const char *data, int length) {
-    int i, columns = res != NULL ? PQnfields(res) : 1;
-    size_t size = sizeof(dbm__pg_held) + (size_t)(columns > 1 ? columns - 1 : 0) * sizeof(dbm__pg_cell);
+/* Room for what is kept of each column. */
+static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
+    Oid *types;
+    if (columns <= s->types_capacity) return true;
+    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
+    if (types != NULL) {
+        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
+        s->types = types;
+        if (block != NULL) {
+            s->block = block;
+            s->types_capacity = columns;
+            return true;
+        }
+    }
+    q->no_memory = true;
+    return false;
+}
+/* Puts a row aside. */
+static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
+    size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
     char *at;
-    for (i = 0; i < columns; i++) size += (size_t)(res != NULL ? PQgetlength(res, 0, i) : length) + 1;
+    int i;
+    for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
         return false;
@@ -20168,12 +20734,12 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
         return false;
     }
     held->next = NULL;
-    at = (char *)(held->cells + (columns > 1 ? columns : 1));
+    at = (char *)(held->cells + columns + 1);
     for (i = 0; i < columns; i++) {
-        int bytes = res != NULL ? PQgetlength(res, 0, i) : length;
+        int bytes = cells[i].size > 0 ? cells[i].size : 0;
         held->cells[i].data = at;
-        held->cells[i].size = res != NULL && PQgetisnull(res, 0, i) ? -1 : bytes;
-        memcpy(at, res != NULL ? PQgetvalue(res, 0, i) : data, (size_t)bytes);
+        held->cells[i].size = cells[i].size;
+        if (bytes != 0) memcpy(at, cells[i].data, (size_t)bytes);
         at[bytes] = '\0';
         at += bytes + 1;
     }
@@ -20182,6 +20748,18 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, 
     s->last_held = held;
     s->held_size += size;
     return true;
+}
+/* The same of a result's only row. */
+static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
+    int i, columns = PQnfields(res);
+    dbm__pg_cell *cells;
+    if (!dbm__pg_columns_room(q, s, columns)) return false;
+    cells = s->block + s->types_capacity;
+    for (i = 0; i < columns; i++) {
+        cells[i].data = PQgetvalue(res, 0, i);
+        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i);
+    }
+    return dbm__pg_keep(q, s, cells, columns);
 }
 static int64_t dbm__pg_count(PGresult *res) {
     const char *text = PQcmdTuples(res);
@@ -20193,16 +20771,26 @@ static int64_t dbm__pg_count(PGresult *res) {
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
+    q->begins = 0;
     q->drops.count = q->drops.head = 0;
 }
 DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res;
 }
+/* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
+ * value does not fit any more. */
+static void dbm__pg_schema_changed(dbm__pg *q) {
+    dbm__add(&q->base->schema, 1);
+    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
+}
+DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
+    if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+}
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
-    const char *tag = PQcmdStatus(res);
-    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
+    dbm__pg_look_at_tag(q, PQcmdStatus(res));
     return dbm__pg_count(res);
 }
 static int64_t dbm__pg_read_int(const char *text) {
@@ -20219,6 +20807,24 @@ static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
         q->no_memory = false;
     }
     s->kept = false;
+}
+/* What the columns are, and whether all can be read in binary. */
+static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
+    int i;
+    s->columns = PQnfields(res);
+    if (!dbm__pg_columns_room(q, s, s->columns)) return false;
+    *binary = true;
+    for (i = 0; i < s->columns; i++) {
+        s->types[i] = PQftype(res, i);
+        *binary = *binary && dbm__pg_in_binary(s->types[i]);
+    }
+    return true;
+}
+/* Takes the description of a statement that the server keeps. */
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
+    PQclear(s->about);
+    s->about = about;
+    return about != NULL && s->columns > 0;
 }
 /* What one of the pipeline has done; its rows are dropped. */
 static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
@@ -20249,7 +20855,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->binary_rows = PQbinaryTuples(res) != 0;
             return q->mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, res, NULL, 0)) {
+        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true;
         }
@@ -20310,16 +20916,22 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         if (q->no_memory) q->mode = DBM__PG_DROP;
         if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
             dbm__pg_row_moves(s);
-            s->copied = data;
-            s->copied_size = n;
+            s->copied.data = data;
+            s->copied.size = n;
+            s->cells = &s->copied;
             s->row = 0;
             s->rows = 1;
             if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
             continue;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep(q, s, NULL, data, n)) {
-            PQfreemem(data);
-            return DBM__PG_ROW;
+        if (q->mode == DBM__PG_KEEP) {
+            dbm__pg_cell cell;
+            cell.data = data;
+            cell.size = n;
+            if (!dbm__pg_keep(q, s, &cell, 1)) {
+                PQfreemem(data);
+                return DBM__PG_ROW;
+            }
         }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data);
@@ -20337,13 +20949,15 @@ static void dbm__pg_sent_over(dbm__pg *q) {
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
+    const char *state;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(res)) dbm__pg_unkeep(q, item->s, strcmp(dbm__pg_state_of(res), "26000") != 0);
+    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
+    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
     /* What goes before one of the pipeline fails for it. */
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
@@ -20351,6 +20965,8 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
+static void dbm__pg_each_took(dbm__pg *q, int64_t n);
+static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
@@ -20361,19 +20977,24 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_PREPARE) {
-            item->s->kept = true;
-            item->s->age = q->age;
-        }
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
+        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
+            item->s->known = dbm__pg_learned(item->s, res);
+            return false;
+        }
         if (item->kind == DBM__PG_DESCRIBE) {
-            if (!dbm__pg_copy_described(q->copy, q->conn, res)) q->no_memory = true;
+            if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false;
         }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-        if (item->kind == DBM__PG_DISCARD) dbm__pg_forget(q);
+        if (item->kind == DBM__PG_DISCARD) {
+            dbm__pg_forget(q);
+            q->lane_on = q->lane_can;
+        }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
@@ -20391,6 +21012,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
@@ -20419,6 +21041,7 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
+    q->laned = false;
     dbm__pg_look_at_transaction(q);
 }
 /* Reads answers, in the order of the list, as far as they have come. */
@@ -20442,7 +21065,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (item->kind == DBM__PG_RUN && !q->armed) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
-            if (!q->whole) (void)PQsetSingleRowMode(q->conn);
+            (void)PQsetSingleRowMode(q->conn);
         }
         if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
             q->armed = true;
@@ -20481,6 +21104,276 @@ static int dbm__pg_answers(dbm__pg *q) {
     }
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
+}
+/* ---- the short way -------------------------------------------------------------------------------------------------
+ * A statement that the server has, with its BEGIN, and COMMIT and ROLLBACK go past libpq, whose results and modes would cost more than all the rest: the
+ * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
+ * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
+ * Formats" of PostgreSQL's protocol. */
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n;
+}
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to;
+}
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
+}
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
+}
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to);
+}
+static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
+    char *out;
+    if (DBM__LIKELY(size <= q->out_size)) return true;
+    if (size < 512) size = 512;
+    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
+    if (out == NULL) return false;
+    q->out = out;
+    q->out_size = size;
+    return true;
+}
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n;
+    }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
+}
+/* What was written up to `to` goes out, and will be answered. */
+static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
+    dbm_op *op = q->op;
+    q->out_at = 0;
+    q->out_end = (size_t)(to - q->out);
+    q->awaited++;
+    q->lane = q->laned = true;
+    q->closing = false;
+    q->gather = gather;
+    if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
+    q->in.keep = 0;
+    dbm__pg_lane_send(q);
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) return;
+    op->fd = q->fd;
+    op->started = true;
+    q->fresh = false;
+}
+/* The next row, taken apart. Behind a cell stands the length of the next one, which is read by then, so that a NUL fits; the last one makes
+ * room for it. */
+static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
+    char *at = s->in.data + s->in.row, *end, *last = NULL;
+    int i, n;
+    while (at[0] != 'D') at += dbm__pg_get32(at + 1) + 1;
+    end = at + dbm__pg_get32(at + 1) + 1;
+    s->in.row = (size_t)(end - s->in.data);
+    n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
+    at += 7;
+    for (i = 0; i < s->columns; i++) {
+        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+        if (last != NULL) *last = '\0';
+        last = NULL;
+        cells[i].size = -1;
+        at += 4;
+        if (size > INT_MAX || (int64_t)size > end - at) continue; /* NULL */
+        cells[i].data = at;
+        cells[i].size = (int)size;
+        last = at += size;
+    }
+    if (last != NULL) {
+        dbm__pg_cell *cell = &cells[s->columns - 1];
+        memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
+        cell->data = last - cell->size - 1;
+        last[-1] = '\0';
+    }
+    s->cells = s->block;
+}
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    const char *number = strrchr(tag, ' ');
+    if (q->beginning) {
+        q->beginning = false;
+        q->begins |= 1u << q->wait.at[0].number;
+        q->tx = DBM__PG_TX_OPEN;
+        return;
+    }
+    q->closing = true;
+    if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+    dbm__pg_look_at_tag(q, tag);
+    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
+}
+static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    q->closing = true;
+    if (q->fault != NULL) return;
+    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (q->fault == NULL) {
+        q->no_memory = true;
+        return;
+    }
+    memcpy(q->fault, body, size);
+    q->fault[size] = q->fault[size + 1] = '\0';
+}
+static void dbm__pg_lane_ready(dbm__pg *q, char status) {
+    q->awaited--;
+    if (q->owed != 0) {
+        q->owed--;
+        return;
+    }
+    if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == 'E';
+}
+/* Looks at what has come, message by message. */
+static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
+    dbm__pg_statement *s = q->main;
+    size_t left;
+    while ((left = in->end - in->at) >= 5) {
+        char *m = in->data + in->at;
+        size_t size = (size_t)dbm__pg_get32(m + 1) + 1;
+        if (size < 5 || size > (size_t)INT_MAX / 2) return DBM__PG_DEAD;
+        if (left < size) break;
+        in->at += size;
+        if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        switch (m[0]) {
+        case 'D': /* a row */
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            s->total++;
+            if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
+                if (s->rows++ == 0) in->row = in->at - size;
+                if (q->mode == DBM__PG_FIRST) in->keep = in->at;
+            } else if (q->mode == DBM__PG_KEEP) {
+                in->row = in->at - size;
+                dbm__pg_lane_row(s, s->block + s->types_capacity);
+                if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
+            } else {
+                q->dropped++;
+            }
+            break;
+        case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
+        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
+        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'N':
+            if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
+            dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
+            break;
+        case 'S': q->settings_moved = true; break;
+        case '2': q->bound = !q->beginning; break;
+        case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
+        default: return DBM__PG_DEAD;
+        }
+    }
+    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
+}
+/* Reads once, or as often as there is more than fits. */
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
+    for (;;) {
+        size_t left = in->end - in->at, got, need, size;
+        dbm_status st;
+        int how;
+        if (q->gather && q->lane) in->keep = in->at;
+        if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
+        in->at = in->keep;
+        in->end = in->keep + left;
+        need = in->end + (q->gather ? 4096 : 1);
+        if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
+        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
+            char *data;
+            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
+            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
+            if (data == NULL) {
+                q->no_memory = true;
+                return DBM__PG_DEAD;
+            }
+            in->data = data;
+            in->size = size;
+        }
+        st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        if (DBM__UNLIKELY(st != DBM_OK)) {
+            if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
+            (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
+            return DBM__PG_DEAD;
+        }
+        in->end += got;
+        how = dbm__pg_lane_look(q, in);
+        if (how != DBM__PG_WAITS || in->end != in->size) return how;
+    }
+}
+static int dbm__pg_lane_step(dbm__pg *q) {
+    dbm__pg_statement *s = q->main;
+    bool own = s != NULL && s->in.data != NULL;
+    int how;
+    if (DBM__UNLIKELY(q->out_at != q->out_end)) {
+        dbm__pg_lane_send(q);
+        if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */
+    }
+    if (q->fresh) {
+        q->fresh = false;
+        return DBM__PG_WAITS;
+    }
+    how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
+    if (how == DBM__PG_WAITS) return how;
+    q->lane = false; /* what may follow goes the long way */
+    if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
+    if (!own && !s->rowless) {
+        s->in = q->in;
+        memset(&q->in, 0, sizeof q->in);
+    }
+    if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
+        dbm__pg_row_moves(s);
+        s->row = 0;
+        dbm__pg_lane_row(s, s->block);
+        s->in.keep = 0;
+    }
+    return how;
+}
+/* An operation on rows that come this way. */
+static void dbm__pg_lane_on(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->in.data == NULL) return;
+    q->lane = true;
+    q->gather = q->fresh = false;
+    s->rows = 0;
+    s->in.keep = 0;
+}
+/* The row in hand stays where it is, for the program may point to it. The others are put aside, and what follows comes to another place. */
+static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
+    dbm__pg_cell *cells = s->block + s->types_capacity;
+    size_t left = s->in.end - s->in.at, size = left > 8192 ? left : 8192;
+    char *data;
+    for (; s->row + 1 < s->rows; s->row++) {
+        dbm__pg_lane_row(s, cells);
+        if (!dbm__pg_keep(q, s, cells, s->columns)) return false;
+    }
+    data = (char *)dbm_adapter_alloc(q->owner, size);
+    if (data == NULL) {
+        q->no_memory = true;
+        return false;
+    }
+    memcpy(data, s->in.data + s->in.at, left);
+    s->pinned = s->in.data;
+    s->in.data = data;
+    s->in.size = size;
+    s->in.row = s->in.at = 0;
+    s->in.end = left;
+    return true;
 }
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
@@ -20548,7 +21441,6 @@ static void dbm__pg_go(dbm__pg *q) {
 }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    q->whole = false;
     if (!dbm__pg_pipe(q, !alone)) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
         return;
@@ -20599,6 +21491,7 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
 }
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
+    if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
     q->failed_tx = false;
     q->depth = 0;
     q->wait.count = q->wait_used = 0;
@@ -20621,6 +21514,15 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     s->last_held = NULL;
     s->held_size = 0;
     dbm__pg_res(s, NULL);
+    if (s->in.data != NULL) { /* for the next one */
+        if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
+            dbm_adapter_free(q->owner, s->in.data);
+        } else {
+            q->in.data = s->in.data;
+            q->in.size = s->in.size;
+        }
+        s->in.data = NULL;
+    }
     if (s->texts != NULL) {
         dbm_adapter_free(q->owner, s->texts);
         s->texts = NULL;
@@ -20634,10 +21536,18 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->total = 0;
 }
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
+    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+}
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
+    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age);
+}
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
+    s->age = q->age;
+    s->schema = dbm__load(&q->base->schema);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -20653,10 +21563,14 @@ static void dbm__pg_ask(dbm__pg *q) {
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
     return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
 }
+static int dbm__pg_batch_rows(const dbm__pg_statement *s, int most) {
+    int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
+    return n < 1 ? 1 : n < most ? n : most;
+}
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
-    q->retried = false;
+    q->retried = q->bound = false;
     q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
 }
 static void dbm__pg_push_run(dbm__pg *q) {
@@ -20669,14 +21583,20 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_go(q);
         return;
     }
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
+    if (s->listens) q->lane_on = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-        s->fetch = n < 1 ? 1 : n > DBM__PG_FIRST_ROWS ? DBM__PG_FIRST_ROWS : n;
+        dbm__pg_item *item = NULL;
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
+        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
+            dbm__pg_add_prepare(q, s);
+            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
+            if (item != NULL) item->s = s;
+        }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -20696,12 +21616,11 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_item *item;
     int i;
     dbm__pg_push_before(q);
-    if (s->kept && s->age != q->age) s->kept = false;
+    dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */
-        s->age = q->age;
     }
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
                        (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
@@ -20752,20 +21671,86 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
-/* The short way: a statement that the server has, while nothing else is due, and not by TLS, which may have read what a poll then waits for. True: it is
- * on its way, and dbm__pg_solo_step() takes its answer. */
-static bool dbm__pg_solo_start(dbm__pg *q, dbm_op *op) {
+/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN));
+}
+static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
+/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+    char name[28], *to;
+    int i;
+    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
+    to = q->out;
+    for (i = 0; i < q->closes.count; i++) {
+        dbm__pg_cursor_name(name, q->closes.at[i].number);
+        to = dbm__pg_put_close(to, 'P', name);
+    }
+    for (i = 0; i < q->drops.count; i++) {
+        dbm__format(name, sizeof name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)q->drops.at[i].number);
+        to = dbm__pg_put_close(to, 'S', name);
+    }
+    q->closes.count = q->drops.count = 0;
+    return to;
+}
+static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
+    char name[28];
+    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    if ((q->begins >> number & 1u) == 0) {
+        char *start = to, block[64];
+        dbm__text t = dbm__text_in(block, sizeof block);
+        dbm__pg_put_begin(&t, number);
+        *to = 'P';
+        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0));
+    }
+    return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
+}
+static char *dbm__pg_put_sync(char *to) {
+    *to = 'S';
+    return dbm__pg_to32(to + 1, 4);
+}
+/* True: the statement is on its way. */
+static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
-    if (s == NULL || !s->known || !s->kept || s->age != q->age || q->tls || q->setup || op->no_wait) return false;
-    if ((q->sent.count | q->wait.count | q->closes.count | q->drops.count) != 0 || dbm__pg_by_cursor(q, s, op)) return false;
-    if (dbm__pg_encode(q, op) != DBM_OK || (q->piped && !dbm__pg_pipe(q, false)) || !dbm__pg_send_named(q, s, op, s->binary)) return false; /* it fails again, and says why */
+    char portal[20] = "", *to;
+    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
+    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
     dbm__pg_begin_run(q, s, op);
-    q->named_run = q->solo = true;
-    q->cursor_run = q->armed = q->whole = false;
-    if (PQflush(q->conn) != 0) return true;
-    op->fd = PQsocket(q->conn);
-    op->started = true;
-    q->fresh = false;
+    q->named_run = true;
+    q->cursor_run = dbm__pg_by_cursor(q, s, op);
+    q->prefix = 0;
+    q->beginning = q->wait.count != 0;
+    q->wait_used = q->wait.count;
+    s->binary_rows = s->binary;
+    if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
+    if (q->cursor_run) {
+        s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
+        s->cursor = ++q->cursor_names;
+        s->depth = q->depth;
+        dbm__pg_cursor_name(portal, s->cursor);
+    }
+    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
+    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
+    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    return true;
+}
+static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
+    char portal[20], *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    dbm__pg_cursor_name(portal, s->cursor);
+    dbm__pg_lane_on(q, s);
+    s->in.row = s->in.at = s->in.end = 0;
+    q->mode = DBM__PG_TAKE;
+    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    return true;
+}
+static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
+    char *to = dbm__pg_lane_begin(q, 0);
+    if (to == NULL) return false;
+    q->main = NULL;
+    *to = 'Q';
+    dbm__pg_lane_go(q, dbm__pg_put_end(to, dbm__pg_put_name(to + 5, word)), false);
     return true;
 }
 /* The next row, where it is at hand. */
@@ -20777,6 +21762,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         s->row++;
         s->serial++;
         if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
+        if (s->in.data != NULL) dbm__pg_lane_row(s, s->block);
         return DBM_OK;
     }
     now = s->held;
@@ -20791,6 +21777,7 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     s->held = now->next;
     if (s->held == NULL) s->last_held = NULL;
     s->now = now;
+    s->cells = now->cells;
     return DBM_OK;
 }
 /* FINISH, where no rows are under way. */
@@ -20803,25 +21790,25 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
 }
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
-    int n;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
+        dbm__pg_lane_on(q, s);
         return;
     }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
         return;
     }
-    n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-    s->fetch = n < 1 ? 1 : n > DBM__PG_MOST_ROWS ? DBM__PG_MOST_ROWS : n;
+    s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
 }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
-    bool quick = false;
+    bool quick;
     dbm__pg_item *item;
     if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
         dbm__pg_transaction_over(q);
@@ -20829,11 +21816,18 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         return;
     }
     q->closes.count = 0;
-#if DBM__PG_PIPELINE
-    quick = op->kind == DBM_OP_COMMIT && op->no_wait;
-#endif
+    quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
+    q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    else dbm__pg_push_waiting(q, quick);
+    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+        if (!quick) return;
+        q->owed++;
+        dbm__pg_transaction_over(q);
+        op->started = false;
+        if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
+        return;
+    }
+    if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
     dbm__pg_go(q);
@@ -20872,16 +21866,18 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (q->local || !DBM__PG_PIPELINE) return;
     if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
 }
-/* Where libpq is not in the state that our flow needs: after dbm_native, or before a script. */
-static bool dbm__pg_return_from_native(dbm__pg *q) {
-    PGresult *res;
-    if (q->state != DBM__PG_NATIVE_USE) return true;
-    while ((res = PQgetResult(q->conn)) != NULL) { /* of commands that the program has not read to the end; blocks as long as they run */
-        ExecStatusType status = PQresultStatus(res);
-        PQclear(res);
-        if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
-    }
+/* Where libpq is not in the state that our flow needs, after dbm_native, and a script: reads what the program has not read to the end, as far as it has come. */
+static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
+    for (;;) {
+        PGresult *res;
+        ExecStatusType status;
+        if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
+        res = PQgetResult(q->conn);
+        status = PQresultStatus(res);
+        PQclear(res);
+        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
+    }
 #if DBM__PG_PIPELINE
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
@@ -20892,10 +21888,11 @@ static bool dbm__pg_return_from_native(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
     case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return false;
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
     }
-    dbm__pg_forget(q); /* the program may have deallocated them */
-    return true;
+    dbm__pg_forget(q); /* the program may have deallocated them, */
+    dbm__pg_schema_changed(q); /* and more */
+    return DBM__PG_ALL;
 }
 /* `word` in capitals. */
 static bool dbm__pg_is_word(const char *at, const char *word) {
@@ -20951,6 +21948,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     memset(s, 0, sizeof *s);
     s->q = q;
     s->inserts = dbm__pg_is_word(word, "INSERT");
+    s->listens = dbm__pg_is_word(word, "LISTEN");
     s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
     if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
@@ -20967,8 +21965,14 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
+    PQclear(s->about);
     dbm_adapter_free(q->owner, s->types);
+    dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
+}
+static bool dbm__pg_has_listen(const char *sql) {
+    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    return false;
 }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
@@ -20978,12 +21982,179 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     }
     dbm__pg_end_local(q, DBM_OK);
 }
+static void dbm__pg_wait_done(dbm__pg *q);
+/* ---- a bulk of single rows ------------------------------------------------------------------------------------------
+ * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
+ * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
+static void dbm__pg_each_free(dbm__pg *q) {
+    if (q->each == NULL) return;
+    dbm_adapter_free(q->owner, q->each->texts);
+    dbm_adapter_free(q->owner, q->each);
+    q->each = NULL;
+}
+static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
+    struct dbm__pg_each *e;
+    size_t size = sizeof *e + DBM__PG_EACH_ROWS * (size_t)plan->column_count * sizeof(dbm_value);
+    e = q->each = (struct dbm__pg_each *)dbm_adapter_alloc(q->owner, size);
+    if (e == NULL) return dbm__pg_no_memory(q);
+    memset(e, 0, sizeof *e);
+    e->values = (dbm_value *)(void *)(e + 1);
+    e->columns = plan->column_count;
+    e->window = DBM__PG_EACH_ROWS;
+    plan->data = e;
+    return DBM_OK;
+}
+static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    struct dbm__pg_each *e = q->each;
+    dbm_value *to;
+    size_t from;
+    int i;
+    if (DBM__LIKELY(e == NULL)) return dbm__pg_bulk_row(c, op, values);
+    to = e->values + (size_t)e->rows * (size_t)e->columns;
+    from = e->size;
+    for (i = 0; i < e->columns; i++) {
+        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        dbm_status st = dbm__pg_check(q, &values[i], i);
+        to[i] = values[i];
+        if (st == DBM_OK && e->capacity - e->size < size) {
+            size_t capacity = 2 * e->capacity + size + 1024;
+            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
+            if (texts != NULL) {
+                e->texts = texts;
+                e->capacity = capacity;
+            } else {
+                st = dbm__pg_no_memory(q);
+            }
+        }
+        if (st != DBM_OK) {
+            e->size = from;
+            op->bulk->failed_column = i;
+            return st;
+        }
+        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
+        to[i].as.text.data = (const char *)(uintptr_t)e->size;
+        e->size += size;
+    }
+    e->numbers[e->rows++] = op->bulk->rows;
+    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
+}
+static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int64_t rows = op->bulk->rows;
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
+    for (*taken = 0; *taken < count && st == DBM_OK;) {
+        dbm_value values[DBM__MAX_VALUES];
+        int i;
+        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
+            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
+            if (st == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
+        }
+        op->bulk->rows = rows + (int64_t)*taken;
+        st = dbm__pg_take_row(c, op, values);
+        op->bulk->rows = rows;
+        if (st == DBM_OK || st == DBM_DONE) ++*taken;
+    }
+    return st;
+}
+/* The INSERT of one row. */
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
+    struct dbm__pg_each *e = q->each;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_op op;
+    int i;
+    memset(&op, 0, sizeof op);
+    op.values = values;
+    op.value_count = e->columns;
+    for (i = 0; i < e->columns; i++) {
+        values[i] = e->values[row * (size_t)e->columns + (size_t)i];
+        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+    }
+    if (dbm__pg_encode(q, &op) != DBM_OK) {
+        q->no_memory = true;
+        return false;
+    }
+    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
+}
+static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
+static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
+/* The next flight. False: there is none. */
+static bool dbm__pg_each_go(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    int i;
+    if (e->first == e->rows && !e->undo) return false;
+    e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
+    e->failed = -1;
+    dbm__pg_push_before(q);
+    if (e->undo) {
+        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    e->undo = false;
+    if (e->first < e->limit) {
+        dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+        for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    dbm__pg_go(q);
+    return true;
+}
+/* A flight was answered. True: so was the last one. */
+static bool dbm__pg_each_end(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    dbm__pg_wait_done(q);
+    if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+        return true;
+    }
+    if (!dbm__pg_failed(q)) {
+        e->written += e->flown;
+        e->first = e->limit;
+        if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
+    } else {
+        dbm_status st = dbm__pg_refused(q);
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
+            q->outcome = st;
+            return true;
+        }
+        dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
+        dbm__pg_failure_drop(q);
+        e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
+        e->undo = true;
+        if (e->window > 1) e->window /= 2;
+    }
+    e->flown = 0;
+    if (dbm__pg_each_go(q)) return q->local;
+    e->rows = e->first = 0;
+    e->size = 0;
+    q->op->affected = e->written;
+    return true;
+}
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
     if (op->bulk->each_row) {
-        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
         return;
     }
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
@@ -20993,12 +22164,14 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
 }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
+static bool dbm__pg_end(dbm__pg *q, int how);
 /* What of the pipeline must be answered before the operation begins: all, where one that failed would not keep the operation from being done. */
 static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     switch (op->kind) {
@@ -21006,7 +22179,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
         break;
     case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
@@ -21014,7 +22187,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE ? DBM__PG_DRAIN : DBM__PG_GO;
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
 }
 static void dbm__pg_drain(dbm__pg *q) {
     q->before = DBM__PG_DRAIN;
@@ -21031,26 +22204,23 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
-    q->local = q->full = q->no_memory = q->cancel_sent = false;
+    q->lane = q->local = q->full = q->no_memory = q->killed = false;
     q->before = DBM__PG_GO;
     q->was_open = q->tx == DBM__PG_TX_OPEN;
     q->affected = -1;
     q->wait_used = 0;
-    if (q->error != NULL) {
-        PQclear(q->error);
-        q->error = NULL;
-    }
+    if (DBM__UNLIKELY(dbm__pg_failed(q))) dbm__pg_failure_drop(q);
     q->fresh = true;
     dbm__store(&q->cancelled, 0);
-    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE
-        && !dbm__pg_return_from_native(q)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
+    if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
+        q->before = DBM__PG_FROM_NATIVE;
         return;
     }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_solo_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL ? dbm__pg_before(q, op) : DBM__PG_GO;
+    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
+    else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
     else dbm__pg_drain(q);
 }
@@ -21064,7 +22234,13 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
         return false;
     }
-    for (v = 0; v < op->value_count; v++) need += strlen(verb) + 2 * op->values[v].as.text.size + 2;
+    for (v = 0; v < op->value_count; v++) {
+        const dbm_value *name = &op->values[v];
+        need += strlen(verb) + 2 * name->as.text.size + 2;
+        if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
+        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
+        return false;
+    }
     dbm_adapter_free(q->owner, q->listen);
     q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
     if (out == NULL) {
@@ -21109,7 +22285,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
-    if (DBM__UNLIKELY(q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) &&
+    if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
         return;
@@ -21151,6 +22327,8 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         q->mode = op->kind == DBM_OP_HOLD ? DBM__PG_KEEP : DBM__PG_DROP;
         q->dropped = 0;
         if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
+        else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
+        else q->local = dbm__pg_end(q, DBM__PG_ROW);
         break;
     }
     case DBM_OP_PING:
@@ -21168,12 +22346,17 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             break;
         }
         dbm__pg_push_before(q);
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
-        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        if (q->each != NULL && !q->given_up) {
+            q->affected = q->each->written;
+            if (op->bulk->abandon || !dbm__pg_each_go(q)) dbm__pg_end_local(q, DBM_OK);
+        } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
@@ -21181,20 +22364,104 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
 }
+/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
+/* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
+ * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
+ * as our own sixteen bytes do. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
+/* Neither waits. Without a key the request has been made when it returns. */
+static void dbm__pg_kill_begin(dbm__pg *q, dbm__pg_kill *k) {
+    memset(k, 0, sizeof *k);
+    k->fd = -1;
+    k->until_us = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
+#if DBM__PG_CANCEL_ASYNC
+    k->request = PQcancelCreate(q->conn);
+    k->active = k->request != NULL && PQcancelStart(k->request) == 1;
+    k->next = PGRES_POLLING_WRITING;
+    if (k->active) k->fd = PQcancelSocket(k->request);
+    else PQcancelFinish(k->request);
+#else
+#  if DBM__PG_CANCEL_KEY
+    if (q->has_key && (k->fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0)) >= 0) {
+        int flags = fcntl(k->fd, F_GETFL, 0);
+        (void)fcntl(k->fd, F_SETFD, FD_CLOEXEC);
+#    if defined(SO_NOSIGPIPE)
+        int on = 1;
+        (void)setsockopt(k->fd, SOL_SOCKET, SO_NOSIGPIPE, &on, (socklen_t)sizeof on);
+#    endif
+        k->active = flags >= 0 && fcntl(k->fd, F_SETFL, flags | O_NONBLOCK) == 0;
+        if (!k->active) dbm__net_close(k->fd);
+        return;
+    }
+#  endif
+    if (!q->has_key) {
+        PGcancel *request = PQgetCancel(q->conn);
+        char said[256];
+        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
+        PQfreeCancel(request);
+    }
+#endif
+}
+/* What it waits for, on k->fd; DONE: it is over, and has been done unless k->late. */
+static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
+    if (!k->active) return DBM_STEP_DONE;
+    k->late = dbm_adapter_clock(q->owner) >= k->until_us;
+#if DBM__PG_CANCEL_ASYNC
+    if (!k->late) {
+        k->next = PQcancelPoll(k->request);
+        k->fd = PQcancelSocket(k->request);
+        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
+    }
+    PQcancelFinish(k->request);
+#else
+    if (!k->late) {
+        char packet[16], *at = packet;
+        size_t n = 0;
+        dbm_status st = DBM_OK;
+#  if DBM__PG_CANCEL_KEY
+        if (!k->begun && connect(k->fd, (struct sockaddr *)(void *)&q->peer, q->peer_size) != 0 && errno == EAGAIN) return DBM_STEP_TIMER; /* a socket file's queue is full */
+#  endif
+        k->begun = true;
+        at = dbm__pg_to32(dbm__pg_to32(at, 16), 1234u << 16 | 5678u);
+        (void)dbm__pg_to32(dbm__pg_to32(at, (uint32_t)q->pid), (uint32_t)q->key);
+        if (!k->sent) {
+            st = dbm__net_send(k->fd, packet, sizeof packet, &n);
+            k->sent = st == DBM_OK && n == sizeof packet;
+            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE;
+        }
+        if (k->sent) do st = dbm__net_receive(k->fd, packet, sizeof packet, &n); while (st == DBM_OK);
+        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ;
+    }
+    dbm__net_close(k->fd);
+#endif
+    k->active = false;
+    return DBM_STEP_DONE;
+}
+/* Of any thread. */
+static void dbm__pg_cancel(dbm_connection *c) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm__pg_kill k;
+    dbm_step want;
+    if (q == NULL) return;
+    dbm__store(&q->cancelled, 1);
+    dbm__pg_kill_begin(q, &k);
+    while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
+        if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us);
+    }
+}
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
-static void dbm__pg_cancel(dbm_connection *c);
-static bool dbm__pg_stale(const dbm__pg *q) { return q->named_run && q->error != NULL && !q->of_pipeline && dbm__pg_is_stale(q->error); }
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
-    bool stale = dbm__pg_stale(q);
-    if (s->cursor != 0) s->cursor = 0;
-    if (stale && PQstatus(q->conn) != CONNECTION_BAD) {
-        dbm__pg_unkeep(q, s, s->kept && strcmp(dbm__pg_state_of(q->error), "26000") != 0);
+    const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
+    bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
+    bool misfit = named && !q->bound && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0); /* a value, or a column, and the type that the parameter had */
+    s->cursor = 0;
+    if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
+        dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
         if (!q->retried && (q->tx == DBM__PG_TX_NONE || began)) { /* nothing came before it: all of it is sent again */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             if (began && q->tx == DBM__PG_TX_OPEN) {
                 dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
                 dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -21215,24 +22482,13 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     return true;
 }
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
-/* What the columns of s->res are, and whether all can be read in binary. */
-static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, int columns, bool *binary) {
-    int i;
-    if (columns > s->types_capacity) {
-        Oid *types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-        if (types == NULL) return false;
-        s->types = types;
-        s->types_capacity = columns;
-    }
-    *binary = true;
-    for (i = 0; i < columns; i++) {
-        s->types[i] = PQftype(s->res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]);
-    }
-    return true;
-}
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = PQnfields(s->res);
+    int i, row, columns = s->columns;
+    if (s->in.data != NULL && s->rows > 0) {
+        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
+        if (size > s->row_size) s->row_size = size;
+        return;
+    }
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
         int size = 32;
         for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
@@ -21261,7 +22517,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     int i;
     bool began = false;
     for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && q->error != NULL) {
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
         bool over = dbm__pg_execute_failed(q, began);
         if (!over) return false;
     }
@@ -21298,22 +22554,22 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
     s->live = how == DBM__PG_ROW;
-    if (s->res == NULL) { /* it has no rows */
+    if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
         if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
     op->result = s;
-    op->columns = PQnfields(s->res);
-    op->row = s->rows > 0;
-    if (!(s->known && q->named_run && s->types_capacity >= op->columns)) {
+    if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, op->columns, q->named_run ? &s->binary : &s->next_binary)) {
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
             return;
         }
-        s->known = q->named_run && s->kept;
+        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
     }
+    op->columns = s->columns;
+    op->row = s->rows > 0;
     if (q->cursor_run) {
         s->next_cursor = q->cursors;
         q->cursors = s;
@@ -21330,7 +22586,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
     if (how == DBM__PG_ROW) return true;
-    if (q->error != NULL) {
+    if (dbm__pg_failed(q)) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
@@ -21345,9 +22601,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     if (s->live) {
         s->live = false;
         s->ended = true;
-        s->rows = s->row = 0;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
-        q->outcome = DBM_DONE;
+        if (s->in.data == NULL) s->rows = s->row = 0;
+        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
         return true;
     }
     dbm__pg_batch_done(q, s);
@@ -21356,11 +22612,10 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
 }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
-    if (q->error != NULL) {
-        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_state_of(q->error), "57014") == 0) { /* a cancel that came late */
+    if (dbm__pg_failed(q)) {
+        if (op->kind == DBM_OP_ROLLBACK && !q->retried && strcmp(dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), "57014") == 0) { /* a cancel that came late */
             q->retried = true;
-            PQclear(q->error);
-            q->error = NULL;
+            dbm__pg_failure_drop(q);
             dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
             dbm__pg_go(q);
             return q->local;
@@ -21427,12 +22682,13 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     return false;
 back:
-    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && !dbm__pg_return_from_native(q)) q->outcome = dbm__pg_lost(q);
+    if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
     return true;
 }
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    if (q->each != NULL) return dbm__pg_each_end(q);
     dbm__pg_wait_done(q);
     op->affected = q->affected;
     if (q->error != NULL && !q->no_memory) {
@@ -21450,7 +22706,7 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 }
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
-    if (q->error != NULL) PQclear(q->error);
+    dbm__pg_failure_drop(q);
     q->error = q->sent_error;
     q->sent_error = NULL;
     q->of_pipeline = true;
@@ -21470,12 +22726,12 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
         }
         q->main->live = false;
         q->main->ended = true;
-        if (q->error != NULL) q->outcome = dbm__pg_refused(q);
+        if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
         return true;
     case DBM_OP_FINISH:
         q->main->live = false;
         q->main->total += q->dropped;
-        if (q->error != NULL && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
+        if (dbm__pg_failed(q) && PQstatus(q->conn) == CONNECTION_BAD) dbm_adapter_broken(q->c);
         dbm__pg_result_end(q, q->main);
         return true;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__pg_commit_end(q);
@@ -21503,7 +22759,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->of_pipeline = false;
     }
     q->op = NULL;
-    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+    if (DBM__UNLIKELY(q->copy != NULL || q->each != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        if (q->each != NULL && op->kind == DBM_OP_BULK_END) op->affected = q->each->written;
+        dbm__pg_each_free(q);
         dbm__pg_copy_free(q->copy);
         q->copy = NULL;
         q->copying = false;
@@ -21511,40 +22769,13 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
     }
     return DBM_STEP_DONE;
 }
-static uint32_t dbm__pg_get32(const char *data) {
-    const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
-/* Whether all that is awaited has arrived and is little: a look at it, not a read. libpq must know before it reads the first row whether rows
- * come singly, which costs a result each, or together, which costs memory for all. The last thing that the server says is
- * ReadyForQuery. Under TLS nothing can be seen. */
-#if DBM__PG_POSIX
-static bool dbm__pg_all_here(dbm__pg *q) {
-    static const char ready[5] = { 'Z', 0, 0, 0, 5 };
-    ssize_t n, at = 0;
-    int i, syncs = 0;
-    for (i = q->sent.head; i < q->sent.count; i++) syncs += q->sent.at[i].kind == DBM__PG_SYNC;
-    n = recv(PQsocket(q->conn), q->look, sizeof q->look, MSG_PEEK | MSG_DONTWAIT);
-    if (n < 6 || n == (ssize_t)sizeof q->look || memcmp(q->look + n - 6, ready, sizeof ready) != 0) return false;
-    if (syncs <= 1) return true;
-    while (n - at >= 6) { /* of another one, maybe: message by message */
-        uint32_t size = dbm__pg_get32(q->look + at + 1);
-        syncs -= q->look[at] == 'Z';
-        if (size >= sizeof q->look) return false;
-        at += 1 + (ssize_t)size;
-    }
-    return at == n && syncs == 0;
-}
-#else
-static bool dbm__pg_all_here(dbm__pg *q) { (void)q; return false; }
-#endif
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
     if (dbm__net_peek(PQsocket(q->conn)) == DBM_OK) return false;
 #if DBM__PG_POSIX
-    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), q->look, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && q->look[0] == 'E') return true;
+    char byte = 0;
+    if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == 'E') return true;
 #endif
     q->copy_blind = true;
     return PQconsumeInput(q->conn) != 1;
@@ -21581,61 +22812,8 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     *step = dbm__pg_done(q);
     return true;
 }
-/* What runs by itself goes on as part of the list: it failed, or its rows come singly. */
-static bool dbm__pg_solo_over(dbm__pg *q) {
-    q->solo = false;
-    if (dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0) == NULL || dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0) == NULL) {
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
-    q->emitted = q->sent.count;
-    return true;
-}
-/* True: it is done. False: dbm__pg_step() goes on. */
-static bool dbm__pg_solo_step(dbm__pg *q) {
-    dbm__pg_statement *s = q->main;
-    PGresult *res = NULL, *more = NULL;
-    ExecStatusType status;
-    q->whole = s->rowless || dbm__pg_all_here(q);
-    if (!q->whole || PQconsumeInput(q->conn) != 1 || PQisBusy(q->conn)) {
-        dbm__pg_solo_over(q);
-        return false;
-    }
-    res = PQgetResult(q->conn);
-    status = PQresultStatus(res);
-    if (DBM__UNLIKELY(status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) || PQisBusy(q->conn) || (more = PQgetResult(q->conn)) != NULL) {
-        q->armed = true;
-        if (!dbm__pg_solo_over(q)) {
-            PQclear(res);
-            PQclear(more);
-            return false;
-        }
-        if (res != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], res);
-        if (more != NULL) (void)dbm__pg_answer(q, &q->sent.at[0], more); /* it failed at its commit */
-        return false;
-    }
-    q->solo = false;
-    dbm__pg_look_at_transaction(q);
-    if (status == PGRES_TUPLES_OK) {
-        dbm__pg_row_moves(s);
-        dbm__pg_res(s, res);
-        s->rows = PQntuples(res);
-        s->total = s->rows;
-        s->binary_rows = s->binary;
-        if (q->op->prepared->writes) q->affected = dbm__pg_count(res);
-    } else {
-        q->affected = dbm__pg_ran(q, res);
-        PQclear(res);
-    }
-    dbm__pg_room_end(q);
-    q->op->affected = q->affected;
-    dbm__pg_execute_done(q, s, DBM__PG_ALL);
-    return true;
-}
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
-static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     int how, unsent;
     dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
@@ -21643,10 +22821,28 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
-    if (q->solo) {
-        if (!q->fresh && dbm__pg_solo_step(q)) return dbm__pg_done(q);
+    if (DBM__LIKELY(q->lane)) {
+        how = dbm__pg_lane_step(q);
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ;
+        }
+        goto answered;
+    }
+    if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
+        if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
+        else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
+        if (how == DBM__PG_DEAD) {
+            q->outcome = dbm__pg_lost(q);
+            return dbm__pg_done(q);
+        }
+        if (how == DBM__PG_WAITS) {
+            op->fd = q->fd;
+            return DBM_STEP_READ;
+        }
+        q->before = DBM__PG_GO;
+        dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
-        if (q->solo) goto wait;
     }
 #if DBM__PG_PIPELINE
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
@@ -21674,13 +22870,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && op->kind == DBM_OP_EXECUTE && !q->cursor_run && !q->armed && !q->tls && !q->whole) q->whole = dbm__pg_all_here(q);
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else {
         how = dbm__pg_answers(q);
     }
+answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
@@ -21698,11 +22894,9 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         }
         break;
     }
-    if (op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000 && !q->cancel_sent) {
-        q->cancel_sent = true; /* nothing of a read that stands alone is lost by it */
-        dbm__pg_cancel(c);
-    }
+#if DBM__PG_PIPELINE
 wait:
+#endif
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
@@ -21713,6 +22907,43 @@ wait:
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
     return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
+}
+/* A cancel of our own goes on beside the operation, and must have come to its end before the next one begins. */
+static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
+    dbm_step want;
+    if (!q->killed && step != DBM_STEP_DONE) {
+        q->killed = true;
+        if (op->stop) dbm__store(&q->cancelled, 1);
+        dbm__pg_kill_begin(q, &q->kill);
+    }
+    want = dbm__pg_kill_step(q, &q->kill);
+    q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
+    if (want == DBM_STEP_DONE) {
+        if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
+        return step;
+    }
+    if (!q->ended || want == DBM_STEP_TIMER) {
+        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
+        return q->ended ? DBM_STEP_TIMER : step;
+    }
+    op->fd = q->kill.fd;
+    op->wake_us = q->kill.until_us;
+    return want;
+}
+static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
+    if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
+    /* Nothing of a read that stands alone is lost by a cancel. */
+    if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
+    return dbm__pg_kill_beside(q, op, step);
 }
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
@@ -21760,7 +22991,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
-        int n = PQnfields(s->res);
+        int n = s->columns;
         s->texts = (dbm__pg_text *)dbm_adapter_alloc(q->owner, (size_t)n * sizeof *s->texts);
         if (s->texts == NULL) return NULL;
         memset(s->texts, 0, (size_t)n * sizeof *s->texts);
@@ -21804,6 +23035,7 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     *at = '\0';
     return (size_t)(at - out);
 }
+static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
@@ -21856,13 +23088,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     out->name = NULL;
     out->type = DBM_TYPE_NULL;
     out->as.integer = 0;
-    if (DBM__UNLIKELY(s->copied != NULL)) {
-        data = s->copied;
-        size = (size_t)s->copied_size;
-    } else if (DBM__UNLIKELY(s->now != NULL)) {
-        if (s->now->cells[i].size < 0) return DBM_OK;
-        data = s->now->cells[i].data;
-        size = (size_t)s->now->cells[i].size;
+    if (DBM__LIKELY(s->cells != NULL)) {
+        if (s->cells[i].size < 0) return DBM_OK;
+        data = s->cells[i].data;
+        size = (size_t)s->cells[i].size;
     } else {
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
@@ -21948,8 +23177,9 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     return DBM_OK;
 }
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(((dbm__pg_statement *)op->result)->res, i);
+    return PQfname(s->res != NULL ? s->res : s->about, i);
 }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
@@ -21958,24 +23188,14 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (PQnfields(s->res) == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
+    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer;
 }
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 static void dbm__pg_notice(void *ud, const PGresult *res) {
-    dbm__pg *q = (dbm__pg *)ud;
-    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY), *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
-    char block[900];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    if (severity != NULL) dbm__putf(&t, "%s: ", severity);
-    dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(res));
-    if (detail != NULL) {
-        dbm__put(&t, ": ");
-        dbm__pg_words(&t, detail);
-    }
-    dbm__text_end(&t);
-    dbm_adapter_notice(q->c, block);
+    const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
+                    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
 }
 #if DBM__PG_CANCEL_KEY
 /* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
@@ -22022,17 +23242,22 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
     dbm__pg_trace_end(q, false);
-    if (q->error != NULL) PQclear(q->error);
-    if (q->told != NULL) PQfreemem(q->told);
+    q->kill.until_us = 0;
+    (void)dbm__pg_kill_step(q, &q->kill);
+    dbm__pg_failure_drop(q);
+    PQfreemem(q->told);
     dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
-    if (q->sent_error != NULL) PQclear(q->sent_error);
+    dbm__pg_each_free(q);
+    PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
     dbm_adapter_free(db, q->block);
+    dbm_adapter_free(db, q->in.data);
+    dbm_adapter_free(db, q->out);
     dbm_adapter_free(db, (void *)q->params);
     dbm_adapter_free(db, q);
 }
@@ -22165,6 +23390,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
+    q->fd = PQsocket(q->conn);
+    q->lane_can = q->lane_on = !q->tls && !PQgssEncInUse(q->conn);
     dbm__pg_look_at_settings(q);
     return true;
 }
@@ -22241,6 +23468,10 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
+    if (q->owed != 0) {
+        if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
+        if (q->awaited != 0) return DBM_OK;
+    }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -22251,82 +23482,6 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     }
     return DBM_E_LOST;
-}
-/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
-#if DBM__PG_CANCEL_KEY
-/* A CancelRequest on a connection of its own, without waiting for a server that is silent: the end of that connection says that the request
- * has been done, so that it can't meet a later statement. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
-static void dbm__pg_cancel_by_key(dbm__pg *q) {
-    int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-    uint32_t words[4];
-    unsigned char packet[16];
-    int fd = socket(((struct sockaddr *)(void *)&q->peer)->sa_family, SOCK_STREAM, 0), flags, i;
-    ssize_t n;
-    char byte;
-    if (fd < 0) return;
-    words[0] = 16;
-    words[1] = 1234u << 16 | 5678u;
-    words[2] = (uint32_t)q->pid;
-    words[3] = (uint32_t)q->key;
-    for (i = 0; i < 16; i++) packet[i] = (unsigned char)(words[i / 4] >> (24 - 8 * (i % 4)));
-    flags = fcntl(fd, F_GETFL, 0);
-    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-#if defined(SO_NOSIGPIPE)
-    i = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &i, (socklen_t)sizeof i);
-#endif
-#if !defined(MSG_NOSIGNAL)
-#  define DBM__PG_NO_SIGNAL 0
-#else
-#  define DBM__PG_NO_SIGNAL MSG_NOSIGNAL
-#endif
-    if (flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0) {
-        int rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        while (rc != 0 && errno == EAGAIN && dbm_adapter_clock(q->owner) < until) { /* a socket file's queue is full */
-            dbm__sleep_us(2000);
-            rc = connect(fd, (struct sockaddr *)(void *)&q->peer, q->peer_size);
-        }
-        if ((rc == 0 || errno == EINPROGRESS) && dbm__net_wait(q->owner->host, fd, DBM_STEP_WRITE, until) == DBM_OK &&
-            send(fd, packet, sizeof packet, DBM__PG_NO_SIGNAL) == (ssize_t)sizeof packet) {
-            do n = dbm__net_wait(q->owner->host, fd, DBM_STEP_READ, until) == DBM_OK ? recv(fd, &byte, 1, 0) : 0;
-            while (n > 0);
-        }
-    }
-    (void)close(fd);
-}
-#endif
-static void dbm__pg_cancel(dbm_connection *c) {
-    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    if (q == NULL) return;
-    dbm__store(&q->cancelled, 1);
-#if DBM__PG_CANCEL_ASYNC
-    {
-        PGcancelConn *request = PQcancelCreate(q->conn);
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__PG_CANCEL_US;
-        PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-        if (request != NULL && PQcancelStart(request) == 1) {
-            while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
-                int want = next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
-                if (dbm__net_wait(q->owner->host, PQcancelSocket(request), want, until) != DBM_OK) break;
-                next = PQcancelPoll(request);
-            }
-        }
-        PQcancelFinish(request);
-    }
-#else
-#  if DBM__PG_CANCEL_KEY
-    if (q->has_key) {
-        dbm__pg_cancel_by_key(q);
-        return;
-    }
-#  endif
-    {
-        PGcancel *request = PQgetCancel(q->conn);
-        char said[256];
-        if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
-        PQfreeCancel(request);
-    }
-#endif
 }
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
@@ -22470,14 +23625,14 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
     DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    dbm__pg_bulk_row, dbm__pg_bulk_columns
+    dbm__pg_take_row, dbm__pg_take_columns
 };
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }
 #endif /* DBM_HAS_POSTGRESQL */
@@ -22580,25 +23735,6 @@ static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
 DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
     return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
 }
-/* These write where there is room already, and answer where the next byte goes. */
-DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 8);
-    at[1] = (unsigned char)v;
-    return to + 2;
-}
-DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
-    unsigned char *at = (unsigned char *)to;
-    at[0] = (unsigned char)(v >> 24);
-    at[1] = (unsigned char)(v >> 16);
-    at[2] = (unsigned char)(v >> 8);
-    at[3] = (unsigned char)v;
-    return to + 4;
-}
-DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
-    dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v);
-}
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -22608,11 +23744,6 @@ DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
     int64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return dbm__pg_to_number(to, 8, bits);
-}
-DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
-    to = dbm__pg_to32(to, (uint32_t)size);
-    memcpy(to, data, size);
-    return to + size;
 }
 /* The same at the end of the buffer. */
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
@@ -23095,10 +24226,13 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #if defined(__has_include)
 #  if __has_include(<mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql.h>
+#    define DBM__MYSQL_IO <ma_pvio.h>
 #  elif __has_include(<mariadb/mysql.h>)
 #    define DBM__MYSQL_HEADER <mariadb/mysql.h>
+#    define DBM__MYSQL_IO <mariadb/ma_pvio.h>
 #  elif __has_include(<mysql/mysql.h>)
 #    define DBM__MYSQL_HEADER <mysql/mysql.h>
+#    define DBM__MYSQL_IO <mysql/ma_pvio.h>
 #  endif
 #else
 #  define DBM__MYSQL_HEADER <mysql.h>
@@ -23111,22 +24245,11 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
  * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
-#  if defined(__has_include)
-#    if __has_include(<errmsg.h>)
-#      include <errmsg.h>
-#    endif
-#  endif
-/* Where the library keeps what it has read is part of what its plug-ins are built against: it is looked at, to see whether a call can be done without
- * waiting. */
-#  if defined(__has_include) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
-#    if __has_include(<ma_pvio.h>)
-#      include <ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mariadb/ma_pvio.h>)
-#      include <mariadb/ma_pvio.h>
-#      define DBM__MYSQL_AHEAD 1
-#    elif __has_include(<mysql/ma_pvio.h>)
-#      include <mysql/ma_pvio.h>
+/* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
+ * done without waiting. */
+#  if defined(DBM__MYSQL_IO) && MARIADB_PACKAGE_VERSION_ID >= 30110 && !defined(DBM__MYSQL_AHEAD)
+#    if __has_include(DBM__MYSQL_IO)
+#      include DBM__MYSQL_IO
 #      define DBM__MYSQL_AHEAD 1
 #    endif
 #  endif
@@ -23249,6 +24372,14 @@ enum {
 };
 /* A failure that is kept while something else is asked of the server. */
 typedef struct dbm__mysql_error { int native; char sqlstate[6]; char text[512]; } dbm__mysql_error;
+/* KILL QUERY over a connection of its own. It is that of whoever has turned the state to KILLING. */
+typedef struct dbm__mysql_killer {
+    MYSQL *my, *made;
+    int rc, wait;            /* wait: as below */
+    bool asked, late;
+    int64_t until_us;
+    char text[48];
+} dbm__mysql_killer;
 /* Of a connection. */
 typedef struct dbm__mysql {
     MYSQL *my;
@@ -23277,7 +24408,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -23290,7 +24423,6 @@ typedef struct dbm__mysql {
     bool undone;             /* the server has rolled back all of it */
     bool was_open;
     bool again;              /* this statement was prepared anew already */
-    bool killed;             /* the rest of a result was stopped on purpose */
     bool refused;            /* the flow has reported its failure; status has it */
     dbm_status status;
     dbm_isolation isolation; /* of the server's session */
@@ -23304,6 +24436,9 @@ typedef struct dbm__mysql {
     dbm__mysql_statement *closing;
     dbm__mysql_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
+    dbm__mysql_killer killer;
+    bool kills;              /* it is the operation's own: steps go on with it first */
+    dbm__word killed_from;   /* and the state turns back to this */
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
@@ -23384,41 +24519,24 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 }
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
-    char name[128];
+    const char *before = "";
+    char name[128], *quote;
     size_t size;
-    name[0] = '\0';
     switch (native) {
-    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859:
-        kind = DBM_CONSTRAINT_UNIQUE;
-        dbm__mysql_part(said, "for key '", '\'', name, sizeof name);
-        size = strlen(name);
-        if (size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) kind = DBM_CONSTRAINT_PRIMARY_KEY;
-        break;
-    case 1048:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Column '", '\'', name, sizeof name);
-        break;
-    case 1364:
-        kind = DBM_CONSTRAINT_NOT_NULL;
-        dbm__mysql_part(said, "Field '", '\'', name, sizeof name);
-        {
-            char *quote = strchr(name, '\''); /* of "doesn't" */
-            if (quote != NULL) *quote = '\0';
-        }
-        break;
-    case 1216: case 1217: case 1451: case 1452:
-        kind = DBM_CONSTRAINT_FOREIGN_KEY;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
-    case 3819:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "constraint '", '\'', name, sizeof name);
-        break;
-    case 4025:
-        kind = DBM_CONSTRAINT_CHECK;
-        dbm__mysql_part(said, "CONSTRAINT `", '`', name, sizeof name);
-        break;
+    case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
+    case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
+    case 1364: kind = DBM_CONSTRAINT_NOT_NULL, before = "Field '"; break;
+    case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
+    case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
+    case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
     default: break;
+    }
+    name[0] = '\0';
+    if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
+    if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
+    size = strlen(name);
+    if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
+        kind = DBM_CONSTRAINT_PRIMARY_KEY;
     }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
@@ -23441,7 +24559,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
     bool retryable = false;
     dbm_status status = dbm__mysql_status(e->native, &retryable);
-    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate;
+    const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
@@ -23454,42 +24572,34 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
-    case DBM__MYSQL_UNKNOWN_DATABASE:
-        state = "3D000"; /* as everywhere else; the server says 42000 */
-        break;
-    case DBM__MYSQL_LOCK_TIMEOUT:
-        dbm__mysql_say(q, status, state, e->native, "%s: another transaction holds the lock for longer than innodb_lock_wait_timeout or "
-                       "lock_wait_timeout", e->text);
-        dbm_adapter_fail_retryable(q->c);
-        return status;
+    case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
+    case DBM__MYSQL_LOCK_TIMEOUT: more = ": another transaction holds the lock for longer than innodb_lock_wait_timeout or lock_wait_timeout"; break;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
         return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
-                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", e->text,
+                              "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
-    case DBM__MYSQL_INTERRUPTED:
-        return dbm__mysql_say(q, DBM_E_CANCELLED, "57014", e->native, "%s (by dbm_cancel, a deadline, or KILL QUERY)", e->text);
-    case 1969: case 3024:
-        return dbm__mysql_say(q, DBM_E_TIMEOUT, "57014", e->native, "%s: the server's limit for one statement passed", e->text);
+    case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
+    case 1969: case 3024: state = "57014", more = ": the server's limit for one statement passed"; break;
     case 1290: /* "running with the ... option" */
-        if (strstr(e->text, "read-only") == NULL && strstr(e->text, "read_only") == NULL) return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "%s", e->text);
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
-    case 1792: case 1836:
-        return dbm__mysql_say(q, DBM_E_READ_ONLY, "25006", e->native, "%s", e->text);
+        if (strstr(text, "read-only") == NULL && strstr(text, "read_only") == NULL) status = DBM_E_SQL;
+        else state = "25006";
+        break;
+    case 1792: case 1836: state = "25006"; break;
     case 1064:
-        if (strncmp(e->text, "You have an error in your SQL syntax", 36) == 0) {
-            const char *at = strstr(e->text, "near '");
-            return dbm__mysql_say(q, DBM_E_SQL, state, e->native, "SQL syntax error %s", at != NULL ? at : "at the end of the statement");
-        }
+        if (strncmp(text, "You have an error in your SQL syntax", 36) != 0) break;
+        before = "SQL syntax error ";
+        text = strstr(text, "near '");
+        if (text == NULL) text = "at the end of the statement";
         break;
     default: break;
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s", e->text);
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -23504,7 +24614,7 @@ static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
 #else
-    return (int)my->net.fd;
+    return my->net.vio != NULL ? (int)my->net.fd : -1;
 #endif
 }
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
@@ -23536,7 +24646,7 @@ static void dbm__mysql_let_wait(dbm__mysql *q) {
 }
 /* What stands next in the library's buffer, as a whole: a row, or the end of a result without another one behind it. */
 enum { DBM__MYSQL_UNKNOWN, DBM__MYSQL_ROW, DBM__MYSQL_END };
-static int dbm__mysql_ahead(const dbm__mysql *q) {
+DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #if DBM__MYSQL_AHEAD
     const MARIADB_PVIO *io = q->my->net.pvio;
     const unsigned char *p;
@@ -23570,48 +24680,11 @@ static int dbm__mysql_ahead(const dbm__mysql *q) {
     X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
     X(PING, mysql_ping, rc, q->my, q->my) \
     X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
-/* Begins a call; what it then waits for, or 0 when it is through. */
-static int dbm__mysql_begin_call(dbm__mysql *q, int call) {
-    const dbm__mysql_base *base = q->base;
-    const dbm__mysql_host *host = &base->hosts[q->host];
 #if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_start(&q->out, __VA_ARGS__);
-    if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-        q->rc = mysql_stmt_fetch(q->stmt);
-        return 0;
-    }
-    if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
-        q->flag = mysql_stmt_close(q->stmt);
-        return 0;
-    }
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: return 0;
-    }
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) \
+    case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
 #else
-#  define DBM__MYSQL_BEGIN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
-    switch (call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_BEGIN)
-    default: break;
-    }
-    return 0;
-#endif
-}
-/* Goes on with the call that waited. */
-static int dbm__mysql_go_on(dbm__mysql *q, int ready) {
-#if DBM__MYSQL_MARIADB
-#  define DBM__MYSQL_GO_ON(id, name, out, of, ...) case DBM__MYSQL_##id: return name##_cont(&q->out, of, ready);
-    switch (q->call) {
-    DBM__MYSQL_CALLS(DBM__MYSQL_GO_ON)
-    default: return 0;
-    }
-#else
-    (void)q;
-    (void)ready;
-    return 0;
-#endif
-}
-#if !DBM__MYSQL_MARIADB
+#  define DBM__MYSQL_RUN(id, name, out, of, ...) case DBM__MYSQL_##id: q->out = name(__VA_ARGS__); break;
 #  define MYSQL_WAIT_READ 1
 #  define MYSQL_WAIT_WRITE 2
 #  define MYSQL_WAIT_EXCEPT 4
@@ -23643,20 +24716,37 @@ static void dbm__mysql_unblock(MYSQL *my) {
     (void)my;
 #endif
 }
-/* Over TLS the library writes by OpenSSL's own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole
- * process ignore it, which dbm__mysql_library takes back. */
+/* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
+ * own means, which raise SIGPIPE when the peer is gone. Oracle's raises it without TLS too: it has the whole process ignore it, which dbm__mysql_library
+ * takes back. */
 static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
+    const dbm__mysql_base *base = q->base;
+    const dbm__mysql_host *host = &base->hosts[q->host];
+    bool plain = DBM__MYSQL_MARIADB && !q->tls && !q->connecting;
     dbm__hush quiet;
-    int wait;
+    int wait = 0;
     if (ready == 0) {
         q->call = call;
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
+            q->rc = mysql_stmt_fetch(q->stmt);
+            return 0;
+        }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
+#if DBM__MYSQL_MARIADB
+        if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
+            q->flag = mysql_stmt_close(q->stmt);
+            return 0;
+        }
+#endif
     }
-    if (DBM__LIKELY(DBM__MYSQL_MARIADB && !q->tls && !q->connecting)) return ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
-    dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
-    wait = ready == 0 ? dbm__mysql_begin_call(q, call) : dbm__mysql_go_on(q, ready);
+    if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
+    switch (call) {
+    DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
+    default: break;
+    }
+    if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
-    if (DBM__UNLIKELY(q->call == DBM__MYSQL_CONNECT) && q->base->tls > DBM_TLS_OFF) {
+    if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
         else if (q->made != NULL) dbm__mysql_unblock(q->my);
     }
@@ -23704,6 +24794,15 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 #define DBM__MYSQL_DO(flow) \
     DBM__MYSQL_AWAIT_ALL(flow); \
     if (q->refused) break
+/* Has the server stop what it does for this operation, where nobody else has it do so just now. */
+#define DBM__MYSQL_AWAIT_STOP \
+    do { \
+        *dbm__at = __LINE__; \
+        if (dbm__mysql_stop(q)) { \
+            return DBM__MYSQL_WAITING; \
+        case __LINE__:; \
+        } \
+    } while (0)
 /* Closes what a statement is to the library. */
 #define DBM__MYSQL_CLOSE(statement) \
     q->stmt = (statement)->stmt; \
@@ -24060,7 +25159,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     return DBM_OK;
 }
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
-static void dbm__mysql_kill(dbm__mysql *q);
+static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
@@ -24107,8 +25206,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
             dbm__mysql_result_over(q, s);
             break;
         }
-        dbm__mysql_kill(q);
-        q->killed = true;
+        DBM__MYSQL_AWAIT_STOP;
     }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
@@ -24407,24 +25505,30 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
     s->bound = true;
     return true;
 }
+/* Asks the server for a number; q->number is 0 when it gives none. */
+static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
+    MYSQL_ROW row;
+    DBM__MYSQL_FLOW(q->sub)
+    q->number = 0;
+    q->rows = NULL;
+    DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
+    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+    if (q->rows == NULL) break;
+    row = mysql_fetch_row(q->rows);
+    if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
+    mysql_free_result(q->rows);
+    DBM__MYSQL_OVER;
+}
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
-    const char *own;
+    int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
+    const char *own = dbm_adapter_option(q->owner, "max_allowed_packet");
     size_t of_ours;
-    DBM__MYSQL_FLOW(q->sub)
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @@max_allowed_packet"));
-    q->rows = NULL;
-    if (q->rc == 0) DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows != NULL) {
-        MYSQL_ROW row = mysql_fetch_row(q->rows);
-        int64_t v = 0;
-        if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, INT64_MAX, &v)) q->packet = (uint64_t)v;
-        mysql_free_result(q->rows);
-        own = dbm_adapter_option(q->owner, "max_allowed_packet");
-        if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    }
+    if (call != DBM__MYSQL_DONE) return call;
+    q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
+    else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
+    return DBM__MYSQL_DONE;
 }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
@@ -24501,48 +25605,39 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
     return true;
 }
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -24583,7 +25678,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_OVER;
 }
 /* Whether the rows end with what has been read already: then they have ended. */
-static bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
+DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
     (void)mysql_stmt_fetch(s->stmt);
     dbm__mysql_note_status(q);
@@ -24647,16 +25742,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -24730,9 +25834,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -24790,40 +25892,45 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 /* NULL: reported. */
@@ -24834,16 +25941,12 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -24885,95 +25988,88 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER;
 }
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
-}
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
     memset(b->marked, 0, sizeof b->marked);
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue;
+        }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q);
+        }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned;
+        }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue;
+        }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length);
+        }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
+    }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
@@ -24995,107 +26091,102 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-/* Whether a MariaDB server knows ROW_NUMBER, since 10.7. Before 11 it says 5.5.5- in front of its version, which Oracle's client takes for it. */
-static bool dbm__mysql_numbers_rows(const dbm__mysql *q) {
-    const char *info = mysql_get_server_info(q->my);
-    int major = 0, minor = 0;
-    if (!q->mariadb || info == NULL) return false;
-    if (strncmp(info, "5.5.5-", 6) == 0) info += 6;
-    while (*info >= '0' && *info <= '9' && major < 1000) major = major * 10 + (*info++ - '0');
-    if (*info == '.') for (info++; *info >= '0' && *info <= '9' && minor < 1000; info++) minor = minor * 10 + (*info - '0');
-    return major > 10 || (major == 10 && minor >= 7);
-}
-/* After the failure that stands in q->error: asks a MariaDB server which row of the message it was. */
-static int dbm__mysql_bulk_which(dbm__mysql *q, dbm__mysql_bulk *b, dbm_bulk_plan *plan) {
-    MYSQL_ROW row;
-    int64_t number = 0;
-    DBM__MYSQL_FLOW(q->sub)
-    if (!dbm__mysql_numbers_rows(q) || q->error.native >= DBM__MYSQL_CLIENT_FIRST || q->error.native == DBM__MYSQL_DEADLOCK) break;
-    DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-    if (q->rc == 0) DBM__MYSQL_AWAIT(dbm__mysql_query(q, "SELECT @dbm_row"));
-    if (q->rc != 0) break;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-    if (q->rows == NULL) break;
-    row = mysql_fetch_row(q->rows);
-    if (row != NULL && row[0] != NULL && dbm__parse_int(row[0], 1, (int64_t)b->group, &number)) {
-        plan->failed_row = plan->rows - (int64_t)b->rows + (int64_t)b->sent + number - 1;
-    }
-    mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+        }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at];
+            }
+        }
+        binds = b->many.values;
+    }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none);
+    }
 #endif
 }
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_which(q, b, op->bulk));
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s);
     }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+    }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1;
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1;
+    }
     DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
@@ -25122,10 +26213,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -25137,33 +26227,22 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
     }
-    for (r = 0; r < count; r++, bytes += size) {
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop;
     }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -25295,7 +26374,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
 }
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -25306,7 +26388,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
@@ -25345,7 +26441,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     const dbm_config *config = dbm_adapter_config(q->owner);
     unsigned seconds = (unsigned)(left_us >= INT64_C(3600000000) ? 3600 : left_us <= 0 ? 1 : (left_us + 999999) / 1000000);
     unsigned off = 0, protocol = q->base->hosts[q->host].name == NULL ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
-    unsigned long packet = 1073741824ul;
+    unsigned long number = 1073741824ul;
     dbm__mysql_bool yes = 1, no = 0;
     const char *program = dbm_adapter_option(q->owner, "program_name");
     size_t i;
@@ -25369,25 +26465,22 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     dbm__mysql_option(my, MYSQL_OPT_LOCAL_INFILE, &off);
     dbm__mysql_option(my, MYSQL_OPT_PROTOCOL, &protocol);
     dbm__mysql_option(my, MYSQL_REPORT_DATA_TRUNCATION, &yes);
-    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+    dbm__mysql_option(my, MYSQL_OPT_MAX_ALLOWED_PACKET, &number);
     if (program != NULL && program[0] != '\0') (void)mysql_options4(my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", program);
     for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        const char *value = dbm_adapter_option(q->owner, dbm__mysql_args[i].name);
+        const dbm__mysql_arg *arg = &dbm__mysql_args[i];
+        const char *value = dbm_adapter_option(q->owner, arg->name);
         size_t size = 0;
         bool on = false;
         if (value == NULL) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_TEXT) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, value);
-        } else if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER) {
-            unsigned long number;
-            (void)dbm__parse_size(value, &size);
+        if (arg->kind == DBM__MYSQL_ARG_TEXT) dbm__mysql_option(my, arg->option, value);
+        if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
+        if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &number);
-        } else if (dbm__parse_bool(value, &on) && on) {
-            dbm__mysql_option(my, dbm__mysql_args[i].option, &yes);
+            dbm__mysql_option(my, arg->option, &number);
         }
     }
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) {
+    if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
         if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
@@ -25395,18 +26488,12 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
-    if (q->base->tls != DBM_TLS_OFF && q->base->tls != DBM_TLS_DEFAULT) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
+    if (q->base->tls > DBM_TLS_OFF) dbm__mysql_option(my, MYSQL_OPT_SSL_ENFORCE, &yes);
     dbm__mysql_option(my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, q->base->tls == DBM_TLS_VERIFY_FULL ? &yes : &no);
 #else
     {
-        unsigned mode = SSL_MODE_DISABLED;
-        switch (q->base->tls) {
-        case DBM_TLS_PREFER: mode = SSL_MODE_PREFERRED; break;
-        case DBM_TLS_REQUIRE: mode = config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : SSL_MODE_REQUIRED; break;
-        case DBM_TLS_VERIFY_CA: mode = SSL_MODE_VERIFY_CA; break;
-        case DBM_TLS_VERIFY_FULL: mode = SSL_MODE_VERIFY_IDENTITY; break;
-        case DBM_TLS_DEFAULT: case DBM_TLS_OFF: case DBM__TLS_SIGNED: break;
-        }
+        static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -25426,6 +26513,7 @@ static void dbm__mysql_sever(MYSQL *my) {
     (void)my;
 #endif
 }
+static int dbm__mysql_kill(dbm__mysql *q);
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     dbm__mysql_statement *s;
@@ -25435,6 +26523,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
+    }
+    if (q->kills && q->killer.my != NULL) {
+        q->killer.until_us = INT64_MIN;
+        (void)dbm__mysql_kill(q);
     }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
@@ -25559,73 +26651,80 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     return q;
 }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
-/* KILL QUERY over a connection of its own, whose answer is waited for, within DBM__MYSQL_KILL_US. Called by any thread: reads what does not change
- * after the connect, and reports nothing. */
-static void dbm__mysql_kill(dbm__mysql *q) {
-    MYSQL *my = mysql_init(NULL), *made = NULL;
+/* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
+static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
+    dbm__mysql_killer *k = &q->killer;
     const dbm__mysql_host *host = &q->base->hosts[q->host];
-    char text[48];
-    dbm__hush quiet;
-    if (my == NULL) return;
-    dbm__mysql_options(q, my, 1000000);
-    dbm__format(text, sizeof text, "KILL QUERY %u", (uint64_t)q->id);
-    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    const char *socket_path = host->name == NULL ? q->base->socket : NULL;
+    int wait;
 #if DBM__MYSQL_MARIADB
-    {
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
-        int rc = 1, turns = 0, wait = mysql_real_connect_start(&made, my, host->name, q->user, q->password, NULL, host->port,
-                                                               host->name == NULL ? q->base->socket : NULL, DBM__MYSQL_FLAGS);
-        bool late = false, asked = false;
-        for (;;) {
-            while (wait != 0 && turns < 64) {
-                int ready = wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-                if (late || dbm__net_wait(q->owner->host, dbm__mysql_socket(my), ready, until) == DBM_E_TIMEOUT) {
-                    if (!late) dbm__mysql_sever(my);
-                    late = true;
-                    ready = MYSQL_WAIT_TIMEOUT;
-                    turns++;
-                }
-                wait = asked ? mysql_real_query_cont(&rc, my, ready) : mysql_real_connect_cont(&made, my, ready);
-                if (q->tls && !asked && wait != 0) dbm__mysql_limit_reads(my, DBM__MYSQL_KILL_US);
-                if (q->tls && !asked && wait == 0 && made != NULL) dbm__mysql_unblock(my);
-            }
-            if (asked || made == NULL || late) break;
-            asked = true;
-            wait = mysql_real_query_start(&rc, my, text, (unsigned long)strlen(text));
-        }
-    }
-#else
-    { /* what has no prepared statement has a form that does not block */
-        int64_t until = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US, soon;
-        bool answered = false;
-        for (;;) {
-            enum net_async_status st;
-            if (made == NULL) {
-                st = mysql_real_connect_nonblocking(my, host->name, q->user, q->password, NULL, host->port, host->name == NULL ? q->base->socket : NULL,
-                                                    DBM__MYSQL_FLAGS);
-                if (st == NET_ASYNC_COMPLETE) made = my;
-            } else {
-                st = mysql_real_query_nonblocking(my, text, (unsigned long)strlen(text));
-                answered = st != NET_ASYNC_NOT_READY;
-            }
-            if (answered || st == NET_ASYNC_ERROR || dbm_adapter_clock(q->owner) >= until) break;
-            if (st == NET_ASYNC_COMPLETE) continue;
-            /* It does not say what it waits for. Mostly it is an answer; the rest is looked at every 2 ms. */
-            soon = dbm_adapter_clock(q->owner) + 2000;
-            if (my->net.vio != NULL) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(my), MYSQL_WAIT_READ, soon < until ? soon : until);
-            else dbm__sleep_us(1000);
-        }
-        if (!answered && my->net.vio != NULL) dbm__mysql_sever(my);
-    }
+    if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
+    wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
+                      : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
+    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+#else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
+    enum net_async_status st = NET_ASYNC_ERROR;
+    if (ready == MYSQL_WAIT_TIMEOUT) return 0;
+    if (k->asked) return mysql_real_query_nonblocking(k->my, k->text, (unsigned long)strlen(k->text)) == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
+    st = mysql_real_connect_nonblocking(k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
+    if (st == NET_ASYNC_COMPLETE) k->made = k->my;
+    wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    mysql_close(my);
+    return wait;
+}
+/* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
+ * What it waits for; 0: it is through. */
+static int dbm__mysql_kill(dbm__mysql *q) {
+    dbm__mysql_killer *k = &q->killer;
+    dbm__hush quiet;
+    int turns;
+    if (k->my == NULL) {
+        memset(k, 0, sizeof *k);
+        k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
+        dbm__format(k->text, sizeof k->text, "KILL QUERY %u", (uint64_t)q->id);
+        k->my = mysql_init(NULL);
+        if (k->my == NULL) return 0;
+        dbm__mysql_options(q, k->my, 1000000);
+    } else if (dbm_adapter_clock(q->owner) >= k->until_us) {
+        if (!k->late) dbm__mysql_sever(k->my);
+        k->late = true;
+    } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
+        return k->wait; /* it takes our word for it that there is something */
+    }
+    dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
+    for (turns = 0; turns < 64; turns++) {
+        k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
+        if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
+        k->asked = k->asked || k->wait == 0;
+    }
+    if (k->wait == 0 || k->late) {
+        mysql_close(k->my);
+        k->my = NULL;
+        k->wait = 0;
+    }
     dbm__hush_end(&quiet);
+    return k->wait;
+}
+/* When a kill is to be looked at again. */
+static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+    int64_t soon = dbm_adapter_clock(q->owner) + 2000;
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+}
+/* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
+static bool dbm__mysql_stop(dbm__mysql *q) {
+    dbm__word from = DBM__MYSQL_ACTIVE;
+    if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
+    q->killed_from = from;
+    q->kills = true;
+    return true;
 }
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
+    int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
-    dbm__mysql_kill(q);
+    while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
 }
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
@@ -25641,9 +26740,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
@@ -25664,7 +26761,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = q->killed = false;
+    q->refused = false;
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
@@ -25695,8 +26792,21 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE;
     }
+    if (DBM__UNLIKELY(op->stop)) {
+        op->stop = false;
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
+    }
     for (;;) {
         int call;
+        if (DBM__UNLIKELY(q->kills)) {
+            if ((ready = dbm__mysql_kill(q)) != 0) {
+                op->fd = dbm__mysql_socket(q->killer.my);
+                op->wake_us = dbm__mysql_kill_until(q);
+                return (dbm_step)ready;
+            }
+            q->kills = false;
+            dbm__store_release(&q->state, q->killed_from);
+        }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
@@ -25728,6 +26838,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             }
             return DBM_STEP_DONE;
         }
+        if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
     }
     op->fd = dbm__mysql_socket(q->my);
@@ -25760,26 +26871,22 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text t = dbm__text_in(hint, sizeof hint);
     size_t i, size;
     bool flag;
-    for (i = 0; i < DBM__MYSQL_ARGS; i++) {
-        names[i] = dbm__mysql_args[i].name;
-        if (strcmp(name, names[i]) != 0) continue;
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
+    for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
+        int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
+        names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
+        if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
+        if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
         }
-        if (dbm__mysql_args[i].kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
+        if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
         }
-        return DBM_OK;
-    }
-    for (i = 0; i < DBM__MYSQL_OWN_ARGS; i++) {
-        names[DBM__MYSQL_ARGS + i] = dbm__mysql_own_args[i];
-        if (!dbm__same_word(name, dbm__mysql_own_args[i])) continue;
-        if (i == 0 && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
+        if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
         }
         return DBM_OK;
     }
-    near_one = dbm__nearest(name, names, DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS);
+    near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
@@ -25918,7 +27025,7 @@ static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
     DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_FAILS_ALONE |
-        DBM_ADAPTER_BULK_PREPARED,
+        DBM_ADAPTER_BULK_PREPARED | DBM_ADAPTER_STOPS,
     DBM_PH_QUESTION, DBM__MYSQL_LEXER,
     dbm__mysql_init, dbm__mysql_close,
 #if DBM__MYSQL_MARIADB
@@ -26125,13 +27232,10 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     r->all = reply;
     return reply;
 }
-static void dbm__redis_reply_clear(dbm__redis_reply *reply) {
+static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
     reply->no_memory = reply->rows = reply->pairs = false;
-}
-static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
-    dbm__redis_reply_clear(reply);
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -26282,17 +27386,12 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
 }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t i;
+    size_t i, k;
     dbm__redis_json_put(j, "{\"base64\":\"", 11);
     for (i = 0; i < size; i += 3) {
-        unsigned left = (unsigned)(size - i), v = (unsigned)c[i] << 16 | (left > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (left > 2 ? (unsigned)c[i + 2] : 0u);
+        unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
-        four[0] = digits[v >> 18 & 63u];
-        four[1] = digits[v >> 12 & 63u];
-        four[2] = digits[v >> 6 & 63u];
-        four[3] = digits[v & 63u];
-        if (left < 3) four[3] = '=';
-        if (left < 2) four[2] = '=';
+        for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4);
     }
     dbm__redis_json_put(j, "\"}", 2);
@@ -26503,26 +27602,25 @@ static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
 }
 /* By what reading said. */
 static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
+    dbm_adapter_broken(r->connection);
+    if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
 }
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
-static size_t dbm__redis_digits(char *out, uint64_t v) {
-    char block[20];
-    size_t n = 0, i;
-    if (DBM__LIKELY(v < 10)) {
-        *out = (char)('0' + (int)v);
-        return 1;
-    }
-    do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
-    for (i = 0; i < n; i++) out[i] = block[n - 1 - i];
-    return n;
-}
+/* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
-    size_t n = 1 + dbm__redis_digits(out + 1, v);
+    char block[20];
+    size_t n = 0, i = 1;
     out[0] = mark;
-    out[n] = '\r';
-    out[n + 1] = '\n';
-    return n + 2;
+    if (DBM__LIKELY(v < 10)) {
+        out[i++] = (char)('0' + (int)v);
+    } else {
+        do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+        while (n > 0) out[i++] = block[--n];
+    }
+    out[i] = '\r';
+    out[i + 1] = '\n';
+    return i + 2;
 }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
@@ -26605,22 +27703,11 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             size = data != NULL && v->as.text.size == SIZE_MAX ? strlen(data) : v->as.text.size;
             if (data == NULL && size != 0) return dbm__redis_bad_value(r, op, i);
             break;
-        case DBM_TYPE_INT:
-            if (v->as.integer < 0) block[size++] = '-';
-            size += dbm__redis_digits(block + size, v->as.integer < 0 ? (uint64_t)0 - (uint64_t)v->as.integer : (uint64_t)v->as.integer);
-            break;
-        case DBM_TYPE_UINT: size = dbm__redis_digits(block, v->as.uinteger); break;
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
-        case DBM_TYPE_TIMESTAMP:
-            dbm__timestamp_write(v->as.integer, block);
-            size = strlen(block);
+        case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
+            if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
+            data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_DOUBLE:
-#if DBM__FLOAT
-            dbm__double_write(v->as.real, block);
-            size = strlen(block);
-            break;
-#endif
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
         }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
@@ -26666,10 +27753,9 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
-        if (dbm__redis_is(&v[1], "REPLY")) r->command = DBM__REDIS_REFUSED;
-        else if (!dbm__redis_is(&v[1], "LIST") && !dbm__redis_is(&v[1], "ID") && !dbm__redis_is(&v[1], "INFO") && !dbm__redis_is(&v[1], "GETNAME")
-                 && !dbm__redis_is(&v[1], "KILL") && !dbm__redis_is(&v[1], "PAUSE") && !dbm__redis_is(&v[1], "UNPAUSE") && !dbm__redis_is(&v[1], "UNBLOCK")
-                 && !dbm__redis_is(&v[1], "HELP")) r->command = DBM__REDIS_CHANGES;
+        static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
+        r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
     }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
@@ -26974,9 +28060,10 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     r->building = NULL;
     return st;
 }
+/* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm_adapter_broken(r->connection);
-    if ((r->building != NULL && r->building->no_memory) || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
+    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 /* Sends what there is, as far as it goes now. */
@@ -27108,10 +28195,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    if (DBM__LIKELY(got != NULL)) return dbm__redis_answer(r, op, &s);
-    if (r->building != NULL) return dbm__redis_garbage(r);
-    dbm_adapter_broken(r->connection);
-    return dbm__redis_no_memory(r->connection);
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
 }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
@@ -27119,10 +28203,7 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     bool fed;
     dbm__redis_asked s;
     r->straight = true;
-    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-        dbm_adapter_broken(r->connection);
-        return dbm__redis_no_memory(r->connection);
-    }
+    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
     fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
@@ -27206,9 +28287,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         break;
     }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
-    dbm_adapter_broken(r->connection);
-    if (st == DBM_E_NOMEM) op->status = dbm__redis_no_memory(r->connection);
-    else if (op->kind != DBM_OP_CONNECT || op->status == DBM_OK) op->status = dbm__redis_hung_up(r, st); /* what was refused is the cause */
+    op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
 }
 /* ---- listening ---- */
@@ -27264,22 +28343,19 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
         void *got = NULL;
         dbm_status st = DBM_OK;
-        if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) {
-            op->status = dbm__redis_no_memory(r->connection);
-        } else if (redisReaderGetReply(r->reader, &got) != REDIS_OK) {
+        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
             op->status = dbm__redis_garbage(r);
         } else if (got != NULL) {
             op->status = dbm__redis_told(r);
         } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
             return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         } else if (st != DBM_OK) {
-            op->status = st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_hung_up(r, st);
+            op->status = dbm__redis_hung_up(r, st);
         } else {
             if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
             r->raw_size = 0;
         }
     }
-    if (op->status == DBM_E_NOMEM) dbm_adapter_broken(r->connection);
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
@@ -27299,10 +28375,11 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__redis_building_drop(r);
     return true;
 }
-static void dbm__redis_connect_failed(dbm_connection *c) {
+static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    dbm__redis_free(r);
+    if (r != NULL) dbm__redis_free(r);
 }
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
@@ -27332,7 +28409,7 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         return DBM_STEP_TIMER;
     }
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
-    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_connect_failed(c);
+    else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
 }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
@@ -27434,12 +28511,6 @@ static void dbm__redis_cancel(dbm_connection *c) {
     dbm__net_shut(r->fd);
     dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
 }
-static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
-    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
-    dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
-}
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
@@ -27529,7 +28600,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -27593,6 +28664,7 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
 typedef struct dbm__mongo_pool {
+    struct dbm__mongo_base *base;
     struct dbm__mongo_pool *older;
     mongoc_client_pool_t *pool;
     mongoc_uri_t *uri;
@@ -27626,8 +28698,7 @@ typedef struct dbm__mongo_result {
     struct dbm__mongo_result *next;
     mongoc_collection_t *collection;
     mongoc_cursor_t *cursor;
-    bson_t *own;             /* the one document, where there is no cursor; */
-    bson_t *reply;           /* or the reply that it lies in: kept, empty, for the next one */
+    bson_t *reply;           /* what the one document is, or lies in, where there is no cursor; kept, empty, for the next one */
     bool replied;
     const bson_t *doc;       /* in hand; NULL: nobody has asked for it as one */
     bson_t *made;            /* that was made of it */
@@ -27640,16 +28711,17 @@ typedef struct dbm__mongo_result {
 } dbm__mongo_result;
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
- * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and at dbm_cancel.
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
  * then on the stream is mute: it is shut, and the first operation that meets it later drops it.
  *
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
- * The driver may then try a second time, for as long again, and a cancel is heard when the server has answered. */
+ * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
-#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within, while a connection is made */
+enum { DBM__MONGO_SHUTTING = 0x7ffffffe, DBM__MONGO_SHUT };
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
     struct dbm__mongo_wire *next;
@@ -27660,24 +28732,40 @@ typedef struct dbm__mongo_wire {
     int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
     int64_t last_us;         /* given up: what it still has to do, ends then */
     bool hears;              /* dbm_cancel */
+    dbm__word waits;         /* the socket that it waits for and that dbm_cancel may shut, from 1; 0: none; or what dbm_cancel is about */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
 } dbm__mongo_wire;
+/* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
+#if DBM__MONGO_SOCKET_TIMEOUT
+static void dbm__mongo_patience(dbm__mongo_wire *w) {
+    int64_t ms = w->base->silence_ms, left = INT64_MAX;
+    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
+    if (left < ms) ms = left < 1 ? 1 : left;
+    if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
+    w->patience_ms = (int)ms;
+}
+/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
+    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+    dbm__mongo_wire *w;
+    dbm__lock_take(&p->base->lock);
+    for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
+    dbm__lock_give(&p->base->lock);
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
+}
+#endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
     w->until_us = op->deadline_us == INT64_MAX ? INT64_MAX : op->deadline_us + DBM__MONGO_GRACE_US;
     w->hears = op->kind == DBM_OP_COMMAND || op->kind == DBM_OP_FETCH || op->kind == DBM_OP_BULK_SEND || op->kind == DBM_OP_BULK_END;
     w->over = DBM_OK;
 #if DBM__MONGO_SOCKET_TIMEOUT
-    if (w->base->plain) {
-        int64_t ms = w->base->silence_ms, left = INT64_MAX;
-        if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
-        if (left < 1) left = 1;
-        if (left < ms) ms = left;
-        if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-        w->patience_ms = (int)ms;
-    }
+    if (!w->base->plain) return;
+    dbm__self()->driving = w;
+    dbm__mongo_patience(w);
 #endif
 }
 #if DBM__MONGO_STREAMS
@@ -27713,11 +28801,19 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = false;
     for (;;) {
         int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
-        dbm_status heard;
-        if (q->mute || dbm__mongo_over(w, now)) break;
+        dbm__word none = 0, mine = (dbm__word)q->fd + 1;
+        dbm_status heard = DBM_E_TIMEOUT;
+        bool over;
         if (until_us < limit) limit = until_us;
-        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
-        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears) (void)dbm__cas(&w->waits, &none, mine); /* before it is looked whether dbm_cancel came */
+        over = q->mute || dbm__mongo_over(w, now);
+        if (!over) heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears && !dbm__cas(&w->waits, &mine, 0)) {
+            while (dbm__load_acquire(&w->waits) != DBM__MONGO_SHUT) dbm__sleep_us(20);
+            dbm__store(&w->waits, 0);
+            over = over || dbm__mongo_over(w, now);
+        }
+        if (over) break;
         if (heard == DBM_OK) return true;
         if (heard != DBM_E_TIMEOUT) return false;
         if (dbm_adapter_clock(w->base->db) >= until_us) break;
@@ -27762,29 +28858,22 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
 }
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
-    static const uint8_t ok[] = { 1, 'o', 'k', 0, 0, 0, 0, 0, 0, 0, 0, 0 }, code[] = { 16, 'c', 'o', 'd', 'e', 0 }, why[] = { 2, 'e', 'r', 'r', 'm', 's', 'g', 0 };
-    const char *text = q->wire->over == DBM_E_CANCELLED ? "cancelled" : "no answer before the deadline";
-    uint32_t words[4], size = (uint32_t)strlen(text) + 1, number = q->wire->over == DBM_E_CANCELLED ? 11601 : 50, at = 20, total;
-    uint8_t *out = (uint8_t *)q->in;
-    total = 21 + 4 + (uint32_t)sizeof ok + (uint32_t)sizeof code + 4 + (uint32_t)sizeof why + 4 + size + 1;
-    memset(out, 0, total);
-    words[0] = BSON_UINT32_TO_LE(total);
-    words[1] = 0;
-    words[2] = BSON_UINT32_TO_LE(q->request);
-    words[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
-    memcpy(out, words, 16); /* then no flags, and one section of kind 0: the document */
-    words[0] = BSON_UINT32_TO_LE(total - 21);
-    words[1] = BSON_UINT32_TO_LE(number);
-    words[2] = BSON_UINT32_TO_LE(size);
-    memcpy(out + (at += 1), words, 4);
-    memcpy(out + (at += 4), ok, sizeof ok);
-    memcpy(out + (at += (uint32_t)sizeof ok), code, sizeof code);
-    memcpy(out + (at += (uint32_t)sizeof code), words + 1, 4);
-    memcpy(out + (at += 4), why, sizeof why);
-    memcpy(out + (at += (uint32_t)sizeof why), words + 2, 4);
-    memcpy(out + at + 4, text, size);
+    bool cancelled = q->wire->over == DBM_E_CANCELLED;
+    bson_t doc = BSON_INITIALIZER;
+    uint32_t head[4];
+    bson_append_double(&doc, "ok", 2, 0.0);
+    bson_append_int32(&doc, "code", 4, cancelled ? 11601 : 50);
+    bson_append_utf8(&doc, "errmsg", 6, cancelled ? "cancelled" : "no answer before the deadline", -1);
+    head[0] = BSON_UINT32_TO_LE(21 + doc.len);
+    head[1] = 0;
+    head[2] = BSON_UINT32_TO_LE(q->request);
+    head[3] = BSON_UINT32_TO_LE((uint32_t)DBM__MONGO_OP_MSG);
+    memset(q->in, 0, 21);
+    memcpy(q->in, head, sizeof head); /* then no flags, and one section of kind 0: the document */
+    memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
-    q->held = total;
+    q->held = 21 + doc.len;
+    bson_destroy(&doc);
 }
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
@@ -28382,9 +29471,15 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
             return ok;
         }
     }
-    if (!(object ? bson_append_document_begin(to, key, key_size, &inner) : bson_append_array_begin(to, key, key_size, &inner))) return false;
+    if (!object) {
+        bson_init(&inner);
+        ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
+        bson_destroy(&inner);
+        return ok;
+    }
+    if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
     ok = dbm__mongo_members(j, &inner, depth + 1);
-    return (object ? bson_append_document_end(to, &inner) : bson_append_array_end(to, &inner)) && ok;
+    return bson_append_document_end(to, &inner) && ok;
 }
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
     char c = dbm__mongo_next(j);
@@ -28556,11 +29651,9 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
     if (r->collection != NULL) dbm__mongo_collection_give(m, r->collection);
-    if (r->own != NULL) bson_destroy(r->own);
     if (r->replied) bson_destroy(r->reply);
     r->cursor = NULL;
     r->collection = NULL;
-    r->own = NULL;
     r->replied = false;
     r->next = m->spare;
     m->spare = r;
@@ -28586,26 +29679,20 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
-static char *dbm__mongo_field_json(const bson_iter_t *at, size_t *size) {
+static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
-    char *json, *begin = NULL;
+    char *json, *begin;
     size_t n = 0;
     bson_append_iter(&wrap, "v", 1, at);
     json = bson_as_relaxed_extended_json(&wrap, &n);
     bson_destroy(&wrap);
-    if (json == NULL) return NULL;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    if (n > 0 && json[n - 1] == '}') n--;
-    while (n > 0 && json[n - 1] == ' ') n--;
-    begin = (char *)memchr(json, ':', n);
-    if (begin != NULL) {
-        begin++;
-        while (*begin == ' ') begin++;
-        n -= (size_t)(begin - json);
-        memmove(json, begin, n);
-    }
+    begin = json != NULL ? (char *)memchr(json, ':', n) : NULL;
+    if (begin == NULL) return json;
+    for (n--; n > 0 && json[n - 1] == ' '; n--) {} /* the last bracket, and the blanks before it */
+    while (*++begin == ' ') {}
+    n -= (size_t)(begin - json);
+    memmove(json, begin, n);
     json[n] = 0;
-    *size = n;
     return json;
 }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
@@ -28686,7 +29773,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     }
     default: break;
     }
-    if (f->json == NULL) f->json = dbm__mongo_field_json(at, &size);
+    if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
     return DBM_OK;
@@ -28831,15 +29918,26 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
     dbm__mongo_result_end(j->m, r);
     return status == DBM_DONE ? DBM_OK : status;
 }
-/* The answer is a document of our own. Takes it over. */
-static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc) {
+/* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
+static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
+    const uint8_t *data;
+    uint32_t size;
+    bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
         return DBM_E_NOMEM;
     }
-    r->own = doc;
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, doc, bson_get_data(doc), doc->len));
+    if (r->reply == NULL) r->reply = bson_new();
+    bson_steal(r->reply, doc); /* a small one moves */
+    r->replied = true;
+    data = bson_get_data(r->reply);
+    size = r->reply->len;
+    if (path != NULL) {
+        if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
+        bson_iter_document(&at, &size, &data);
+    }
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
@@ -28865,7 +29963,7 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     return *made;
 }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
-    bson_t *made, *row;
+    bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
     bson_iter_t it;
     doc = dbm__mongo_with_id(j->doc[0], &made);
@@ -28875,23 +29973,17 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
         return dbm__mongo_failed(j);
     }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-    row = bson_new();
-    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(row, NULL, 0, &it);
+    if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, row);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
-    bson_iter_t it, list, one;
-    int64_t index = -1;
+    bson_iter_t it, at;
     char text[sizeof j->error.message];
     dbm__copy_cut(text, sizeof text, j->error.message);
-    if (bson_iter_init_find(&it, &j->reply, "writeErrors") && bson_iter_recurse(&it, &list) && bson_iter_next(&list) && bson_iter_recurse(&list, &one) &&
-        bson_iter_find(&one, "index") && BSON_ITER_HOLDS_NUMBER(&one)) {
-        index = bson_iter_as_int64(&one);
-    }
-    if (index >= 0) {
-        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", index, j->documents,
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
+        dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text);
     }
     return dbm__mongo_failed(j);
@@ -28939,10 +30031,6 @@ static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
 /* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
 static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, rest;
-    bson_iter_t it, batch;
-    const uint8_t *data = NULL;
-    uint32_t size = 0;
-    dbm__mongo_result *r;
     bool ok, clean = bson_empty(&j->given);
     bson_append_utf8(&command, "find", 4, j->coll, -1);
     bson_append_document(&command, "filter", 6, j->doc[0]);
@@ -28957,19 +30045,8 @@ static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     if (!clean) bson_destroy(&rest);
     bson_destroy(&command);
     if (!ok) return dbm__mongo_failed(j);
-    if (!bson_iter_init_find(&it, &j->reply, "cursor") || !bson_iter_recurse(&it, &batch) || !bson_iter_find(&batch, "firstBatch") || !bson_iter_recurse(&batch, &it)) {
-        return dbm__mongo_say(j->m, DBM_E_SQL, 0, "find_one in %q: the server's reply has no documents", j->coll);
-    }
-    if (!bson_iter_next(&it)) return DBM_OK;
-    r = dbm__mongo_result_new(j->m);
-    if (r == NULL) return DBM_E_NOMEM;
-    if (r->reply == NULL) r->reply = bson_new();
-    bson_steal(r->reply, &j->reply); /* a small one moves with it */
-    r->replied = true;
     j->replied = false;
-    (void)(bson_iter_init_find(&it, r->reply, "cursor") && bson_iter_recurse(&it, &batch) && bson_iter_find(&batch, "firstBatch") && bson_iter_recurse(&batch, &it) && bson_iter_next(&it));
-    if (BSON_ITER_HOLDS_DOCUMENT(&it)) bson_iter_document(&it, &size, &data);
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
 }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
@@ -29000,13 +30077,12 @@ static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
 }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
-    bson_t *row;
+    bson_t row = BSON_INITIALIZER;
     j->replied = true;
     n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
-    row = bson_new();
-    bson_append_int64(row, "n", 1, n);
-    return dbm__mongo_answer(j, row);
+    bson_append_int64(&row, "n", 1, n);
+    return dbm__mongo_answer(j, &row, NULL);
 }
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
@@ -29049,7 +30125,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
 static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
     mongoc_server_description_t *server;
-    bson_t *command = j->doc[0], *answer;
+    bson_t *command = j->doc[0];
     bson_iter_t it, inner;
     dbm__mongo_limit(j, command);
     server = mongoc_client_select_server(j->m->client, j->op->write, prefs, &j->error);
@@ -29059,11 +30135,11 @@ static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     j->replied = true;
     if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
-    answer = bson_copy(&j->reply);
-    if (bson_iter_init_find(&it, answer, "cursor") && BSON_ITER_HOLDS_DOCUMENT(&it) && bson_iter_recurse(&it, &inner) && bson_iter_find(&inner, "firstBatch")) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, answer, &j->given)); /* takes the answer */
+    if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
     }
-    return dbm__mongo_answer(j, answer);
+    j->replied = false;
+    return dbm__mongo_answer(j, &j->reply, NULL);
 }
 /* What is done by the names of commands. */
 static const dbm__mongo_kind dbm__mongo_kinds[] = {
@@ -29412,6 +30488,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     *capacity = need;
     return text;
 }
+static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
+    if (text == NULL) return true;
+    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
+    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
+    return *copy != NULL;
+}
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -29423,27 +30505,24 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     memset(error, 0, sizeof *error);
     if (p != NULL) memset(p, 0, sizeof *p);
     if (p == NULL || text == NULL) goto fail;
+    p->base = base;
     p->epoch = dbm__fork_epoch();
-    if (user != NULL) {
-        p->user = (char *)dbm_adapter_alloc(db, strlen(user) + 1);
-        if (p->user == NULL) goto fail;
-        memcpy(p->user, user, strlen(user) + 1);
-    }
-    if (password != NULL) {
-        p->password = (char *)dbm_adapter_alloc(db, strlen(password) + 1);
-        if (p->password == NULL) goto fail;
-        memcpy(p->password, password, strlen(password) + 1);
-    }
+    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
     p->uri = mongoc_uri_new_with_error(text, error);
-#if !DBM__MONGO_STREAMS /* the second try would wait as long as the first, past the deadline; dbm.h itself takes another connection for a read that can be run again */
-    if (p->uri != NULL && !mongoc_uri_has_option(p->uri, MONGOC_URI_RETRYREADS)) mongoc_uri_set_option_as_bool(p->uri, MONGOC_URI_RETRYREADS, false);
-#endif
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
         goto fail;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
+#if DBM__MONGO_SOCKET_TIMEOUT
+    if (base->plain) {
+        mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
+        mongoc_apm_callbacks_destroy(callbacks);
+    }
+#endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
     dbm_adapter_free(db, text);
@@ -29504,23 +30583,16 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #if DBM__STDIO
     const dbm_config *config = dbm_adapter_config(dbm_adapter_database(c));
-    const char *names[2], *files[2];
     int i;
-    if (config->tls == DBM_TLS_OFF) return DBM_OK;
-    names[0] = "tls_ca";
-    files[0] = config->tls_ca;
-    names[1] = "tls_cert";
-    files[1] = config->tls_cert;
-    for (i = 0; i < 2; i++) {
-        FILE *f;
+    for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
+        const char *name = i == 0 ? config->tls_ca : config->tls_cert;
+        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
         char block[600];
-        if (files[i] == NULL || files[i][0] == 0) continue;
-        f = fopen(files[i], "rb");
-        if (f == NULL) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", names[i], files[i]);
+        if (f == NULL && name != NULL && name[0] != 0) {
+            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
             return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
         }
-        (void)fclose(f);
+        if (f != NULL) (void)fclose(f);
     }
 #else
     (void)c;
@@ -29678,6 +30750,14 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     }
     dbm__mongo_lease_end(m);
 }
+/* What waits for the server is woken: it is over with its socket in any case. */
+static void dbm__mongo_cancel(dbm_connection *c) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
+    if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
+    dbm__net_shut((int)waits - 1);
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
+}
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 /* All that can be changed on a client. */
 static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
@@ -29751,11 +30831,10 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
     return status;
 }
-static dbm_status dbm__mongo_check_tls(dbm_database *db, const dbm__mongo_base *base) {
+static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
     bool on = false;
-    (void)base;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
@@ -29801,11 +30880,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
     }
-    if (log == NULL || strcmp(log, "off") == 0) {
-        if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED)) mongoc_log_set_handler(dbm__mongo_log, NULL);
-    } else {
-        (void)dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED);
-    }
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
 }
@@ -29836,7 +30911,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db, base);
+    return dbm__mongo_check_tls(db);
 }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -29891,7 +30966,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: what waits for the server looks for one by itself */
+    dbm__mongo_cancel,
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
@@ -29968,6 +31043,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -30214,6 +31293,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
+DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -30719,6 +31799,7 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
@@ -30743,7 +31824,8 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: 
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
-/* For loop.c. */
+/* Between loop.c and worker.c. */
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
@@ -30856,7 +31938,7 @@ struct dbm_loop {
     /* what others keep here */
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
-    void *acts, *tasks;
+    void *acts, *tasks, *listeners;
     dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
 };
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
@@ -30864,6 +31946,7 @@ DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
 DBM__FN bool dbm__loop_ends(dbm_loop *loop) { return loop->ends; }
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop) { return &loop->acts; }
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
+DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
@@ -30897,7 +31980,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
 }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
-static void dbm__loop_ask(dbm_loop *loop, bool again) {
+DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
@@ -30935,7 +32018,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -31488,7 +32571,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;
@@ -31796,6 +32891,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     }
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
+    if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK;
 }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
@@ -31828,15 +32924,17 @@ DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
 DBM__FN void dbm__workers_end(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
     if (ws == NULL) return;
-    dbm__lock_take(&ws->lock);
-    ws->stop = true;
-    dbm__signal_all(&ws->signal);
-    dbm__lock_give(&ws->lock);
+    if (!dbm__loop_forked(loop)) { /* else the threads, and their wait on the signal, are the parent's */
+        dbm__lock_take(&ws->lock);
+        ws->stop = true;
+        dbm__signal_all(&ws->signal);
+        dbm__lock_give(&ws->lock);
 #if DBM__THREADS
-    if (!dbm__loop_forked(loop)) while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
+        while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
 #endif
-    dbm__signal_free(&ws->signal);
-    dbm__lock_free(&ws->lock);
+        dbm__signal_free(&ws->signal);
+        dbm__lock_free(&ws->lock);
+    }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL;
 }
@@ -31872,6 +32970,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
 typedef struct dbm__uv {
     uv_timer_t timer;
     uv_prepare_t prepare;
+    uv_idle_t idle;
     uv_async_t async;
     dbm_loop *loop;
     uv_loop_t *uv;
@@ -31907,10 +33006,19 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     return want == 0 ? DBM_OK : DBM_E_LOST;
 }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) {
+    (void)uv_idle_stop(idle);
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
+}
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
-    if (after_us < 0) (void)uv_timer_stop(&b->timer);
-    else (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    (void)uv_timer_stop(&b->timer);
+    if (after_us == 0) {
+        (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
+    } else if (after_us > 0) {
+        uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
+    }
 }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
@@ -31931,6 +33039,7 @@ static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
+    uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
 }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
@@ -31946,9 +33055,10 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     }
     (void)uv_timer_init(uv, &b->timer);
     (void)uv_prepare_init(uv, &b->prepare);
+    (void)uv_idle_init(uv, &b->idle);
     uv_unref((uv_handle_t *)&b->async);
-    b->timer.data = b->prepare.data = b->async.data = b;
-    b->handles = 3;
+    b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
+    b->handles = 4;
     b->uv = uv;
     memset(&hooks, 0, sizeof hooks);
     hooks.ud = b;
@@ -32197,6 +33307,7 @@ typedef struct dbm__task_more {
 } dbm__task_more;
 struct dbm_task {
     dbm_act act;                         /* its end. own[0]: where it is; own[1]: why it was asked to end; own[2]: awaits until it yields */
+    dbm_loop *loop;
     dbm_task_fn fn;
     void *data;
     dbm_act *acts;
@@ -32234,10 +33345,7 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
-DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) {
-    while (!t->act.of_loop) t = t->act.of.task;
-    return t->act.of.loop;
-}
+DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
@@ -32316,7 +33424,7 @@ static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
     dbm__loop_soon(dbm__act_loop(act), &act->job);
 }
 DBM__FN void dbm__act_stop(dbm_act *act) {
-    if (act->done || act->stopped) return;
+    if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act);
 }
@@ -32375,7 +33483,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
             return;
         }
         act = dbm__task_awaits(t);
-        if (act == NULL || act->done || act->stopped) return;
+        if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -32424,7 +33532,7 @@ DBM__DEF void dbm_async_cancel(dbm_act *act) {
 /* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
-    dbm_loop *loop = dbm__task_loop(m->task);
+    dbm_loop *loop = m->task->loop;
     if (until >= m->armed_us) return; /* it wakes early, and looks again */
     dbm__loop_unwatch(loop, &m->watch);
     m->armed_us = until;
@@ -32433,7 +33541,7 @@ static void dbm__more_arm(dbm__task_more *m) {
 static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     dbm__task_more *m = (dbm__task_more *)w;
     dbm_task *t = m->task;
-    int64_t now = dbm__now(dbm__loop_host(dbm__task_loop(t)));
+    int64_t now = dbm__now(dbm__loop_host(t->loop));
     (void)heard;
     m->armed_us = INT64_MAX;
     if (m->await_until_us <= now) {
@@ -32456,13 +33564,13 @@ static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     t->act.more = true;
 }
 static bool dbm__task_more_make(dbm_task *t) {
-    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(dbm__task_loop(t), sizeof *m, t->u.site);
+    dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
     if (m != NULL) dbm__task_more_put(t, m);
     return t->act.more;
 }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
     if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
-    t->u.more->until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK;
 }
@@ -32482,10 +33590,10 @@ static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
     dbm_task *t = act->of.task;
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
-    dbm__loop_give(dbm__task_loop(t), act, sizeof(dbm__joined));
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
 }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
@@ -32523,7 +33631,8 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         t->DBM__CREDIT--;
         return false;
     }
-    dbm__soon(act, dbm__act_resume);
+    act->job.run = dbm__act_resume;
+    dbm__loop_at_turn_end(t->loop, &act->job);
     return true;
 }
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
@@ -32532,7 +33641,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         act = NULL;
     }
     if (!dbm__await(t, act, site)) return false;
-    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(dbm__task_loop(t)), ms);
+    t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true;
 }
@@ -32598,6 +33707,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     gen = t->gen;
     memset(t, 0, sizeof *t);
     t->gen = gen;
+    t->loop = loop;
     t->fn = fn;
     t->data = data;
     t->u.site = site;
@@ -32634,7 +33744,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     return handle;
 }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
-    dbm_task *child = dbm__task_new(dbm__task_loop(t), t, fn, data, site);
+    dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL;
 }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
@@ -32647,7 +33757,7 @@ DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     if (*at != NULL) *at = owned->next;
 }
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
-DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return dbm__task_loop(t); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
     dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
@@ -32659,7 +33769,7 @@ DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
 }
 /* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
-    dbm__tasks *tasks = dbm__tasks_of(dbm__task_loop(t));
+    dbm__tasks *tasks = dbm__tasks_of(t->loop);
     dbm_task_status said;
     t->DBM__CREDIT = DBM__AWAITS_AT_ONCE;
     tasks->current = t;
@@ -32679,7 +33789,7 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
         if (!act->done) t->at++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
     }
-    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
     return --t->at > 0;
 }
 /* Whether a session's end is under way. */
@@ -32718,14 +33828,26 @@ static void dbm__task_go(dbm_task *t) {
             t->at = DBM__AT_FINALLY;
             break;
         default:
-            if (t->act.more) dbm__loop_unwatch(dbm__task_loop(t), &t->u.more->watch);
-            dbm__tasks_of(dbm__task_loop(t))->stats.running--;
-            if (dbm__failing(t->act.status)) dbm__tasks_of(dbm__task_loop(t))->stats.failed++;
+            if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
+            dbm__tasks_of(t->loop)->stats.running--;
+            if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
             return;
         }
 }
-/* ---- sleeps and calls --------------------------------------------------------------------------------------------------- */
+/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
+static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
+static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
+static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
+    dbm_loop *loop = t->loop;
+    dbm_act *act = (dbm_act *)dbm__act_take(loop, sizeof *act, site);
+    if (act == NULL) return NULL;
+    dbm__act_begin(act, loop, t, &dbm__yield_kind);
+    act->job.run = dbm__yield_over;
+    dbm__loop_at_turn_end(loop, &act->job);
+    return act;
+}
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
@@ -32738,7 +33860,7 @@ static void dbm__sleep_stop(dbm_act *act) {
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__sleep *sleep = (dbm__sleep *)dbm__act_take(loop, sizeof *sleep, site);
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
@@ -32771,7 +33893,7 @@ static void dbm__called_stop(dbm_act *act) {
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
-    dbm_loop *loop = dbm__task_loop(t);
+    dbm_loop *loop = t->loop;
     dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
     if (call == NULL) return NULL;
     call->fn = fn;
@@ -32785,9 +33907,1952 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
+#else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
+DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
+    dbm_task_handle none;
+    memset(&none, 0, sizeof none);
+    (void)loop; (void)fn; (void)data; (void)options;
+    (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
+    return none;
+}
+static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
+DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
+DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
+DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status) { (void)t; (void)status; return DBM_TASK_FAILED; }
+DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) { (void)loop; memset(out, 0, sizeof *out); }
+DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) { (void)t; (void)fn; (void)data; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) { (void)t; (void)ms; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) { (void)t; (void)site; return NULL; }
+DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) { (void)t; (void)fn; (void)ud; (void)site; return NULL; }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { (void)act; }
+DBM__DEF void *dbm__task_data(dbm_task *t) { (void)t; return NULL; }
+DBM__DEF long long dbm__task_at(dbm_task *t) { (void)t; return -1; }
+DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) { (void)t; return DBM_TASK_FAILED; }
+DBM__DEF bool dbm__await_at(dbm_task *t, int at) { (void)t; (void)at; return false; }
+DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t; (void)act; (void)site; return false; }
+DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
+DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
+DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/side.h --- */
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+ * May call: api/, session/, async.h.
+ * Must not know: how anything is done.
+ *
+ * It is kept beside its work from the first asynchronous session on, and serves one after the other, whichever loop they are of. While calls are in its
+ * queue the first one is under way: in flow.c where the adapter has start and step, else as the synchronous call on a worker. */
+#if DBM_HAS_ASYNC
+struct dbm__async;
+struct dbm__turns;
+/* One call, in one block with the text and the values of its statement. */
+typedef struct dbm__request {
+    dbm_act act;
+    struct dbm__request *next;           /* in the queue */
+    struct dbm__async *side;
+    size_t size;                         /* of the block */
+    const char *site;
+    const char *sql;
+    const dbm_value *values;
+    int count;
+    dbm__async_kind kind;
+    unsigned hint;                       /* dbm__cache_hint() of the caller's text */
+    bool named;
+    bool writes;                         /* COMMAND: it does; END: what was done is committed */
+    dbm_row *row;                        /* what it found */
+    dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
+    dbm_row **row_out;
+    dbm_rows **rows_out;
+    dbm_async_fn fn;                     /* the callback form */
+    void *ud;
+    dbm_async_run_fn run;                /* RUN */
+    void *run_ud;
+    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_status status;
+    int want;                            /* what a blocking step said */
+    bool patient;                        /* it may wait for its turn on the worker */
+    bool turned;                         /* from a worker: it has to wait for its turn */
+    bool given;                          /* END: the session is over, and its connection on its way back */
+    int64_t began_us;                    /* where turns to write are taken: when it was made */
+    struct dbm__turns *turns;
+    dbm__worked worked;
+} dbm__request;
+/* Whose turn it is to write, among the sessions of one loop that run on workers: one that would have to wait for another one of them is run again when it need not,
+ * for it must not keep the worker that the other one needs. At most one waits in the gate's own queue, for writers elsewhere. */
+typedef struct dbm__turns {
+    struct dbm__turns *next;
+    dbm__gate *gate;
+    int sessions;
+    dbm__word held;                      /* one of them has the gate */
+    struct dbm__async *patient;          /* the one that waits for it on a worker */
+    struct dbm__async *first, **last;    /* the others */
+} dbm__turns;
+typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+typedef struct dbm__async {
+    dbm__side side;                      /* first */
+    dbm__owned owned;
+    dbm__work *work;
+    dbm_loop *loop;
+    dbm_task *task;                      /* NULL: of the callback form */
+    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
+    struct dbm__async *next_turn;
+    bool turned, late;                   /* it waits for its turn; and for too long */
+    dbm__request *first, *last;
+    dbm__request *end;                   /* made with the session, so that it can't fail */
+    dbm__request *ending;                /* that, from when it has left on */
+    uint32_t gen;                        /* of its session */
+    bool blocks;                         /* its calls run on workers */
+    bool on;                             /* the first one is under way */
+    /* flow.c's */
+    bool waits;                          /* for `running` */
+    bool was_clean, replaced;
+    int at, after, fd;
+    dbm_status rc, failed;
+    dbm__watch watch;
+    dbm__running running;
+    int (*way)(dbm__slot *slot, dbm_status heard, bool may_block);
+    dbm_op own, *op;
+    dbm__entry *entry;
+    dbm_rows *rows;
+    dbm_row *holding;
+    dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
+    dbm_error_info kept;                 /* why `failed` */
+} dbm__async;
+/* ---- act.c ---- */
+/* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+/* ---- flow.c ---- */
+DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/flow.c --- */
+/* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, async.h, side.h.
+ * Must not know: tasks, workers, how a call came to be.
+ *
+ * Each case of dbm__flow() is what session/ does between two operations, in the same words; `after` is where a part that several ways share goes on. */
+#if DBM_HAS_ASYNC
+enum {
+    DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
+    DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
+    DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+};
+/* ---- one operation ------------------------------------------------------------------------------------------------------- */
+static void dbm__flow_watch(dbm__async *a) {
+    const dbm__running *r = &a->running;
+    int want = (int)r->want & DBM_STEP_BOTH;
+    a->waits = true;
+    a->fd = want != 0 ? a->op->fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
+}
+/* True: it has ended, with a->rc. */
+static bool dbm__flow_on(dbm__async *a) {
+    dbm_connection *c = &a->work->slot.connection;
+    if (a->running.want == DBM_STEP_DONE) {
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true;
+    }
+    if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
+    dbm__flow_watch(a);
+    return false;
+}
+DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
+    a->waits = false;
+    if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
+    dbm__running_heard(&a->running, heard);
+    return dbm__flow_on(a);
+}
+static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
+    dbm_connection *c = &a->work->slot.connection;
+    const dbm_adapter *adapter = c->db->adapter;
+    dbm_status st = DBM_E_UNSUPPORTED;
+    a->op = op;
+    a->at = next;
+    c->reported = op->queued = op->of_pipeline = false;
+    op->answered = 0;
+    op->sent_affected = op->sent_last_id = -1;
+    if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
+    else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
+    if (st != DBM_E_UNSUPPORTED) {
+        a->rc = dbm__op_end(c, op, st);
+        return true;
+    }
+    dbm__running_start(&a->running, c, op);
+    return dbm__flow_on(a);
+}
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
+    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
+    return &a->own;
+}
+DBM__FN void dbm__flow_cancel(dbm__async *a) {
+    if (!a->waits) return;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
+}
+/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
+static bool dbm__flow_end(dbm__async *a, dbm_status st) {
+    a->at = DBM__AT_START;
+    a->rc = st;
+    return true;
+}
+static dbm_op *dbm__flow_finish(dbm_row *row) {
+    row->op.kind = DBM_OP_FINISH;
+    return &row->op;
+}
+static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
+    row->op.result = NULL;
+    row->ended = true;
+    w->open_rows--;
+}
+/* The next row that has a result, or (to be held) needs it no more. */
+static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
+    dbm__work *w = a->work;
+    dbm_rows *rows = hold && !w->db->one_result ? w->rows : &w->one;
+    a->rc = DBM_OK;
+    while (rows != NULL) {
+        if (rows->row.open && rows->row.op.result != NULL) {
+            dbm_status st = hold ? dbm__row_holding(w, &rows->row, a->first->site) : DBM_OK;
+            if (st == DBM_OK) return &rows->row;
+            if (st != DBM_DONE) {
+                a->rc = st;
+                return NULL;
+            }
+        }
+        rows = rows == &w->one ? w->rows : rows->next;
+    }
+    return NULL;
+}
+/* The statement's own place: of its rows, or for the call alone. */
+static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+/* What dbm__work_query() does first. */
+static dbm_status dbm__flow_place(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
+    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
+        return dbm__work_fail(w, r->site);
+    }
+    if (a->rows != NULL) {
+        dbm__rows_reset(w, a->rows, r->site);
+        a->rows->row.op.result = NULL;
+    }
+    if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
+        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
+                  r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
+        return dbm__work_fail(w, r->site);
+    }
+    if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
+        dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
+        return dbm__work_fail(w, r->site);
+    }
+    return DBM_OK;
+}
+/* The end of a statement that failed: its place goes back. */
+static bool dbm__flow_over(dbm__async *a, dbm_status st) {
+    dbm_rows *rows = a->rows;
+    if (rows != NULL) {
+        rows->row.entry = NULL;
+        rows->row.op.result = NULL;
+        if (rows != &a->work->one) dbm__rows_spare(a->work, rows);
+    }
+    return dbm__flow_end(a, st);
+}
+/* The entry is found or made; false: it is to be prepared. */
+static bool dbm__flow_find(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm_connection *c = &a->work->slot.connection;
+    dbm__entry *e = c->cache->hints[r->hint];
+    if (DBM__LIKELY(e != NULL && dbm__cache_serves(e, r->named) && r->sql != NULL && strcmp(e->text, r->sql) == 0)) {
+        e->uses++;
+        dbm__cache_hit(c, e);
+        a->entry = e;
+        a->rc = DBM_OK;
+        return true;
+    }
+    a->entry = NULL;
+    a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
+    if (a->rc == DBM_OK) a->entry = e;
+    return a->rc != DBM_OK || e->uses != 0;
+}
+/* What is refused before anything is sent. */
+static dbm_status dbm__flow_refuse(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    if (e->verb >= DBM__VERB_STATE || w->read_only) {
+        dbm_status st = dbm__refuse(w, e, r->site);
+        if (st != DBM_OK) return st;
+    }
+    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
+}
+/* The values in the order of the statement, where they stay until it has ended. */
+static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    const dbm__entry *e = a->entry;
+    dbm_value ordered[DBM__MAX_VALUES];
+    const dbm_value *values = r->values;
+    *out = values;
+    *count = r->count;
+    if (r->named) {
+        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        if (st != DBM_OK) return st;
+        values = ordered;
+        if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
+    }
+    if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
+    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
+}
+static dbm_status dbm__flow_execute(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    const dbm_value *values = r->values;
+    int count = r->count;
+    if (r->kind != DBM__ASYNC_COMMAND) {
+        dbm_status st = dbm__flow_values(a, &values, &count);
+        if (st != DBM_OK) return st;
+        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site);
+    }
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    dbm__op_init(op, r->kind != DBM__ASYNC_COMMAND ? DBM_OP_EXECUTE : DBM_OP_COMMAND, dbm__work_deadline(w));
+    op->values = values;
+    op->value_count = count;
+    op->last_id = -1;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    if (r->kind == DBM__ASYNC_COMMAND) {
+        op->last_id = 0;
+        op->write = r->writes;
+    } else {
+        op->sql = a->entry->prepared.sql;
+        op->sql_size = a->entry->prepared.sql_size;
+        op->prepared = &a->entry->prepared;
+        op->one_row = r->kind == DBM__ASYNC_ONE;
+    }
+    return DBM_OK;
+}
+/* A statement has run: what that means, and where it goes on. */
+static dbm_status dbm__flow_executed(dbm__async *a) {
+    dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_statement_op(a);
+    dbm_rows *rows = a->rows;
+    dbm_status st = a->rc == DBM_DONE ? DBM_OK : a->rc;
+    if (st == DBM_OK && op->ended) st = dbm__work_ended(w, r->site);
+    if (st != DBM_OK) return st;
+    if (a->entry->prepared.writes) dbm__work_wrote(w, a->entry, op);
+    if (op->result == NULL) dbm__cache_give(&w->slot.connection, a->entry);
+    if (rows != NULL) {
+        rows->row.entry = op->result != NULL ? a->entry : NULL;
+        dbm__rows_opened(w, rows);
+        r->rows = rows;
+    }
+    return DBM_OK;
+}
+static dbm_op *dbm__flow_begin_op(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
+    op->isolation = w->isolation;
+    op->read_only = w->read_only;
+    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    return op;
+}
+static dbm_status dbm__flow_first(dbm__async *a) {
+    const dbm__request *r = a->first;
+    dbm__work *w = a->work;
+    if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK;
+}
+/* ---- the machine ------------------------------------------------------------------------------------------------------------- */
+#define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
+DBM__FN bool dbm__flow(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->first;
+        dbm_row *row;
+        dbm_op *op;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->replaced = false;
+            a->entry = NULL;
+            a->rows = NULL;
+            a->was_clean = !w->in_transaction;
+            a->after = DBM__AT_OVER;
+            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+                if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
+                dbm__bulk_leave(w, w->top);
+            }
+            if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
+            switch (r->kind) {
+            case DBM__ASYNC_COMMIT:
+                if (w->top->sticky == DBM_OK && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                w->top->asked = true;
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_COMMIT;
+                break;
+            case DBM__ASYNC_ROLLBACK:
+                if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_END_ROWS;
+                a->after = DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_END:
+                if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
+                a->at = DBM__AT_END_ROWS;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
+                break;
+            case DBM__ASYNC_BEGIN:
+                a->at = DBM__AT_BEGIN;
+                a->rc = DBM_OK;
+                break;
+            case DBM__ASYNC_NEXT:
+                a->rows = r->rows;
+                if (!a->rows->row.open) {
+                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended"));
+                }
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_ROW;
+                break;
+            case DBM__ASYNC_ROWS_END:
+                row = &r->rows->row;
+                a->at = DBM__AT_ROWS_CLOSED;
+                if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
+                break;
+            default: /* a statement */
+                if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
+                a->at = DBM__AT_STATEMENT;
+                break;
+            }
+            break;
+        case DBM__AT_STATEMENT:
+            a->at = DBM__AT_ONE_ENDED;
+            if (w->one.row.open && w->one.row.op.result != NULL) DBM__RUN(dbm__flow_finish(&w->one.row), DBM__AT_ONE_ENDED);
+            break;
+        case DBM__AT_ONE_ENDED:
+            if (w->one.row.open) {
+                if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
+                dbm__rows_close(&w->one);
+            }
+            if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            break;
+        case DBM__AT_HOLD:
+            row = dbm__flow_next_row(a, true);
+            if (row == NULL) {
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(&row->op, DBM__AT_HELD);
+            break;
+        case DBM__AT_HELD:
+            a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
+            break;
+        case DBM__AT_TAKE:
+            if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+            a->at = DBM__AT_ENTRY;
+            if (!dbm__flow_find(a)) {
+                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
+                DBM__RUN(&a->own, DBM__AT_PREPARED);
+            }
+            break;
+        case DBM__AT_PREPARED:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            a->at = DBM__AT_ENTRY;
+            break;
+        case DBM__AT_ENTRY:
+            if (a->rc != DBM_OK) {
+                if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
+                a->at = DBM__AT_RENEW;
+                a->after = DBM__AT_TAKE;
+                break;
+            }
+            a->rc = dbm__flow_refuse(a);
+            a->at = a->after = DBM__AT_BEGIN;
+            if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
+            break;
+        case DBM__AT_BEGIN:
+            a->at = a->rc == DBM_OK ? DBM__AT_EXECUTE : DBM__AT_FAILED;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_BEGUN);
+            break;
+        case DBM__AT_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->in_transaction = true;
+            w->wrote = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_EXECUTE;
+            break;
+        case DBM__AT_EXECUTE:
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            a->rc = dbm__flow_execute(a);
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
+            break;
+        case DBM__AT_EXECUTED:
+            a->rc = dbm__flow_executed(a);
+            a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
+            break;
+        case DBM__AT_FAILED: { /* before it was run, or by it */
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
+                if (a->entry != NULL) dbm__cache_give(c, a->entry);
+                a->entry = NULL;
+                a->at = DBM__AT_RENEW;
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
+                break;
+            }
+            if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
+            op = dbm__flow_statement_op(a);
+            a->failed = a->rc;
+            a->kept = dbm__self()->last;
+            a->at = DBM__AT_FAILED_ENDED;
+            if (op->result != NULL && (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMAND)) {
+                op->kind = DBM_OP_FINISH;
+                DBM__RUN(op, DBM__AT_FAILED_ENDED);
+            }
+            break;
+        }
+        case DBM__AT_FAILED_ENDED:
+            dbm__self()->last = a->kept;
+            if (r->kind == DBM__ASYNC_COMMAND) return dbm__flow_over(a, dbm__command_over(w, dbm__flow_statement_op(a), a->failed, r->writes, r->site));
+            return dbm__flow_over(a, dbm__run_over(w, a->entry, a->failed, r->sql, r->site));
+        case DBM__AT_REST: /* rows that nobody wants */
+            op = dbm__flow_statement_op(a);
+            if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
+            op->row = false;
+            op->kind = DBM_OP_FETCH;
+            DBM__RUN(op, DBM__AT_RESTED);
+            break;
+        case DBM__AT_RESTED:
+            a->at = DBM__AT_REST;
+            if (a->rc == DBM_OK) break;
+            a->failed = a->rc;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            op = dbm__flow_statement_op(a);
+            op->kind = DBM_OP_FINISH;
+            DBM__RUN(op, DBM__AT_REST_ENDED);
+            break;
+        case DBM__AT_REST_ENDED:
+            if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
+        case DBM__AT_ROW:
+            row = &a->rows->row;
+            a->at = DBM__AT_ROW_GOT;
+            if (dbm__rows_at_hand(a->rows, &a->rc)) break;
+            row->op.kind = DBM_OP_FETCH;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
+            DBM__RUN(&row->op, DBM__AT_FETCHED);
+            break;
+        case DBM__AT_FETCHED:
+            row = &a->rows->row;
+            a->failed = a->rc;
+            a->at = DBM__AT_FETCH_ENDED;
+            if (a->rc == DBM_OK || row->op.result == NULL) break;
+            if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
+            break;
+        case DBM__AT_FETCH_ENDED:
+            if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
+            if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
+            a->rc = dbm__rows_fetched(a->rows, a->failed);
+            a->at = DBM__AT_ROW_GOT;
+            break;
+        case DBM__AT_ROW_GOT:
+            if (a->rc == DBM_OK) r->row = &a->rows->row;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
+            dbm__rows_close(a->rows);
+            if (a->rc == DBM_DONE && r->kind == DBM__ASYNC_COMMAND) a->rc = DBM_OK;
+            else if (a->rc == DBM_DONE) a->rc = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched");
+            return dbm__flow_end(a, a->rc);
+        case DBM__AT_COMMANDED:
+            op = dbm__flow_statement_op(a);
+            if (a->rc == DBM_DONE) a->rc = DBM_OK;
+            if (a->rc == DBM_OK && op->ended) a->rc = dbm__work_ended(w, r->site);
+            if (c->broken && a->rc != DBM_OK) w->commands = 0;
+            a->at = DBM__AT_FAILED;
+            r->writes = op->write;
+            if (a->rc != DBM_OK) break;
+            (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
+            dbm__rows_opened(w, a->rows);
+            a->at = DBM__AT_ROW;
+            break;
+        case DBM__AT_END_ROWS:
+            row = dbm__flow_next_row(a, false);
+            if (row == NULL) {
+                dbm__rows_close_all(w);
+                a->at = a->after;
+                break;
+            }
+            a->holding = row;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
+            break;
+        case DBM__AT_ROWS_ENDED:
+            dbm__flow_finished(w, a->holding);
+            a->at = DBM__AT_END_ROWS;
+            break;
+        case DBM__AT_ROWS_CLOSED:
+            if (r->rows->row.open) {
+                if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
+                dbm__rows_close(r->rows);
+            }
+            return dbm__flow_end(a, DBM_OK);
+        case DBM__AT_COMMIT:
+            a->at = DBM__AT_UNDO;
+            if (w->top->sticky != DBM_OK) break;
+            a->at = DBM__AT_COMMIT_OVER;
+            if (!w->in_transaction) break;
+            op = dbm__flow_op(a, DBM_OP_COMMIT);
+            if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
+                (void)dbm__work_late(w);
+                a->at = DBM__AT_UNDO;
+                break;
+            }
+            op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
+            dbm__work_shield(w);
+            DBM__RUN(op, DBM__AT_COMMITTED);
+            break;
+        case DBM__AT_COMMITTED:
+            dbm__store(&w->committing, 0);
+            a->at = DBM__AT_UNDO;
+            if (a->rc != DBM_OK) {
+                (void)dbm__work_uncommitted(w, &a->own, a->rc);
+                break;
+            }
+            dbm__sent_drop(w);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            a->at = DBM__AT_COMMIT_OVER;
+            break;
+        case DBM__AT_COMMIT_OVER:
+            if (r->kind == DBM__ASYNC_END) {
+                dbm__session_finish(w);
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            return dbm__flow_end(a, dbm__level_commit(w, w->top));
+        case DBM__AT_UNDO:
+            a->at = DBM__AT_UNDONE;
+            a->rc = DBM_OK;
+            if (!w->in_transaction || c->broken) break;
+            if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
+            dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            DBM__RUN(&a->own, DBM__AT_UNDONE);
+            break;
+        case DBM__AT_UNDONE:
+            if (a->rc != DBM_OK) c->broken = true;
+            dbm__store(&w->committing, 0);
+            w->in_transaction = false;
+            w->points_sent = 0;
+            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+                a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
+                break;
+            }
+            if (r->kind == DBM__ASYNC_END) {
+                a->at = DBM__AT_OVER;
+                break;
+            }
+            w->wrote = false;
+            a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
+            break;
+        case DBM__AT_ROLLED_BACK:
+            return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
+        case DBM__AT_RENEW:
+            a->replaced = true;
+            dbm__work_renewing(w);
+            dbm__side_closes(a);
+            dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
+            a->at = DBM__AT_RENEWED;
+            if (!dbm__side_way(a, r, dbm__connect_step)) return false;
+            break;
+        case DBM__AT_RENEWED:
+            a->rc = dbm__reconnect_end(&w->slot);
+            dbm__store(&w->committing, 0);
+            a->at = a->after;
+            if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->rc = dbm__work_fail(w, r->site);
+            return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+        default: return dbm__flow_end(a, DBM_OK);
+        }
+    }
+}
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
+/* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
+ * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
+ * Must not know: how a statement is run.
+ *
+ *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *
+ * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
+#define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
+static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
+static void dbm__async_go(dbm__async *a);
+static void dbm__turn_forego(dbm__async *a);
+/* ---- requests ------------------------------------------------------------------------------------------------------------ */
+static void dbm__request_reap(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__loop_give(dbm__act_loop(act), r, r->size);
+}
+static void dbm__request_tell(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    if (r->fn != NULL) r->fn(r->ud, act->status);
+}
+static bool dbm__request_stops(const dbm__request *r) {
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
+}
+/* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
+enum { DBM__CALL_CANCELLED = 2 };
+static void dbm__request_stop(dbm_act *act) {
+    dbm__request *r = (dbm__request *)(void *)act;
+    dbm__async *a = r->side;
+    dbm__word not_yet = 0;
+    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (a->turned) dbm__turn_forego(a);
+    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+        dbm__work *w = a->work;
+        dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
+        dbm__store_release(&w->trouble, 1);
+        if (!a->blocks) {
+            dbm__flow_cancel(a);
+            return;
+        }
+        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+    }
+}
+/* That is over. */
+static void dbm__request_stopped(dbm__work *w) {
+    dbm__word mine = DBM__CALL_CANCELLED;
+    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
+}
+static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
+static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
+static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
+    dbm__request *r;
+    char *at;
+    int i;
+    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    r = (dbm__request *)dbm__act_take(loop, size, site);
+    if (r == NULL) return NULL;
+    r->size = size;
+    r->kind = kind;
+    r->site = site;
+    r->named = named;
+    r->count = count;
+    r->values = dbm__values_put(values, count, (char *)r + head);
+    at = (char *)r + head + room;
+    if (named) {
+        dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
+        for (i = 0; i < count; i++) {
+            size_t n = strlen(values[i].name) + 1;
+            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            at += n;
+        }
+    }
+    if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
+    r->hint = dbm__cache_hint(sql);
+    return r;
+}
+/* One that has failed already, in its turn: this thread's last failure. */
+static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+    dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
+    if (r == NULL) return NULL;
+    r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
+    return r;
+}
+static void dbm__request_done(dbm__request *r, dbm_status st) {
+    if (r->row_out != NULL) *r->row_out = r->row;
+    if (r->rows_out != NULL) *r->rows_out = r->rows;
+    dbm__act_done(&r->act, st);
+}
+/* ---- the queue -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
+    if (a->first != NULL) {
+        a->last = a->last->next = r;
+        return;
+    }
+    a->first = a->last = r;
+    a->side.busy = true;
+    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    dbm__async_go(a);
+}
+/* The first one is over. A failure is this thread's last. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    a->first = r->next;
+    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (a->first == NULL) {
+        a->side.busy = false;
+        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+    }
+    dbm__request_done(r, st);
+}
+/* The end of a session, its connection apart. Why it failed stays with the request. */
+static void dbm__async_leave(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_status st;
+    a->side.busy = false;
+    dbm__store(&a->side.runner, 0);
+    if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
+    r->given = true;
+    st = dbm__session_leave(w);
+    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    if (r->status == DBM_OK) return;
+    dbm__self()->last = w->base.error;
+    r->error = dbm__error_keep(w->db->host, st);
+}
+static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
+    dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
+    r->error = NULL;
+    dbm__request_done(r, st);
+}
+/* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    dbm_session s;
+    s.slot = w;
+    s.gen = dbm__load32(&w->gen);
+    s.step = 0;
+    switch (r->kind) {
+    case DBM__ASYNC_BEGIN: return dbm__transaction_begin(w, r->site);
+    case DBM__ASYNC_EXEC: return dbm__execv(&s, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
+    case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
+    case DBM__ASYNC_NEXT: {
+        dbm_status st = dbm_rows_next(r->rows, &r->row);
+        return st == DBM_DONE ? DBM_OK : st;
+    }
+    case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
+    case DBM__ASYNC_COMMIT: return dbm_commit(&s);
+    case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
+    default: return DBM_OK;
+    }
+}
+/* On a worker. */
+static void dbm__async_worker(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__work *w = a->work;
+    dbm__host *host = w->db->host;
+    bool was_held = w->gate_held && a->turns != NULL;
+    if (r->kind == DBM__ASYNC_END) {
+        dbm__turns *turns = a->turns;
+        if (r->writes) dbm__session_finish(w);
+        dbm__async_leave(a, r);
+        if (was_held) dbm__store(&turns->held, 0);
+        dbm__pool_give(&w->slot);
+        return;
+    }
+    dbm__store(&a->side.runner, dbm__thread_number());
+    if (a->turns == NULL || w->gate_held) {
+        r->status = dbm__async_sync(a, r);
+    } else {
+        dbm__thread *self = dbm__self();
+        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
+        r->status = dbm__async_sync(a, r);
+        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        self->impatient = self->turned_away = false;
+        if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
+        if (w->gate_held) dbm__store(&a->turns->held, 1);
+    }
+    if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
+    dbm__store(&a->side.runner, 0);
+    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+}
+/* ---- turns to write ---- */
+static void dbm__async_go(dbm__async *a);
+static void dbm__turn_out(dbm__async *a) {
+    dbm__async **p;
+    for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
+    *p = a->next_turn;
+    if (a->turns->last == &a->next_turn) a->turns->last = p;
+    a->turned = false;
+    dbm__loop_unwatch(a->loop, &a->watch);
+}
+/* The next one that wrote in vain, now that nobody of this loop writes. */
+static void dbm__turns_next(dbm__turns *turns) {
+    dbm__async *a = turns->first;
+    if (a == NULL || turns->patient != NULL || dbm__load(&turns->held) != 0) return;
+    turns->patient = a;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
+    dbm__turns *turns = a->turns;
+    int64_t until = dbm__work_deadline(a->work), most = r->began_us + (int64_t)a->work->db->settings->config.pool.timeout_ms * 1000;
+    r->turned = false;
+    a->turned = true;
+    if (turns->patient == a) { /* it keeps its place */
+        turns->patient = NULL;
+        a->next_turn = turns->first;
+        if (turns->first == NULL) turns->last = &a->next_turn;
+        turns->first = a;
+    } else {
+        a->next_turn = NULL;
+        *turns->last = a;
+        turns->last = &a->next_turn;
+    }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+}
+/* It need not wait any more, for it is cancelled or late. */
+static void dbm__turn_forego(dbm__async *a) {
+    if (!a->turned) return;
+    dbm__turn_out(a);
+    dbm__async_go(a);
+}
+static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
+    dbm__turns **p;
+    if (--turns->sessions > 0) {
+        dbm__turns_next(turns);
+        return;
+    }
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
+    *p = turns->next;
+    dbm__loop_give(loop, turns, sizeof *turns);
+}
+/* Those of a gate, for a session that begins; NULL: no memory. */
+static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *site) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
+    dbm__turns *turns = sides->turns;
+    while (turns != NULL && turns->gate != gate) turns = turns->next;
+    if (turns == NULL) {
+        turns = (dbm__turns *)dbm__act_take(loop, sizeof *turns, site);
+        if (turns == NULL) return NULL;
+        turns->gate = gate;
+        turns->last = &turns->first;
+        turns->next = sides->turns;
+        sides->turns = turns;
+    }
+    turns->sessions++;
+    return turns;
+}
+static void dbm__async_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    dbm__turns *turns;
+    dbm_status st;
+    if (r->given) {
+        turns = r->turns;
+        dbm__async_ended(worked->loop, r);
+        if (turns != NULL) dbm__turns_left(worked->loop, turns);
+        return;
+    }
+    turns = a->turns;
+    a->on = false;
+    if (r->turned) {
+        dbm__turn_wait(a, r);
+    } else {
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->late = false;
+        st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
+        r->error = NULL;
+        dbm__async_next(a, st);
+        dbm__async_go(a);
+    }
+    if (turns != NULL) dbm__turns_next(turns);
+}
+/* Has it run, where workers can't be had on this thread. */
+static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.run = run;
+    r->worked.done = done;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    r->worked.loop = a->loop;
+    run(&r->worked);
+    done(&r->worked);
+}
+/* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
+static void dbm__way_run(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__slot *slot = &r->side->work->slot;
+    dbm__host *host = slot->pool->db->host;
+    r->want = r->side->way(slot, DBM_OK, true);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
+static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
+    if (r->given) dbm__async_ended(loop, r);
+    else dbm__async_go(a);
+}
+static void dbm__way_ran(dbm__worked *worked) {
+    dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
+    dbm__async *a = r->side;
+    if (!r->given && r->want == DBM_STEP_DONE) {
+        (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
+        r->error = NULL;
+    }
+    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
+}
+static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
+    dbm__slot *slot;
+    if (want == DBM_STEP_DONE) return true;
+    slot = &a->work->slot;
+    if (want == DBM__STEP_BLOCKS) {
+        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        return false;
+    }
+    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
+    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    return false;
+}
+DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
+    a->way = way;
+    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false));
+}
+DBM__FN void dbm__side_closes(dbm__async *a) {
+    if (a->fd >= 0) dbm__loop_forget(a->loop, a->fd);
+    a->fd = -1;
+}
+static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__async *a = DBM__ASYNC_OF(watch, watch);
+    dbm__request *r = a->ending != NULL ? a->ending : a->first;
+    dbm_loop *loop = a->loop;
+    if (a->turned) {
+        a->late = true;
+        dbm__turn_forego(a);
+    } else if (a->waits) {
+        if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+    } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
+        dbm__way_over(loop, a, r);
+    }
+}
+/* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
+static void dbm__async_unlink(dbm__async *a) {
+    if (a->in == NULL) return;
+    *a->in = a->next;
+    if (a->next != NULL) a->next->in = a->in;
+    a->in = NULL;
+}
+static void dbm__async_give(dbm__async *a, dbm__request *r) {
+    dbm__slot *slot = &a->work->slot;
+    dbm_loop *loop = a->loop;
+    a->ending = r;
+    dbm__async_leave(a, r);
+    if (slot->connection.broken) dbm__side_closes(a);
+    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
+}
+static void dbm__async_go(dbm__async *a) {
+    dbm__request *r;
+    while ((r = a->first) != NULL) {
+        dbm_status st;
+        if (r->kind == DBM__ASYNC_FAIL) {
+            (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
+            r->error = NULL;
+            st = dbm__work_fail(a->work, r->site);
+        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+            st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
+            if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+            if (a->on || a->turned) return;
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+                dbm__turn_wait(a, r);
+                dbm__turns_next(a->turns);
+                return;
+            }
+            a->on = true;
+            r->turns = a->turns;
+            r->patient = a->turns != NULL && a->turns->patient == a;
+            if (r->kind == DBM__ASYNC_END) a->first = NULL;
+            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
+            return;
+        } else {
+            bool over;
+            a->on = true;
+            dbm__store(&a->side.runner, dbm__thread_number());
+            over = dbm__flow(a);
+            dbm__store(&a->side.runner, 0);
+            if (!over) return;
+            a->on = false;
+            st = a->rc;
+            if (r->kind == DBM__ASYNC_END) {
+                a->first = NULL;
+                dbm__async_give(a, r);
+                return;
+            }
+        }
+        dbm__async_next(a, st);
+    }
+}
+/* Nothing comes after it. */
+static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+    a->end = NULL;
+    r->writes = commit;
+    dbm__async_unlink(a);
+    if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
+    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__async_put(a, r);
+}
+static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
+    dbm__async *a = DBM__ASYNC_OF(owned, owned);
+    dbm__request *r = a->end;
+    *st = DBM_OK;
+    a->task = NULL;
+    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    return &r->act;
+}
+/* The loop ends: sessions of the callback form are rolled back. */
+static void dbm__async_end_all(dbm_loop *loop) {
+    dbm__async *a, *next;
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
+        next = a->next;
+        if (a->first != NULL) dbm__act_stop(&a->first->act);
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+    }
+}
+/* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
+static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+/* The side of a session that was just taken; NULL: no memory. */
+static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+    dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
+    dbm__turns *turns = NULL;
+    bool ok = end != NULL;
+    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
+    if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
+    if (ok && w->side == NULL) {
+        a->side.free = dbm__async_free;
+        a->work = w;
+        w->side = &a->side;
+    }
+    if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
+    if (!ok) {
+        if (end != NULL) dbm__loop_give(loop, end, end->size);
+        (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
+        return NULL;
+    }
+    a->turns = turns;
+    a->turned = a->late = false;
+    a->loop = loop;
+    a->task = task;
+    a->end = end;
+    a->first = a->last = a->ending = NULL;
+    a->on = a->waits = false;
+    a->at = 0;
+    a->fd = -1;
+    a->gen = w->base.gen;
+    a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    dbm__watch_init(&a->watch, dbm__side_heard);
+    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
+    a->owned.end = dbm__async_owned_end;
+    if (task != NULL) {
+        dbm__task_owns(task, &a->owned);
+    } else {
+        dbm__async **all = &(*sides)->told;
+        a->next = *all;
+        a->in = all;
+        if (a->next != NULL) a->next->in = &a->next;
+        *all = a;
+        dbm__loop_at_end(loop, dbm__async_end_all);
+    }
+    return a;
+}
+typedef struct dbm__beginning {
+    dbm_act act;
+    dbm__taking taking;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
+    int want;
+    dbm_loop *loop;
+    dbm_task *task;
+    dbm_session *out;
+    dbm_async_fn fn;
+    void *ud;
+    dbm_error_info *error;
+    int64_t deadline_us;
+    dbm_session_options options;
+    dbm__watch watch;
+    dbm__worked worked;
+} dbm__beginning;
+#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+static void dbm__beginning_reap(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    b->reaped = true;
+    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
+}
+static void dbm__beginning_tell(dbm_act *act) {
+    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
+    if (b->fn != NULL) b->fn(b->ud, act->status);
+}
+static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    dbm__act_done(&b->act, st);
+}
+/* .transaction: BEGIN has come back. */
+static void dbm__beginning_begun(void *ud, dbm_status st) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
+    if (st != DBM_OK) {
+        dbm_error_info kept = dbm__self()->last;
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__self()->last = kept;
+    }
+    dbm__beginning_over(b, st);
+}
+static void dbm__beginning_taken(dbm__beginning *b) {
+    dbm__slot *slot = b->taking.slot;
+    const dbm_session_options *options = b->has_options ? &b->options : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__request *r = NULL;
+    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a == NULL) {
+        (void)dbm__session_leave(w);
+        dbm__pool_give(slot);
+        dbm__beginning_over(b, DBM_E_NOMEM);
+    } else if (begins && r == NULL) {
+        dbm__beginning_begun(b, DBM_E_NOMEM);
+    } else if (begins) {
+        r->fn = dbm__beginning_begun;
+        r->ud = b;
+        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__async_put(a, r);
+    } else {
+        dbm__beginning_over(b, DBM_OK);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static void dbm__beginning_run(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
+    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
+}
+static void dbm__beginning_on(dbm__beginning *b);
+static void dbm__beginning_ran(dbm__worked *worked) {
+    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
+    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
+    b->error = NULL;
+    if (b->want != DBM_STEP_DONE && b->act.stopped) {
+        dbm__taking_abandon(&b->taking);
+        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+        return;
+    }
+    dbm__beginning_on(b);
+}
+/* Waits for what the step wanted. */
+static void dbm__beginning_on(dbm__beginning *b) {
+    b->queued = b->want == DBM__STEP_QUEUED;
+    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
+    if (b->want == DBM_STEP_DONE) {
+        if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
+        else dbm__beginning_over(b, b->taking.status);
+    } else if (b->want == DBM__STEP_BLOCKS) {
+        b->worked.run = dbm__beginning_run;
+        b->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__taking_abandon(&b->taking);
+            dbm__beginning_over(b, dbm__fail_again(&kept));
+        }
+    } else {
+        int want = b->want & DBM_STEP_BOTH;
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
+    }
+}
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
+    b->want = dbm__taking_step(&b->taking, heard, false);
+    dbm__beginning_on(b);
+}
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
+    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
+}
+static void dbm__beginning_woken(dbm__job *job) {
+    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
+    dbm__store_release(&b->posted, 0);
+    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
+    else if (b->queued) {
+        dbm__loop_unwatch(b->loop, &b->watch);
+        dbm__beginning_step(b, DBM_OK);
+    }
+}
+/* Any thread. */
+static void dbm__beginning_wake(void *ud) {
+    dbm__beginning *b = (dbm__beginning *)ud;
+    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
+}
+static void dbm__beginning_stop(dbm_act *act) {
+    dbm__beginning *b = (dbm__beginning *)(void *)act;
+    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
+    dbm__loop_unwatch(b->loop, &b->watch);
+    dbm__taking_abandon(&b->taking);
+    b->queued = b->waits = false;
+    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+}
+static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
+static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
+static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                dbm_async_fn fn, void *ud, const char *site) {
+    dbm__beginning *b;
+    dbm_status st;
+    if (out == NULL) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_async_session: the session is NULL");
+        return NULL;
+    }
+    out->slot = NULL;
+    out->step = 0;
+    st = dbm__session_allowed(db, options, site);
+    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b == NULL) {
+        (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
+        return NULL;
+    }
+    out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
+    b->loop = loop;
+    b->task = task;
+    b->out = out;
+    b->fn = fn;
+    b->ud = ud;
+    b->deadline_us = INT64_MAX;
+    b->woken.run = dbm__beginning_woken;
+    if (options != NULL) {
+        b->has_options = true;
+        b->options = *options;
+        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    }
+    dbm__watch_init(&b->watch, dbm__beginning_heard);
+    dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
+    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
+    dbm__beginning_step(b, DBM_OK);
+    return &b->act;
+}
+/* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
+static bool dbm__async_task_given(dbm_task *t) {
+    if (t == NULL) (void)dbm__fail_null("task");
+    return t != NULL;
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    dbm_database *db;
+    if (!dbm__async_task_given(t)) return NULL;
+    db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
+    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+                                          dbm_async_fn fn, void *ud, const char *site) {
+    if (loop == NULL) return dbm__fail_null("loop");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
+}
+/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
+static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+    dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
+    dbm__async *a;
+    if (w == NULL) {
+        (void)dbm__session_bad(s, site);
+        return NULL;
+    }
+    a = (dbm__async *)(void *)w->side;
+    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+        return NULL;
+    }
+    if (of_task && a->task == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
+        return NULL;
+    }
+    if (!of_task && dbm__loop_ends(a->loop)) {
+        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
+        return NULL;
+    }
+    return a;
+}
+static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act;
+}
+static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+    dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
+    if (r == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
+    else r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A failure of the call's values comes in its turn, and sticks. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
+static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
+    dbm__async_words *x = (dbm__async_words *)ud;
+    dbm__request *r = dbm__request_make(x->a->loop, DBM__ASYNC_COMMAND, x->site, NULL, words, count, false);
+    if (r == NULL) return DBM_E_NOMEM;
+    r->writes = writes;
+    r->row_out = (dbm_row **)x->to.out;
+    x->act = dbm__async_add(x->a, r, x->to);
+    return DBM_OK;
+}
+static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
+    if (to.out != NULL) *(void **)to.out = NULL;
+    return dbm__async_of(s, !to.told, site);
+}
+/* A command's words; its values by codes, or from an array. */
+static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
+    dbm__async_words x;
+    dbm__redis_use use;
+    dbm_session on = dbm__database_target(a->work->db);
+    dbm_status st;
+    x.a = a;
+    x.to = to;
+    x.site = site;
+    x.act = NULL;
+    use.use = dbm__async_words_put;
+    use.ud = &x;
+    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+        : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
+    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
+}
+static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named = false;
+    int count = 0;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, NULL, 0, codes, ap);
+    if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, values, count, named);
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
+    dbm_act *act;
+    va_list ap;
+    va_start(ap, codes);
+    act = dbm__async_do(s, to, site, sql, codes, &ap);
+    va_end(ap);
+    return act;
+}
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) {
+    dbm_value copy[DBM__MAX_VALUES];
+    bool named = false;
+    int i;
+    dbm__async *a = dbm__async_ready(s, to, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
+    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        return dbm__async_bad(a, to, site);
+    }
+    for (i = 0; i < count; i++) {
+        copy[i] = values[i];
+        if (values[i].name != NULL) named = true;
+    }
+    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    return dbm__async_add_statement(a, to, site, sql, copy, count, named);
+}
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    if (a == NULL) return NULL;
+    if (to.kind == DBM__ASYNC_END) {
+        dbm__request *r = a->end;
+        r->fn = to.fn;
+        r->ud = to.ud;
+        s->slot = NULL;
+        s->gen = 0;
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        return &r->act;
+    }
+    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
+}
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
+    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->run = run;
+    r->run_ud = ud;
+    return dbm__async_add(a, r, to);
+}
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
+    dbm_session s;
+    dbm__async *a;
+    dbm__request *r;
+    if (to.out != NULL) *(void **)to.out = NULL;
+    if (rows == NULL) {
+        (void)dbm__fail_null("rows");
+        return NULL;
+    }
+    if (!rows->row.open) {
+        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL;
+    }
+    s.slot = rows->row.work;
+    s.gen = rows->row.gen;
+    s.step = 0;
+    a = dbm__async_of(&s, !to.told, site);
+    r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
+    if (r == NULL) return NULL;
+    r->rows = rows;
+    r->row_out = (dbm_row **)to.out;
+    return dbm__async_add(a, r, to);
+}
+/* A row that is in memory: no act is needed for it. */
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+    dbm__work *w;
+    dbm_status st;
+    *row = NULL;
+    if (rows == NULL || !rows->row.open) return false;
+    w = rows->row.work;
+    if (w->side == NULL || w->side->busy || dbm__load(&w->trouble) != 0 || rows->row.gen != w->gen || w->db->gate != NULL || !dbm__pool_steps(w->slot.pool)) return false;
+    if ((rows->row.number & 63) == 63) return false; /* others have a turn */
+    if (!rows->row.fresh) {
+        if (rows->row.ended || rows->row.op.result == NULL || w->db->adapter->fetch == NULL) return false;
+        rows->row.op.kind = DBM_OP_FETCH;
+        st = w->db->adapter->fetch(&w->slot.connection, &rows->row.op);
+        if (st == DBM_E_UNSUPPORTED) return false;
+        if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
+        if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
+    } else {
+        (void)dbm__rows_at_hand(rows, &st);
+    }
+    *row = &rows->row;
+    return true;
+}
+#else
+static dbm_status dbm__no_sessions(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)t; (void)db; (void)options; (void)site;
+    if (out != NULL) { out->slot = NULL; out->step = 0; out->gen = (uint32_t)DBM_E_NOT_COMPILED; }
+    (void)dbm__no_sessions();
+    return NULL;
+}
+DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
+    (void)name;
+    return dbm__async_session_on(t, NULL, options, out, site);
+}
+DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site) {
+    (void)loop; (void)fn; (void)ud;
+    (void)dbm__async_session_on(NULL, db, options, out, site);
+    return DBM_E_NOT_COMPILED;
+}
+DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) { (void)s; (void)to; (void)site; (void)sql; (void)codes; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
+DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/listen.c --- */
+/* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
+ * May call: api/, base/, adapter/, async.h.
+ * Must not know: the pool, sessions, any driver.
+ *
+ *     NEW --job--> CONNECT --> WANTS <--change-- HEARS --message--> told, HEARS
+ *                     ^        | LISTEN for what is not as it should be; READY when nothing is left
+ *                     +--time--+--failure--> GAP
+ *
+ * A name that is taken away stays in the list until the server has confirmed it. With fn NULL nothing is started until a task asks. */
+#if DBM_HAS_ASYNC
+enum { DBM__LISTEN_NEW = 0, DBM__LISTEN_CONNECT, DBM__LISTEN_WANTS, DBM__LISTEN_HEARS, DBM__LISTEN_GAP, DBM__LISTEN_ENDED };
+enum { DBM__LISTEN_NAMES = 32 }; /* in one operation */
+typedef struct dbm__heard_name {
+    struct dbm__heard_name *next;
+    int kind;
+    bool wanted, there, asked;           /* asked: in the operation that is under way */
+    size_t size;
+    char name[1];
+} dbm__heard_name;
+/* A task that waits for what is heard. */
+typedef struct dbm__hearing {
+    dbm_act act;
+    dbm_listener *of;
+    dbm_heard *out;
+} dbm__hearing;
+struct dbm_listener {
+    dbm_listener *next, **in;            /* of the loop */
+    dbm_loop *loop;
+    dbm_database *db;
+    dbm_heard_fn fn;
+    void *ud;
+    dbm__heard_name *names;
+    dbm__hearing *hearing;
+    int state;
+    bool ready;                          /* READY was told, and no GAP since */
+    bool gap;                            /* GAP was told, and no READY since */
+    bool running;                        /* an operation is under way */
+    bool works;                          /* a worker connects */
+    bool soon;                           /* `job` is queued */
+    int failures, fd;
+    dbm__job job;
+    dbm__watch watch;
+    dbm__worked worked;
+    dbm_error_info *error;               /* of the worker; or of a gap that nobody awaits yet, */
+    dbm_status gap_status;               /* and its status */
+    dbm_connection connection;
+    dbm_op op;
+    dbm__running run;
+    dbm_error_info reported;             /* what the adapter said of the operation under way, while others have failures on this thread */
+    dbm_value values[DBM__LISTEN_NAMES];
+};
+static void dbm__listen_soon(dbm_listener *l) {
+    if (l->soon || l->works) return;
+    l->soon = true;
+    dbm__loop_soon(l->loop, &l->job);
+}
+/* ---- telling ------------------------------------------------------------------------------------------------------------ */
+static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
+/* The failure of a GAP is this thread's last one. */
+static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status status) {
+    dbm_heard heard;
+    dbm__hearing *h = l->hearing;
+    heard.kind = kind;
+    heard.status = status;
+    heard.message = kind == DBM_HEARD_MESSAGE ? (const dbm_notification *)l->op.native : NULL;
+    l->ready = kind == DBM_HEARD_READY || (kind == DBM_HEARD_MESSAGE && l->ready);
+    l->gap = kind == DBM_HEARD_GAP;
+    if (l->fn != NULL) {
+        l->fn(l->ud, &heard);
+    } else if (h != NULL) {
+        l->hearing = NULL;
+        *h->out = heard;
+        dbm__act_done(&h->act, DBM_OK);
+    }
+}
+/* ---- one operation after the other ---------------------------------------------------------------------------------------- */
+/* The operation is done. */
+static dbm_status dbm__listen_over(dbm_listener *l) {
+    dbm_status st;
+    l->running = false;
+    st = dbm__op_end(&l->connection, &l->op, l->op.status);
+    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st;
+}
+static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
+    dbm__heard_name *n;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
+    l->fd = -1;
+    if (l->running) {
+        dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
+        (void)dbm__listen_over(l);
+    }
+    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
+}
+/* It waits longer each time, up to 5 s. */
+static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    int64_t pause = (int64_t)50000 << (l->failures < 7 ? l->failures : 7);
+    bool told = l->gap;
+    dbm__listen_close(l, DBM_DISCONNECT_BROKEN);
+    dbm__self()->last = kept;
+    l->failures++;
+    l->state = DBM__LISTEN_GAP;
+    pause = (pause > 5000000 ? 5000000 : pause) / 2;
+    dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
+    if (told) return;
+    if (dbm__listen_wanted(l)) {
+        dbm__listen_tell(l, DBM_HEARD_GAP, st);
+        return;
+    }
+    l->gap = true;
+    l->ready = false;
+    l->gap_status = st;
+    l->error = dbm__error_keep(l->db->host, st);
+}
+static bool dbm__listen_waits(dbm_listener *l) {
+    if (l->run.want == DBM_STEP_DONE) return false;
+    if (l->connection.reported) l->reported = dbm__self()->last;
+    l->fd = l->op.fd;
+    dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    return true;
+}
+/* True: it waits. */
+static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
+    dbm__op_init(&l->op, kind, deadline_us);
+    l->op.sent_affected = l->op.sent_last_id = -1;
+    l->connection.reported = false;
+    l->running = true;
+    if (kind == DBM_OP_LISTEN) {
+        dbm__heard_name *n, *first = NULL;
+        l->op.values = l->values;
+        for (n = l->names; n != NULL; n = n->next) {
+            if (n->wanted == n->there) continue;
+            if (first == NULL) first = n;
+            if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
+            n->asked = true;
+            l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
+        }
+        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
+    }
+    dbm__running_start(&l->run, &l->connection, &l->op);
+    return dbm__listen_waits(l);
+}
+static void dbm__listen_go(dbm_listener *l);
+static int64_t dbm__listen_limit(const dbm_listener *l) { return dbm__deadline(l->db->host, l->db->settings->config.connect_timeout_ms); }
+/* Its host has a name, and looking that up blocks. */
+static void dbm__listen_connects(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__listen_limit(l));
+    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op)));
+}
+static void dbm__listen_connected(dbm__worked *worked) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
+    dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
+    l->works = false;
+    l->error = NULL;
+    if (l->state == DBM__LISTEN_ENDED) {
+        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+        dbm__listen_soon(l);
+        return;
+    }
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else l->state = DBM__LISTEN_WANTS;
+    dbm__listen_go(l);
+}
+/* What LISTEN was about is as it was asked for; what is not wanted any more goes. False: something else is to be asked. */
+static bool dbm__listen_settled(dbm_listener *l, bool done) {
+    dbm__heard_name **p = &l->names, *n;
+    bool settled = true;
+    while ((n = *p) != NULL) {
+        if (n->asked && done) n->there = (l->op.listen & DBM_LISTEN_STOP) == 0;
+        n->asked = false;
+        if (!n->wanted && !n->there) {
+            *p = n->next;
+            dbm__free(l->db->host, n);
+            continue;
+        }
+        if (n->wanted != n->there) settled = false;
+        p = &n->next;
+    }
+    return settled;
+}
+/* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
+static void dbm__listen_leave(dbm_listener *l) {
+    if (!l->running) return;
+    dbm__loop_unwatch(l->loop, &l->watch);
+    l->running = false;
+}
+static void dbm__listen_done(dbm_listener *l) {
+    dbm_status st = dbm__listen_over(l);
+    if (st != DBM_OK) dbm__listen_failed(l, st);
+    else if (l->state == DBM__LISTEN_CONNECT) l->state = DBM__LISTEN_WANTS;
+    else if (l->state == DBM__LISTEN_WANTS) (void)dbm__listen_settled(l, true);
+    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK);
+}
+/* Goes on as far as it can without waiting. */
+static void dbm__listen_go(dbm_listener *l) {
+    int turns;
+    for (turns = 0; l->state != DBM__LISTEN_ENDED && !l->running && !l->works; turns++) {
+        if (turns == 64) { /* others have a turn */
+            dbm__listen_soon(l);
+            return;
+        }
+        if (l->state == DBM__LISTEN_NEW) {
+            if (!dbm__listen_wanted(l)) return;
+            if (l->error != NULL) { /* the gap that nobody awaited */
+                dbm_status st = l->gap_status;
+                (void)dbm__error_kept(l->db->host, l->error, st);
+                l->error = NULL;
+                dbm__listen_tell(l, DBM_HEARD_GAP, st);
+                continue;
+            }
+            l->state = DBM__LISTEN_CONNECT;
+            dbm__connection_alone(&l->connection, l->db);
+            if (dbm__url_names(l->db->settings->url.hosts) > 0) {
+                l->works = true;
+                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                l->works = false;
+                dbm__listen_failed(l, dbm__self()->last.status);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_CONNECT, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_WANTS) {
+            if (dbm__listen_settled(l, false)) {
+                if (!dbm__listen_wanted(l)) return;
+                l->state = DBM__LISTEN_HEARS;
+                l->failures = 0;
+                if (!l->ready && l->names != NULL) dbm__listen_tell(l, DBM_HEARD_READY, DBM_OK);
+                continue;
+            }
+            if (dbm__listen_start(l, DBM_OP_LISTEN, dbm__listen_limit(l))) return;
+        } else if (l->state == DBM__LISTEN_HEARS) {
+            if (!dbm__listen_wanted(l)) return;
+            if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
+        } else {
+            return; /* a gap: until its time has come */
+        }
+        dbm__listen_done(l);
+    }
+}
+static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
+    if (l->running) {
+        if (l->connection.reported) dbm__self()->last = l->reported;
+        dbm__running_heard(&l->run, heard);
+        if (dbm__listen_waits(l)) return;
+        dbm__listen_done(l);
+    } else if (l->state == DBM__LISTEN_GAP) {
+        l->state = DBM__LISTEN_NEW;
+    }
+    dbm__listen_go(l);
+}
+/* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
+static void dbm__listen_end_all(dbm_loop *loop) {
+    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
+}
+static void dbm__listen_job(dbm__job *job) {
+    dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
+    l->soon = false;
+    if (l->state != DBM__LISTEN_ENDED) {
+        dbm__listen_go(l);
+        return;
+    }
+    while (l->names != NULL) {
+        dbm__heard_name *next = l->names->next;
+        dbm__free(l->db->host, l->names);
+        l->names = next;
+    }
+    dbm__loop_release(l->loop);
+    dbm__free(l->db->host, l->error);
+    dbm__free(l->db->host, l);
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    dbm_listener **first, *l;
+    if (out != NULL) *out = NULL;
+    if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
+    if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
+    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
+    }
+    l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
+    if (l == NULL) return dbm__no_memory(DBM_STAGE_NONE, db->name, NULL);
+    l->loop = loop;
+    l->db = db;
+    l->fn = fn;
+    l->ud = ud;
+    l->job.run = dbm__listen_job;
+    l->worked.run = dbm__listen_connects;
+    l->worked.done = dbm__listen_connected;
+    l->fd = -1;
+    dbm__watch_init(&l->watch, dbm__listen_heard);
+    first = (dbm_listener **)(void *)dbm__loop_of_listeners(loop);
+    l->next = *first;
+    l->in = first;
+    if (l->next != NULL) l->next->in = &l->next;
+    *first = l;
+    dbm__loop_at_end(loop, dbm__listen_end_all);
+    if (fn != NULL) dbm__loop_hold(loop);
+    dbm__listen_soon(l);
+    *out = l;
+    return DBM_OK;
+}
+DBM__DEF void dbm_listen_end(dbm_listener *l) {
+    if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
+    *l->in = l->next;
+    if (l->next != NULL) l->next->in = l->in;
+    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
+    l->state = DBM__LISTEN_ENDED;
+    if (l->hearing != NULL) {
+        dbm__hearing *h = l->hearing;
+        l->hearing = NULL;
+        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
+    }
+    dbm__listen_soon(l);
+}
+/* ---- channels ----------------------------------------------------------------------------------------------------------------- */
+static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
+    dbm__heard_name **p, *n;
+    size_t size;
+    if (l == NULL) return dbm__fail_null("listener");
+    if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
+                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
+    }
+    size = strlen(channel);
+    if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
+    for (p = &l->names; *p != NULL && ((*p)->kind != kind || (*p)->size != size || memcmp((*p)->name, channel, size) != 0); p = &(*p)->next) {}
+    n = *p;
+    if (n == NULL ? !wanted : n->wanted == wanted) return DBM_OK;
+    if (n == NULL) {
+        n = (dbm__heard_name *)dbm__alloc_zero(l->db->host, sizeof *n + size);
+        if (n == NULL) return dbm__no_memory(DBM_STAGE_NONE, l->db->name, NULL);
+        n->kind = kind;
+        n->size = size;
+        memcpy(n->name, channel, size);
+        *p = n;
+    }
+    n->wanted = wanted;
+    if (wanted) l->ready = false;
+    if (l->state == DBM__LISTEN_HEARS) {
+        dbm__listen_leave(l);
+        l->state = DBM__LISTEN_WANTS;
+        dbm__listen_soon(l);
+    }
+    return DBM_OK;
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
+/* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
+static void dbm__hearing_stop(dbm_act *act) {
+    dbm__hearing *h = (dbm__hearing *)(void *)act;
+    dbm_listener *l = h->of;
+    if (act->done) return;
+    l->hearing = NULL;
+    if (l->state == DBM__LISTEN_HEARS) dbm__listen_leave(l);
+    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled"));
+}
+static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__hearing)); }
+static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
+    dbm__hearing *h;
+    if (t == NULL || l == NULL || out == NULL) {
+        (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
+        return NULL;
+    }
+    if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
+        (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
+                        l->state == DBM__LISTEN_ENDED ? "the listener has ended" : l->fn != NULL ? "the listener has a callback" : "another task awaits it");
+        return NULL;
+    }
+    h = (dbm__hearing *)dbm__act_take(l->loop, sizeof *h, site);
+    if (h == NULL) return NULL;
+    h->of = l;
+    h->out = out;
+    dbm__act_begin(&h->act, l->loop, t, &dbm__hearing_kind);
+    l->hearing = h;
+    dbm__listen_soon(l);
+    return &h->act;
+}
+#else
+static dbm_status dbm__no_listeners(void) {
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
+}
+DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
+    (void)loop; (void)db; (void)fn; (void)ud;
+    if (out != NULL) *out = NULL;
+    return dbm__no_listeners();
+}
+DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
+DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) { (void)t; (void)l; (void)out; (void)site; (void)dbm__no_listeners(); return NULL; }
+DBM__DEF void dbm_listen_end(dbm_listener *l) { (void)l; }
 #endif /* DBM_HAS_ASYNC */
 #endif
 /* --- src/api/licence.h --- */
