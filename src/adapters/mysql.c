@@ -2851,19 +2851,11 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
     return status;
 }
 
