@@ -156,6 +156,14 @@
  * Costs     a lock at every checkout and return. For processors and compilers without atomics, when there are threads. */
 /* #define DBM_NO_ATOMICS */
 
+/* DBM_NO_MEMBARRIER: on Linux, the membarrier system call is not used.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing. For programs that forbid themselves system calls on pain of death (seccomp) and don't know this one; where it is only refused,
+ *           dbm.h notices by itself.
+ * Costs     one more atomic instruction at every return of a connection. */
+/* #define DBM_NO_MEMBARRIER */
+
 /* DBM_NO_CLEANUP: the block macros do not use __attribute__((cleanup)).
  * Values    off (default where the compiler has it), or defined: on.
  * Where     every file that uses the blocks.

@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
