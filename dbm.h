@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8c29431d2b3c1940: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content e997f3cbd23760e2: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -627,6 +627,7 @@
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
+#  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
@@ -3124,6 +3125,7 @@ DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *s
 DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
 DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
 DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+DBM_API void dbm__async_came(dbm_rows *rows);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -3177,14 +3179,16 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
 #define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
 #define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
 
-/* The row is at hand, or awaited; both lead into the else. */
+/* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) return DBM_TASK_WAITS; \
-        else case DBM__TASK_LABEL(n): \
-            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
-            else if ((row) == NULL) break; \
-            else
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+            return DBM_TASK_WAITS; \
+            case DBM__TASK_LABEL(n): \
+            dbm__async_came(rows); \
+        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        else if ((row) == NULL) break; \
+        else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
 /* --- src/api/listen.h --- */
 /* Listeners: what others publish on channels, on a connection that is theirs alone.
@@ -3648,13 +3652,7 @@ static pthread_mutex_t dbm__atomic_lock = PTHREAD_MUTEX_INITIALIZER;
 static void dbm__atomic_take(void) { (void)pthread_mutex_lock(&dbm__atomic_lock); }
 static void dbm__atomic_give(void) { (void)pthread_mutex_unlock(&dbm__atomic_lock); }
 #  endif
-DBM__FN dbm__word dbm__load(const dbm__word *p) {
-    dbm__word v;
-    dbm__atomic_take();
-    v = *p;
-    dbm__atomic_give();
-    return v;
-}
+DBM__FN dbm__word dbm__load(const dbm__word *p) { return dbm__add((dbm__word *)(uintptr_t)p, 0); }
 DBM__FN dbm__word dbm__load_acquire(const dbm__word *p) { return dbm__load(p); }
 DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     dbm__word old;
@@ -5803,8 +5801,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
-            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value)); }
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
         if (!list) return false;
         list[count++] = one;
@@ -5858,8 +5855,7 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
         if (!secret) return false;
         dbm__cfg_secret(job->settings, job->keep, secret, strlen(secret));
         at = value + size; }
-    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) {
-        dbm__cfg_secret(job->settings, job->keep, value, size); }
+    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) dbm__cfg_secret(job->settings, job->keep, value, size);
     colon = strchr(text, ':');
     last = strrchr(text, '@');
     if (colon && last && colon < last) dbm__cfg_secret(job->settings, job->keep, colon + 1, (size_t)(last - colon - 1));
@@ -5966,8 +5962,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         separator = dbm__url_separator(text, end, false); }
     if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)"); } }
+        if ((unsigned char)*c < ' ' || *c == 0x7F) return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)"); }
     if (!separator) {
         c = dbm__url_find(text, end, ":", false, job->variables);
         if (c < end && !job->type_failed) { /* file:app.db?mode=ro */
@@ -6172,8 +6167,7 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     for (i = 0; i < c->option_count; i++) {
         if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
     for (i = 0; i < c->option_count; i++) {
-        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
-            return c->options[i].value; } }
+        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value; }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value; }
     return NULL;
@@ -6200,8 +6194,7 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     const char *comment = variables ? strpbrk(written, ";#") : NULL;
     bool variable = variables && strstr(written, "${");
     dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
-    if (!variable && comment && comment > written) {
-        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)"); }
+    if (!variable && comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     return shown->text;
 }
 /* Says which words a key may have. */
@@ -6415,9 +6408,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
                      key->max, key->none ? ", -1 for none" : "", key->standard, v); }
 }
-static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
+static const dbm__cfg_at *dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
+    return at;
 }
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
@@ -6425,25 +6419,21 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
     int i, id = DBM__SET_MAX_OVERFLOW;
     dbm__cfg_at at;
     for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
-            dbm__draft_complete_number(d, i); } }
+        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) dbm__draft_complete_number(d, i); }
     wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
     if (wrong) return;
     if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
-        dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
-        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at), "it means pool_size = n with max_overflow = 0; leave out either it or %s",
                      d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
         return; }
     if (!d->wrong[id] && pool->max_overflow > DBM__SET_LIMIT - pool->size) {
         if (!set) {
             pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
         } else {
-            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
-            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
-                         pool->size, pool->max_overflow, pool->size + pool->max_overflow); } }
+            dbm__cfg_bad(d->p, dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at),
+                         "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow, pool->size + pool->max_overflow); } }
     if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
-        dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size); }
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MIN_IDLE, &at), "min_idle %d is more than pool_size %d", pool->min_idle, pool->size); }
 }
 static bool dbm__sslmode_name(const char *name) {
     static const char prefix[] = "connect_args.";
@@ -6470,8 +6460,7 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
                 continue; }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
-            dbm__draft_at(d, DBM__SET_TLS, &at);
-            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
+            dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_TLS, &at), "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
                          word ? " = " : "", word ? word->word : "", where[round]); } }
 }
 static void dbm__draft_complete(dbm__draft *d) {
@@ -6579,8 +6568,7 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__cfg_at at;
     if (v >= 0 && v <= last) return;
     d->wrong[id] = true;
-    dbm__draft_at(d, id, &at);
-    dbm__cfg_bad(d->p, &at, "%d is no value of %s", v, type);
+    dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type);
 }
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
@@ -6766,8 +6754,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (!dbm__ini_title(d, &title, &size)) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
-        if (dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]"); }
+        if (dbm__ini_ours(title, size)) dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
         return; }
     ours = dbm__ini_ours(title, size);
     if (!ours) return;
@@ -7245,6 +7232,9 @@ struct dbm_connection {
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
+/* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
+ * there is no more. */
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7286,9 +7276,8 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
-                         "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
-                         "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter was built for another dbm.h (size %u and version %u, "
+                         "here %u and %u): compile it again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION); }
     if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
     if (a->init == NULL) wrong = "lacks .init, which is required";
@@ -7383,6 +7372,18 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
 }
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
+    const dbm_url *url = &db->settings->url;
+    const dbm_config *config = &db->settings->config;
+    for (; *i < url->parameter_count + config->option_count; ++*i) {
+        bool of_url = *i < url->parameter_count;
+        *out = of_url ? url->parameters[*i] : config->options[*i - url->parameter_count];
+        if (!of_url && strncmp(out->name, "connect_args.", 13) != 0) continue;
+        if (!of_url) out->name += 13;
+        ++*i;
+        return of_url ? "the URL's parameter" : "the connect_args key"; }
+    return NULL;
+}
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -7419,9 +7420,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
-    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
-               "tls = off if that is meant", c->db->name);
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
+               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name);
 }
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
@@ -10686,8 +10686,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
-    if (name[0] == ':') {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name); }
+    if (name[0] == ':') return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
     for (i = 0; i < e->prepared.parameters; i++) {
         const dbm__place *p = &e->places[i];
         const char *both[2];
@@ -11882,6 +11881,7 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
+    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -18715,18 +18715,11 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
                                "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
 }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    const char *value;
+    const char *value, *where;
+    dbm_option one;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter"); }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key"); }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
@@ -18876,8 +18869,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
                          dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path); }
+        if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         return dbm__sqlite_init_file(db, &settings, path); }
     dbm_adapter_single(db);
     return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
@@ -25401,17 +25393,11 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter"); }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args"); }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
     return status;
 }
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
@@ -28704,25 +28690,16 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm_adapter_free(base->db, p);
 }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text != 0; text++) {
-        unsigned char c = (unsigned char)*text;
-        char coded[3];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        coded[0] = plain ? *text : '%';
-        coded[1] = digits[c >> 4];
-        coded[2] = digits[c & 15];
-        dbm__put_n(t, coded, plain ? 1 : 3); }
+    char code[3];
+    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code));
 }
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    size_t i;
-    for (i = 0; i < config->option_count; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value; }
-    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
-    return NULL;
+    const char *said = NULL;
+    dbm_option one;
+    size_t i = 0;
+    while (dbm__adapter_argument(db, &i, &one) != NULL) if (dbm__same_word(one.name, name)) said = one.value;
+    return said;
 }
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
     dbm__putf(t, "%c%s=", *between, name);
@@ -29100,13 +29077,11 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
 }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key"); }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
     return status;
 }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
@@ -29552,8 +29527,8 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
-                                                                              : "dbm_db_native: the database is of type %q, not %q",
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL,
+                  native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own" : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
         return NULL; }
     return native;
@@ -30194,6 +30169,17 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     ((dbm__block *)block)->next = loop->blocks[i - 1];
     loop->blocks[i - 1] = (dbm__block *)block;
 }
+/* The array with room for `need` items, twice as many when it grows, the new ones zero; NULL: no memory, and it is as it was. */
+static void *dbm__loop_room(dbm_loop *loop, void *array, int *room, int need, size_t size) {
+    int more = *room > 0 ? *room : 64;
+    if (need <= *room) return array;
+    while (more < need) more *= 2;
+    array = dbm__resize(loop->host, array, (size_t)more * size);
+    if (array == NULL) return NULL;
+    memset((char *)array + (size_t)*room * size, 0, (size_t)(more - *room) * size);
+    *room = more;
+    return array;
+}
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
@@ -30295,12 +30281,9 @@ static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
     dbm__time_put(loop, i, w);
 }
 static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
-    if (loop->time_count == loop->time_room) {
-        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
-        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
-        if (more == NULL) return false;
-        loop->times = more;
-        loop->time_room = room; }
+    dbm__watch **times = (dbm__watch **)dbm__loop_room(loop, (void *)loop->times, &loop->time_room, loop->time_count + 1, sizeof *times);
+    if (times == NULL) return false;
+    loop->times = times;
     dbm__time_sift(loop, loop->time_count++, w);
     return true;
 }
@@ -30323,17 +30306,11 @@ static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
 enum { DBM__FD_MOST = 1 << 22 };
 static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
 static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
-    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
-    dbm__fd *more;
-    if (at < loop->fd_count) return &loop->fds[at];
-    if (at >= DBM__FD_MOST) return NULL;
-    while (count <= at) count *= 2;
-    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
-    if (more == NULL) return NULL;
-    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
-    loop->fds = more;
-    loop->fd_count = count;
-    return &more[at];
+    int at = DBM__FD_PLACE(fd);
+    dbm__fd *fds = at < DBM__FD_MOST ? (dbm__fd *)dbm__loop_room(loop, loop->fds, &loop->fd_count, at + 1, sizeof *fds) : NULL;
+    if (fds == NULL) return NULL;
+    loop->fds = fds;
+    return &fds[at];
 }
 static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
     if (f->changed) return;
@@ -30365,12 +30342,9 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
         loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
         return DBM_OK; }
     if (f->told == 0) {
-        if (loop->polled_count == loop->polled_room) {
-            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
-            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
-            if (more == NULL) return DBM_E_NOMEM;
-            loop->polled = more;
-            loop->polled_room = room; }
+        dbm__poll_fd *polled = (dbm__poll_fd *)dbm__loop_room(loop, loop->polled, &loop->polled_room, loop->polled_count + 1, sizeof *polled);
+        if (polled == NULL) return DBM_E_NOMEM;
+        loop->polled = polled;
         f->place = loop->polled_count++; }
     memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
     loop->polled[f->place].fd = (dbm__poll_number)fd;
@@ -30714,10 +30688,12 @@ static void dbm__loop_arrange(dbm_loop *loop, bool again) {
     loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
 }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    f = dbm__fd_find(loop, fd);
     loop->turning = true;
     dbm__store(&loop->sleeping, 0);
-    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
     dbm__loop_arrange(loop, false);
@@ -30879,13 +30855,12 @@ static void dbm__loop_end(dbm_loop *loop) {
         for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
         dbm__loop_work_off(loop);
         dbm__loop_end_turn(loop);
-        while (dbm__loop_under_way(loop)) {
+        while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
                 dbm__loop_time_out(loop);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
-            dbm__loop_turn(loop, until_us); }
-        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */ }
+            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);
 }
@@ -31125,12 +31100,9 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
 #if DBM_HAS_LIBUV
 #if defined(__has_include)
 #  if !__has_include(<uv.h>)
-#    define DBM__UV_MISSING 1
+#    error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__UV_MISSING)
-#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
-#else
 #include <uv.h>
 #include <stdlib.h>
 /* libuv has its handles until their close callbacks, which may come when the loop and its manager are gone: hence malloc. */
@@ -31236,7 +31208,6 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     (void)mgr; (void)uv; (void)options;
@@ -31247,12 +31218,9 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
 #if DBM_HAS_LIBEV
 #if defined(__has_include)
 #  if !__has_include(<ev.h>)
-#    define DBM__EV_MISSING 1
+#    error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__EV_MISSING)
-#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
-#else
 #include <ev.h>
 typedef struct dbm__ev {
     ev_timer timer;
@@ -31344,7 +31312,6 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     (void)mgr; (void)ev; (void)options;
@@ -31355,12 +31322,9 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
 #if DBM_HAS_LIBEVENT
 #if defined(__has_include)
 #  if !__has_include(<event2/event.h>)
-#    define DBM__EVENT_MISSING 1
+#    error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__EVENT_MISSING)
-#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
-#else
 #include <event2/event.h>
 typedef struct dbm__event_base {
     struct event *timer, *soon;
@@ -31429,7 +31393,6 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     (void)mgr; (void)base; (void)options;
@@ -33463,6 +33426,9 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
+    if (rows != NULL && rows->row.came) {
+        rows->row.came = false;
+        return true; }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -33480,6 +33446,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
+DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 static dbm_status dbm__no_sessions(void) {
     return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
@@ -33505,6 +33472,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
+DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/listen.c --- */
 /* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
