@@ -28,7 +28,8 @@
 #include DBM__MYSQL_HEADER
 
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
+ * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
+ * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
