@@ -63,7 +63,7 @@
 /* DBM_WITH_ASYNC: loops, tasks, and sessions that are awaited: dbm_loop_create(), dbm_spawn(), dbm_async_...(). Its declarations are always there.
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
- * Requires  nothing more: poll(), or epoll on Linux; worker threads need threads.
+ * Requires  nothing more: epoll on Linux, else poll(); on Windows -lws2_32. Without threads what blocks runs on the loop's own thread.
  * Costs     about 20 KiB of code (gcc -Os, x86-64). */
 /* #define DBM_WITH_ASYNC */
 
@@ -155,6 +155,14 @@
  * Requires  nothing.
  * Costs     a lock at every checkout and return. For processors and compilers without atomics, when there are threads. */
 /* #define DBM_NO_ATOMICS */
+
+/* DBM_NO_MEMBARRIER: on Linux, the membarrier system call is not used.
+ * Values    off (default), or defined: on.
+ * Where     implementation.
+ * Requires  nothing. For programs that forbid themselves system calls on pain of death (seccomp) and don't know this one; where it is only refused,
+ *           dbm.h notices by itself.
+ * Costs     one more atomic instruction at every return of a connection. */
+/* #define DBM_NO_MEMBARRIER */
 
 /* DBM_NO_CLEANUP: the block macros do not use __attribute__((cleanup)).
  * Values    off (default where the compiler has it), or defined: on.

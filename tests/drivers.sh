@@ -2,6 +2,7 @@
 #     BACKENDS         the switches
 #     DRIVER_CFLAGS    where the headers are; as the system's, so that no warning comes from them
 #     DRIVER_LIBS      what to link
+#     LOOPS, LOOP_LIBS the same for the loops of others that dbm_loop can be part of: they are no part of DBM_WITH_ALL
 # `driver_packages ROOT TOOL HEADER` calls TOOL PACKAGE COMMAND and HEADER PACKAGE FILE for each that is needed to build them.
 # An adapter that comes to src/adapters/ is built and tested from then on. SQLite, INI files and the asynchronous half are always there.
 
@@ -21,6 +22,9 @@ driver_packages() {
     drivers_root=$1 driver_tool=$2 driver_header=$3
     "$driver_header" libsqlite3-dev sqlite3.h
     "$driver_header" libinih-dev ini.h
+    "$driver_header" libuv1-dev uv.h
+    "$driver_header" libev-dev ev.h
+    "$driver_header" libevent-dev event2/event.h
     each_driver driver_package
 }
 
@@ -38,5 +42,7 @@ add_driver() {
 find_drivers() {
     drivers_root=$1
     BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" DRIVER_CFLAGS='' DRIVER_LIBS="-lsqlite3 -linih"
+    # libev has functions of libevent's names; the one that comes first is taken.
+    LOOPS="-DDBM_WITH_LIBUV -DDBM_WITH_LIBEV -DDBM_WITH_LIBEVENT" LOOP_LIBS="-luv -levent_core -lev"
     each_driver add_driver
 }

@@ -3,8 +3,8 @@
 #     refuses TEXT COMMAND...       succeeds when the command fails and says TEXT
 #     lacks PATTERN FILE            succeeds when no line of the file matches
 # ROOT is the repository, HEADERS the folder with the dbm.h under test (ROOT, or $DBM_TEST_HEADERS), WORK a directory that is
-# removed at the end. A script ends with `finish`, which fails when a check failed. BACKENDS, DRIVER_CFLAGS and DRIVER_LIBS are as
-# tests/drivers.sh finds them.
+# removed at the end. A script ends with `finish`, which fails when a check failed. BACKENDS, DRIVER_CFLAGS, DRIVER_LIBS,
+# LOOPS and LOOP_LIBS are as tests/drivers.sh finds them.
 set -u
 LC_ALL=C
 export LC_ALL

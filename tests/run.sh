@@ -6,7 +6,7 @@
 #   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file; those that wait for servers to die
 #                (*_faults, *_tls) in asan alone, or when they are named
 #   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
-#   tsan         the tests of pool, gates, session, manager, async and threads (test_*threads*) under ThreadSanitizer, one file
+#   tsan         the tests of pool, gates, session, manager, loop, tasks, async and threads (test_*threads*) under ThreadSanitizer, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
 #   counts       tests/bench/counts.sh: instructions, allocations and sends of single operations against their limits
@@ -25,7 +25,7 @@ LC_ALL=C
 export LC_ALL
 STAGES="check unit asan tsan portability lint counts fuzz examples readme"
 WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
-# BACKENDS, DRIVER_CFLAGS and DRIVER_LIBS are found below, by tests/drivers.sh; a job has them from the environment.
+# BACKENDS, DRIVER_CFLAGS, DRIVER_LIBS, LOOPS and LOOP_LIBS are found below, by tests/drivers.sh; a job has them from the environment.
 LIBRARIES="-lcmocka -lpthread"
 SANITIZERS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
@@ -87,11 +87,11 @@ job_test() {
     case $form in
         unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
         tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS -fsanitize=thread ;;
-        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
+        asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
     esac
     library=
     if [ "$form" = asan ]; then library=$BUILD/split/libdbm.a; fi
-    if ! "$@" "$file" $library $extra $DRIVER_LIBS $LIBRARIES -o "$program"; then
+    if ! "$@" "$file" $library $extra $DRIVER_LIBS $LOOP_LIBS $LIBRARIES -o "$program"; then
         echo "*** $file does not build"
         echo "0 1" >"$result"
         return
@@ -126,7 +126,7 @@ job_script() {
 
 job_room() {
     object=$BUILD/split/$(echo "$1" | tr / _).o
-    if clang -std=c11 -O1 -g $WARNINGS -Isrc -I. $DRIVER_CFLAGS $BACKENDS -DDBM__SPLIT_BUILD $SANITIZERS -c "$1" -o "$object"; then
+    if clang -std=c11 -O1 -g $WARNINGS -Isrc -I. $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM__SPLIT_BUILD $SANITIZERS -c "$1" -o "$object"; then
         rm -f "$result"
     else
         echo "0 1" >"$result"
@@ -134,7 +134,7 @@ job_room() {
 }
 
 job_tidy() {
-    tidy_flags="-std=c11 -Isrc -I. $DRIVER_CFLAGS $BACKENDS -DDBM__SPLIT_BUILD -include tests/lint/analyzer.h"
+    tidy_flags="-std=c11 -Isrc -I. $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM__SPLIT_BUILD -include tests/lint/analyzer.h"
     case $1 in src/base/*) tidy_flags="$tidy_flags -DDBM_LINT_DEFINES_THEM" ;; esac
     if guarded clang-tidy --quiet --warnings-as-errors='*' "$1" -- $tidy_flags >"$log.full" 2>&1; then
         echo "1 0" >"$result"
@@ -150,7 +150,7 @@ job_tidy() {
 job_cppcheck() {
     if guarded cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
         --suppressions-list=tests/lint/cppcheck.txt --template='{file}:{line}: {severity}: {message} [{id}]' \
-        -Isrc $BACKENDS -DDBM__SPLIT_BUILD -D__unix__=1 -D__GNUC__=12 -D__STDC_VERSION__=201112L -U_WIN32 -U_MSC_VER -U__TINYC__ src; then
+        -Isrc $BACKENDS $LOOPS -DDBM__SPLIT_BUILD -D__unix__=1 -D__GNUC__=12 -D__STDC_VERSION__=201112L -U_WIN32 -U_MSC_VER -U__TINYC__ src; then
         echo "1 0" >"$result"
     else
         echo "0 1" >"$result"
@@ -330,6 +330,7 @@ if includes sql.h; then
     library libsqliteodbc odbc/libsqlite3odbc.so
 fi
 if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
+if wants examples; then tool wrk wrk; fi
 if wants counts; then tool valgrind valgrind; tool binutils nm; fi
 install_missing
 # The sanitizers' library is a package of its own, of the same version as clang.
@@ -341,7 +342,7 @@ if wants asan portability fuzz; then
     fi
 fi
 find_drivers .
-export BACKENDS DRIVER_CFLAGS DRIVER_LIBS
+export BACKENDS DRIVER_CFLAGS DRIVER_LIBS LOOPS LOOP_LIBS
 
 JOBS=${JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1
@@ -367,7 +368,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_async | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac

@@ -4,7 +4,7 @@
 #include "adapter.h"
 
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
-    const char *type;
+    const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
@@ -12,27 +12,14 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
                          "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
-    type = a->type != NULL ? a->type : "";
-    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
-    if (a->init == NULL || a->close == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
-                         a->init == NULL ? "init" : "close");
-    }
-    if ((a->start == NULL) != (a->step == NULL)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
-                         type);
-    }
-    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
-                         "a connection for each session", type);
-    }
-    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
-    }
-    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
-    }
-    return DBM_OK;
+    if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL) wrong = "lacks .init, which is required";
+    else if (a->close == NULL) wrong = "lacks .close, which is required";
+    else if ((a->start == NULL) != (a->step == NULL)) wrong = "has one of .start and .step; both or none";
+    else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
+    else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
+    else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
 }
 
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
@@ -159,33 +146,10 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
 
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
-    const char *c = db->settings->url.hosts, *end, *last;
-    size_t size = 0;
-    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
-    if (i < 0 || c == NULL || *c == 0) return false;
-    end = last = c + strcspn(c, ",");
-    if (*c == '[') {
-        c++;
-        last = (const char *)memchr(c, ']', (size_t)(end - c));
-        if (last == NULL) return false;
-    } else {
-        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
-        if (colon != NULL) last = colon;
-    }
-    for (; c < last; c++) {
-        char one = *c;
-        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
-            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
-            c += 2;
-        }
-        if (size + 1 >= n) return false;
-        host[size++] = one;
-    }
-    if (n == 0) return false;
-    host[size] = 0;
-    if (last < end && *last == ']') last++;
-    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
-    return true;
+    const char *list = db->settings->url.hosts;
+    int unused;
+    for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
 }
 
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {

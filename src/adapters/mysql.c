@@ -207,8 +207,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
-    int64_t number;          /* that was asked for */
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -1483,48 +1484,40 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     return true;
 }
 
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
@@ -1637,16 +1630,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -1721,9 +1723,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -1787,31 +1787,35 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
@@ -1819,10 +1823,11 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 
@@ -1834,16 +1839,12 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -1888,77 +1889,6 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_OVER;
 }
 
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
-}
-
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
@@ -1966,22 +1896,85 @@ static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
 
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue;
+        }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q);
+        }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned;
+        }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue;
+        }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length);
+        }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
+    }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
 
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
@@ -2004,87 +1997,104 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+        }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at];
+            }
+        }
+        binds = b->many.values;
+    }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none);
+    }
 #endif
 }
 
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
-            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
-                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
-                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
-                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
-                }
-            }
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s);
     }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+    }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1;
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1;
+    }
     DBM__MYSQL_OVER;
 }
 
@@ -2113,10 +2123,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -2128,33 +2137,22 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
     }
-    for (r = 0; r < count; r++, bytes += size) {
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop;
     }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 
@@ -2298,7 +2296,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -2309,7 +2310,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 
@@ -2670,9 +2685,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);

@@ -1,7 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
  * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file. There the code of
- * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
+ * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include

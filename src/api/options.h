@@ -172,6 +172,10 @@
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
+#endif
+
 /* Backends whose sockets are ours. */
 #define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB || DBM_HAS_POSTGRESQL)
 

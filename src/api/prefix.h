@@ -142,6 +142,7 @@
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
 #  define dbm_commit DBM__PREFIXED(dbm_commit)
 #  define dbm_compiled_with DBM__PREFIXED(dbm_compiled_with)
+#  define dbm_database_async DBM__PREFIXED(dbm_database_async)
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)

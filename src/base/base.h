@@ -136,16 +136,18 @@ DBM__FN uint32_t dbm__load32(const uint32_t *p);
 DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
-/* The index of the lowest bit that is set; v is not 0. */
-DBM__INLINE int dbm__lowest_bit(dbm__word v) {
-#if defined(__GNUC__)
-    return sizeof v == sizeof(unsigned long) ? __builtin_ctzl((unsigned long)v) : __builtin_ctzll((unsigned long long)v);
+/* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
+ * with dbm__fence_others() between, can't both miss the other's store. Linux has that; elsewhere dbm__fence_ready() is false, and the first one
+ * swaps and loads in order. dbm__fence_others() is false when it is refused all of a sudden. */
+#if DBM__THREADS && defined(__linux__) && defined(__GNUC__) && !defined(DBM_NO_ATOMICS) && !defined(DBM_NO_MEMBARRIER)
+#  define DBM__MEMBARRIER 1
+DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 #else
-    int i = 0;
-    while (!(v & 1u)) { v >>= 1; i++; }
-    return i;
+#  define DBM__MEMBARRIER 0
+DBM__INLINE void dbm__fence_light(void) { }
 #endif
-}
+DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
@@ -250,6 +252,10 @@ DBM__FN void dbm__text_end(dbm__text *t);
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
+DBM__FN int dbm__hex(char c); /* -1: not a digit */
+/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
+ * behind it, to NULL at the end. False: the name was cut to fit. */
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
@@ -272,8 +278,9 @@ typedef struct dbm__thread {
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
-    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
+    unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
 DBM__FN dbm__word dbm__thread_number(void);

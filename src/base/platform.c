@@ -172,6 +172,25 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
 }
 #endif
 
+/* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
+#if DBM__MEMBARRIER
+#  include <sys/syscall.h>
+#endif
+#if DBM__MEMBARRIER && defined(SYS_membarrier)
+#  if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_BSD_SOURCE) && !defined(__cplusplus)
+long syscall(long number, ...); /* it is there; the strict standard hides it */
+#  endif
+enum { DBM__BARRIER_PRIVATE = 8, DBM__BARRIER_REGISTER = 16 }; /* of Linux 4.14, by number: its header may be older */
+DBM__FN bool dbm__fence_ready(void) { return syscall(SYS_membarrier, (int)DBM__BARRIER_REGISTER, 0, 0) == 0; }
+DBM__FN bool dbm__fence_others(void) {
+    return syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0
+        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */
+}
+#else
+DBM__FN bool dbm__fence_ready(void) { return false; }
+DBM__FN bool dbm__fence_others(void) { return false; }
+#endif
+
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
 #if DBM__THREADS && DBM__OS_POSIX

@@ -379,6 +379,10 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return;
+    }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
@@ -559,6 +563,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type);
+    }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;

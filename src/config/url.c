@@ -113,7 +113,7 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     if (strncmp(at, secret, size) == 0) return size;
     for (i = 0; i < size && *c; i++) {
         char want = secret[i];
-        int high = *c == '%' ? dbm__cfg_hex(c[1]) : -1, low = high >= 0 ? dbm__cfg_hex(c[2]) : -1;
+        int high = *c == '%' ? dbm__hex(c[1]) : -1, low = high >= 0 ? dbm__hex(c[2]) : -1;
         if (low >= 0 && (char)(unsigned char)(high * 16 + low) == want) c += 3;
         else if (*c == '\\' && want != '\\' && c[1] == want) c += 2;
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
@@ -334,7 +334,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     } else {
         for (at = c; at < end && *at != ':'; at++) {
             if (strchr("[]\"<>\\^`{|}", *at)) return dbm__url_bad_host(job, "it has a character that no host has");
-            if (*at == '%' && (end - at < 3 || dbm__cfg_hex(at[1]) < 0 || dbm__cfg_hex(at[2]) < 0)) {
+            if (*at == '%' && (end - at < 3 || dbm__hex(at[1]) < 0 || dbm__hex(at[2]) < 0)) {
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits");
             }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");

@@ -13,21 +13,23 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool = (dbm__pool *)dbm__alloc_zero(db->host, sizeof *pool);
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
-    pool->slots = (char *)dbm__alloc_zero(db->host, slot_size * (size_t)count);
-    if (pool->slots == NULL) {
+    pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
+    if (pool->slots_block == NULL) {
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
-        dbm__free(db->host, pool->slots);
+        dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
         return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     }
     pool->db = db;
+    pool->slots = (char *)pool->slots_block + (64u - ((uintptr_t)pool->slots_block & 63u)) % 64u;
     pool->slot_size = slot_size;
     pool->slot_count = count;
     pool->size = db->single ? 1 : config->pool.size;
-    pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
+    pool->empty = count;
+    pool->fenced = dbm__fence_ready();
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
     pool->names = dbm__url_names(db->settings->url.hosts);
@@ -37,11 +39,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
-        slot->index = i;
-        slot->word = i / DBM__WORD_SLOTS;
-        slot->bit = (dbm__word)1 << (i % DBM__WORD_SLOTS);
+        slot->index = (unsigned)i;
+        slot->state = DBM__SLOT_EMPTY;
         slot->connection.db = db;
-        pool->empty[slot->word] |= slot->bit;
     }
     pool->shared.db = db;
     db->pool = pool;
@@ -55,51 +55,76 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     pool->db->pool = NULL;
     dbm__signal_free(&pool->drained);
     dbm__lock_free(&pool->lock);
-    dbm__free(host, pool->slots);
+    dbm__free(host, pool->slots_block);
     dbm__free(host, pool);
 }
 
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
+/* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
+static void dbm__pool_shut(dbm__pool *pool) {
+    dbm__word slow = dbm__load(&pool->slow);
+    int i, looks;
+    if (slow & DBM__SLOW_TAKE) return;
+    (void)dbm__swap(&pool->slow, slow | DBM__SLOW_TAKE);
+    if (dbm__load(&pool->fenced) != 0 && !dbm__fence_others()) { /* the program has since forbidden it to itself: stores of others show by themselves, and soon */
+        dbm__store(&pool->fenced, 0);
+        dbm__sleep_us(1000);
     }
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__word *state = &dbm__pool_slot(pool, i)->state;
+        for (looks = 0; dbm__load_ordered(state) == DBM__SLOT_RETURNING; looks++) { /* two stores of a thread, if it only gets to run */
+            if (looks < 100) dbm__yield();
+            else dbm__sleep_us(50);
+        }
+    }
+    pool->may_idle = true;
 }
 
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
+    int i;
+    if ((dbm__load(&pool->slow) & DBM__SLOW_TAKE) && !pool->may_idle) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) == DBM__SLOT_IDLE && dbm__pool_try(pool, (unsigned)i) != NULL) return slot;
     }
+    pool->may_idle = false;
     return NULL;
 }
 
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
+    int i;
+    if (pool->empty == 0) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) != DBM__SLOT_EMPTY) continue;
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        pool->empty--;
+        return slot;
     }
     return NULL;
 }
 
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
+DBM__FN int dbm__pool_idle(dbm__pool *pool) {
+    int i, idle = 0;
+    for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
+    return idle;
 }
 
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true;
+}
+
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++;
+}
+
+/* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+    dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
+    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0));
 }
 
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
@@ -177,11 +202,16 @@ static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_sta
     dbm__taking_wake(pool, t);
 }
 
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__slot_back(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+    else dbm__pool_set_idle(slot);
+}
+
+/* Serves the queue in order with what there is. */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    if (pool->first != NULL) dbm__pool_shut(pool);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
             dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
@@ -196,7 +226,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             return;
         }
     }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+    dbm__pool_set_slow(pool);
 }
 
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -209,10 +239,8 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__pool_set_slow(pool);
 }
-
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
 
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
@@ -253,14 +281,7 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
+static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 
 DBM__FN int dbm__pool_out(dbm__pool *pool) {
     int n;
@@ -281,7 +302,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
     pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
+    dbm__pool_shut(pool); /* for good */
     dbm__pool_dispatch(pool, 0);
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
@@ -310,7 +331,7 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
 }
 
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
+    int i;
     dbm__lock_take(&pool->lock);
     *out = pool->stats;
     out->size = pool->size;
@@ -320,11 +341,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->waiting = pool->waiting;
     out->down = pool->down;
     out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
+    out->idle = dbm__pool_idle(pool);
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
@@ -369,10 +386,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->down = false;
     pool->retry_us = 0;
     pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
+    pool->empty = 0;
+    pool->fenced = dbm__fence_ready();
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
@@ -395,6 +410,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
     dbm__store_release(&pool->fork, now);
 }

@@ -2,23 +2,23 @@
  * May call: api/, base/, adapter/.
  * Must not know: what a session is. A slot is handed out with room for one behind it.
  *
- * A slot is in one of these states; its bit says which:
+ * A slot is in one of these states:
  *
  *     empty --connect--> (connecting) --ok--> out --give--> idle --take--> out
  *       ^                     |                |              |
  *       +-------fails---------+----broken------+---expired----+
  *
- * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
- * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
- * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
+ * Each slot has a word of its own for it, on a cache line of its own, and each thread tries the one first that it had last: so a take is one
+ * compare-and-swap that nobody disputes, and a return none. Returning goes out -> returning -> idle, and between the two stores it looks whether
+ * somebody waits: then it takes the slot back and gives it by the lock. Whoever begins to wait says so first, and then waits until no slot is
+ * `returning`; a store and a load on either side, so one of the two sees the other (dbm__fence_others). From then on takers queue and givers hand over
+ * under the lock, so no wake-up is lost, and none is overtaken but by those who took what was idle in that moment. The store of `idle` is the last
+ * that a giver does to the pool, which may be gone then. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
 #ifndef DBM__POOL_H
 #define DBM__POOL_H
 #include "../adapter/adapter.h"
 
 #define DBM__POOL_LIMIT 1000
-#define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
-#define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
-#define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
 
 /* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
@@ -43,10 +43,8 @@ typedef struct dbm__way {
 } dbm__way;
 
 typedef struct dbm__slot {
+    dbm__word state;                     /* DBM__SLOT_... */
     struct dbm__pool *pool;
-    dbm_connection connection;
-    dbm__word bit;                       /* in its word of `idle` */
-    int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
@@ -54,6 +52,8 @@ typedef struct dbm__slot {
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
+    unsigned index;
+    dbm_connection connection;
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
@@ -62,7 +62,9 @@ typedef struct dbm__slot {
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
 
+enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
+enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
 
 /* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
 typedef struct dbm__taking {
@@ -88,21 +90,26 @@ typedef struct dbm__taking {
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 
 typedef struct dbm__pool {
-    dbm__word idle[DBM__POOL_WORDS];
-    int words, slot_count, size;
-    int names;                           /* hosts that are looked up by name */
-    size_t slot_size;
+    /* read by all */
     char *slots;
-    dbm_database *db;
-    dbm__word slow;                      /* returns take the lock: overflow is open, or it is closing */
+    size_t slot_size;
+    int slot_count, size;
+    dbm__word slow;                      /* changed under the lock. DBM__SLOW_TAKE: somebody waits, or it is closing: nobody takes or gives past the
+                                          * lock; DBM__SLOW_GIVE: returns take it: overflow is open, or leaks are out */
+    dbm__word fork;                      /* the fork epoch that this pool lives in */
     bool check;                          /* connections are looked at when taken: sockets, or an adapter with .alive */
     bool full_reset;                     /* pool_reset_on_return = full */
-    dbm__word fork;                      /* the fork epoch that this pool lives in */
+    dbm__word fenced;                    /* dbm__fence_others() works */
+    dbm_database *db;
+    void *slots_block;
+    int names;                           /* hosts that are looked up by name */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
+    dbm_stats_info stats;                /* counters that change on slow paths, under the lock */
 
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
-    dbm__word empty[DBM__POOL_WORDS];
+    int empty;                           /* slots */
+    bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
     dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
@@ -120,7 +127,6 @@ typedef struct dbm__pool {
     int shared_users;
     bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
-    dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
 
@@ -259,6 +265,8 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
+DBM__FN int dbm__pool_idle(dbm__pool *pool);
+DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
@@ -266,21 +274,21 @@ DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the la
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 
-/* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
-    dbm__word o = dbm__load(&pool->idle[w]);
-    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
-        int i = dbm__lowest_bit(o);
-        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-    }
-    return NULL;
+/* The slot alone, if it is idle. */
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
+    dbm__word idle = DBM__SLOT_IDLE;
+    dbm__slot *slot;
+    if (DBM__UNLIKELY(i >= (unsigned)pool->slot_count)) return NULL;
+    slot = dbm__pool_slot(pool, (int)i);
+    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL;
 }
 
-/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+/* Checkout: the one that this thread had last, when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
-    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && !(dbm__load(&pool->slow) & DBM__SLOW_TAKE)
+                    && (slot = dbm__pool_try(pool, dbm__self()->slot)) != NULL)) {
         dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
@@ -291,15 +299,23 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
 
-/* Back into the set; false when that needs the lock. */
+/* Back to the idle ones; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm__word *word = &pool->idle[slot->word], o;
-    if (DBM__UNLIKELY(dbm__load(&pool->slow) != 0)) return false;
-    o = dbm__load(word);
-    do {
-        if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return false;
-    } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
+    dbm__word slow;
+    if (DBM__LIKELY(dbm__load(&pool->fenced) != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_RETURNING);
+        dbm__fence_light();
+        slow = dbm__load(&pool->slow);
+    } else {
+        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
+        slow = dbm__load_ordered(&pool->slow);
+    }
+    if (DBM__UNLIKELY(slow != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        return false;
+    }
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true;
 }
 

@@ -319,13 +319,8 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
     dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+    if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
         && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
         slot = dbm__pool_pick_empty(pool);
     }

@@ -157,7 +157,7 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
             break;
         }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__pool_set_idle(slot);
+            dbm__slot_back(slot);
             break;
         }
         if (!blocks) {
@@ -215,11 +215,17 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
 
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
-    dbm__slot *slot = NULL;
-    int word;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
+    slot = dbm__pool_try(pool, self->slot);
+    for (i = 0; i < pool->slot_count && slot == NULL; i++) {
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i);
+    }
+    if (slot != NULL) self->slot = slot->index;
     return slot;
 }
 
@@ -530,5 +536,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (t.signal_made) dbm__signal_free(&signal);
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
     return t.status;
 }

@@ -3,22 +3,15 @@
  * Must not know: who calls it: a return that found a piece due, dbm_maintain, or the upkeep thread. */
 #include "pool.h"
 
-/* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
- * put back here must not be missed by somebody who has just queued. */
+/* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
+ * missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
-    int i, w, idle = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
+    int i, idle = dbm__pool_idle(pool);
     for (i = pool->slot_count - 1; i >= 0; i--) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word o = dbm__load(&pool->idle[slot->word]);
+        dbm__slot *slot;
         bool expired, stale;
-        if (!(o & slot->bit)) continue;
-        /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
-        while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
-        if (!(o & slot->bit)) continue;
+        /* Taken first, looked at then: an idle slot's fields belong to whoever takes it. */
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) != DBM__SLOT_IDLE || (slot = dbm__pool_try(pool, (unsigned)i)) == NULL) continue;
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
@@ -26,8 +19,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
             *old = expired;
             return slot;
         }
-        o = dbm__load(&pool->idle[slot->word]);
-        while (!dbm__cas(&pool->idle[slot->word], &o, o | slot->bit)) {}
+        dbm__pool_set_idle(slot);
     }
     return NULL;
 }

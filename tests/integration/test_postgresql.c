@@ -2,89 +2,13 @@
  * What dies, hangs or is refused on the way is in test_postgresql_faults.c. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#define TEST_POSTGRESQL_OVERFLOW 1
+#include "servers/test_postgresql.h"
 #include "proxy.h"
 #include "listener.h"
 #include <libpq-fe.h>
 #include <math.h>
 #include <sys/resource.h>
-
-static servers_database fresh;
-static dbm_manager *mgr;
-static dbm_database *db;
-static PGconn *raw; /* another client, without dbm.h */
-static test_log logged;
-static test_heap heap;
-
-static int make_fresh(void **state) {
-    (void)state;
-    servers_fresh(&fresh, "postgresql");
-    raw = PQconnectdb(fresh.url);
-    if (PQstatus(raw) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(raw));
-    PQclear(PQexec(raw, "SET client_min_messages = error"));
-    return 0;
-}
-static int drop_fresh(void **state) {
-    (void)state;
-    PQfinish(raw);
-    servers_drop(&fresh);
-    return 0;
-}
-
-static void open_with(const dbm_config *given) {
-    dbm_options options;
-    dbm_config config;
-    memset(&options, 0, sizeof options);
-    memset(&heap, 0, sizeof heap);
-    test_log_clear(&logged);
-    options.log = test_log_hook;
-    options.log_ud = &logged;
-    options.allocator = test_heap_allocator(&heap);
-    options.no_env = true;
-    memset(&config, 0, sizeof config);
-    if (given != NULL) config = *given;
-    if (config.url == NULL) config.url = fresh.url;
-    if (config.pool.size == 0) config.pool.size = 1;
-    if (config.pool.max_overflow == 0) config.pool.max_overflow = 1;
-    assert_int_equal(dbm_manager_create(&mgr, &options), DBM_OK);
-    if (dbm_add_database(mgr, &config) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    if (dbm_init_all(mgr) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    db = dbm_get(mgr, NULL);
-}
-static int open_db(void **state) {
-    (void)state;
-    open_with(NULL);
-    return 0;
-}
-static int close_db(void **state) {
-    dbm_stats_info st;
-    (void)state;
-    if (mgr == NULL) return 0;
-    assert_int_equal(dbm_stats(db, &st), DBM_OK);
-    assert_int_equal(st.out, 0);
-    dbm_manager_free(mgr);
-    mgr = NULL;
-    assert_int_equal(test_heap_live(&heap), 0);
-    assert_null(strstr(test_log_text(&logged), "s3cret"));
-    return 0;
-}
-
-/* The other client: a statement, and its first cell. */
-static const char *raw_text(const char *sql) {
-    static char text[256];
-    PGresult *res = PQexec(raw, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK) fail_msg("%s: %s", sql, PQerrorMessage(raw));
-    (void)snprintf(text, sizeof text, "%s", PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "");
-    PQclear(res);
-    return text;
-}
-static long raw_number(const char *sql) { return strtol(raw_text(sql), NULL, 10); }
-
-static void pause_ms(long ms) {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    (void)nanosleep(&t, NULL);
-}
-
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s %s", #call, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message); } while (0)
 
 static long backend(dbm_session *s) {
     dbm_row *row;
@@ -1225,7 +1149,7 @@ static void a_reset_undoes_everything(void **state) {
             OK(dbm_query_one(s, &row, "SELECT 1"));
         }
         if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-        for (int wait = 0; wait < 100 && raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") != 0; wait++) pause_ms(10);
+        for (int wait = 0; wait < 100 && raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") != 0; wait++) test_pause_ms(10);
         assert_int_equal(raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0); /* before anybody uses it again */
         DBM_SESSION_RC(mgr, NULL, s, &rc) {
             assert_int_equal(backend(s), pid);
@@ -1372,7 +1296,7 @@ static void round_trips(void **state) {
         (void)clock_gettime(CLOCK_MONOTONIC, &b);
         assert_int_equal(rc, DBM_OK);
         if ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 > 290) fail_msg("a read-only session took more than one round trip");
-        pause_ms(400);
+        test_pause_ms(400);
     }
     proxy_delay(&between, 0);
     for (run = 0; run < 200; run++) { /* and its answer is never taken for another's */
@@ -1381,7 +1305,7 @@ static void round_trips(void **state) {
             assert_int_equal(dbm_row_int(row, 0), run);
         }
         assert_int_equal(rc, DBM_OK);
-        if (run % 50 == 0) pause_ms(5);
+        if (run % 50 == 0) test_pause_ms(5);
     }
     assert_int_equal(close_db(NULL), 0);
     proxy_stop(&between);

@@ -24,7 +24,7 @@ int main(void) {
     return rc != DBM_OK;
 }
 EOF
-WITHOUT="-DDBM_NO_THREADS -DDBM_NO_STDIO -DDBM_NO_ENV -DDBM_NO_FLOAT -DDBM_NO_LOG_TEXT -DDBM_SQLITE_NO_MEMSTATUS -DDBM_NO_ATOMICS -DDBM_NO_CLEANUP -DDBM_NO_GENERIC"
+WITHOUT="-DDBM_NO_THREADS -DDBM_NO_STDIO -DDBM_NO_ENV -DDBM_NO_FLOAT -DDBM_NO_LOG_TEXT -DDBM_SQLITE_NO_MEMSTATUS -DDBM_NO_ATOMICS -DDBM_NO_MEMBARRIER -DDBM_NO_CLEANUP -DDBM_NO_GENERIC"
 OWN_MEMORY="-DDBM_MALLOC=my_malloc -DDBM_REALLOC=my_realloc -DDBM_FREE=my_free"
 
 compile() {
@@ -35,12 +35,12 @@ compile() {
 
 for compiler in gcc clang; do
     check "$compiler: none" compile "$compiler"
-    for flag in $WITHOUT $BACKENDS -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
+    for flag in $WITHOUT $BACKENDS $LOOPS -DDBM_WITH_ALL -DDBM_STATIC -DDBM_PREFIX=my_ -DDBM_NO_CONFIG \
         '-DDBM_ASSERT(x)=my_assert(!!(x))' '-DDBM_CLOCK_US=my_clock_us'; do
         check "$compiler: $flag" compile "$compiler" "$flag" -include "$WORK/own.h" -D_POSIX_C_SOURCE=200809L
     done
     for flag in $WITHOUT; do
-        check "$compiler: $flag with all backends" compile "$compiler" "$flag" -DDBM_WITH_ALL
+        check "$compiler: $flag with all backends" compile "$compiler" "$flag" -DDBM_WITH_ALL $LOOPS
     done
     check "$compiler: memory of the program's own" compile "$compiler" $OWN_MEMORY -include "$WORK/own.h" -D_POSIX_C_SOURCE=200809L
     check "$compiler: all that leave out, together" compile "$compiler" $WITHOUT
@@ -73,4 +73,6 @@ libraries=
 check "a program with all that leaves out runs" runs $WITHOUT
 libraries="$DRIVER_LIBS -lpthread"
 check "a program with all backends runs; only one file needs the switches" runs -DDBM_WITH_ALL
+libraries="$LOOP_LIBS -lpthread"
+check "a program with all loops of others runs" runs $LOOPS
 finish

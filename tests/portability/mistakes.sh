@@ -33,11 +33,6 @@ wrong "another spelling of the implementation" "dbm: the implementation is asked
 #include "dbm.h"
 int main(void) { return 0; }
 END
-for backend in ASYNC; do
-    wrong "a part of a later version: DBM_WITH_$backend" "dbm.h 0.2.0 " gcc -DDBM_WITH_$backend <<END
-$implementation
-END
-done
 cat >absent.c <<'END'
 #define DBM_IMPLEMENTATION
 #include "dbm.h"
@@ -46,11 +41,15 @@ static void done(dbm_database *db) { (void)db; }
 static const dbm_adapter stars = DBM_ADAPTER(.type = "stars", .init = init, .close = done);
 int main(void) {
     dbm_manager *mgr = NULL;
+    dbm_loop *loop = NULL;
     if (dbm_manager_create(&mgr, NULL) != DBM_OK || dbm_register(mgr, &stars) != DBM_OK) return 1;
     if (dbm_add_database(mgr, DBM_CONFIG(.url = "stars://sky")) != DBM_OK) return 2;
     if (dbm_redis_set(dbm_get(mgr, NULL), "k", "v", 0) != DBM_E_NOT_COMPILED) return 3;
     if (strstr(dbm_last_error()->message, "DBM_WITH_REDIS") == NULL) return 4;
     if (dbm_redis_get((dbm_database *)NULL, NULL, "k") == DBM_OK) return 5;
+    if (dbm_loop_create(&loop, mgr, NULL) != DBM_E_NOT_COMPILED || loop != NULL) return 6;
+    if (strstr(dbm_last_error()->message, "DBM_WITH_ASYNC") == NULL) return 7;
+    if (dbm_loop_on_uv(&loop, mgr, NULL, NULL) != DBM_E_NOT_COMPILED || strstr(dbm_last_error()->message, "DBM_WITH_LIBUV") == NULL) return 8;
     dbm_manager_free(mgr);
     return 0;
 }

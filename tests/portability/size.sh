@@ -53,6 +53,12 @@ costs DBM_WITH_MYSQL 1
 costs DBM_WITH_REDIS 1
 costs DBM_WITH_MONGODB 1
 costs DBM_WITH_INI 1
+costs DBM_WITH_ASYNC 1
+for loop in LIBUV LIBEV LIBEVENT; do # on top of ASYNC, which they bring
+    base=$(code -DDBM_WITH_ASYNC)
+    costs DBM_WITH_$loop 1
+done
+base=$(code)
 costs DBM_NO_THREADS -1
 costs DBM_NO_FLOAT -1
 finish

@@ -11,10 +11,12 @@ done
 # try COMPILER STANDARD EXTENSION
 try() {
     compiler=$1 standard=$2 ext=$3
-    for form in "declarations" "implementation" "implementation -DDBM_WITH_ALL"; do
+    for form in "declarations" "implementation" "implementation -DDBM_WITH_ALL $LOOPS"; do
         set -- $form
-        check "$compiler -std=$standard: $form" "$compiler" "-std=$standard" $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" ${2:-} \
-            -c "$WORK/$1.$ext" -o "$WORK/out.o"
+        what=$1
+        shift
+        check "$compiler -std=$standard: $form" "$compiler" "-std=$standard" $WARNINGS $DRIVER_CFLAGS -iquote "$HEADERS" "$@" \
+            -c "$WORK/$what.$ext" -o "$WORK/out.o"
     done
 }
 

@@ -84,10 +84,12 @@ DBM_IMPLEMENT dbm: the implementation is asked for by DBM_IMPLEMENTATION
 DBM_H_IMPLEMENTATION dbm: the implementation is asked for by DBM_IMPLEMENTATION
 EOF
 check "DBM_STATIC without DBM_IMPLEMENTATION" refuses "dbm: DBM_STATIC makes a private copy in one file; define DBM_IMPLEMENTATION" declarations -DDBM_STATIC
-for name in ASYNC; do
-    check "DBM_WITH_$name is refused" refuses "leave this switch undefined" implementation "-DDBM_WITH_$name"
-    check "DBM_WITH_$name=0 is not" implementation "-DDBM_WITH_$name=0"
-    check "DBM_WITH_$name in a file without the implementation is not" declarations "-DDBM_WITH_$name"
+for own in LIBUV LIBEV LIBEVENT; do # no part of DBM_WITH_ALL; each brings DBM_WITH_ASYNC
+    check "DBM_WITH_ALL gives no $own" alone $own 0 -DDBM_WITH_ALL
+    check "DBM_WITH_$own" alone $own 1 -DDBM_WITH_$own
+    check "DBM_WITH_$own=0" alone $own 0 -DDBM_WITH_$own=0
+    check "DBM_WITH_$own brings ASYNC" alone ASYNC 1 -DDBM_WITH_$own
+    check "DBM_WITH_$own without ASYNC" refuses "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC" implementation "-DDBM_WITH_$own" -DDBM_WITH_ASYNC=0
 done
 check "half an allocator" refuses "dbm: define all three of DBM_MALLOC" implementation -DDBM_MALLOC=malloc
 
@@ -103,7 +105,7 @@ multiarch=$(gcc -print-multiarch)
 mkdir "$WORK/include"
 for f in /usr/include/*; do
     case $f in
-        */sqlite3*.h | */ini.h | */libmongoc-* | */mongoc-* | */postgresql | */libpq* | */mariadb | */mysql* | */hiredis | */dbm.h | "/usr/include/$multiarch") ;;
+        */sqlite3*.h | */ini.h | */libmongoc-* | */mongoc-* | */postgresql | */libpq* | */uv.h | */ev.h | */event2 | */mariadb | */mysql* | */hiredis | */dbm.h | "/usr/include/$multiarch") ;;
         *) ln -s "$f" "$WORK/include/" ;;
     esac
 done
@@ -121,5 +123,8 @@ MYSQL mysql.h libmariadb-dev
 REDIS hiredis/hiredis.h libhiredis-dev
 MONGODB mongoc/mongoc.h libmongoc-dev
 INI ini.h libinih-dev
+LIBUV uv.h libuv1-dev
+LIBEV ev.h libev-dev
+LIBEVENT event2/event.h libevent-dev
 END
 finish

@@ -27,12 +27,6 @@ static uint64_t first_seed(void) {
 }
 static int rounds(int n) { return getenv("DBM_TEST_SEED") != NULL ? 1 : n; }
 
-static int bits(dbm__word v) {
-    int n = 0;
-    for (; v != 0; v &= v - 1u) n++;
-    return n;
-}
-
 static uint64_t the_seed;
 static const char *the_form;
 #define HOLDS(x) do { if (!(x)) { fprintf(stderr, "seed %llu, %s\n", (unsigned long long)the_seed, the_form); check_failed(__FILE__, __LINE__, #x); } } while (0)
@@ -43,18 +37,16 @@ static void look(dbm__pool *pool) {
     uint64_t last = 0;
     dbm__lock_take(&pool->lock);
     bool waited = pool->first != NULL;
-    for (int w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]), e = pool->empty[w];
-        if (waited) {
-            HOLDS((v & ~DBM__WAIT_BIT) == 0); /* nobody waits while there is an idle connection */
-            HOLDS(v & DBM__WAIT_BIT);
-        } else if (pool->state == DBM__POOL_OPEN) {
-            HOLDS(!(v & DBM__WAIT_BIT)); /* and nobody is sent the long way for nothing */
-        }
-        HOLDS((v & e) == 0);
-        idle += bits(v & ~DBM__WAIT_BIT);
-        empty += bits(e);
+    for (int i = 0; i < pool->slot_count; i++) {
+        dbm__word state = dbm__load(&dbm__pool_slot(pool, i)->state);
+        if (waited) HOLDS(state != DBM__SLOT_IDLE); /* nobody waits while there is an idle connection */
+        HOLDS(state <= DBM__SLOT_EMPTY);
+        idle += state == DBM__SLOT_IDLE;
+        empty += state == DBM__SLOT_EMPTY;
     }
+    if (waited) HOLDS(dbm__load(&pool->slow) & DBM__SLOW_TAKE);
+    else if (pool->state == DBM__POOL_OPEN) HOLDS(!(dbm__load(&pool->slow) & DBM__SLOW_TAKE)); /* and nobody is sent the long way for nothing */
+    HOLDS(empty == pool->empty);
     for (const dbm__taking *w = pool->first; w != NULL; w = w->next) {
         HOLDS(w->ticket > last); /* in order of arrival */
         HOLDS(w->got == DBM__GOT_NOTHING);
@@ -163,11 +155,10 @@ static void settled(dbm_database *db, server *v, int sessions) {
     look(pool);
     dbm_stats_info s = stats_of(db);
     int empty = 0, held = 0, connecting, out = sessions + tasks_out(&connecting);
-    for (int w = 0; w < pool->words; w++) empty += bits(pool->empty[w]);
     for (int i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
-        bool is_idle = (dbm__load(&pool->idle[slot->word]) & slot->bit) != 0, is_empty = (pool->empty[slot->word] & slot->bit) != 0;
-        HOLDS(!(is_idle && is_empty));
+        bool is_idle = dbm__load(&slot->state) == DBM__SLOT_IDLE, is_empty = dbm__load(&slot->state) == DBM__SLOT_EMPTY;
+        empty += is_empty;
         if (is_idle) HOLDS(slot->connection.open && !slot->connection.broken && !slot->reset_full);
         if (is_idle || is_empty) HOLDS(!slot->way.on);
         if (is_empty) HOLDS(!slot->connection.open && slot->connection.cache == NULL);
@@ -175,7 +166,7 @@ static void settled(dbm_database *db, server *v, int sessions) {
         if (!is_idle && !is_empty && slot->connection.open) held++;
     }
     HOLDS(s.connecting == connecting && s.waiting <= TASKS);
-    HOLDS((dbm__load(&pool->slow) != 0) == (pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out > 0));
+    HOLDS((dbm__load(&pool->slow) != 0) == (pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out > 0 || pool->first != NULL));
     HOLDS(s.out == out);
     HOLDS(s.idle + s.out + s.connecting + empty == pool->slot_count);
     HOLDS(s.open == s.idle + held);
@@ -250,7 +241,7 @@ static void test_one_thread(void **state) {
             bool is_out = s[i].slot != NULL;
             for (uint32_t n = with_tasks ? roll(&d, 6) : 0; n > 0; n--) task_act(&tasks[roll(&d, TASKS)], &d, virtual_clock(NULL));
             /* A thread that waits where all the others are tasks of its own: time must pass for it. */
-            bool waits = with_tasks && (dbm__load(&db->pool->idle[0]) == 0 || db->pool->first != NULL);
+            bool waits = with_tasks && (dbm__pool_idle(db->pool) == 0 || db->pool->first != NULL);
             uint32_t what = roll(&d, 12);
             if (waits && (what < 3 || what == 9) && roll(&d, 16) != 0) what = 11;
             virtual_step = waits ? 100000 : with_tasks ? 10000 : 0; /* even where one is idle: it may turn out to be dead */
