@@ -1,7 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b3bddec36c6e0d18: edit src/, not this file. There the code of
- * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
+ * GENERATED from src/ by amalgamate.py, content 333bb84a54eb5b0f: edit src/, not this file. There the code of
+ * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -99,6 +99,7 @@
  *     DBM_NO_LOG_TEXT      implementation   events keep their numbers and lose their texts
  *     DBM_SQLITE_NO_MEMSTATUS implementation  SQLite keeps no statistics of its memory, in the whole program: lookups are a tenth faster
  *     DBM_NO_ATOMICS       implementation   a lock instead of atomic instructions
+ *     DBM_NO_MEMBARRIER    implementation   on Linux, without the membarrier system call: one more atomic instruction at each return
  *     DBM_NO_CLEANUP       everywhere       blocks without __attribute__((cleanup)): leave them by DBM_RETURN and DBM_GOTO
  *     DBM_NO_GENERIC       everywhere       calls without _Generic: values by dbm_int() and its fellows, databases by DBM_ON(db)
  *     DBM_NO_CONFIG        everywhere       no dbm_config.h is looked for; by -D or before the include
@@ -521,6 +522,10 @@
 #  define DBM_HAS_ASYNC (DBM__WITH_ALL || DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT)
 #endif
 
+#if (DBM_HAS_LIBUV || DBM_HAS_LIBEV || DBM_HAS_LIBEVENT) && !DBM_HAS_ASYNC
+#  error "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC; leave it undefined, they bring it"
+#endif
+
 /* Backends whose sockets are ours. */
 #define DBM__SOCKETS (DBM_HAS_REDIS || DBM_HAS_MONGODB || DBM_HAS_POSTGRESQL)
 
@@ -756,6 +761,7 @@
 #  define dbm_close_all DBM__PREFIXED(dbm_close_all)
 #  define dbm_commit DBM__PREFIXED(dbm_commit)
 #  define dbm_compiled_with DBM__PREFIXED(dbm_compiled_with)
+#  define dbm_database_async DBM__PREFIXED(dbm_database_async)
 #  define dbm_database_config DBM__PREFIXED(dbm_database_config)
 #  define dbm_database_name DBM__PREFIXED(dbm_database_name)
 #  define dbm_db_native DBM__PREFIXED(dbm_db_native)
@@ -1393,12 +1399,15 @@ DBM_API dbm_status dbm_maintain(dbm_manager *mgr);
 
 /* The name a database was configured with, and the configuration in force, with every default filled in (its URL is masked). */
 DBM_API const char *dbm_database_name(const dbm_database *db);
+/* Whether its configuration asks for the asynchronous form: type = sqlasync, or the URL has an asynchronous driver of SQLAlchemy's (postgresql+asyncpg://,
+ * mysql+aiomysql://, mysql+asyncmy://, sqlite+aiosqlite://). For programs that choose by it: both forms work on every database. */
+DBM_API bool dbm_database_async(const dbm_database *db);
 DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */
 DBM_API void *dbm_db_native(dbm_database *db, const char *type);
 
-/* Whether an adapter is compiled into this program: "sqlite", "ini", ... */
+/* Whether an adapter or another part is compiled into this program: "sqlite", "ini", "async", "libuv", ... */
 DBM_API bool dbm_compiled_with(const char *what);
 
 /* >>errors
@@ -3365,16 +3374,18 @@ DBM__FN uint32_t dbm__load32(const uint32_t *p);
 DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
-/* The index of the lowest bit that is set; v is not 0. */
-DBM__INLINE int dbm__lowest_bit(dbm__word v) {
-#if defined(__GNUC__)
-    return sizeof v == sizeof(unsigned long) ? __builtin_ctzl((unsigned long)v) : __builtin_ctzll((unsigned long long)v);
+/* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
+ * with dbm__fence_others() between, can't both miss the other's store. Linux has that; elsewhere dbm__fence_ready() is false, and the first one
+ * swaps and loads in order. dbm__fence_others() is false when it is refused all of a sudden. */
+#if DBM__THREADS && defined(__linux__) && defined(__GNUC__) && !defined(DBM_NO_ATOMICS) && !defined(DBM_NO_MEMBARRIER)
+#  define DBM__MEMBARRIER 1
+DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 #else
-    int i = 0;
-    while (!(v & 1u)) { v >>= 1; i++; }
-    return i;
+#  define DBM__MEMBARRIER 0
+DBM__INLINE void dbm__fence_light(void) { }
 #endif
-}
+DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 /* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
@@ -3476,6 +3487,10 @@ DBM__FN void dbm__text_end(dbm__text *t);
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
+DBM__FN int dbm__hex(char c); /* -1: not a digit */
+/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
+ * behind it, to NULL at the end. False: the name was cut to fit. */
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
@@ -3497,8 +3512,9 @@ typedef struct dbm__thread {
     void *loops;            /* newest open DBM_EACH on a database, which owns its connection: a dbm_rows of session/ */
     uint32_t loops_made;    /* how many of those there have been */
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
-    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
+    unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
 DBM__FN dbm__word dbm__thread_number(void);
@@ -3599,8 +3615,7 @@ static bool dbm__signal_woken(dbm__signal *signal, dbm__lock *lock, int64_t us) 
     DWORD ms = INFINITE;
     if (us != INT64_MAX) {
         if (us > DBM__WAIT_MAX_US) us = DBM__WAIT_MAX_US;
-        ms = us > 0 ? (DWORD)((us + 999) / 1000) : 0;
-    }
+        ms = us > 0 ? (DWORD)((us + 999) / 1000) : 0; }
     return SleepConditionVariableSRW(&signal->os, &lock->os, ms, 0) != 0;
 #else
     struct timespec t;
@@ -3681,6 +3696,24 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     *p = v;
     dbm__atomic_give();
 }
+#endif
+/* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
+#if DBM__MEMBARRIER
+#  include <sys/syscall.h>
+#endif
+#if DBM__MEMBARRIER && defined(SYS_membarrier)
+#  if !defined(_GNU_SOURCE) && !defined(_DEFAULT_SOURCE) && !defined(_BSD_SOURCE) && !defined(__cplusplus)
+long syscall(long number, ...); /* it is there; the strict standard hides it */
+#  endif
+enum { DBM__BARRIER_PRIVATE = 8, DBM__BARRIER_REGISTER = 16 }; /* of Linux 4.14, by number: its header may be older */
+DBM__FN bool dbm__fence_ready(void) { return syscall(SYS_membarrier, (int)DBM__BARRIER_REGISTER, 0, 0) == 0; }
+DBM__FN bool dbm__fence_others(void) {
+    return syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0
+        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */
+}
+#else
+DBM__FN bool dbm__fence_ready(void) { return false; }
+DBM__FN bool dbm__fence_others(void) { return false; }
 #endif
 /* ---- forks ---------------------------------------------------------------------------------------------------------
  * Handlers are registered once per process image and inherited by children, so a counter in memory is all there is to it. */
@@ -3804,22 +3837,19 @@ DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lo
     if (!host->clock) {
         now = until_us == INT64_MAX ? 0 : dbm__now(host);
         if (now < until_us) (void)dbm__signal_woken(signal, lock, dbm__left(now, until_us));
-        return;
-    }
+        return; }
     /* One slice, then back to the caller: a signal that comes between two slices is not seen by either, what it stands for is. */
     now = dbm__now(host);
     if (now < until_us) {
         int64_t left = dbm__left(now, until_us);
-        (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US);
-    }
+        (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US); }
 }
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
     int64_t now;
     if (!DBM__HAS_CLOCK && !host->clock) return; /* a clock that stands still is never late */
     for (now = dbm__now(host); now < until_us; now = dbm__now(host)) {
         int64_t left = dbm__left(now, until_us);
-        dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left);
-    }
+        dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left); }
 }
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
@@ -3934,8 +3964,7 @@ static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
         c->prev = last;
         if (at) at->prev = c;
         if (last) last->next = c;
-        else heap->free_list = c;
-    }
+        else heap->free_list = c; }
     dbm__heap_size(c, size, 0);
 }
 /* Gives back what a used chunk has beyond `need`, when that is enough for a chunk. */
@@ -3974,8 +4003,7 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
         c->size = need | 1u;
     } else {
         dbm__heap_unlink(heap, c);
-        c->size |= 1u;
-    }
+        c->size |= 1u; }
     return (char *)c + DBM__CHUNK_HEAD;
 }
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
@@ -4004,8 +4032,7 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
         if (need > now && !dbm__chunk_used(after) && after->size >= need - now) {
             dbm__heap_unlink(heap, after);
             now += after->size;
-            dbm__heap_size(c, now, 1);
-        }
+            dbm__heap_size(c, now, 1); }
         if (need <= now) {
             dbm__heap_trim(heap, c, need);
             out = block;
@@ -4013,10 +4040,7 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
             out = dbm__heap_take(heap, size);
             if (out) {
                 memcpy(out, block, now - DBM__CHUNK_HEAD);
-                dbm__heap_drop(heap, c);
-            }
-        }
-    }
+                dbm__heap_drop(heap, c); } } }
     dbm__lock_give(&heap->lock);
     return out;
 }
@@ -4042,26 +4066,21 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     hooks = (o->allocator.alloc ? 1 : 0) + (o->allocator.resize ? 1 : 0) + (o->allocator.release ? 1 : 0);
     if (hooks != 0 && hooks != 3) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options.allocator: alloc, resize and release are needed together; set all three or none");
-    }
+                         "dbm_options.allocator: alloc, resize and release are needed together; set all three or none"); }
     if (hooks && o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them");
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options: memory and allocator are both set; a manager lives in one of them"); }
     if (o->memory_size && !o->memory) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size);
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "", "dbm_options.memory_size is %z, but memory is NULL", o->memory_size); }
     if (o->memory && o->memory_size < (size_t)DBM__HEAP_MIN) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, "", "",
-                         "dbm_options.memory_size is %z bytes; a manager needs %d at least", o->memory_size, (int)DBM__HEAP_MIN);
-    }
+                         "dbm_options.memory_size is %z bytes; a manager needs %d at least", o->memory_size, (int)DBM__HEAP_MIN); }
     host->allocator.alloc = dbm__default_alloc;
     host->allocator.resize = dbm__default_resize;
     host->allocator.release = dbm__default_release;
     if (hooks) host->allocator = o->allocator;
     if (o->memory) {
         host->heap = dbm__heap_make(o->memory, o->memory_size);
-        if (!host->heap) return dbm__no_memory(DBM_STAGE_CONFIG, "", "");
-    }
+        if (!host->heap) return dbm__no_memory(DBM_STAGE_CONFIG, "", ""); }
     host->log = o->log;
     host->log_ud = o->log_ud;
 #if DBM__STDIO
@@ -4123,8 +4142,7 @@ static size_t dbm__whole(const char *data, size_t size) {
         unsigned char c = (unsigned char)data[size - back];
         if ((c & 0xC0u) == 0x80u) continue;
         need = c >= 0xF0u ? 4 : c >= 0xE0u ? 3 : c >= 0xC0u ? 2 : 1;
-        return need > back ? size - back : size;
-    }
+        return need > back ? size - back : size; }
     return size;
 }
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
@@ -4150,8 +4168,7 @@ DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     if (size > room) {
         t->cut = true;
         if (!t->capacity) return;
-        size = room;
-    }
+        size = room; }
     if (size) memcpy(t->data + t->size, text, size);
     t->size += size;
     if (t->cut) t->size = dbm__whole(t->data, t->size);
@@ -4191,22 +4208,18 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
         if (seconds) {
             dbm__put_n(t, " ", 1);
             dbm__put_uint(t, seconds, false);
-            dbm__put(t, steps[i].part_unit);
-        }
-        return;
-    }
+            dbm__put(t, steps[i].part_unit); }
+        return; }
     if (v < 1000u) {
         dbm__put_uint(t, v, false);
         dbm__put_n(t, " us", 3);
-        return;
-    }
+        return; }
     tenths = v / 100000u;
     if (v < 1000000u) { tenths = v / 100u; unit = " ms"; }
     dbm__put_uint(t, tenths / 10u, false);
     if (tenths < 100u && tenths % 10u) {
         dbm__put_n(t, ".", 1);
-        dbm__put_uint(t, tenths % 10u, false);
-    }
+        dbm__put_uint(t, tenths % 10u, false); }
     dbm__put(t, unit);
 }
 /* ---- formats ------------------------------------------------------------------------------------------------------- */
@@ -4239,10 +4252,8 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         default: /* an unknown one shows as it stands: it takes no argument, so the ones after it stay right */
             DBM_ASSERT(format[1] == 0);
             dbm__put_n(t, format, 2);
-            break;
-        }
-        format += 2;
-    }
+            break; }
+        format += 2; }
 }
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
@@ -4255,6 +4266,28 @@ DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t);
+}
+DBM__FN int dbm__hex(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
+    const char *c = *list, *end = c + strcspn(c, ","), *last;
+    size_t n = 0;
+    bool whole = size != 0;
+    *list = *end ? end + 1 : NULL;
+    last = (const char *)memchr(c, *c == '[' ? ']' : ':', (size_t)(end - c));
+    if (!last) last = end;
+    for (c += *c == '['; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__hex(c[1]) >= 0 && dbm__hex(c[2]) >= 0) {
+            one = (char)(dbm__hex(c[1]) * 16 + dbm__hex(c[2]));
+            c += 2; }
+        if (n + 1 < size) host[n++] = one;
+        else whole = false; }
+    if (size) host[n] = 0;
+    if (last < end && *last == ']') last++;
+    if (end - last > 1 && *last == ':') for (*port = 0, last++; last < end && *port < 100000; last++) *port = *port * 10 + (*last - '0');
+    return whole;
 }
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     static const char digits[] = "0123456789ABCDEF";
@@ -4271,8 +4304,7 @@ static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (u
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
     for (; an; an--, a++, b++) {
-        if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false;
-    }
+        if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
     return !*b;
 }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
@@ -4305,15 +4337,12 @@ static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) 
             if (best > (size_t)last[j] + 1) best = (size_t)last[j] + 1;
             if (best > (size_t)row[j - 1] + 1) best = (size_t)row[j - 1] + 1;
             if (i > 1 && j > 1 && x == dbm__lower(b[j - 2]) && y == dbm__lower(a[i - 2]) && best > (size_t)before[j - 2] + 1) {
-                best = (size_t)before[j - 2] + 1;
-            }
-            row[j] = (unsigned char)best;
-        }
+                best = (size_t)before[j - 2] + 1; }
+            row[j] = (unsigned char)best; }
         turn = before;
         before = last;
         last = row;
-        row = turn;
-    }
+        row = turn; }
     return last[bn];
 }
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count) {
@@ -4330,8 +4359,7 @@ DBM__FN const char *dbm__nearest(const char *word, const char *const *names, siz
         if (distance > limit || distance >= (size > length ? size : length)) continue; /* some letter must be common */
         found = names[i];
         if (!distance) break;
-        limit = distance - 1;
-    }
+        limit = distance - 1; }
     return found;
 }
 /* --- src/base/error.c --- */
@@ -4341,16 +4369,14 @@ DBM__DEF const char *dbm_status_name(dbm_status status) {
 #define DBM__CASE(name, number, text) case number: return "DBM_" #name;
     DBM_STATUS_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return "?";
-    }
+    default: return "?"; }
 }
 DBM__DEF const char *dbm_status_text(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return text;
     DBM_STATUS_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return "?";
-    }
+    default: return "?"; }
 }
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
@@ -4414,8 +4440,7 @@ static const char *dbm__event_text(dbm_event_id id) {
 #define DBM__CASE(name, number, text) case number: return text;
     DBM_EVENT_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return "";
-    }
+    default: return ""; }
 }
 #endif
 DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database,
@@ -4570,8 +4595,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
     bool again;
     if (fd < 0 || !(want & DBM_STEP_BOTH)) {
         dbm__sleep_until(host, until_us);
-        return DBM_E_TIMEOUT;
-    }
+        return DBM_E_TIMEOUT; }
     for (;;) {
         p.fd = (dbm__poll_number)fd;
         p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
@@ -4581,8 +4605,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
-        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT;
-    }
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT; }
 }
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
     dbm__poll_fd p[DBM__NET_MANY];
@@ -4595,23 +4618,19 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
         p[polled].fd = (dbm__poll_number)items[i].fd;
         if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
         if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
-        which[polled++] = i;
-    }
+        which[polled++] = i; }
     if (polled == 0) {
         dbm__sleep_until(host, until_us);
-        return;
-    }
+        return; }
     for (;;) {
         int ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(p, polled, ms, &again);
         if (n > 0 || (n < 0 && !again)) break;
-        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return;
-    }
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return; }
     for (i = 0; i < polled; i++) {
         if (n == -2) items[which[i]].heard = DBM_E_UNSUPPORTED;
         else if (n < 0) items[which[i]].heard = DBM_E_LOST;
-        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST;
-    }
+        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST; }
 }
 #else
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
@@ -4756,8 +4775,7 @@ DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *
         *sent = n > 0 ? (size_t)n : 0;
         if (DBM__LIKELY(n >= 0)) return DBM_OK;
         e = DBM__SOCKET_ERROR();
-        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
-    }
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; }
 }
 DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got) {
     for (;;) {
@@ -4771,8 +4789,7 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
         if (DBM__LIKELY(n > 0)) return DBM_OK;
         if (n == 0) return DBM_DONE;
         e = DBM__SOCKET_ERROR();
-        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST;
-    }
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; }
 }
 #if defined(_WIN32)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown((SOCKET)fd, SD_BOTH); }
@@ -4825,40 +4842,12 @@ DBM__FN void dbm__dial_end(dbm__dial *d) {
     d->addresses = d->next = NULL;
     if (!d->connected) dbm__dial_drop(d);
 }
-static int dbm__dial_hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-/* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
+/* The next place of the list into host and at_port. False: there is none. */
 static bool dbm__dial_place(dbm__dial *d) {
-    const char *c = d->hosts, *end, *colon = NULL, *p;
-    size_t n = 0;
-    bool brackets;
-    if (c == NULL) return false;
-    for (end = c; *end != 0 && *end != ','; end++) {}
-    d->hosts = *end != 0 ? end + 1 : NULL;
-    brackets = *c == '[';
-    for (p = c; p < end; p++) {
-        if (*p == ']') colon = NULL;
-        else if (*p == ':' && (!brackets || (p > c && p[-1] == ']'))) colon = p;
-    }
+    if (d->hosts == NULL) return false;
     d->at_port = d->port;
-    if (colon != NULL && colon + 1 < end) {
-        d->at_port = 0;
-        for (p = colon + 1; p < end && d->at_port < 100000; p++) d->at_port = d->at_port * 10 + (*p - '0');
-    }
-    if (colon == NULL) colon = end;
-    for (p = brackets ? c + 1 : c; p < colon && !(brackets && *p == ']'); p++) {
-        char out = *p;
-        if (out == '%' && colon - p > 2 && dbm__dial_hex(p[1]) >= 0 && dbm__dial_hex(p[2]) >= 0) {
-            out = (char)(dbm__dial_hex(p[1]) * 16 + dbm__dial_hex(p[2]));
-            p += 2;
-        }
-        if (n + 1 < sizeof d->host) d->host[n++] = out;
-    }
-    d->host[n] = 0;
-    if (n == 0) memcpy(d->host, "localhost", 10);
+    (void)dbm__host_next(&d->hosts, d->host, sizeof d->host, &d->at_port);
+    if (d->host[0] == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
@@ -4873,19 +4862,16 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
 #if defined(_WIN32)
     {
         WSADATA unused;
-        if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED;
-    }
+        if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED; }
 #endif
     rc = getaddrinfo(d->host, port, &hints, &list);
     if (rc == EAI_NONAME) { /* no address: a name */
         hints.ai_flags = 0;
-        rc = getaddrinfo(d->host, port, &hints, &list);
-    }
+        rc = getaddrinfo(d->host, port, &hints, &list); }
     if (rc == EAI_MEMORY) return DBM_E_NOMEM;
     if (rc != 0) {
         dbm__dial_note(d, rc == EAI_NONAME ? "there is no such host" : rc == EAI_AGAIN ? "its name can't be looked up now" : "its name can't be looked up");
-        return DBM_OK;
-    }
+        return DBM_OK; }
     d->addresses = d->next = list;
     return DBM_OK;
 }
@@ -4895,14 +4881,12 @@ static bool dbm__dial_is_local(const struct sockaddr *a) {
         unsigned char b[4];
         memcpy(&v4, (const void *)a, sizeof v4);
         memcpy(b, &v4.sin_addr, 4);
-        return b[0] == 127;
-    }
+        return b[0] == 127; }
     if (a->sa_family == AF_INET6) {
         static const unsigned char mapped[13] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 127 }, one[16] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1 };
         struct sockaddr_in6 v6;
         memcpy(&v6, (const void *)a, sizeof v6);
-        return memcmp(&v6.sin6_addr, one, 16) == 0 || memcmp(&v6.sin6_addr, mapped, 13) == 0;
-    }
+        return memcmp(&v6.sin6_addr, one, 16) == 0 || memcmp(&v6.sin6_addr, mapped, 13) == 0; }
     return false;
 }
 /* What is set once on a socket; only that it does not block is a must. */
@@ -4939,8 +4923,7 @@ static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__s
     if (d->fd < 0 || !dbm__dial_settings(d, d->path == NULL)) {
         dbm__dial_note(d, dbm__net_reason(DBM__SOCKET_ERROR(), block));
         dbm__dial_drop(d);
-        return false;
-    }
+        return false; }
 #if defined(_WIN32)
     if (connect((SOCKET)d->fd, address, size) == 0) return true;
 #else
@@ -4966,11 +4949,9 @@ static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
         a.sun_family = AF_UNIX;
         if (size >= sizeof a.sun_path) {
             dbm__dial_note(d, "the path is too long for a socket");
-            return false;
-        }
+            return false; }
         memcpy(a.sun_path, d->path, size);
-        return dbm__dial_begin(d, (const struct sockaddr *)(const void *)&a, (dbm__socket_length)sizeof a, AF_UNIX, again);
-    }
+        return dbm__dial_begin(d, (const struct sockaddr *)(const void *)&a, (dbm__socket_length)sizeof a, AF_UNIX, again); }
 #endif
 }
 static dbm_step dbm__dial_done(dbm__dial *d, dbm_status status) {
@@ -4999,12 +4980,10 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             if (dbm__net_wait(host, d->fd, DBM_STEP_WRITE, now) == DBM_E_TIMEOUT) {
                 if (now < d->until_us) {
                     d->wake_us = d->until_us;
-                    return DBM_STEP_WRITE;
-                }
+                    return DBM_STEP_WRITE; }
                 dbm__dial_note(d, "no answer");
                 dbm__dial_drop(d);
-                continue;
-            }
+                continue; }
 #if defined(_WIN32)
             if (getsockopt((SOCKET)d->fd, SOL_SOCKET, SO_ERROR, (char *)&e, &size) != 0) e = DBM__SOCKET_ERROR();
 #else
@@ -5012,23 +4991,19 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 #endif
             if (e == 0) {
                 d->connected = true;
-                return dbm__dial_done(d, DBM_OK);
-            }
+                return dbm__dial_done(d, DBM_OK); }
             dbm__dial_note(d, dbm__net_reason(e, block));
-            dbm__dial_drop(d);
-        }
+            dbm__dial_drop(d); }
         if (now >= deadline_us) {
             if (d->problem[0] == 0) dbm__dial_note(d, "no answer");
-            return dbm__dial_done(d, DBM_E_TIMEOUT);
-        }
+            return dbm__dial_done(d, DBM_E_TIMEOUT); }
         if (d->path != NULL) {
             if (d->problem[0] != 0) return dbm__dial_done(d, DBM_E_CONNECT);
             d->until_us = deadline_us;
             d->local = true;
             if (!dbm__dial_begin_path(d, &again) && again) {
                 d->wake_us = now + 10000;
-                return DBM_STEP_TIMER;
-            }
+                return DBM_STEP_TIMER; }
         } else if (d->next != NULL) {
             const struct addrinfo *a = (const struct addrinfo *)d->next;
             d->next = a->ai_next;
@@ -5041,9 +5016,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             d->addresses = NULL;
             if (!dbm__dial_place(d)) return dbm__dial_done(d, DBM_E_CONNECT);
             st = dbm__dial_resolve(d);
-            if (st != DBM_OK) return dbm__dial_done(d, st);
-        }
-    }
+            if (st != DBM_OK) return dbm__dial_done(d, st); } }
 }
 #endif /* DBM__SOCKETS */
 /* --- src/config/config.h --- */
@@ -5099,6 +5072,7 @@ typedef struct dbm__settings {
     dbm_config config;
     dbm_url url;            /* decoded parts, the password among them: only adapters see it. For sqlite:// path is ":memory:"
                              * too. A text that is no URL (a driver's own DSN; type must be given) is path; scheme is "" then */
+    bool async;             /* type sqlasync, or a driver such as asyncpg: see dbm_database_async() */
     const char *origin;     /* "integration.ini:12", or "dbm_add_database" */
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
@@ -5180,7 +5154,6 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables);
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
-DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -5232,8 +5205,7 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
     for (; *text; text++) {
         unsigned digit = (unsigned)(unsigned char)*text - '0';
         if (digit > 9 || v > (limit - digit) / 10u) return false;
-        v = v * 10u + digit;
-    }
+        v = v * 10u + digit; }
     /* the lowest number has no positive twin, so it can't be made by a minus sign */
     *out = !negative ? (int64_t)v : v == limit ? INT64_MIN : -(int64_t)v;
     return *out >= min && *out <= max;
@@ -5249,29 +5221,24 @@ DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     if (!text) return false;
     if (strcmp(text, "-1") == 0) {
         *out_ms = -1;
-        return true;
-    }
+        return true; }
     for (; *text >= '0' && *text <= '9'; text++) {
         whole = whole * 10 + (*text - '0');
         if (whole > INT_MAX) return false;
-        digits = true;
-    }
+        digits = true; }
     if (*text == '.' && digits) {
         digits = false;
         for (text++; *text >= '0' && *text <= '9'; text++) {
             if (!scale && *text != '0') more = true;
             part += scale * (*text - '0');
             scale /= 10;
-            digits = true;
-        }
-    }
+            digits = true; } }
     if (!digits) return false;
     while (*text == ' ' || *text == '\t') text++;
     if (*text) {
         for (i = 0; i < sizeof units / sizeof units[0] && !dbm__same_word(text, units[i].name); i++) {}
         if (i == sizeof units / sizeof units[0]) return false;
-        unit = units[i].ms;
-    }
+        unit = units[i].ms; }
     ms = whole * unit + (part * unit + (more ? 1 : 0) + 999999) / 1000000;
     if (ms > INT_MAX) return false;
     *out_ms = (int)ms;
@@ -5283,8 +5250,7 @@ DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     for (i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (!dbm__same_word(text, words[i])) continue;
         *out = i % 2 != 0;
-        return true;
-    }
+        return true; }
     return false;
 }
 DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
@@ -5296,8 +5262,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     for (; *text >= '0' && *text <= '9'; text++) {
         size_t digit = (size_t)(*text - '0');
         if (v > (SIZE_MAX - digit) / 10u) return false;
-        v = v * 10u + digit;
-    }
+        v = v * 10u + digit; }
     if (text == from) return false;
     while (*text == ' ' || *text == '\t') text++;
     if (*text) {
@@ -5307,9 +5272,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
             text++;
             if (*text && !dbm__same_word(text, "b") && !dbm__same_word(text, "ib")) return false;
         } else if (!dbm__same_word(text, "b")) {
-            return false;
-        }
-    }
+            return false; } }
     if (shift && v > (SIZE_MAX >> shift)) return false;
     *out = v << shift;
     return true;
@@ -5319,13 +5282,11 @@ DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
     if (m->failed || size > SIZE_MAX - sizeof *block) {
         m->failed = true;
-        return NULL;
-    }
+        return NULL; }
     block = (dbm__cfg_block *)dbm__alloc_zero(m->host, sizeof *block + size);
     if (!block) {
         m->failed = true;
-        return NULL;
-    }
+        return NULL; }
     block->next = m->blocks;
     block->size = size;
     m->blocks = block;
@@ -5350,16 +5311,14 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
         dbm__cfg_block *block = m->blocks;
         m->blocks = block->next;
         dbm__wipe(block + 1, block->size);
-        dbm__free(m->host, block);
-    }
+        dbm__free(m->host, block); }
 }
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
     if (size >= SIZE_MAX / 4 - b->size) {
         b->memory->failed = true;
-        return;
-    }
+        return; }
     if (b->size + size >= b->capacity) {
         capacity = b->capacity ? b->capacity : 64;
         while (capacity <= b->size + size) capacity *= 2;
@@ -5367,11 +5326,9 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
         if (!data) return;
         if (b->size) {
             memcpy(data, b->data, b->size);
-            dbm__wipe(b->data, b->size);
-        }
+            dbm__wipe(b->data, b->size); }
         b->data = data;
-        b->capacity = capacity;
-    }
+        b->capacity = capacity; }
     if (size) memcpy(b->data + b->size, text, size);
     b->size += size;
     b->data[b->size] = 0;
@@ -5388,8 +5345,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (file) {
         dbm__put(t, file);
         if (line > 0) dbm__putf(t, ":%d", line);
-        dbm__put(t, ": ");
-    }
+        dbm__put(t, ": "); }
     if (section) dbm__putf(t, "[%s] ", section);
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap);
@@ -5407,17 +5363,14 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
         dbm__put_n(&p->text, "\n", 1);
         if (!p->text.cut) {
             p->shown = p->count;
-            return;
-        }
+            return; }
         if (!before) { /* the only one: better cut than not at all */
             dbm__text_end(&p->text);
             p->shown = p->count;
         } else {
             p->text.size = before;
             p->text.data[before] = 0;
-            p->text.cut = false;
-        }
-    }
+            p->text.cut = false; } }
     if (p->count > DBM__CFG_LOGGED || !dbm__event_wanted(p->host, DBM_LOG_ERROR)) return;
     log = dbm__text_in(block, sizeof block);
     dbm__cfg_put_problem(&log, file, line, section, key, format, ap);
@@ -5448,8 +5401,7 @@ DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
         names->items = items;
         items[names->count] = dbm__cfg_copy(names->memory, item, size);
         if (!items[names->count]) return;
-        names->count++;
-    }
+        names->count++; }
 }
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity) {
     const char *nearest = names->count ? dbm__nearest(word, names->items, names->count) : NULL;
@@ -5471,13 +5423,8 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
         if (c[1] == '$') return c + 2;
         if (c[1] == '{') {
             const char *close = (const char *)memchr(c, '}', (size_t)(end - c));
-            return close ? close + 1 : end;
-        }
-    }
+            return close ? close + 1 : end; } }
     return c + 1;
-}
-DBM__FN int dbm__cfg_hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
@@ -5490,15 +5437,13 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
                                     (i && from[i] >= '0' && from[i] <= '9')); i++) {}
     if (from + i < stop && from[i] == ':' && from + i + 1 < stop && from[i + 1] == '-') fallback = from + i + 2;
     if (!i || i >= sizeof name || (from + i < stop && !fallback)) {
-        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of);
-    }
+        return dbm__cfg_bad(p, at, "%s%sexpected ${NAME} or ${NAME:-default}, NAME of letters, digits and _; a literal $ before { is written $$", part, of); }
     memcpy(name, from, i);
     name[i] = 0;
     value = dbm__cfg_env(name);
     if (fallback && (!value || !*value)) {
         dbm__cfg_add(b, fallback, (size_t)(stop - fallback));
-        return true;
-    }
+        return true; }
     if (!value) {
 #if DBM__ENV
         return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
@@ -5508,8 +5453,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     }
     if (!(how & DBM__CFG_HOSTS)) {
         dbm__cfg_add(b, value, strlen(value));
-        return true;
-    }
+        return true; }
     for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true;
 }
@@ -5527,21 +5471,17 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
         if (variables && *text == '$' && end - text >= 2 && text[1] == '{') {
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
-            if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
+            if (end - text < 3 || dbm__hex(text[1]) < 0 || dbm__hex(text[2]) < 0) {
                 dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
-                return NULL;
-            }
-            c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
+                return NULL; }
+            c = (char)(unsigned char)(dbm__hex(text[1]) * 16 + dbm__hex(text[2]));
             if (!c) {
                 dbm__cfg_bad(p, at, "%s%s%%00 is not allowed", part, of);
-                return NULL;
-            }
+                return NULL; }
             dbm__cfg_add(&b, &c, 1);
             next = text + 3;
         } else {
-            dbm__cfg_add(&b, text, 1);
-        }
-    }
+            dbm__cfg_add(&b, text, 1); } }
     return m->failed ? NULL : dbm__cfg_text(&b);
 }
 /* --- src/config/url.c --- */
@@ -5570,8 +5510,7 @@ DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     for (i = 0; i < DBM__SECRETS_LATE; i++) {
         if (!s->secrets->late[i].text) continue;
         dbm__wipe(s->secrets->late[i].text, s->secrets->late[i].size);
-        dbm__free(host, s->secrets->late[i].text);
-    }
+        dbm__free(host, s->secrets->late[i].text); }
     dbm__lock_free(&s->secrets->lock);
     dbm__free(host, s->secrets);
     s->secrets = NULL;
@@ -5594,14 +5533,12 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     size_t i, size = secret ? strlen(secret) : 0, old_size = 0;
     if (!size) return DBM_OK;
     for (known = all->first; known; known = known->next) {
-        if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK;
-    }
+        if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
     copy = dbm__copy_text(host, secret, size);
     if (!copy) return dbm__no_memory(DBM_STAGE_CONFIG, settings->config.name, NULL);
     dbm__lock_take(&all->lock);
     for (i = 0; i < DBM__SECRETS_LATE; i++) {
-        if (all->late[i].text && all->late[i].size == size && memcmp(all->late[i].text, secret, size) == 0) break;
-    }
+        if (all->late[i].text && all->late[i].size == size && memcmp(all->late[i].text, secret, size) == 0) break; }
     if (i < DBM__SECRETS_LATE) {
         old = copy;
         old_size = size;
@@ -5610,8 +5547,7 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
         old = all->late[i].text;
         old_size = all->late[i].size;
         all->late[i].text = copy;
-        all->late[i].size = size;
-    }
+        all->late[i].size = size; }
     dbm__lock_give(&all->lock);
     if (old) dbm__wipe(old, old_size);
     dbm__free(host, old);
@@ -5634,8 +5570,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     };
     size_t i;
     for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
-        if (dbm__secret_tail(name, size, tails[i])) return true;
-    }
+        if (dbm__secret_tail(name, size, tails[i])) return true; }
     return false;
 }
 /* ---- blanking ---------------------------------------------------------------------------------------------------- */
@@ -5646,13 +5581,12 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     if (strncmp(at, secret, size) == 0) return size;
     for (i = 0; i < size && *c; i++) {
         char want = secret[i];
-        int high = *c == '%' ? dbm__cfg_hex(c[1]) : -1, low = high >= 0 ? dbm__cfg_hex(c[2]) : -1;
+        int high = *c == '%' ? dbm__hex(c[1]) : -1, low = high >= 0 ? dbm__hex(c[2]) : -1;
         if (low >= 0 && (char)(unsigned char)(high * 16 + low) == want) c += 3;
         else if (*c == '\\' && want != '\\' && c[1] == want) c += 2;
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
         else if (*c == '+' && want == ' ') c++;
-        else return 0;
-    }
+        else return 0; }
     return i == size ? (size_t)(c - at) : 0;
 }
 static size_t dbm__secret_longest(size_t best, const char *at, char before, const char *secret, size_t size) {
@@ -5675,17 +5609,14 @@ static void dbm__redact_known(struct dbm__secrets *all, char *text) {
         n = 0;
         for (s = all->first; s; s = s->next) n = dbm__secret_longest(n, from, before, s->text, s->size);
         for (i = 0; i < DBM__SECRETS_LATE; i++) {
-            if (all->late[i].text) n = dbm__secret_longest(n, from, before, all->late[i].text, all->late[i].size);
-        }
+            if (all->late[i].text) n = dbm__secret_longest(n, from, before, all->late[i].text, all->late[i].size); }
         if (n) {
             before = from[n - 1];
             from += n;
             to = dbm__secret_stars(to, n);
         } else {
             before = *from;
-            *to++ = *from++;
-        }
-    }
+            *to++ = *from++; } }
     *to = 0;
 }
 /* Takes size bytes out and puts stars there. Returns what follows them. */
@@ -5703,10 +5634,8 @@ static void dbm__redact_urls(char *text) {
         colon = last = NULL;
         for (c = at; !dbm__url_ends(*c) && *c != '/' && *c != '?'; c++) {
             if (*c == ':' && !colon) colon = c;
-            if (*c == '@') last = c;
-        }
-        if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1));
-    }
+            if (*c == '@') last = c; }
+        if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1)); }
 }
 static bool dbm__url_word(char c) {
     return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -5722,16 +5651,13 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
         if (*value == '\'' || *value == '"') {
             char quote = *value++;
             for (end = value; *end && *end != quote; end++) {
-                if (*end == '\\' && end[1]) end++;
-            }
+                if (*end == '\\' && end[1]) end++; }
         } else {
             const char *stop = value + strlen(value);
-            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {}
-        }
+            for (end = value; *end && !dbm__cfg_blank(*end) && !strchr("&;,)\"'", *end); end = dbm__cfg_next(end, stop, variables)) {} }
         if (end == value) continue;
         *size = (size_t)(end - value);
-        return value;
-    }
+        return value; }
     return NULL;
 }
 DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
@@ -5742,8 +5668,7 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     if (settings && settings->secrets) {
         dbm__lock_take(&settings->secrets->lock);
         dbm__redact_known(settings->secrets, text);
-        dbm__lock_give(&settings->secrets->lock);
-    }
+        dbm__lock_give(&settings->secrets->lock); }
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
     dbm__redact_urls(text);
 }
@@ -5757,18 +5682,15 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
         if (n != size || n >= sizeof scheme) continue;
         memcpy(scheme, item, n);
         scheme[n] = 0;
-        if (dbm__same_word_n(word, size, scheme)) return true;
-    }
+        if (dbm__same_word_n(word, size, scheme)) return true; }
     return false;
 }
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
     for (i = 0; size && i < count; i++) {
-        if (dbm__same_word_n(word, size, types[i].type)) return types + i;
-    }
+        if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
     for (i = 0; size && i < count; i++) {
-        if (dbm__type_has(types + i, word, size)) return types + i;
-    }
+        if (dbm__type_has(types + i, word, size)) return types + i; }
     return NULL;
 }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
@@ -5780,8 +5702,7 @@ DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *type
     for (i = 0; i < count; i++) {
         dbm__putf(&list, i ? ", %s" : "%s", types[i].type);
         dbm__cfg_names_add(&names, types[i].type);
-        dbm__cfg_names_add(&names, types[i].schemes);
-    }
+        dbm__cfg_names_add(&names, types[i].schemes); }
     dbm__text_end(&list);
     dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
 }
@@ -5801,16 +5722,13 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
         const char *next = dbm__cfg_next(c, end, variables);
         if (next == c + 1 && *c && strchr(set, *c)) {
             found = c;
-            if (!last) break;
-        }
-        c = next;
-    }
+            if (!last) break; }
+        c = next; }
     return found;
 }
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
     for (; c < end; c = dbm__cfg_next(c, end, variables)) {
-        if (end - c >= 3 && c[0] == ':' && c[1] == '/' && c[2] == '/') return c;
-    }
+        if (end - c >= 3 && c[0] == ':' && c[1] == '/' && c[2] == '/') return c; }
     return NULL;
 }
 static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part part, unsigned how, const char *name) {
@@ -5819,9 +5737,7 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
     for (c = part.text; c < end; c = dbm__cfg_next(c, end, job->variables)) {
         if (*c == ' ' && !blanks) {
             dbm__cfg_bad(job->problems, job->at, "the URL has a blank in its %s; a blank is written %%20", name);
-            return NULL;
-        }
-    }
+            return NULL; } }
     if (job->variables) how |= DBM__CFG_VARIABLES;
     return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
 }
@@ -5838,30 +5754,24 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
         at = (const char *)memchr(c, ']', (size_t)(end - c));
         if (!at || at == c + 1) return dbm__url_bad_host(job, "a [ has no ] or nothing in it");
         for (c++; c < at; c++) {
-            if (*c == '[') return dbm__url_bad_host(job, "a [ is inside of a [ ]");
-        }
+            if (*c == '[') return dbm__url_bad_host(job, "a [ is inside of a [ ]"); }
         c++;
         if (c < end && *c != ':') return dbm__url_bad_host(job, "something other than a port follows a ]");
         if (c < end) port = c + 1;
     } else {
         for (at = c; at < end && *at != ':'; at++) {
             if (strchr("[]\"<>\\^`{|}", *at)) return dbm__url_bad_host(job, "it has a character that no host has");
-            if (*at == '%' && (end - at < 3 || dbm__cfg_hex(at[1]) < 0 || dbm__cfg_hex(at[2]) < 0)) {
-                return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits");
-            }
-            if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");
-        }
+            if (*at == '%' && (end - at < 3 || dbm__hex(at[1]) < 0 || dbm__hex(at[2]) < 0)) {
+                return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits"); }
+            if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed"); }
         if (at < end) port = at + 1;
         if (port && memchr(port, ':', (size_t)(end - port))) {
-            return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]");
-        }
-    }
+            return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]"); } }
     if (!port) return true;
     if (port == end || end - port > 5) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     for (; port < end; port++) {
         if (*port < '0' || *port > '9') return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
-        number = number * 10 + (*port - '0');
-    }
+        number = number * 10 + (*port - '0'); }
     if (number < 1 || number > 65535) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     return true;
 }
@@ -5869,13 +5779,11 @@ static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
     const char *c = hosts, *end;
     if (!*hosts) return true;
     for (; *c; c++) {
-        if ((unsigned char)*c <= ' ' || *c == 0x7F) return dbm__url_bad_host(job, "it has a blank or control character");
-    }
+        if ((unsigned char)*c <= ' ' || *c == 0x7F) return dbm__url_bad_host(job, "it has a blank or control character"); }
     for (c = hosts;; c = end + 1) {
         for (end = c; *end && *end != ','; end++) {}
         if (!dbm__url_host(job, c, end)) return false;
-        if (!*end) return true;
-    }
+        if (!*end) return true; }
 }
 /* Splits and decodes the query. Parameters whose names say so are secrets. */
 static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const char *end) {
@@ -5888,8 +5796,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         char name[48];
         if (stop == c) {
             c++;
-            continue;
-        }
+            continue; }
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
@@ -5897,13 +5804,11 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
         if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
-            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
-        }
+            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value)); }
         list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
         if (!list) return false;
         list[count++] = one;
-        c = stop < end ? stop + 1 : end;
-    }
+        c = stop < end ? stop + 1 : end; }
     job->settings->url.parameters = list;
     job->settings->url.parameter_count = count;
     return true;
@@ -5923,8 +5828,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     dbm__url_say(&b, url->scheme);
     if (*url->driver) {
         dbm__url_say(&b, "+");
-        dbm__url_say(&b, url->driver);
-    }
+        dbm__url_say(&b, url->driver); }
     dbm__url_say(&b, authority);
     dbm__url_put(&b, url->user, "-._~!$'()*+,;");
     if (*url->password) dbm__url_say(&b, ":***");
@@ -5932,8 +5836,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     dbm__url_say(&b, url->hosts);
     if (*url->path) {
         if (authority[1]) dbm__url_say(&b, "/"); /* not after "scheme:" alone */
-        dbm__url_put(&b, url->path, "-._~!$'()*+,;:/@&=");
-    }
+        dbm__url_put(&b, url->path, "-._~!$'()*+,;:/@&="); }
     for (i = 0; i < url->parameter_count; i++) {
         const dbm_option *one = url->parameters + i;
         dbm__url_say(&b, i ? "&" : "?");
@@ -5941,8 +5844,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
         if (!*one->value) continue;
         dbm__url_say(&b, "=");
         if (dbm__cfg_secret_name(one->name, strlen(one->name))) dbm__url_say(&b, "***");
-        else dbm__url_put(&b, one->value, "-._~!$'()*,;:/@");
-    }
+        else dbm__url_put(&b, one->value, "-._~!$'()*,;:/@"); }
     job->settings->config.url = dbm__cfg_text(&b);
 }
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -5955,11 +5857,9 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
         const char *secret = dbm__cfg_expand(job->scratch, value, size, DBM__CFG_VARIABLES, job->problems, job->at, NULL);
         if (!secret) return false;
         dbm__cfg_secret(job->settings, job->keep, secret, strlen(secret));
-        at = value + size;
-    }
+        at = value + size; }
     for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) {
-        dbm__cfg_secret(job->settings, job->keep, value, size);
-    }
+        dbm__cfg_secret(job->settings, job->keep, value, size); }
     colon = strchr(text, ':');
     last = strrchr(text, '@');
     if (colon && last && colon < last) dbm__cfg_secret(job->settings, job->keep, colon + 1, (size_t)(last - colon - 1));
@@ -5986,19 +5886,16 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     ok = size > 0 && size <= 64;
     for (c = scheme; *c; c++) {
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
-        ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
-    }
+        ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c)))); }
     if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-    }
+        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db"); }
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
     for (i = 0; !found && i < 2; i++) {
         if (i && !plus) break;
         if (i) size = (size_t)(plus - scheme);
         if (job->type && dbm__type_has(job->type, scheme, size)) found = job->type;
-        else found = dbm__cfg_type(job->types, job->type_count, scheme, size);
-    }
+        else found = dbm__cfg_type(job->types, job->type_count, scheme, size); }
     if (scheme[size] == '+') scheme[size++] = 0;
     else size = strlen(scheme);
     url->scheme = scheme;
@@ -6006,15 +5903,12 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     if (!found) {
         dbm__cfg_type_names(job->scratch, job->types, job->type_count, scheme, &names);
         if (job->variables && memchr(text, '$', (size_t)(end - text))) { /* what the variable holds may be anything */
-            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known);
-        }
-        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known);
-    }
+            return dbm__cfg_bad(job->problems, job->at, "the URL's scheme, made of a variable, is unknown (known types: %s)", names.known); }
+        return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is unknown%s (known types: %s)", scheme, names.hint, names.known); }
     if (job->type_failed) return true;
     if (job->type && job->type != found) {
         return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
-                            found->type, job->type->type, job->type->type);
-    }
+                            found->type, job->type->type, job->type->type); }
     job->type = found;
     return true;
 }
@@ -6024,10 +5918,8 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     if (authority) {
         if (c < query && *c != '/') {
             return dbm__cfg_bad(job->problems, job->at,
-                         "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:");
-        }
-        if (c < query) c++;
-    }
+                         "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"); }
+        if (c < query) c++; }
     job->settings->url.path = dbm__url_expand(job, dbm__url_slice(c, query), DBM__CFG_DECODE, "path");
     if (!job->settings->url.path) return false;
     if (!*job->settings->url.path) job->settings->url.path = ":memory:";
@@ -6043,27 +5935,22 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
         if (colon < at) {
             password = dbm__url_slice(colon + 1, at);
             if (dbm__url_find(colon + 1, at, "$", false, false) == at) { /* as written too, for where the whole URL is quoted */
-                dbm__cfg_secret(job->settings, job->keep, password.text, password.size);
-            }
+                dbm__cfg_secret(job->settings, job->keep, password.text, password.size); }
             url->password = dbm__url_expand(job, password, DBM__CFG_DECODE, "password");
             if (!url->password) return false;
-            dbm__cfg_secret(job->settings, job->keep, url->password, strlen(url->password));
-        }
+            dbm__cfg_secret(job->settings, job->keep, url->password, strlen(url->password)); }
         url->user = dbm__url_expand(job, dbm__url_slice(c, colon), DBM__CFG_DECODE, "user");
         if (!url->user) return false;
-        c = at + 1;
-    }
+        c = at + 1; }
     query = dbm__url_find(stop, end, "?", false, job->variables);
     if (dbm__url_find(stop, end, "@", false, job->variables) < end) {
         return dbm__cfg_bad(job->problems, job->at, "the URL has an @ after its host; there it is written %%40, and @ : / ? # %% in a password %%40 "
-                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}");
-    }
+                            "%%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}"); }
     url->hosts = dbm__url_expand(job, dbm__url_slice(c, stop), DBM__CFG_HOSTS, "host list");
     if (!url->hosts || !dbm__url_hosts(job, url->hosts)) return false;
     if (stop < query) { /* what follows the slash */
         url->path = dbm__url_expand(job, dbm__url_slice(stop + 1, query), DBM__CFG_DECODE, "path");
-        if (!url->path) return false;
-    }
+        if (!url->path) return false; }
     return dbm__url_query(job, query < end ? query + 1 : end, end);
 }
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
@@ -6076,14 +5963,11 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
         job->variables = false;
         expanded = true;
         end = text + strlen(text);
-        separator = dbm__url_separator(text, end, false);
-    }
+        separator = dbm__url_separator(text, end, false); }
     if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
         if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-        }
-    }
+            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)"); } }
     if (!separator) {
         c = dbm__url_find(text, end, ":", false, job->variables);
         if (c < end && !job->type_failed) { /* file:app.db?mode=ro */
@@ -6091,22 +5975,17 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
                                           : dbm__cfg_type(job->types, job->type_count, text, (size_t)(c - text));
             if (type && strcmp(type->type, "sqlite") == 0 && !dbm__same_word_n(text, (size_t)(c - text), "sqlite")) {
                 separator = c;
-                authority = ":";
-            }
-        }
+                authority = ":"; } }
         if (!separator && job->type && strcmp(job->type->type, "sqlite") != 0) return dbm__url_dsn(job, written, text, expanded);
         if (!separator) {
             return dbm__cfg_bad(job->problems, job->at, job->type ? "expected sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
-                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name");
-        }
-    }
+                                                                  : "expected a URL such as sqlite:///file.db or postgresql://user:password@host/name"); } }
     if (!dbm__url_scheme(job, text, separator)) return false;
     c = separator + strlen(authority);
     if (job->type && strcmp(job->type->type, "sqlite") == 0) {
         if (!dbm__url_sqlite(job, c, end, authority[1] != 0)) return false;
     } else if (!dbm__url_network(job, c, end)) {
-        return false;
-    }
+        return false; }
     dbm__url_mask(job, authority);
     return !job->keep->failed;
 }
@@ -6116,11 +5995,9 @@ DBM__FN int dbm__url_names(const char *hosts) {
         size_t size = strcspn(hosts, ",:"), i = 0;
         if (hosts[0] != '[' && hosts[0] != '/' && !dbm__same_word_n(hosts, size < 3 ? size : 3, "%2f") && !dbm__same_word_n(hosts, size, "localhost")) {
             while (i < size && ((hosts[i] >= '0' && hosts[i] <= '9') || hosts[i] == '.')) i++;
-            if (i < size) names++;
-        }
+            if (i < size) names++; }
         hosts += strcspn(hosts, ",");
-        if (*hosts == ',') hosts++;
-    }
+        if (*hosts == ',') hosts++; }
     return names;
 }
 /* --- src/config/settings.c --- */
@@ -6217,15 +6094,13 @@ static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *list
     case DBM__SET_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
     case DBM__SET_ECHO: *listed = 3; return dbm__setting_words_echo;
     case DBM__SET_TLS: *listed = 5; return dbm__setting_words_tls;
-    default: *listed = 0; return NULL;
-    }
+    default: *listed = 0; return NULL; }
 }
 DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
     for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (strlen(dbm__setting_table[i].key) == size && memcmp(dbm__setting_table[i].key, key, size) == 0) return i;
-    }
+        if (strlen(dbm__setting_table[i].key) == size && memcmp(dbm__setting_table[i].key, key, size) == 0) return i; }
     return -1;
 }
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size) { return dbm__setting_find(key, size) >= 0; }
@@ -6233,8 +6108,7 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
     size_t i;
     for (i = 0; name[i]; i++) {
         char c = name[i];
-        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false;
-    }
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false; }
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
 }
 /* ---- settings on their way --------------------------------------------------------------------------------------- */
@@ -6269,8 +6143,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
     if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
         *no_memory = true;
-        ok = false;
-    }
+        ok = false; }
     if (d->s) d->s->owned = d->keep.blocks;
     dbm__cfg_release(&d->scratch);
     if (ok) *out = d->s;
@@ -6297,16 +6170,12 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     const dbm_config *c = &settings->config;
     size_t i;
     for (i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, key) == 0) return c->options[i].value;
-    }
+        if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
     for (i = 0; i < c->option_count; i++) {
         if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
-            return c->options[i].value;
-        }
-    }
+            return c->options[i].value; } }
     for (i = settings->url.parameter_count; i-- > 0;) {
-        if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value;
-    }
+        if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value; }
     return NULL;
 }
 /* ---- one value --------------------------------------------------------------------------------------------------- */
@@ -6321,8 +6190,7 @@ static const char *dbm__draft_value(char *block, size_t capacity, const char *wr
     if (url) dbm__put(&t, "://...");
     dbm__text_end(&t);
     for (i = 0; block[i]; i++) {
-        if ((unsigned char)block[i] < ' ' || block[i] == 0x7F) block[i] = '?';
-    }
+        if ((unsigned char)block[i] < ' ' || block[i] == 0x7F) block[i] = '?'; }
     dbm__redact(NULL, block);
     return block;
 }
@@ -6333,8 +6201,7 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     bool variable = variables && strstr(written, "${");
     dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
     if (!variable && comment && comment > written) {
-        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
-    }
+        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)"); }
     return shown->text;
 }
 /* Says which words a key may have. */
@@ -6360,8 +6227,7 @@ static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words,
             x = dbm__phrase_next(&a);
             y = dbm__phrase_next(&b);
         } while (x == y && x);
-        if (x == y) return words;
-    }
+        if (x == y) return words; }
     return NULL;
 }
 static int dbm__draft_get(const dbm__draft *d, int id) {
@@ -6383,8 +6249,7 @@ static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     case DBM__SET_ISOLATION: c->isolation = (dbm_isolation)v; break;
     case DBM__SET_ECHO: c->echo = (dbm_echo)v; break;
     case DBM__SET_TLS: c->tls = (dbm_tls)v; break;
-    default: break;
-    }
+    default: break; }
 }
 /* A number or time of a file; value may be empty. */
 static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
@@ -6401,32 +6266,27 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     if (ok && unlimited) {
         dbm__cfg_bad(d->p, &given->at, "a pool without limit is refused: the limit is 1,000 connections, pool_size and max_overflow together");
         d->wrong[id] = true;
-        return;
-    }
+        return; }
     if (ok && v == 0 && key->zero != DBM__SET_NO) v = key->zero;
     else if (ok && v == -1) {
         ok = key->minus != DBM__SET_NO;
         v = key->minus;
     } else if (ok) {
-        ok = v >= key->min && v <= key->max;
-    }
+        ok = v >= key->min && v <= key->max; }
     if (ok) {
         if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
         } else {
-            dbm__draft_put(d, id, v);
-        }
-        return;
-    }
+            dbm__draft_put(d, id, v); }
+        return; }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
     if (key->kind == DBM__SET_INT) {
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
         dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text);
-    }
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text); }
 }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     int listed;
@@ -6437,16 +6297,14 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
     int i;
     if (found) {
         dbm__draft_put_word(d, id, found->value);
-        return;
-    }
+        return; }
     d->wrong[id] = true;
     hint[0] = 0;
     if (!given->variables || !strstr(given->value, "${")) {
         memset(&names, 0, sizeof names);
         names.memory = &d->scratch;
         for (i = 0; i < listed; i++) dbm__cfg_names_add(&names, words[i].word);
-        dbm__cfg_suggest(&names, value, hint, sizeof hint);
-    }
+        dbm__cfg_suggest(&names, value, hint, sizeof hint); }
     dbm__draft_word_list(words, listed, list, sizeof list);
     dbm__cfg_bad(d->p, &given->at, "expected %s, %s%s", list, dbm__draft_show(&shown, given->value, given->variables), hint);
 }
@@ -6455,8 +6313,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
     size_t size = 0;
     if (dbm__parse_size(value, &size) && size > 0) {
         d->s->config.row_buffer = size;
-        return;
-    }
+        return; }
     d->wrong[id] = true;
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables));
@@ -6467,14 +6324,16 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return; }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
         dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
                      names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known);
-    }
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known); }
 }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     dbm__cfg_url_job job;
@@ -6510,13 +6369,11 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     for (i = 0; i < d->type_count; i++) {
         if (!dbm__list_has(d->types[i].options, name, size)) continue;
         if (!d->type) return true; /* the type is the mistake, and that has been said */
-        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type);
-    }
+        return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type); }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
     for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key);
-    }
+        if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
     hint[0] = 0;
     dbm__copy_cut(shown, sizeof shown, name);
@@ -6525,19 +6382,16 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_names_add(&names, "connect_args");
         shown[head < sizeof shown - 4 ? head : sizeof shown - 4] = 0;
         if (names.count && dbm__nearest(shown, names.items, names.count)) {
-            dbm__copy_cut(hint, sizeof hint, "; what the driver takes is written connect_args.NAME");
-        }
+            dbm__copy_cut(hint, sizeof hint, "; what the driver takes is written connect_args.NAME"); }
     } else {
-        dbm__cfg_suggest(&names, name, hint, sizeof hint);
-    }
+        dbm__cfg_suggest(&names, name, hint, sizeof hint); }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
         dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
         const char *own = d->type->options ? d->type->options : "";
         dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
-        dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint);
-    }
+        dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint); }
     return false;
 }
 /* ---- what must fit together -------------------------------------------------------------------------------------- */
@@ -6548,12 +6402,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     if (!key->offset || key->kind == DBM__SET_TEXT) return;
     if (v == 0) {
         dbm__draft_put(d, id, key->standard);
-        return;
-    }
+        return; }
     if (v == -1 && key->none) {
         dbm__draft_put(d, id, 0);
-        return;
-    }
+        return; }
     if (v >= key->min && v <= key->max) return;
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
@@ -6561,8 +6413,7 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
         dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
-                     key->max, key->none ? ", -1 for none" : "", key->standard, v);
-    }
+                     key->max, key->none ? ", -1 for none" : "", key->standard, v); }
 }
 static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
@@ -6575,30 +6426,24 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm__cfg_at at;
     for (i = 0; i < DBM__SET_COUNT; i++) {
         if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
-            dbm__draft_complete_number(d, i);
-        }
-    }
+            dbm__draft_complete_number(d, i); } }
     wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
     if (wrong) return;
     if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
         dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
         dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
                      d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
-        return;
-    }
+        return; }
     if (!d->wrong[id] && pool->max_overflow > DBM__SET_LIMIT - pool->size) {
         if (!set) {
             pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
         } else {
             dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
             dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
-                         pool->size, pool->max_overflow, pool->size + pool->max_overflow);
-        }
-    }
+                         pool->size, pool->max_overflow, pool->size + pool->max_overflow); } }
     if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
         dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
-        dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
-    }
+        dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size); }
 }
 static bool dbm__sslmode_name(const char *name) {
     static const char prefix[] = "connect_args.";
@@ -6622,27 +6467,26 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             word = dbm__phrase_find(dbm__setting_words_sslmode, list[i].value);
             if (given == DBM_TLS_DEFAULT) {
                 if (word && c->tls == DBM_TLS_DEFAULT) c->tls = (dbm_tls)word->value;
-                continue;
-            }
+                continue; }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
             dbm__draft_at(d, DBM__SET_TLS, &at);
             dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
-                         word ? " = " : "", word ? word->word : "", where[round]);
-        }
-    }
+                         word ? " = " : "", word ? word->word : "", where[round]); } }
 }
 static void dbm__draft_complete(dbm__draft *d) {
     dbm_config *c = &d->s->config;
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type); }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
         dbm__cfg_bad(d->p, &at, "it is missing; for example sqlite:///file.db%s",
-                     d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name");
-    }
+                     d->type ? ", or sqlite:///:memory:" : " or postgresql://user:password@host/name"); }
     if (d->type && d->type->macro) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
@@ -6651,9 +6495,7 @@ static void dbm__draft_complete(dbm__draft *d) {
                          d->type->type, d->type->macro, d->type->package);
         } else {
             dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
-                         "database out", d->type->type);
-        }
-    }
+                         "database out", d->type->type); } }
     dbm__draft_complete_pool(d);
     if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
@@ -6671,25 +6513,21 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     if (!key && !dbm__draft_option_known(d, given->key, &given->at)) return;
     if (key) {
         d->set[id] = true;
-        d->at[id] = given->at;
-    }
+        d->at[id] = given->at; }
     value = dbm__cfg_expand(key && key->kind != DBM__SET_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
                             given->variables ? DBM__CFG_VARIABLES : 0, d->p, &given->at, NULL);
     if (!value) {
         if (key) d->wrong[id] = true;
-        return;
-    }
+        return; }
     if (!key) {
         dbm__draft_option(d, given->key, value);
-        return;
-    }
+        return; }
     switch (key->kind) {
     case DBM__SET_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
     case DBM__SET_INT:
     case DBM__SET_TIME: dbm__draft_number(d, id, given, value); break;
     case DBM__SET_WORD: dbm__draft_word(d, id, given, value); break;
-    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break;
-    }
+    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break; }
 }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
@@ -6716,20 +6554,17 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     if (!d.options) goto done;
     for (i = 0; i < count; i++) {
         if (strcmp(given[i].key, "type") == 0) type = given + i;
-        if (strcmp(given[i].key, "url") == 0) url = given + i;
-    }
+        if (strcmp(given[i].key, "url") == 0) url = given + i; }
     if (type) {
         d.set[DBM__SET_TYPE] = true;
         d.at[DBM__SET_TYPE] = type->at;
         word = dbm__cfg_expand(&d.scratch, type->value, strlen(type->value), type->variables ? DBM__CFG_VARIABLES : 0, p, &type->at, NULL);
         if (word) dbm__draft_type(&d, word, !type->variables || !strstr(type->value, "${"));
-        else d.wrong[DBM__SET_TYPE] = d.type_failed = true;
-    }
+        else d.wrong[DBM__SET_TYPE] = d.type_failed = true; }
     if (url) {
         d.set[DBM__SET_URL] = true;
         d.at[DBM__SET_URL] = url->at;
-        dbm__draft_url(&d, url->value, url->variables);
-    }
+        dbm__draft_url(&d, url->value, url->variables); }
     for (i = 0; i < count; i++) dbm__draft_take(&d, given + i);
     dbm__draft_complete(&d);
 done:
@@ -6754,12 +6589,10 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     at.key = "options";
     if (in->option_count && !in->options) {
         dbm__cfg_bad(d->p, &at, "option_count is %z, but options is NULL", in->option_count);
-        return;
-    }
+        return; }
     if (in->option_count > DBM__SET_LIMIT) {
         dbm__cfg_bad(d->p, &at, "%z options; the limit is 1,000", in->option_count);
-        return;
-    }
+        return; }
     d->options = (dbm_option *)dbm__cfg_alloc(&d->keep, (in->option_count + 1) * sizeof *d->options);
     if (!d->options) return;
     for (i = 0; i < in->option_count; i++) {
@@ -6767,14 +6600,12 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         at.key = "options";
         if (!one->name || !*one->name || !one->value) {
             dbm__cfg_bad(d->p, &at, "option %z has no %s", i, one->name && *one->name ? "value" : "name");
-            continue;
-        }
+            continue; }
         dbm__copy_cut(shown, sizeof shown, one->name);
         at.key = shown;
         for (j = 0; j < i && !(in->options[j].name && strcmp(in->options[j].name, one->name) == 0); j++) {}
         if (j < i) dbm__cfg_bad(d->p, &at, "the option is given twice");
-        else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value);
-    }
+        else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value); }
 }
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p) {
@@ -6792,8 +6623,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     at.section = at.key = NULL;
     if (!in) {
         dbm__cfg_bad(p, &at, "the configuration is NULL");
-        return DBM_E_CONFIG;
-    }
+        return DBM_E_CONFIG; }
     name = in->name && *in->name ? in->name : "default";
     if (!dbm__cfg_name_ok(name)) {
         dbm__draft_value(shown, sizeof shown, name);
@@ -6802,8 +6632,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
         name = "default";
         at.key = NULL;
     } else {
-        at.section = name;
-    }
+        at.section = name; }
     if (!dbm__draft_begin(&d, host, types, type_count, &at, p)) goto done;
     d.in_code = true;
     d.s->config = *in;
@@ -6831,12 +6660,10 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     d.at[DBM__SET_URL].key = "url";
     if (word) {
         d.set[DBM__SET_TYPE] = true;
-        dbm__draft_type(&d, word, true);
-    }
+        dbm__draft_type(&d, word, true); }
     if (url) {
         d.set[DBM__SET_URL] = true;
-        dbm__draft_url(&d, url, false);
-    }
+        dbm__draft_url(&d, url, false); }
     dbm__draft_options(&d, in);
     dbm__draft_complete(&d);
 done:
@@ -6899,8 +6726,7 @@ typedef struct dbm__ini {
 static size_t dbm__ini_trim(const char **text, size_t size) {
     while (size && dbm__cfg_blank(**text)) {
         (*text)++;
-        size--;
-    }
+        size--; }
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size;
 }
@@ -6941,10 +6767,8 @@ static void dbm__ini_section_begin(dbm__ini *d) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
         if (dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
-        }
-        return;
-    }
+            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]"); }
+        return; }
     ours = dbm__ini_ours(title, size);
     if (!ours) return;
     t = dbm__text_in(shown, sizeof shown);
@@ -6953,28 +6777,22 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     name[0] = 0;
     if (ours > 0 && size - 10 < sizeof name) {
         memcpy(name, title + 10, size - 10);
-        name[size - 10] = 0;
-    }
+        name[size - 10] = 0; }
     if (ours < 0) {
         dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
-        return;
-    }
+        return; }
     if (!dbm__cfg_name_ok(name)) {
         dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's name is of letters, digits, _ and -, up to 63 of them", shown);
-        return;
-    }
+        return; }
     rest = (const char *)memchr(title + size, ']', (size_t)(d->line + d->size - (title + size))) + 1;
     more = dbm__ini_trim(&rest, (size_t)(d->line + d->size - rest));
     if (more && *rest != ';' && *rest != '#') {
-        dbm__problem(d->p, d->file, d->number, shown, NULL, "there is a text after the ]; a key goes on a line of its own");
-    }
+        dbm__problem(d->p, d->file, d->number, shown, NULL, "there is a text after the ]; a key goes on a line of its own"); }
     if (d->count >= DBM__INI_SECTIONS_MAX) {
         if (d->count == DBM__INI_SECTIONS_MAX) {
             dbm__problem(d->p, d->file, d->number, NULL, NULL, "more than 1,000 databases; this and later sections are not read");
-            d->count++;
-        }
-        return;
-    }
+            d->count++; }
+        return; }
     s = (dbm__ini_section *)dbm__cfg_alloc(&d->memory, sizeof *s);
     if (!s) return;
     s->line = d->number;
@@ -6984,8 +6802,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     for (other = d->sections; other; other = other->next) {
         if (other->again || strcmp(other->name, s->name) != 0) continue;
         s->again = true;
-        dbm__problem(d->p, d->file, d->number, s->title, NULL, "the section is there already, at line %d", other->line);
-    }
+        dbm__problem(d->p, d->file, d->number, s->title, NULL, "the section is there already, at line %d", other->line); }
     if (d->last) d->last->next = s;
     else d->sections = s;
     d->last = d->current = s;
@@ -6998,8 +6815,7 @@ static void dbm__ini_settle(dbm__ini *d) {
     if (d->kind == DBM__INI_SECTION) {
         dbm__ini_section_begin(d);
     } else if (d->kind != DBM__INI_NOTHING && d->current) {
-        dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "expected key = value, a section or a comment");
-    }
+        dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "expected key = value, a section or a comment"); }
     d->kind = DBM__INI_NOTHING;
 }
 /* Takes the next line out of the text. */
@@ -7016,11 +6832,9 @@ static void dbm__ini_line(dbm__ini *d) {
     if (d->size && memchr(d->line, 0, d->size)) {
         if (!d->nul) {
             dbm__problem(d->p, d->file, d->number, d->current ? d->current->title : NULL, NULL,
-                         "a NUL byte; the file must be plain text (UTF-8, not UTF-16)");
-        }
+                         "a NUL byte; the file must be plain text (UTF-8, not UTF-16)"); }
         d->nul = true;
-        return;
-    }
+        return; }
     d->indented = d->size && dbm__cfg_blank(*d->line);
     d->size = dbm__ini_trim(&d->line, d->size);
     if (!d->size || *d->line == ';' || *d->line == '#') return;
@@ -7046,12 +6860,10 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
         head = d->head;
         if (head > room) {
             head = room;
-            d->long_head = true;
-        }
+            d->long_head = true; }
         dbm__put_n(&t, d->line, head);
         dbm__put(&t, "=~");
-        break;
-    }
+        break; }
     dbm__put(&t, "\n");
     return block;
 }
@@ -7065,8 +6877,7 @@ static void dbm__ini_continue(dbm__ini *d) {
         if (dbm__ini_title(d, &title, &size) && dbm__ini_ours(title, size)) {
             dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "an indented line continues the value of %q above; a section begins in "
                          "the first column", d->entry->key);
-            return;
-        }
+            return; }
     } else if (d->kind == DBM__INI_KEY) {
         size = dbm__ini_trim(&key, d->head);
         if (dbm__cfg_known_key(key, size)) {
@@ -7075,9 +6886,7 @@ static void dbm__ini_continue(dbm__ini *d) {
             dbm__put_n(&t, key, size);
             dbm__problem(d->p, d->file, d->number, d->current->title, shown,
                          "an indented line continues the value of %q above; a key begins in the first column", d->entry->key);
-            return;
-        }
-    }
+            return; } }
     piece = (dbm__ini_piece *)dbm__cfg_alloc(&d->memory, sizeof *piece);
     if (!piece) return;
     piece->text = d->line;
@@ -7091,23 +6900,18 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     d->entry = NULL;
     if (!s) {
         if (!d->first_seen && dbm__cfg_known_key(name, strlen(name))) {
-            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it");
-        }
-        return;
-    }
+            dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it"); }
+        return; }
     if (d->long_head || !*name) {
         dbm__problem(d->p, d->file, d->number, s->title, NULL,
                      d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
-        return;
-    }
+        return; }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
     if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
     if (s->count++ >= DBM__INI_ENTRIES_MAX) {
         if (s->count == DBM__INI_ENTRIES_MAX + 1) {
-            dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read");
-        }
-        return;
-    }
+            dbm__problem(d->p, d->file, d->number, s->title, NULL, "more than 500 keys; this and later ones are not read"); }
+        return; }
     entry = (dbm__ini_entry *)dbm__cfg_alloc(&d->memory, sizeof *entry);
     if (!entry) return;
     entry->key = dbm__cfg_copy(&d->memory, name, strlen(name));
@@ -7151,8 +6955,7 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
         if (text[i] != ';' || (i && !dbm__cfg_blank(text[i - 1]))) continue;
         if (how == DBM__INI_CAREFUL && i + 1 < size && !dbm__cfg_blank(text[i + 1])) continue;
         size = i;
-        break;
-    }
+        break; }
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size;
 }
@@ -7168,36 +6971,29 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
         for (; piece; piece = piece->next) {
             size = dbm__ini_uncomment(piece->text, piece->size, dbm__ini_comments(entry->key));
             if (b.size && size) dbm__cfg_add(&b, " ", 1);
-            dbm__cfg_add(&b, piece->text, size);
-        }
-        return dbm__cfg_text(&b);
-    }
+            dbm__cfg_add(&b, piece->text, size); }
+        return dbm__cfg_text(&b); }
     for (;;) { /* to the closing quote, maybe lines below */
         if (i == size) {
             piece = piece->next;
             if (!piece) {
                 dbm__cfg_bad(d->p, at, "the value begins with \" but has no \" at its end; a \" inside is written \"\"");
-                return NULL;
-            }
+                return NULL; }
             text = piece->text;
             size = piece->size;
             i = 0;
             dbm__cfg_add(&b, " ", 1);
-            continue;
-        }
+            continue; }
         if (text[i] == '"') {
             if (i + 1 == size || text[i + 1] != '"') break;
-            i++;
-        }
+            i++; }
         dbm__cfg_add(&b, text + i, 1);
-        i++;
-    }
+        i++; }
     text += i + 1;
     size = dbm__ini_trim(&text, size - i - 1);
     if ((size && *text != ';') || piece->next) {
         dbm__cfg_bad(d->p, at, "there is a text after the closing \"; a \" inside is written \"\"");
-        return NULL;
-    }
+        return NULL; }
     return dbm__cfg_text(&b);
 }
 /* ---- overrides --------------------------------------------------------------------------------------------------- */
@@ -7206,8 +7002,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
         char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
         if (c == '.' && key) dbm__put(t, "_"); /* with the next: connect_args.x is CONNECT_ARGS__X */
         if (c == '-' || c == '.') c = '_';
-        dbm__put_n(t, &c, 1);
-    }
+        dbm__put_n(t, &c, 1); }
 }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
 static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
@@ -7224,8 +7019,7 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     for (i = 0; i < *count && strcmp(given[i].key, key) != 0; i++) {}
     if (i == *count) {
         if (*count == capacity) return;
-        ++*count;
-    }
+        ++*count; }
     dbm__format(origin, sizeof origin, "environment %s", name);
     given[i].key = key;
     given[i].value = dbm__cfg_copy(&d->memory, value, strlen(value));
@@ -7257,14 +7051,11 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
         for (i = 0; (key = dbm__cfg_key(i)) != NULL; i++) dbm__ini_override(d, s, key, given, &count, capacity);
         for (i = 0; i < options->count; i++) dbm__ini_override(d, s, options->items[i], given, &count, capacity);
         for (i = 0; i < own; i++) {
-            if (strncmp(given[i].key, "connect_args.", 13) == 0) dbm__ini_override(d, s, given[i].key, given, &count, capacity);
-        }
-    }
+            if (strncmp(given[i].key, "connect_args.", 13) == 0) dbm__ini_override(d, s, given[i].key, given, &count, capacity); } }
     for (i = 0, entry = s->first; entry; entry = entry->next) {
         if (given[i].value) {
             i++;
-            continue;
-        }
+            continue; }
         at.line = entry->line;
         at.key = entry->key;
         given[i].at = at;
@@ -7275,17 +7066,14 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
         } else { /* the rest moves up */
             if (strcmp(entry->key, "url") == 0 || strcmp(entry->key, "type") == 0) partly = true;
             count--;
-            memmove(given + i, given + i + 1, (count - i) * sizeof *given);
-        }
-    }
+            memmove(given + i, given + i + 1, (count - i) * sizeof *given); } }
     if (d->memory.failed) return false;
     at.line = s->line;
     at.key = NULL;
     dbm__cfg_build(d->memory.host, s->name, &at, given, count, types, type_count, partly, out, d->p, &no_memory);
     if (s->again) { /* only its mistakes were wanted */
         dbm__settings_free(d->memory.host, *out);
-        *out = NULL;
-    }
+        *out = NULL; }
     return !no_memory;
 }
 static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *text, size_t size, const dbm__known_type *types,
@@ -7305,33 +7093,28 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
     d.file = file;
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0) {
         text += 3;
-        size -= 3;
-    }
+        size -= 3; }
     d.at = text;
     d.end = text + size;
     rc = ini_parse_stream(dbm__ini_read, &d, dbm__ini_take, &d);
     dbm__ini_settle(&d);
     ok = rc >= 0 && !d.memory.failed;
     if (ok && d.at < d.end) {
-        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32");
-    }
+        dbm__problem(p, file, d.number + 1, NULL, NULL, "inih reads no further; this build of it stops early, or its INI_MAX_LINE is under 32"); }
     options.memory = &d.memory;
     for (i = 0; i < type_count; i++) dbm__cfg_names_add(&options, types[i].options);
     if (d.sections && ok) {
         list.items = (dbm__settings **)dbm__alloc_zero(host, (d.count + 1) * sizeof *list.items);
         list.capacity = d.count + 1;
-        ok = list.items != NULL;
-    }
+        ok = list.items != NULL; }
     for (s = d.sections; s && ok; s = s->next) {
         ok = dbm__ini_section_end(&d, s, types, type_count, use_env, &options, &list.items[list.count]);
-        if (list.items[list.count]) list.count++;
-    }
+        if (list.items[list.count]) list.count++; }
     ok = ok && !d.memory.failed;
     dbm__cfg_release(&d.memory);
     if (ok && p->count == before) {
         *out = list;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     dbm__settings_list_free(host, &list);
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
@@ -7345,8 +7128,7 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
     const char *why = NULL;
     if (!f) {
         dbm__problem(p, path, 0, NULL, NULL, "the file cannot be opened; is the path right, and may this program read it?");
-        return NULL;
-    }
+        return NULL; }
     (void)setvbuf(f, NULL, _IONBF, 0); /* the stream would keep a copy of the passwords */
     text = (char *)dbm__alloc(host, capacity);
     while (text) {
@@ -7361,16 +7143,14 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
         dbm__wipe(text, size);
         dbm__free(host, text);
         text = more;
-        capacity *= 2;
-    }
+        capacity *= 2; }
     (void)fclose(f);
     if (!text) *no_memory = true;
     if (why) {
         dbm__problem(p, path, 0, NULL, NULL, "%s", why);
         dbm__wipe(text, size);
         dbm__free(host, text);
-        return NULL;
-    }
+        return NULL; }
     *out_size = size;
     return text;
 }
@@ -7393,12 +7173,10 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
     return DBM_E_NOT_COMPILED;
 #else
     if (text) {
-        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p);
-    }
+        return dbm__ini_load(host, path ? path : "text", text, size == SIZE_MAX ? strlen(text) : size, types, type_count, use_env, out, p); }
     if (!path || !*path) {
         dbm__problem(p, NULL, 0, NULL, NULL, "the path of the configuration file is missing");
-        return DBM_E_CONFIG;
-    }
+        return DBM_E_CONFIG; }
 #  if !DBM__STDIO
     dbm__problem(p, path, 0, NULL, NULL, "this program is built without files (DBM_NO_STDIO); load the text from memory (dbm_load_text)");
     return DBM_E_UNSUPPORTED;
@@ -7412,8 +7190,7 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
         rc = dbm__ini_load(host, path, file, size, types, type_count, use_env, out, p);
         dbm__wipe(file, size);
         dbm__free(host, file);
-        return rc;
-    }
+        return rc; }
 #  endif
 #endif
 }
@@ -7506,35 +7283,21 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
-    const char *type;
+    const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
                          "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
                          "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
-                         (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
-    }
-    type = a->type != NULL ? a->type : "";
-    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
-    if (a->init == NULL || a->close == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
-                         a->init == NULL ? "init" : "close");
-    }
-    if ((a->start == NULL) != (a->step == NULL)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
-                         type);
-    }
-    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
-                         "a connection for each session", type);
-    }
-    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
-    }
-    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
-    }
-    return DBM_OK;
+                         (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION); }
+    if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL) wrong = "lacks .init, which is required";
+    else if (a->close == NULL) wrong = "lacks .close, which is required";
+    else if ((a->start == NULL) != (a->step == NULL)) wrong = "has one of .start and .step; both or none";
+    else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
+    else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
+    else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
 }
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
@@ -7567,8 +7330,7 @@ DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const
     if (status == DBM_OK || status == DBM_DONE) {
         status = DBM_OK;
         if (c->db->adapter->classify != NULL) status = c->db->adapter->classify(c, sqlstate, native, &retryable);
-        if (status == DBM_OK || status == DBM_DONE) status = dbm__status_of_sqlstate(sqlstate, &retryable);
-    }
+        if (status == DBM_OK || status == DBM_DONE) status = dbm__status_of_sqlstate(sqlstate, &retryable); }
     dbm__fail(status, c->connecting ? DBM_STAGE_CONNECT : DBM_STAGE_STATEMENT, c->db->name, NULL, "%s",
               text != NULL && text[0] != 0 ? text : dbm_status_text(status));
     e = &dbm__self()->last;
@@ -7645,33 +7407,10 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
 }
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
-    const char *c = db->settings->url.hosts, *end, *last;
-    size_t size = 0;
-    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
-    if (i < 0 || c == NULL || *c == 0) return false;
-    end = last = c + strcspn(c, ",");
-    if (*c == '[') {
-        c++;
-        last = (const char *)memchr(c, ']', (size_t)(end - c));
-        if (last == NULL) return false;
-    } else {
-        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
-        if (colon != NULL) last = colon;
-    }
-    for (; c < last; c++) {
-        char one = *c;
-        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
-            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
-            c += 2;
-        }
-        if (size + 1 >= n) return false;
-        host[size++] = one;
-    }
-    if (n == 0) return false;
-    host[size] = 0;
-    if (last < end && *last == ']') last++;
-    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
-    return true;
+    const char *list = db->settings->url.hosts;
+    int unused;
+    for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
 }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
@@ -7688,8 +7427,7 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
         dbm__wipe(c->password, strlen(c->password));
-        dbm__free(c->db->host, c->password);
-    }
+        dbm__free(c->db->host, c->password); }
     c->user = NULL;
     c->password = NULL;
 }
@@ -7706,14 +7444,12 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
     if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
     dbm__credentials_drop(c);
     if (got.user != NULL && (c->user = dbm__copy_text(c->db->host, got.user, strlen(got.user))) == NULL) {
-        return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL); }
     if (got.password != NULL) {
         c->password = dbm__copy_text(c->db->host, got.password, strlen(got.password));
         if (c->password == NULL) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
         st = dbm__settings_add_secret(c->db->host, settings, got.password);
-        if (st != DBM_OK) return st;
-    }
+        if (st != DBM_OK) return st; }
     if (c->user != NULL) out->user = c->user;
     if (c->password != NULL) out->password = c->password;
     return DBM_OK;
@@ -7736,8 +7472,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE: case DBM_OP_UNPREPARE:
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
-    case DBM__OP_SIGNED: break;
-    }
+    case DBM__OP_SIGNED: break; }
     return DBM_STAGE_STATEMENT;
 }
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
@@ -7745,8 +7480,7 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     if (status == DBM_E_LOST) c->broken = true;
     if (!c->reported || e->status != status) { /* the adapter gave a status without words; what stands there is of another failure */
         dbm__fail(status, dbm__stage_of(kind), c->db->name, NULL, "adapter %q: %s", c->db->adapter->type, dbm_status_text(status));
-        if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true;
-    }
+        if (status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK) e->retryable = true; }
     c->reported = false;
     e->stage = dbm__stage_of(kind);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, c->db->name);
@@ -7765,8 +7499,7 @@ static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status s
     op->status = st;
     if (op->kind == DBM_OP_CONNECT && c->data != NULL) { /* half made: the adapter drops it as it drops any other */
         a->disconnect(c, DBM_DISCONNECT_BROKEN);
-        c->data = NULL;
-    }
+        c->data = NULL; }
     dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
     dbm__self()->last.retryable = st == DBM_E_LOST;
     c->reported = true;
@@ -7800,8 +7533,7 @@ static void dbm__running_stop(dbm__running *r, int phase) {
         r->op->stop = true;
         r->op->wake_us = 0; /* the next step comes at once */
     } else {
-        r->c->db->adapter->cancel(r->c);
-    }
+        r->c->db->adapter->cancel(r->c); }
 }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
@@ -7847,18 +7579,15 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
             else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
-            return;
-        }
+            return; }
         if (now >= r->quiet_us) {
             dbm__running_give_up(r, DBM_E_TIMEOUT, "the server was silent for longer than socket_timeout; the connection is closed");
-            return;
-        }
+            return; }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
         dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
                              ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
-        return;
-    }
+        return; }
     dbm__running_step(r);
 }
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
@@ -7874,8 +7603,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
         if (r.want == DBM_STEP_TIMER || op->fd < 0) dbm__sleep_until(host, until);
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
         if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
-        else dbm__running_heard(&r, heard);
-    }
+        else dbm__running_heard(&r, heard); }
     return op->status;
 }
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
@@ -7884,8 +7612,7 @@ static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
         dbm_status st = DBM_E_UNSUPPORTED;
         if (op->kind == DBM_OP_FETCH && a->fetch != NULL) st = a->fetch(c, op);
         else if (op->kind == DBM_OP_FINISH && a->execute != NULL) st = a->execute(c, op);
-        return st == DBM_E_UNSUPPORTED ? dbm__steps(c, op) : st;
-    }
+        return st == DBM_E_UNSUPPORTED ? dbm__steps(c, op) : st; }
     if (op->kind == DBM_OP_CONNECT) return a->connect != NULL ? a->connect(c, op) : DBM_E_UNSUPPORTED;
     if (op->kind == DBM_OP_PING && a->ping != NULL) return a->ping(c, op);
     if (op->kind == DBM_OP_RESET && a->reset != NULL) return a->reset(c, op);
@@ -7912,8 +7639,7 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     st = dbm__op_call(c, &run);
     if (run.result != NULL) {
         run.kind = DBM_OP_FINISH;
-        dbm__op_call(c, &run);
-    }
+        dbm__op_call(c, &run); }
     return st;
 }
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
@@ -7933,8 +7659,7 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_SYNC: return DBM_OK;
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
-    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
-    }
+    case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return DBM_E_UNSUPPORTED;
 }
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
@@ -7958,8 +7683,7 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
             "wait for its pipeline", "receive", "take rows in bulk", "send rows in bulk", "end a bulk", "listen", "listen" };
         const char *what = (size_t)op->kind < sizeof names / sizeof names[0] ? names[op->kind] : "do this";
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
-        c->reported = true;
-    }
+        c->reported = true; }
     st = dbm__op_failed(c, op->kind, st);
     return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
 }
@@ -7987,19 +7711,19 @@ DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
  * May call: api/, base/, adapter/.
  * Must not know: what a session is. A slot is handed out with room for one behind it.
  *
- * A slot is in one of these states; its bit says which:
+ * A slot is in one of these states:
  *
  *     empty --connect--> (connecting) --ok--> out --give--> idle --take--> out
  *       ^                     |                |              |
  *       +-------fails---------+----broken------+---expired----+
  *
- * `idle` is a set of bits in words that are changed by compare-and-swap alone: the free set is the word, so there is no ABA. The top
- * bit of each word says that somebody waits: then takers queue and givers hand over under the lock, so no wake-up is lost and nobody
- * is overtaken. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
+ * Each slot has a word of its own for it, on a cache line of its own, and each thread tries the one first that it had last: so a take is one
+ * compare-and-swap that nobody disputes, and a return none. Returning goes out -> returning -> idle, and between the two stores it looks whether
+ * somebody waits: then it takes the slot back and gives it by the lock. Whoever begins to wait says so first, and then waits until no slot is
+ * `returning`; a store and a load on either side, so one of the two sees the other (dbm__fence_others). From then on takers queue and givers hand over
+ * under the lock, so no wake-up is lost, and none is overtaken but by those who took what was idle in that moment. The store of `idle` is the last
+ * that a giver does to the pool, which may be gone then. `empty` and all else is guarded by `lock`. No driver call and no hook runs under any lock. */
 #define DBM__POOL_LIMIT 1000
-#define DBM__WORD_SLOTS (DBM__WORD_BITS - 1)
-#define DBM__WAIT_BIT ((dbm__word)1 << DBM__WORD_SLOTS)
-#define DBM__POOL_WORDS 34               /* 1000 slots in words of 31 bits, and one to spare */
 #define DBM__CONNECTS 2                  /* at once, of one pool */
 /* What a slot's connection is being put through, step by step: connect, ping, reset. Whoever has the slot calls the step function again and
  * again. It answers what to wait for: DBM_STEP_DONE, DBM_STEP_READ, _WRITE, _BOTH (fd, until until_us), DBM_STEP_TIMER (until_us), or
@@ -8022,10 +7746,8 @@ typedef struct dbm__way {
     dbm__running running;
 } dbm__way;
 typedef struct dbm__slot {
+    dbm__word state;                     /* DBM__SLOT_... */
     struct dbm__pool *pool;
-    dbm_connection connection;
-    dbm__word bit;                       /* in its word of `idle` */
-    int word, index;
     dbm__word gen;                       /* of the session that has it, raised at each begin and end; read by dbm_cancel */
     uint32_t fork_gen;                   /* sessions up to this gen were open when the process forked */
     dbm__word uses;
@@ -8033,6 +7755,8 @@ typedef struct dbm__slot {
     dbm__word holder;                    /* thread number of a block session; 0: free, or held by one that may run anywhere */
     dbm__word site;                      /* const char *: who holds it */
     dbm__word since_ms;                  /* when it was first seen out, odd; 0: not looked at yet */
+    unsigned index;
+    dbm_connection connection;
     bool leak_reported;
     bool reset_full;                     /* the session changed the connection itself: RESET before the next one */
 #define DBM__UPKEEP_EVERY 256u           /* returns of a slot, of which one looks whether upkeep is due */
@@ -8040,7 +7764,9 @@ typedef struct dbm__slot {
     int64_t expires_us;                  /* pool_recycle, jitter included */
     int64_t used_us;                     /* last return; 0 where the clock is not read for it: upkeep notes when it first sees it idle */
 } dbm__slot;
+enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
+enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
 /* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
 typedef struct dbm__taking {
     struct dbm__taking *next, *previous; /* in the queue */
@@ -8064,20 +7790,25 @@ typedef struct dbm__taking {
 } dbm__taking;
 enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
 typedef struct dbm__pool {
-    dbm__word idle[DBM__POOL_WORDS];
-    int words, slot_count, size;
-    int names;                           /* hosts that are looked up by name */
-    size_t slot_size;
+    /* read by all */
     char *slots;
-    dbm_database *db;
-    dbm__word slow;                      /* returns take the lock: overflow is open, or it is closing */
+    size_t slot_size;
+    int slot_count, size;
+    dbm__word slow;                      /* changed under the lock. DBM__SLOW_TAKE: somebody waits, or it is closing: nobody takes or gives past the
+                                          * lock; DBM__SLOW_GIVE: returns take it: overflow is open, or leaks are out */
+    dbm__word fork;                      /* the fork epoch that this pool lives in */
     bool check;                          /* connections are looked at when taken: sockets, or an adapter with .alive */
     bool full_reset;                     /* pool_reset_on_return = full */
-    dbm__word fork;                      /* the fork epoch that this pool lives in */
+    dbm__word fenced;                    /* dbm__fence_others() works */
+    dbm_database *db;
+    void *slots_block;
+    int names;                           /* hosts that are looked up by name */
     dbm__word suspect_ms;                /* connections last used before then are pinged: one of their kind was found dead */
     dbm__word shared_dead;               /* the shared connection must be replaced */
+    dbm_stats_info stats;                /* counters that change on slow paths, under the lock */
     dbm__lock lock;                      /* guards all below, and changes of a slot's state */
-    dbm__word empty[DBM__POOL_WORDS];
+    int empty;                           /* slots */
+    bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
     dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
     uint64_t tickets;
@@ -8095,7 +7826,6 @@ typedef struct dbm__pool {
     int shared_users;
     bool shared_busy;                    /* it is being opened or closed */
     uint32_t mark;                       /* of the wait graph's walk, guarded by its lock */
-    dbm_stats_info stats;                /* counters that change on slow paths */
     dbm__word stale_handles, left_early, retries, in_doubt; /* and those that sessions count, by atomics */
 } dbm__pool;
 /* A queue of writers, keyed by a text, shared by the databases of a manager. Barging is bounded: a waiter is overtaken 64 times, or for
@@ -8224,44 +7954,51 @@ DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
+DBM__FN int dbm__pool_idle(dbm__pool *pool);
+DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
-/* The slot alone: lock-free, or NULL when somebody waits or none is idle. */
-DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, int w) {
-    dbm__word o = dbm__load(&pool->idle[w]);
-    while (DBM__LIKELY(o != 0 && !(o & DBM__WAIT_BIT))) {
-        int i = dbm__lowest_bit(o);
-        if (DBM__LIKELY(dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i)))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-    }
-    return NULL;
+/* The slot alone, if it is idle. */
+DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
+    dbm__word idle = DBM__SLOT_IDLE;
+    dbm__slot *slot;
+    if (DBM__UNLIKELY(i >= (unsigned)pool->slot_count)) return NULL;
+    slot = dbm__pool_slot(pool, (int)i);
+    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL;
 }
-/* Checkout: from the first word of the set when nothing is special about the pool, else the long way. */
+/* Checkout: the one that this thread had last, when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *slot;
-    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && (slot = dbm__pool_try(pool, 0)) != NULL)) {
+    if (DBM__LIKELY(!pool->check && dbm__load(&pool->fork) == dbm__fork_epoch() && !(dbm__load(&pool->slow) & DBM__SLOW_TAKE)
+                    && (slot = dbm__pool_try(pool, dbm__self()->slot)) != NULL)) {
         dbm__store(&slot->uses, slot->uses + 1u);
         dbm__store(&slot->since_ms, 0);
         dbm__store(&slot->site, (dbm__word)site);
         dbm__store(&slot->holder, holder);
         *out = slot;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
 }
-/* Back into the set; false when that needs the lock. */
+/* Back to the idle ones; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm__word *word = &pool->idle[slot->word], o;
-    if (DBM__UNLIKELY(dbm__load(&pool->slow) != 0)) return false;
-    o = dbm__load(word);
-    do {
-        if (DBM__UNLIKELY(o & DBM__WAIT_BIT)) return false;
-    } while (DBM__UNLIKELY(!dbm__cas(word, &o, o | slot->bit)));
+    dbm__word slow;
+    if (DBM__LIKELY(dbm__load(&pool->fenced) != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_RETURNING);
+        dbm__fence_light();
+        slow = dbm__load(&pool->slow);
+    } else {
+        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
+        slow = dbm__load_ordered(&pool->slow); }
+    if (DBM__UNLIKELY(slow != 0)) {
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        return false; }
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true;
 }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
@@ -8270,8 +8007,7 @@ DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     slot->used_us = 0;
     if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0 || slot->pool->check
                       || !dbm__pool_put(slot))) {
-        dbm__pool_give_slow(slot);
-    }
+        dbm__pool_give_slow(slot); }
 }
 /* --- src/pool/graph.c --- */
 /* The wait graph: who waits for what, and whether that can ever end; and the struct that the databases of a manager share.
@@ -8299,8 +8035,7 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
         shared->gates = gate->next;
         dbm__lock_free(&gate->lock);
         dbm__free(&shared->host, gate->key);
-        dbm__free(&shared->host, gate);
-    }
+        dbm__free(&shared->host, gate); }
     dbm__lock_free(&shared->graph_lock);
 }
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
@@ -8314,8 +8049,7 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
         gate->waiting = 0;
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
-        dbm__store(&gate->word, 0);
-    }
+        dbm__store(&gate->word, 0); }
     dbm__store_release(&shared->fork, dbm__fork_epoch());
 }
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {
@@ -8331,8 +8065,7 @@ static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word hol
     if (holder != self) {
         b = dbm__blocked_find(shared, holder);
         if (b == NULL) return false;
-        if (!dbm__graph_stuck(shared, self, b->pool, b->gate, sites)) return false;
-    }
+        if (!dbm__graph_stuck(shared, self, b->pool, b->gate, sites)) return false; }
     dbm__putf(sites, "%s%s", sites->size != 0 ? ", " : "", site != NULL ? site : "?");
     return true;
 }
@@ -8341,15 +8074,13 @@ static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *poo
     if (gate != NULL) {
         if (gate->mark == shared->marks) return true;
         gate->mark = shared->marks;
-        return dbm__holder_stuck(shared, self, dbm__load(&gate->holder), (const char *)dbm__load(&gate->site), sites);
-    }
+        return dbm__holder_stuck(shared, self, dbm__load(&gate->holder), (const char *)dbm__load(&gate->site), sites); }
     if (pool == NULL) return false;
     if (pool->mark == shared->marks) return true;
     pool->mark = shared->marks;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
-        if (!dbm__holder_stuck(shared, self, dbm__load(&slot->holder), (const char *)dbm__load(&slot->site), sites)) return false;
-    }
+        if (!dbm__holder_stuck(shared, self, dbm__load(&slot->holder), (const char *)dbm__load(&slot->site), sites)) return false; }
     return true;
 }
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site) {
@@ -8366,8 +8097,7 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
     stuck = dbm__graph_stuck(shared, b->thread, pool, gate, &sites);
     if (!stuck) {
         b->next = shared->blocked;
-        shared->blocked = b;
-    }
+        shared->blocked = b; }
     dbm__lock_give(&shared->graph_lock);
     if (!stuck) return DBM_OK;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
@@ -8381,9 +8111,7 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     for (p = &db->shared->blocked; *p != NULL; p = &(*p)->next) {
         if (*p == b) {
             *p = b->next;
-            break;
-        }
-    }
+            break; } }
     dbm__lock_give(&db->shared->graph_lock);
 }
 /* --- src/pool/gate.c --- */
@@ -8433,10 +8161,7 @@ DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
                 gate = NULL;
             } else {
                 gate->next = shared->gates;
-                shared->gates = gate;
-            }
-        }
-    }
+                shared->gates = gate; } } }
     dbm__lock_give(&shared->graph_lock);
     return gate;
 }
@@ -8458,8 +8183,7 @@ static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     gate->waiting--;
     if (gate->first == NULL) {
         dbm__word o = dbm__load(&gate->word);
-        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {}
-    }
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {} }
 }
 #if DBM__THREADS
 /* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
@@ -8480,8 +8204,7 @@ static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
         if (!dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) continue;
         if (gate->first != NULL) gate->barges++;
         dbm__gate_taken(gate, true, now);
-        return true;
-    }
+        return true; }
     return false;
 }
 /* To the end of the queue, unless the gate has become free. */
@@ -8509,34 +8232,28 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
             if (!w->told) gate->wary = DBM__GATE_WARY;
             dbm__gate_unlink(gate, w);
             w->granted = 1;
-            break;
-        }
+            break; }
         if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
         else if (now >= deadline_us) st = DBM_E_TIMEOUT;
         if (st != DBM_OK) {
             dbm__gate_unlink(gate, w);
             if (gate->first != NULL && !(dbm__load(&gate->word) & DBM__GATE_TAKEN)) { /* the wake-up was ours and we leave without using it */
                 gate->first->told = true;
-                dbm__signal_one(&gate->first->signal);
-            }
-            return st;
-        }
+                dbm__signal_one(&gate->first->signal); }
+            return st; }
         if (w->next_one && !w->yielded) {
             w->yielded = w->yielding = true;
             dbm__lock_give(&gate->lock);
             for (i = 0; i < DBM__GATE_YIELDS && dbm__load(&w->granted) == 0 && free_seen < DBM__GATE_FREE_SEEN; i++) {
                 dbm__yield();
-                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1;
-            }
+                free_seen = dbm__load(&gate->word) & DBM__GATE_TAKEN ? 0 : free_seen + 1; }
             dbm__lock_take(&gate->lock);
             w->yielding = false;
         } else {
             w->told = false;
             w->looks = head;
-            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us);
-        }
-        now = dbm__now(host);
-    }
+            dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us); }
+        now = dbm__now(host); }
     dbm__gate_taken(gate, false, now);
     return st;
 }
@@ -8553,23 +8270,20 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
         dbm__gate_held(gate, holder, site);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (!patient) {
         dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
                   "run the transaction again, or begin it with .write = 1", db->name,
                   dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
         dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION;
-    }
+        return DBM_E_SERIALIZATION; }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
                   db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
         dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT;
-    }
+        return DBM_E_TIMEOUT; }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
@@ -8583,15 +8297,13 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__lock_give(&gate->lock);
     if (barged) {
         dbm__gate_held(gate, holder, site);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
     memset(&w, 0, sizeof w);
     if (!dbm__signal_init(&w.signal)) {
         dbm__graph_leave(db, &blocked);
-        return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site);
-    }
+        return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
@@ -8605,8 +8317,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
                   dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-    }
+        dbm__self()->last.retryable = true; }
     return st;
 #endif
 }
@@ -8632,10 +8343,8 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
         if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
             w->told = true;
-            dbm__signal_one(&w->signal);
-        }
-        if (gate->wary != 0) gate->wary--;
-    }
+            dbm__signal_one(&w->signal); }
+        if (gate->wary != 0) gate->wary--; }
     dbm__lock_give(&gate->lock);
 }
 /* --- src/pool/pool.c --- */
@@ -8648,21 +8357,21 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     pool = (dbm__pool *)dbm__alloc_zero(db->host, sizeof *pool);
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
-    pool->slots = (char *)dbm__alloc_zero(db->host, slot_size * (size_t)count);
-    if (pool->slots == NULL) {
+    pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
+    if (pool->slots_block == NULL) {
         dbm__free(db->host, pool);
-        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
-        dbm__free(db->host, pool->slots);
+        dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
-        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
     pool->db = db;
+    pool->slots = (char *)pool->slots_block + (64u - ((uintptr_t)pool->slots_block & 63u)) % 64u;
     pool->slot_size = slot_size;
     pool->slot_count = count;
     pool->size = db->single ? 1 : config->pool.size;
-    pool->words = (count + DBM__WORD_SLOTS - 1) / DBM__WORD_SLOTS;
+    pool->empty = count;
+    pool->fenced = dbm__fence_ready();
     pool->fork = dbm__fork_epoch();
     pool->max_connecting = db->adapter->flags & DBM_ADAPTER_SHARED ? 1 : DBM__CONNECTS;
     pool->names = dbm__url_names(db->settings->url.hosts);
@@ -8672,12 +8381,9 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     for (i = 0; i < count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         slot->pool = pool;
-        slot->index = i;
-        slot->word = i / DBM__WORD_SLOTS;
-        slot->bit = (dbm__word)1 << (i % DBM__WORD_SLOTS);
-        slot->connection.db = db;
-        pool->empty[slot->word] |= slot->bit;
-    }
+        slot->index = (unsigned)i;
+        slot->state = DBM__SLOT_EMPTY;
+        slot->connection.db = db; }
     pool->shared.db = db;
     db->pool = pool;
     return DBM_OK;
@@ -8689,45 +8395,63 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     pool->db->pool = NULL;
     dbm__signal_free(&pool->drained);
     dbm__lock_free(&pool->lock);
-    dbm__free(host, pool->slots);
+    dbm__free(host, pool->slots_block);
     dbm__free(host, pool);
 }
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
-static void dbm__pool_wait_bits(dbm__pool *pool, bool on) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while (!dbm__cas(&pool->idle[w], &o, on ? o | DBM__WAIT_BIT : o & ~DBM__WAIT_BIT)) {}
-    }
+/* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
+static void dbm__pool_shut(dbm__pool *pool) {
+    dbm__word slow = dbm__load(&pool->slow);
+    int i, looks;
+    if (slow & DBM__SLOW_TAKE) return;
+    (void)dbm__swap(&pool->slow, slow | DBM__SLOW_TAKE);
+    if (dbm__load(&pool->fenced) != 0 && !dbm__fence_others()) { /* the program has since forbidden it to itself: stores of others show by themselves, and soon */
+        dbm__store(&pool->fenced, 0);
+        dbm__sleep_us(1000); }
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__word *state = &dbm__pool_slot(pool, i)->state;
+        for (looks = 0; dbm__load_ordered(state) == DBM__SLOT_RETURNING; looks++) { /* two stores of a thread, if it only gets to run */
+            if (looks < 100) dbm__yield();
+            else dbm__sleep_us(50); } }
+    pool->may_idle = true;
 }
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word o = dbm__load(&pool->idle[w]);
-        while ((o & ~DBM__WAIT_BIT) != 0) {
-            int i = dbm__lowest_bit(o & ~DBM__WAIT_BIT);
-            if (dbm__cas(&pool->idle[w], &o, o & ~((dbm__word)1 << i))) return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
+    int i;
+    if ((dbm__load(&pool->slow) & DBM__SLOW_TAKE) && !pool->may_idle) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) == DBM__SLOT_IDLE && dbm__pool_try(pool, (unsigned)i) != NULL) return slot; }
+    pool->may_idle = false;
     return NULL;
 }
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
-    int w;
-    for (w = 0; w < pool->words; w++) {
-        if (pool->empty[w] != 0) {
-            int i = dbm__lowest_bit(pool->empty[w]);
-            pool->empty[w] &= ~((dbm__word)1 << i);
-            return dbm__pool_slot(pool, w * DBM__WORD_SLOTS + i);
-        }
-    }
+    int i;
+    if (pool->empty == 0) return NULL;
+    for (i = 0; i < pool->slot_count; i++) {
+        dbm__slot *slot = dbm__pool_slot(pool, i);
+        if (dbm__load(&slot->state) != DBM__SLOT_EMPTY) continue;
+        dbm__store(&slot->state, DBM__SLOT_OUT);
+        pool->empty--;
+        return slot; }
     return NULL;
 }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__word *word = &slot->pool->idle[slot->word], o = dbm__load(word);
-    while (!dbm__cas(word, &o, o | slot->bit)) {}
+DBM__FN int dbm__pool_idle(dbm__pool *pool) {
+    int i, idle = 0;
+    for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
+    return idle;
 }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
+    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
+    slot->pool->may_idle = true;
+}
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
+    dbm__store(&slot->state, DBM__SLOT_EMPTY);
+    slot->pool->empty++;
+}
+/* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
-    dbm__store(&pool->slow, pool->state != DBM__POOL_OPEN || pool->open > pool->size || pool->leaks_out != 0 ? 1 : 0);
+    dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
+    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0));
 }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
     if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
@@ -8754,12 +8478,10 @@ static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
     dbm__word now = dbm__load(&t->waking);
     if (t->wake == NULL) {
         dbm__signal_one((dbm__signal *)t->ud);
-        return;
-    }
+        return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
-        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
-    }
+        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
     t->woken_next = pool->woken;
     pool->woken = t;
@@ -8775,8 +8497,7 @@ DBM__FN void dbm__pool_leave(dbm__pool *pool) {
             (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
             t->wake(t->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
-    }
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ }
 }
 DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
@@ -8796,11 +8517,15 @@ static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_sta
     t->status = status;
     dbm__taking_wake(pool, t);
 }
-/* Serves the queue in order with what there is. The wait bits are set before the idle set is looked at for the last time, so a
- * connection that comes back meanwhile is either seen here or comes through the lock. */
+DBM__FN void dbm__slot_back(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
+    else dbm__pool_set_idle(slot);
+}
+/* Serves the queue in order with what there is. */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     dbm__slot *slot;
-    if (pool->first != NULL) dbm__pool_wait_bits(pool, true);
+    if (pool->first != NULL) dbm__pool_shut(pool);
     while (pool->first != NULL) {
         if (pool->state != DBM__POOL_OPEN) {
             dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, DBM_E_CLOSED);
@@ -8812,10 +8537,8 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
             if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
-            return;
-        }
-    }
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN); /* a pool that closes lets nothing past the lock any more */
+            return; } }
+    dbm__pool_set_slow(pool);
 }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
 static bool dbm__connect_fatal(const dbm_error_info *e) {
@@ -8826,9 +8549,8 @@ static bool dbm__connect_fatal(const dbm_error_info *e) {
 }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    dbm__pool_set_slow(pool);
 }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { slot->pool->empty[slot->word] |= slot->bit; }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8852,8 +8574,7 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
     if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
         dbm__pool_fail_waiters(pool, e->status);
-        return false;
-    }
+        return false; }
     return true;
 }
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
@@ -8864,14 +8585,7 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
-static int dbm__pool_out_locked(dbm__pool *pool) {
-    int w, in = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = (dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT) | pool->empty[w];
-        while (v != 0) { v &= v - 1u; in++; }
-    }
-    return pool->slot_count - in - pool->connecting;
-}
+static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 DBM__FN int dbm__pool_out(dbm__pool *pool) {
     int n;
     dbm__lock_take(&pool->lock);
@@ -8889,7 +8603,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
     pool->state = DBM__POOL_CLOSING;
-    dbm__pool_set_slow(pool);
+    dbm__pool_shut(pool); /* for good */
     dbm__pool_dispatch(pool, 0);
     while ((slot = dbm__pool_pick_idle(pool)) != NULL) {
         pool->open--;
@@ -8897,8 +8611,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__pool_leave(pool);
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
         dbm__lock_take(&pool->lock);
-        dbm__slot_to_empty(slot);
-    }
+        dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
 }
@@ -8910,13 +8623,12 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
         out = dbm__pool_out_locked(pool);
         for (i = 0, mine = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->holder) == self) mine++;
         if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
-        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us);
-    }
+        dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us); }
     dbm__lock_give(&pool->lock);
     return out;
 }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
-    int i, w, idle = 0;
+    int i;
     dbm__lock_take(&pool->lock);
     *out = pool->stats;
     out->size = pool->size;
@@ -8926,11 +8638,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->waiting = pool->waiting;
     out->down = pool->down;
     out->out = dbm__pool_out_locked(pool);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    out->idle = idle;
+    out->idle = dbm__pool_idle(pool);
     dbm__lock_give(&pool->lock);
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
@@ -8938,8 +8646,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
         out->statements += dbm__load(&slot->statements);
         out->cache_hits += dbm__load(&slot->connection.cache_hits);
         out->cache_misses += dbm__load(&slot->connection.cache_misses);
-        out->cache_evictions += dbm__load(&slot->connection.cache_evictions);
-    }
+        out->cache_evictions += dbm__load(&slot->connection.cache_evictions); }
     out->stale_handles = dbm__load(&pool->stale_handles);
     out->left_early = dbm__load(&pool->left_early);
     out->retries = dbm__load(&pool->retries);
@@ -8955,9 +8662,7 @@ DBM__FN bool dbm__fork_claim(dbm__word *fork) {
         if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
         if (seen == busy) {
             dbm__sleep_us(100);
-            seen = dbm__load_acquire(fork);
-        }
-    }
+            seen = dbm__load_acquire(fork); } }
 }
 DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     dbm__word now = dbm__fork_epoch();
@@ -8972,10 +8677,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     pool->down = false;
     pool->retry_us = 0;
     pool->failures = 0;
-    for (i = 0; i < pool->words; i++) {
-        dbm__store(&pool->idle[i], 0);
-        pool->empty[i] = 0;
-    }
+    pool->empty = 0;
+    pool->fenced = dbm__fence_ready();
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm_connection *c = &slot->connection;
@@ -8988,17 +8691,15 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
             if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
         } else {
             c->open = open;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED);
-        }
+            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED); }
         slot->reset_full = slot->leak_reported = slot->way.on = false;
-        dbm__slot_to_empty(slot);
-    }
+        dbm__slot_to_empty(slot); }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
     pool->shared_users = pool->leaks_out = 0;
     pool->shared_busy = false;
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
-    dbm__pool_wait_bits(pool, pool->state != DBM__POOL_OPEN);
+    if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
     dbm__store_release(&pool->fork, now);
 }
 /* --- src/pool/slot.c --- */
@@ -9030,8 +8731,7 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
         st = DBM_E_LOST;
     } else {
         pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open;
-    }
+        *connect = pool->shared_busy = !pool->shared.open; }
     dbm__pool_leave(pool);
     if (st == DBM_OK) return st;
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
@@ -9055,8 +8755,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     if (pool->db->on_disconnect != NULL) {
         if (how == DBM_DISCONNECT_FORKED) c->open = false; /* nothing is said to the server about what is dropped */
         pool->db->on_disconnect(c);
-        c->open = true;
-    }
+        c->open = true; }
     if (dbm__pool_shared(pool)) {
         bool broken = c->broken;
         c->open = false;
@@ -9067,8 +8766,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else {
-        dbm__connection_close(c, how);
-    }
+        dbm__connection_close(c, how); }
     c->broken = false;
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
@@ -9088,9 +8786,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
             dbm_error_info kept = dbm__self()->last;
             c->broken = true;
             dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-            dbm__self()->last = kept;
-        }
-    }
+            dbm__self()->last = kept; } }
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
         char text[sizeof e->message];
@@ -9099,13 +8795,11 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
         dbm__format(e->message, sizeof e->message, "database %q can't be opened: %s", db->name, text);
         dbm__redact(db->settings, e->message);
         dbm__event(db->host, DBM_EVENT_CONNECT_FAILED, DBM_LOG_INFO, db->name, NULL, st, dbm__now(db->host) - began, "%s", e->message);
-        return st;
-    }
+        return st; }
     slot->expires_us = INT64_MAX;
     if (config->pool.recycle_ms > 0 && !db->single && !(db->adapter->flags & DBM_ADAPTER_NO_RECYCLE)) {
         int64_t life = (int64_t)config->pool.recycle_ms * 1000;
-        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024;
-    }
+        slot->expires_us = began + life - life / 10 * (int64_t)(dbm__random(db->host) & 1023u) / 1024; }
     slot->used_us = dbm__now(db->host);
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
@@ -9119,8 +8813,7 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
         if (!may_block) return DBM__STEP_BLOCKS;
         dbm__op_init(&way->op, kind, deadline_us);
         way->status = dbm__op_run(c, &way->op);
-        return DBM_STEP_DONE;
-    }
+        return DBM_STEP_DONE; }
     if (way->on) {
         dbm__running_heard(&way->running, heard);
     } else {
@@ -9128,13 +8821,11 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
         way->op.sent_affected = way->op.sent_last_id = -1;
         c->reported = false;
         way->on = true;
-        dbm__running_start(&way->running, c, &way->op);
-    }
+        dbm__running_start(&way->running, c, &way->op); }
     if (way->running.want != DBM_STEP_DONE) {
         way->fd = way->running.want == DBM_STEP_TIMER ? -1 : way->op.fd;
         way->until_us = dbm__running_until(&way->running);
-        return (int)way->running.want;
-    }
+        return (int)way->running.want; }
     way->on = false;
     way->status = dbm__op_end(c, &way->op, way->op.status);
     return DBM_STEP_DONE;
@@ -9175,12 +8866,10 @@ static dbm_status dbm__shared_connect(dbm__slot *slot) {
         st = dbm__op_run(&pool->shared, &slot->way.op);
         pool->shared.connecting = false;
         dbm__credentials_drop(&pool->shared);
-        dbm__shared_joined(pool, st == DBM_OK);
-    }
+        dbm__shared_joined(pool, st == DBM_OK); }
     if (st == DBM_OK) {
         c->data = pool->shared.data;
-        c->broken = false;
-    }
+        c->broken = false; }
     return st;
 }
 DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
@@ -9196,8 +8885,7 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
         if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
             way->heard = heard;
-            return DBM__STEP_BLOCKS;
-        }
+            return DBM__STEP_BLOCKS; }
         if (heard == DBM_OK) heard = way->heard;
         way->heard = DBM_OK;
         c->broken = false;
@@ -9209,8 +8897,7 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         c->connecting = false;
         dbm__credentials_drop(c);
         way->phase = DBM__CONNECT_MADE;
-        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS;
-    }
+        if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS; }
     way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
     return DBM_STEP_DONE;
 }
@@ -9256,8 +8943,7 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     if (was_open) {
         pool->open--;
         pool->stats.disconnects++;
-        pool->stats.broken++;
-    }
+        pool->stats.broken++; }
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us);
@@ -9274,8 +8960,7 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     } else {
         slot->connection.broken = true; /* the slot comes back without a connection */
         dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
+        dbm__pool_set_slow(pool); }
     dbm__pool_dispatch(pool, dbm__now(db->host));
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -9295,16 +8980,10 @@ DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
-    int w, idle = 0;
     dbm__lock_take(&pool->lock);
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
-    if (pool->state == DBM__POOL_OPEN && idle < idle_wanted && pool->open + pool->connecting < pool->size
+    if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
         && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool);
-    }
+        slot = dbm__pool_pick_empty(pool); }
     if (slot != NULL) pool->connecting++;
     dbm__pool_leave(pool);
     return slot;
@@ -9321,8 +9000,7 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     } else {
         dbm__slot_to_empty(slot);
         dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
+        dbm__pool_set_slow(pool); }
     dbm__pool_dispatch(pool, dbm__now(pool->db->host));
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
@@ -9351,8 +9029,7 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
         since = dbm__load(&slot->since_ms);
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
         if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
-        shown++;
-    }
+        shown++; }
     if (more != 0) dbm__putf(out, " and %d more", more);
 }
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
@@ -9361,8 +9038,7 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm__word none = 0;
-        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
-    }
+        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u); }
 }
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
@@ -9385,8 +9061,7 @@ static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t w
 }
 static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
     if (status == DBM_E_CLOSED) {
-        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name);
-    }
+        return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name); }
     dbm__lock_take(&pool->lock);
     dbm__self()->last = pool->cause;
     dbm__lock_give(&pool->lock);
@@ -9418,17 +9093,14 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         slot->leak_reported = false;
         if (leak_reported) pool->leaks_out--;
         dbm__pool_set_slow(pool);
-        dbm__pool_leave(pool);
-    }
+        dbm__pool_leave(pool); }
     if (leak_reported) {
-        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back");
-    }
+        dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back"); }
     slot->way.on = false;
     slot->way.close = slot->connection.broken || !slot->connection.open;
     if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
         slot->way.phase = DBM__GIVE_RESET;
-        return true;
-    }
+        return true; }
     slot->way.phase = DBM__GIVE_CLOSE;
     return !dbm__giving_put(slot);
 }
@@ -9444,8 +9116,7 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
         if (way->status != DBM_OK) way->close = true;
         slot->reset_full = false;
         if (dbm__giving_put(slot)) return DBM_STEP_DONE;
-        way->phase = DBM__GIVE_CLOSE;
-    }
+        way->phase = DBM__GIVE_CLOSE; }
     if (way->phase == DBM__GIVE_CLOSE) {
         bool broken = slot->connection.broken;
         if (way->close && slot->connection.open) {
@@ -9455,39 +9126,31 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
             pool->open--;
             pool->stats.disconnects++;
             if (broken) pool->stats.broken++;
-            dbm__pool_leave(pool);
-        }
-        way->phase = DBM__GIVE_UPKEEP;
-    }
+            dbm__pool_leave(pool); }
+        way->phase = DBM__GIVE_UPKEEP; }
     if (way->phase == DBM__GIVE_UPKEEP) { /* while the slot is still ours: after its return the pool may be gone */
         if (dbm__giving_due(slot)) {
             dbm_error_info kept;
             if (blocks) return DBM__STEP_BLOCKS;
             kept = dbm__self()->last;
             dbm__pool_upkeep(pool, false);
-            dbm__self()->last = kept;
-        }
-        way->phase = DBM__GIVE_BACK;
-    }
+            dbm__self()->last = kept; }
+        way->phase = DBM__GIVE_BACK; }
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (way->close || !slot->connection.open) {
             dbm__slot_to_empty(slot);
-            break;
-        }
+            break; }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__pool_set_idle(slot);
-            break;
-        }
+            dbm__slot_back(slot);
+            break; }
         if (!blocks) {
             pool->open--;
-            pool->stats.disconnects++;
-        }
+            pool->stats.disconnects++; }
         dbm__pool_leave(pool);
         if (blocks) return DBM__STEP_BLOCKS;
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
-        way->close = true;
-    }
+        way->close = true; }
     dbm__pool_set_slow(pool);
     dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
     dbm__pool_leave_in(pool);
@@ -9514,8 +9177,7 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
         dbm__lock_take(&pool->lock);
         pool->stats.recycled++;
         dbm__pool_leave(pool);
-        return DBM__LOOK_BAD;
-    }
+        return DBM__LOOK_BAD; }
     if (config->pool.pre_ping == DBM_PRE_PING_OFF) return DBM__LOOK_GOOD;
     idle = now - slot->used_us;
     if (config->pool.pre_ping != DBM_PRE_PING_ALWAYS) {
@@ -9523,17 +9185,21 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
         bool suspect = since != 0 && (dbm__word)(slot->used_us / 1000) <= since;
         if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
         if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
-        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD;
-    }
+        if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD; }
     return DBM__LOOK_PING;
 }
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
-    dbm__slot *slot = NULL;
-    int word;
+    dbm__thread *self = dbm__self();
+    dbm__slot *slot;
+    int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
-    for (word = 0; word < pool->words && slot == NULL; word++) slot = dbm__pool_try(pool, word);
+    if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
+    slot = dbm__pool_try(pool, self->slot);
+    for (i = 0; i < pool->slot_count && slot == NULL; i++) {
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i); }
+    if (slot != NULL) self->slot = slot->index;
     return slot;
 }
 static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
@@ -9581,23 +9247,19 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     dbm__lock_take(&pool->lock);
     if (pool->state != DBM__POOL_OPEN) {
         dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
-    }
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site)); }
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
-        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
-    }
+        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
     if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
     if (t->wake == NULL && !t->signal_made) {
         dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
-    }
+        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
     if (t->got == DBM__GOT_NOTHING) {
         pool->stats.waits++;
-        dbm__pool_look(pool, now);
-    }
+        dbm__pool_look(pool, now); }
     dbm__pool_leave(pool);
     t->phase = DBM__TAKE_WAITING;
     return DBM__STEP_QUEUED;
@@ -9611,8 +9273,7 @@ static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
     if (mine) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
-        dbm__pool_dispatch(pool, now);
-    }
+        dbm__pool_dispatch(pool, now); }
     dbm__pool_leave(pool);
     return mine;
 }
@@ -9629,8 +9290,7 @@ static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
     if (got == DBM__GOT_NOTHING) {
         if (now < t->deadline_us) return DBM__STEP_QUEUED;
         if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
-        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
-    }
+        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site)); }
     if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
     if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
@@ -9654,11 +9314,9 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
         if (closing) {
             (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
             dbm__slot_retire(slot);
-            return DBM_STEP_DONE;
-        }
+            return DBM_STEP_DONE; }
         dbm__slot_taken(slot, now, t->site);
-        return dbm__taking_done(t, DBM_OK);
-    }
+        return dbm__taking_done(t, DBM_OK); }
     dbm__slot_to_empty(slot);
     t->slot = NULL;
     waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
@@ -9680,8 +9338,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     int want;
     if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
         t->phase = DBM__TAKE_DONE;
-        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
-    }
+        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE; }
     for (;;) {
         switch (t->phase) {
         case DBM__TAKE_LINE:
@@ -9695,8 +9352,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
             want = dbm__slot_look(t->slot, now);
             if (want == DBM__LOOK_GOOD) {
                 dbm__slot_taken(t->slot, now, t->site);
-                return dbm__taking_done(t, DBM_OK);
-            }
+                return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
             t->slot->way.on = false;
             break;
@@ -9723,9 +9379,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
             now = dbm__now(db->host);
             if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
-        default: return DBM_STEP_DONE;
-        }
-    }
+        default: return DBM_STEP_DONE; } }
 wait:
     if (want == DBM__STEP_BLOCKS) return want;
     t->fd = t->slot->way.fd;
@@ -9743,8 +9397,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
-        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
-    }
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0); }
     slot = t->slot;
     t->slot = NULL;
     t->status = DBM_E_CANCELLED;
@@ -9761,8 +9414,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         pool->connecting--;
         dbm__slot_to_empty(slot);
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
-        dbm__pool_leave_in(pool);
-    }
+        dbm__pool_leave_in(pool); }
     dbm__self()->last = kept;
     dbm__taking_quiet(t);
 }
@@ -9784,18 +9436,15 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (DBM__LIKELY(look == DBM__LOOK_GOOD)) {
         dbm__slot_taken(had, now, site);
         dbm__store(&had->holder, holder);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
     if (had != NULL) {
         t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-        had->way.on = false;
-    }
+        had->way.on = false; }
     while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
         if (want != DBM__STEP_QUEUED) {
             heard = dbm__way_wait(t.slot, want);
-            continue;
-        }
+            continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
         if (!dbm__taking_withdraw(&t, now, false)) continue;
@@ -9807,8 +9456,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             dbm__pool_holders(pool, &holders);
             (void)dbm__taking_done(&t, dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                 "database %q: all %d connections are out and there are no other threads that could give one back; held by %s",
-                db->name, pool->slot_count, block));
-        }
+                db->name, pool->slot_count, block)); }
         break;
 #else
         if (!in_graph) {
@@ -9816,9 +9464,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             in_graph = st == DBM_OK;
             if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
                 (void)dbm__taking_done(&t, st);
-                break;
-            }
-        }
+                break; } }
         dbm__lock_take(&pool->lock);
         if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
         dbm__pool_leave(pool);
@@ -9831,35 +9477,26 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     if (t.signal_made) dbm__signal_free(&signal);
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
     return t.status;
 }
 /* --- src/pool/upkeep.c --- */
-/* Takes one idle slot that is due out of the idle set, highest index first, since checkouts prefer the lowest. The lock is held: a bit that is
- * put back here must not be missed by somebody who has just queued. */
+/* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
+ * missed by somebody who has just queued. */
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
-    int i, w, idle = 0;
-    for (w = 0; w < pool->words; w++) {
-        dbm__word v = dbm__load(&pool->idle[w]) & ~DBM__WAIT_BIT;
-        while (v != 0) { v &= v - 1u; idle++; }
-    }
+    int i, idle = dbm__pool_idle(pool);
     for (i = pool->slot_count - 1; i >= 0; i--) {
-        dbm__slot *slot = dbm__pool_slot(pool, i);
-        dbm__word o = dbm__load(&pool->idle[slot->word]);
+        dbm__slot *slot;
         bool expired, stale;
-        if (!(o & slot->bit)) continue;
-        /* Taken first, looked at then: an idle slot's fields belong to whoever has its bit. */
-        while ((o & slot->bit) && !dbm__cas(&pool->idle[slot->word], &o, o & ~slot->bit)) {}
-        if (!(o & slot->bit)) continue;
+        /* Taken first, looked at then: an idle slot's fields belong to whoever takes it. */
+        if (dbm__load(&dbm__pool_slot(pool, i)->state) != DBM__SLOT_IDLE || (slot = dbm__pool_try(pool, (unsigned)i)) == NULL) continue;
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
         if (expired || stale) {
             *old = expired;
-            return slot;
-        }
-        o = dbm__load(&pool->idle[slot->word]);
-        while (!dbm__cas(&pool->idle[slot->word], &o, o | slot->bit)) {}
-    }
+            return slot; }
+        dbm__pool_set_idle(slot); }
     return NULL;
 }
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
@@ -9872,23 +9509,20 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
         if (site == NULL) continue;
         if (since == 0) {
             dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u);
-            continue;
-        }
+            continue; }
         held = (int64_t)((dbm__word)(now / 1000) - since);
         if (limit_ms <= 0 || held < limit_ms) continue;
         dbm__lock_take(&pool->lock);
         if (slot->leak_reported || dbm__load(&slot->since_ms) != since) {
             dbm__lock_give(&pool->lock);
-            continue;
-        }
+            continue; }
         slot->leak_reported = true;
         pool->leaks_out++;
         pool->stats.leaks++;
         dbm__pool_set_slow(pool);
         dbm__lock_give(&pool->lock);
         dbm__event(pool->db->host, DBM_EVENT_LEAK, DBM_LOG_WARNING, pool->db->name, site, DBM_OK, held * 1000,
-                   "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000);
-    }
+                   "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000); }
 }
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     dbm_database *db = pool->db;
@@ -9909,15 +9543,13 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
         dbm__pool_leave(pool);
         if (slot == NULL) break;
         dbm__slot_retire(slot);
-        if (!all) return;
-    }
+        if (!all) return; }
     if (!all) return;
     /* min_idle: opened one after the other, from here. */
     while ((slot = dbm__pool_open_begin(pool, config->pool.min_idle)) != NULL) {
         dbm_status st = dbm__slot_connect(slot, INT64_MAX);
         dbm__pool_open_end(slot, st);
-        if (st != DBM_OK) return;
-    }
+        if (st != DBM_OK) return; }
 }
 /* --- src/sql/lexer.h --- */
 /* What a statement's first words say. */
@@ -9984,23 +9616,20 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(AGGREGATE, OTHER) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) \
-    X(ATTACH, STATE) X(BEGIN, TRANSACTION) X(CASE, OTHER) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) \
-    X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) \
-    X(DECLARE, STATE) X(DEFINER, OTHER) X(DELETE, WRITE) X(DESC, READ) X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) \
-    X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXECUTE, OTHER) X(EXISTS, OTHER) X(EXPLAIN, READ) X(FETCH, READ) \
-    X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GLOBAL, OTHER) X(GRANT, SCHEMA) X(IF, OTHER) \
-    X(IN, OTHER) X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) \
-    X(LOCAL, OTHER) X(LOCK, STATE) X(LOOP, OTHER) X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) \
-    X(OPTIMIZE, SCHEMA) X(OR, OTHER) X(PG_ADVISORY_LOCK, OTHER) X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) \
-    X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) X(PLAN, OTHER) X(PRAGMA, READ) X(PREPARE, STATE) \
-    X(PROCEDURE, OTHER) X(QUERY, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) X(REFRESH, SCHEMA) \
-    X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPEAT, OTHER) X(REPLACE, WRITE) X(RESET, STATE) \
+    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+    X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
+    X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
+    X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
+    X(FETCH, READ) X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GRANT, SCHEMA) X(IN, OTHER) \
+    X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) X(LOCAL, OTHER) X(LOCK, STATE) \
+    X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) X(OPTIMIZE, SCHEMA) X(PG_ADVISORY_LOCK, OTHER) \
+    X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) \
+    X(PRAGMA, READ) X(PREPARE, STATE) X(PROCEDURE, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) \
+    X(REFRESH, SCHEMA) X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPLACE, WRITE) X(RESET, STATE) \
     X(RETURNING, OTHER) X(REVOKE, SCHEMA) X(ROLLBACK, TRANSACTION) X(SAVEPOINT, TRANSACTION) X(SELECT, READ) X(SET, STATE) \
-    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) \
-    X(TEMPORARY, OTHER) X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNIQUE, OTHER) X(UNLISTEN, STATE) \
-    X(UNLOCK, STATE) X(UPDATE, WRITE) X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(VIRTUAL, OTHER) \
-    X(WAL, OTHER) X(WHILE, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
+    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) X(TEMPORARY, OTHER) \
+    X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNLISTEN, STATE) X(UNLOCK, STATE) X(UPDATE, WRITE) \
+    X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(WAL, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
 enum {
     DBM__KW_NONE = 0,
 #define DBM__KW_ENUM(word, verb) DBM__KW_##word,
@@ -10024,8 +9653,7 @@ static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     size_t i;
     for (i = 0; i < size; i++) {
         int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i];
-        if (d || !name[i]) return d ? d : 1;
-    }
+        if (d || !name[i]) return d ? d : 1; }
     return name[size] ? -1 : 0;
 }
 static int dbm__lex_code(const char *word, size_t size) {
@@ -10034,8 +9662,7 @@ static int dbm__lex_code(const char *word, size_t size) {
         int middle = (low + high) / 2, d = dbm__lex_compare(word, size, dbm__kw_table[middle].word);
         if (!d) return middle;
         if (d < 0) high = middle - 1;
-        else low = middle + 1;
-    }
+        else low = middle + 1; }
     return DBM__KW_NONE;
 }
 /* Whether a word is in a list of words in capitals, each followed by a blank. */
@@ -10044,8 +9671,7 @@ static bool dbm__lex_in(const char *list, const char *word, size_t size) {
         size_t n = strcspn(list, " "), i = 0;
         while (i < n && i < size && dbm__lex_upper(word[i]) == (int)(unsigned char)list[i]) i++;
         if (i == n && i == size) return true;
-        list += n + 1;
-    }
+        list += n + 1; }
     return false;
 }
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
@@ -10068,9 +9694,7 @@ static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, boo
             if (i + 1 >= n || s[i + 1] != quote) return i + 1;
             i++;
         } else if (backslash && s[i] == '\\') {
-            i++;
-        }
-    }
+            i++; } }
     return 0;
 }
 /* E'...' of PostgreSQL. A text that follows after a line break belongs to it, so its backslashes escape too. */
@@ -10083,11 +9707,9 @@ static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
             if (s[i] == '\n' || s[i] == '\r') line = true;
             else if (s[i] == '-' && i + 1 < n && s[i + 1] == '-') {
                 while (i + 1 < n && s[i + 1] != '\n' && s[i + 1] != '\r') i++;
-            } else if (!dbm__lex_is_blank(s[i])) break;
-        }
+            } else if (!dbm__lex_is_blank(s[i])) break; }
         if (!line || i >= n || s[i] != '\'') return end;
-        i++;
-    }
+        i++; }
 }
 static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     size_t depth = 1;
@@ -10097,9 +9719,7 @@ static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
             if (!--depth) return i + 1;
         } else if (nested && s[i] == '/' && s[i + 1] == '*') {
             i++;
-            depth++;
-        }
-    }
+            depth++; } }
     return 0;
 }
 /* $tag$ ... $tag$; i is at its first $. SIZE_MAX: this is not one. No tag holds a $, so a comparison that fails never goes
@@ -10116,8 +9736,7 @@ static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
         at = (size_t)((const char *)found - s);
         if (n - at < tag) return 0;
         for (k = 1; k < tag && s[at + k] == s[i + k]; k++) { }
-        if (k == tag) return at + tag;
-    }
+        if (k == tag) return at + tag; }
     return 0;
 }
 /* ---- tokens -------------------------------------------------------------------------------------------------------- */
@@ -10151,6 +9770,10 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->bits = bits;
     x->mysql = (bits & mysql) == mysql;
 }
+/* Whether the token in hand is one of these words, in capitals, a blank behind each. After a dot it is a name, and none of them. */
+static bool dbm__lex_is(const dbm__lex *x, const char *words) {
+    return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start);
+}
 /* A token that takes all up to `end`; 0: it is not closed. */
 static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
     x->token = end ? token : DBM__TOKEN_OPEN;
@@ -10167,8 +9790,7 @@ static bool dbm__lex_blank(dbm__lex *x) {
     } else if ((s[i] == '#' && (x->bits & DBM_LEX_HASH)) || (s[i] == '-' && next == '-')) {
         /* MySQL reads 5--3 as 5 - -3: there a blank, a control byte or the end must follow. */
         if (s[i] == '-' && (x->bits & DBM_LEX_DASH_SPACE) && left > 2 && (unsigned char)s[i + 2] > ' ' && s[i + 2] != 0x7F) {
-            return false;
-        }
+            return false; }
         while (i < n && s[i] != '\n' && !(s[i] == '\r' && (x->bits & DBM_LEX_DOLLAR))) i++; /* PostgreSQL: at a lone CR too */
     } else if (s[i] == '/' && next == '*') {
         size_t mark = left > 3 && s[i + 2] == 'M' ? 3 : 2;
@@ -10177,16 +9799,14 @@ static bool dbm__lex_blank(dbm__lex *x) {
             i += mark + 1;
             while (i < n && dbm__lex_is_digit(s[i])) i++;
         } else {
-            i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0);
-        }
+            i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
     } else if (s[i] == '*' && next == '/' && x->conditional) {
         x->conditional = 0;
         i += 2;
     } else if (left >= 3 && memcmp(s + i, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark */
         i += 3;
     } else {
-        return false;
-    }
+        return false; }
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true;
 }
@@ -10200,8 +9820,7 @@ static void dbm__lex_next(dbm__lex *x) {
     if (i >= n) {
         x->token = x->conditional ? DBM__TOKEN_OPEN : DBM__TOKEN_END;
         if (x->conditional) x->start = x->conditional - 1;
-        return;
-    }
+        return; }
     if (dbm__lex_blank(x)) return;
     c = s[i];
     next = 0;
@@ -10216,8 +9835,7 @@ static void dbm__lex_next(dbm__lex *x) {
             dbm__lex_take(x, DBM__TOKEN_QUOTED, dbm__lex_estring(s, n, i + 2));
         } else { /* after a dot every word is a name */
             x->code = x->previous == DBM__CODE_SIGN('.') ? (int)DBM__KW_NONE : dbm__lex_code(s + i, end - i);
-            dbm__lex_take(x, DBM__TOKEN_WORD, end);
-        }
+            dbm__lex_take(x, DBM__TOKEN_WORD, end); }
     } else if (dbm__lex_is_digit(c)) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_VALUE, dbm__lex_name_end(s, n, i + 1));
@@ -10226,8 +9844,7 @@ static void dbm__lex_next(dbm__lex *x) {
             const void *found = memchr(s + i + 1, ']', n - i - 1);
             end = found ? (size_t)((const char *)found - s) + 1 : 0;
         } else {
-            end = dbm__lex_quoted(s, n, i + 1, c, backslash && c != '`');
-        }
+            end = dbm__lex_quoted(s, n, i + 1, c, backslash && c != '`'); }
         x->code = DBM__CODE_QUOTED + (end ? dbm__lex_code(s + i + 1, end - i - 2) : 0);
         dbm__lex_take(x, DBM__TOKEN_QUOTED, end);
     } else if (c == '?') {
@@ -10248,8 +9865,7 @@ static void dbm__lex_next(dbm__lex *x) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_NAMED, dbm__lex_name_end(s, n, i + 1));
     } else {
-        dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1);
-    }
+        dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1); }
 }
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
     dbm__lex x;
@@ -10278,8 +9894,7 @@ DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const 
         size_t quote = x.token == DBM__TOKEN_QUOTED ? 1 : 0; /* "random"() calls it too */
         if (x.token == DBM__TOKEN_BLANK) continue;
         if (named && x.code == DBM__CODE_SIGN('(')) return true;
-        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote);
-    }
+        named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote); }
     return false;
 }
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
@@ -10306,24 +9921,21 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
     case DBM__KW_PROCEDURE: return x->mysql ? DBM__SPLIT_HEAD : DBM__SPLIT_HEAD_ATOMIC;
     case DBM__KW_EVENT: return x->mysql ? DBM__SPLIT_HEAD : DBM__SPLIT_PLAIN;
     case DBM__KW_VIEW: return DBM__SPLIT_PLAIN;
-    default: return otherwise;
-    }
+    default: return otherwise; }
 }
 /* Inside a body. An END closes only where a statement begins: that tells it from the END of a CASE and, in SQLite, from a
  * column of this name. BEGIN counts only where blocks nest; elsewhere it is a name. */
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     bool ended = p->ended;
     p->ended = false;
-    if (ended && x->mysql && (x->code == DBM__KW_IF || x->code == DBM__KW_LOOP || x->code == DBM__KW_WHILE ||
-                              x->code == DBM__KW_REPEAT || x->code == DBM__KW_CASE || x->code == DBM__KW_FOR)) {
+    if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
     } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
                                                        x->previous == DBM__KW_ATOMIC)) {
         p->blocks--;
         p->ended = true;
     } else if (x->code == DBM__KW_BEGIN && x->mysql) {
-        p->blocks++;
-    }
+        p->blocks++; }
 }
 /* Hears every token but blanks; true: this `;` ends the statement. */
 static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
@@ -10333,13 +9945,11 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     switch (p->state) {
     case DBM__SPLIT_FIRST:
         if (x->code == DBM__KW_CREATE) p->state = DBM__SPLIT_CREATE;
-        else if (x->code != DBM__KW_EXPLAIN && x->code != DBM__KW_QUERY && x->code != DBM__KW_PLAN) p->state = DBM__SPLIT_PLAIN;
+        else if (!dbm__lex_is(x, "EXPLAIN QUERY PLAN ")) p->state = DBM__SPLIT_PLAIN;
         break;
     case DBM__SPLIT_CREATE:
-        if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
-            p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
-        }
+        if (dbm__lex_is(x, "DEFINER AGGREGATE ")) p->state = DBM__SPLIT_DEFINER;
+        else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
         p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
@@ -10349,15 +9959,13 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) &&
             (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
             p->state = DBM__SPLIT_BODY;
-            p->blocks = 1;
-        }
+            p->blocks = 1; }
         break;
     case DBM__SPLIT_BODY:
         dbm__split_body(p, x);
         break;
     case DBM__SPLIT_PLAIN:
-        break;
-    }
+        break; }
     return false;
 }
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
@@ -10381,12 +9989,9 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
         case DBM__TOKEN_NUMBERED: case DBM__TOKEN_NAMED: case DBM__TOKEN_SIGN:
             if (dbm__split_feed(&split, &x)) {
                 *next = x.at;
-                return any ? x.start : 0;
-            }
+                return any ? x.start : 0; }
             any = true;
-            break;
-        }
-    }
+            break; } }
 }
 /* ---- what a statement does ----------------------------------------------------------------------------------------- */
 typedef enum dbm__verb_state {
@@ -10434,12 +10039,10 @@ static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
-        return;
-    }
+        return; }
     if (x->token != DBM__TOKEN_WORD) {
         dbm__classify_done(v, DBM__VERB_OTHER);
-        return;
-    }
+        return; }
     v->verb = dbm__kw_table[x->code].verb;
     v->first = x->code;
     switch (x->code) {
@@ -10452,16 +10055,14 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     case DBM__KW_SET: case DBM__KW_START: case DBM__KW_PREPARE: case DBM__KW_LOAD: case DBM__KW_BEGIN:
         v->state = DBM__VERBS_SECOND;
         break;
-    default: v->state = DBM__VERBS_DONE; break;
-    }
+    default: v->state = DBM__VERBS_DONE; break; }
 }
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
     case DBM__KW_SET: /* PostgreSQL's LOCAL ends with the transaction; MySQL's does not */
         if ((x->bits & DBM_LEX_DOLLAR) && (x->code == DBM__KW_LOCAL || x->code == DBM__KW_CONSTRAINTS || x->code == DBM__KW_TRANSACTION)) {
-            verb = DBM__VERB_READ;
-        }
+            verb = DBM__VERB_READ; }
         break;
     case DBM__KW_START: /* not START REPLICA */
         if (x->code != DBM__KW_TRANSACTION) verb = DBM__VERB_OTHER;
@@ -10476,8 +10077,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
         if (x->code == DBM__KW_DATA || x->code == DBM__KW_XML || x->code == DBM__KW_INDEX) verb = DBM__VERB_WRITE;
         break;
     default:
-        break;
-    }
+        break; }
     dbm__classify_done(v, verb);
 }
 static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
@@ -10499,16 +10099,13 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
         if (x->previous == DBM__KW_GET_LOCK || x->previous == DBM__KW_SET_CONFIG || x->previous == DBM__KW_PG_ADVISORY_LOCK ||
             x->previous == DBM__KW_PG_ADVISORY_LOCK_SHARED || x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK ||
             x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) {
-            v->connection = true;
-        }
+            v->connection = true; }
         break;
-    default: break;
-    }
+    default: break; }
     v->locks = locks;
 }
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
-    bool changes = x->code == DBM__KW_INSERT || x->code == DBM__KW_UPDATE || x->code == DBM__KW_DELETE ||
-                   x->code == DBM__KW_MERGE;
+    bool changes = dbm__lex_is(x, "INSERT UPDATE DELETE MERGE ");
     dbm__classify_select(v, x);
     if (v->depth > v->base) { /* AS (INSERT ..., or AS (WITH ... AS (...) INSERT ... */
         if (changes && (x->previous == DBM__CODE_SIGN('(') || x->previous == DBM__CODE_SIGN(')'))) v->writes = true;
@@ -10517,36 +10114,24 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
         if (changes || x->code == DBM__KW_REPLACE) dbm__classify_done(v, DBM__VERB_WRITE);
         else if (x->code == DBM__KW_SELECT || x->code == DBM__KW_VALUES || x->code == DBM__KW_TABLE) {
             v->verb = DBM__VERB_READ;
-            v->state = DBM__VERBS_SELECT;
-        }
-    }
+            v->state = DBM__VERBS_SELECT; } }
 }
-static bool dbm__classify_explained(int code) {
-    return code == DBM__KW_SELECT || code == DBM__KW_INSERT || code == DBM__KW_UPDATE || code == DBM__KW_DELETE ||
-           code == DBM__KW_REPLACE || code == DBM__KW_MERGE || code == DBM__KW_WITH || code == DBM__KW_VALUES ||
-           code == DBM__KW_TABLE || code == DBM__KW_CREATE || code == DBM__KW_DECLARE || code == DBM__KW_EXECUTE ||
-           code == DBM__KW_REFRESH;
-}
+static const char dbm__explained[] = "SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE CREATE DECLARE EXECUTE REFRESH ";
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
     case DBM__VERBS_CREATE:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_TEMPORARY) dbm__classify_done(v, DBM__VERB_STATE);
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_LOCAL && x->code != DBM__KW_GLOBAL &&
-                 x->code != DBM__KW_UNIQUE && x->code != DBM__KW_VIRTUAL) {
-            v->state = DBM__VERBS_CREATE_NAME;
-        }
+        else if (!dbm__lex_is(x, "OR REPLACE LOCAL GLOBAL UNIQUE VIRTUAL ")) v->state = DBM__VERBS_CREATE_NAME;
         break;
     case DBM__VERBS_CREATE_NAME:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_PG_TEMP || x->code == DBM__CODE_QUOTED + DBM__KW_TEMP) {
             v->state = DBM__VERBS_CREATE_TEMP;
-        } else if (x->code != DBM__KW_IF && x->code != DBM__KW_NOT && x->code != DBM__KW_EXISTS) {
-            v->state = DBM__VERBS_DONE;
-        }
+        } else if (!dbm__lex_is(x, "IF NOT EXISTS ")) {
+            v->state = DBM__VERBS_DONE; }
         break;
     default: /* CREATE_TEMP */
         dbm__classify_done(v, x->code == DBM__CODE_SIGN('.') ? DBM__VERB_STATE : v->verb);
-        break;
-    }
+        break; }
 }
 static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
     if (v->state == DBM__VERBS_PRAGMA_VALUE) {
@@ -10566,9 +10151,7 @@ static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
             v->state = DBM__VERBS_PRAGMA_VALUE;
         } else {
             bool file = dbm__lex_in(dbm__pragma_writes, v->pragma, v->pragma_size);
-            dbm__classify_done(v, file ? DBM__VERB_WRITE : DBM__VERB_STATE);
-        }
-    }
+            dbm__classify_done(v, file ? DBM__VERB_WRITE : DBM__VERB_STATE); } }
 }
 /* Hears every token of the first statement but blanks. */
 static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
@@ -10581,21 +10164,18 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     case DBM__VERBS_WITH: dbm__classify_with(v, x); break;
     case DBM__VERBS_EXPLAIN:
         if (x->code == DBM__KW_ANALYZE || x->code == DBM__KW_ANALYSE) v->analyze = true; /* (ANALYZE FALSE) is taken for true */
-        if (v->depth == v->base && dbm__classify_explained(x->code)) {
+        if (v->depth == v->base && dbm__lex_is(x, dbm__explained)) {
             if (v->analyze) dbm__classify_first(v, x);
-            else v->state = DBM__VERBS_DONE;
-        }
+            else v->state = DBM__VERBS_DONE; }
         break;
     case DBM__VERBS_ANALYZE:
-        if (dbm__classify_explained(x->code) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
+        if (dbm__lex_is(x, dbm__explained) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
         else if (x->code != DBM__KW_FORMAT && x->previous != DBM__KW_FORMAT && x->previous != DBM__CODE_SIGN('=')) {
-            v->state = DBM__VERBS_DONE;
-        }
+            v->state = DBM__VERBS_DONE; }
         break;
     case DBM__VERBS_CREATE: case DBM__VERBS_CREATE_NAME: case DBM__VERBS_CREATE_TEMP: dbm__classify_create(v, x); break;
     case DBM__VERBS_PRAGMA: case DBM__VERBS_PRAGMA_VALUE: dbm__classify_pragma(v, x); break;
-    case DBM__VERBS_DONE: break;
-    }
+    case DBM__VERBS_DONE: break; }
 }
 static dbm__verb dbm__classify_end(const dbm__classify *v) {
     if (v->verb == DBM__VERB_READ && v->connection) return DBM__VERB_STATE;
@@ -10625,16 +10205,14 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position) {
         const void *found = memchr(sql + at, '\n', position - at);
         if (!found) break;
         at = (size_t)((const char *)found - sql) + 1;
-        line++;
-    }
+        line++; }
     return line;
 }
 /* In characters of UTF-8, from 1. */
 static int dbm__sql_column(const char *sql, size_t position) {
     int column = 1;
     while (position-- && sql[position] != '\n' && column < INT_MAX) {
-        if (((unsigned char)sql[position] & 0xC0u) != 0x80u) column++;
-    }
+        if (((unsigned char)sql[position] & 0xC0u) != 0x80u) column++; }
     return column;
 }
 static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
@@ -10670,8 +10248,7 @@ static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t siz
     for (i = 0; i < size; i++) hash = (hash ^ (unsigned char)name[i]) * 16777619u;
     for (i = hash & (w->slot_count - 1); w->slots[i]; i = (i + 1) & (w->slot_count - 1)) {
         const dbm__place *p = &w->out->places[w->slots[i] - 1];
-        if (p->size == size && memcmp(p->name, name, size) == 0) return (int)w->slots[i];
-    }
+        if (p->size == size && memcmp(p->name, name, size) == 0) return (int)w->slots[i]; }
     *slot = i;
     return 0;
 }
@@ -10685,14 +10262,12 @@ static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
         w->out->places[w->out->parameters].size = size;
         w->name_bytes += size;
         number = ++w->out->parameters;
-        if (w->slots) w->slots[slot] = (uint32_t)number;
-    }
+        if (w->slots) w->slots[slot] = (uint32_t)number; }
     if (w->placeholders == DBM_PH_DOLLAR) {
         dbm__rewrite_number(w, number);
     } else {
         dbm__rewrite_flush(w);
-        dbm__rewrite_put(w, "?", 1);
-    }
+        dbm__rewrite_put(w, "?", 1); }
     return DBM_OK;
 }
 static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
@@ -10704,15 +10279,12 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
         while (end < x->size && end - x->start < 10 && dbm__lex_is_digit(x->sql[end])) end++;
         dbm__put(&t, "write ? instead of ");
         dbm__put_n(&t, x->sql + x->start, end - x->start);
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, what, w->named ? "; with dbm_named() values, write :name" : "");
-    }
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, what, w->named ? "; with dbm_named() values, write :name" : ""); }
     if (w->named) {
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name",
-                               ", or ?? for an operator that has a question mark");
-    }
+                               ", or ?? for an operator that has a question mark"); }
     if (w->numbered) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
-    }
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark"); }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->marked = true;
     w->out->parameters++;
@@ -10726,8 +10298,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (w->named) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside values with names; write :name", "");
     if (w->placeholders != DBM_PH_DOLLAR) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "write ? instead of $1", "");
     if (w->marked) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark");
-    }
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "$1 beside ?; write one of the two", ", and ?? for an operator that has a question mark"); }
     for (i = x->start + 1; i < x->at && number <= DBM__SQL_MAX_PARAMETERS; i++) number = number * 10 + (x->sql[i] - '0');
     if (!number) return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "placeholders are numbered from $1", "");
     if (number > DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
@@ -10748,8 +10319,7 @@ static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
         return DBM_OK;
     case DBM__TOKEN_END: case DBM__TOKEN_BLANK: case DBM__TOKEN_WORD: case DBM__TOKEN_VALUE: case DBM__TOKEN_QUOTED:
     case DBM__TOKEN_SIGN: case DBM__TOKEN_OPEN:
-        break;
-    }
+        break; }
     return DBM_OK;
 }
 /* How often a byte occurs, up to the number of placeholders that may be. */
@@ -10768,8 +10338,7 @@ static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
         /* A name that comes a second time keeps its number, so names may be more than placeholders may. */
         growth = w->named ? names : dbm__sql_count(x->sql, x->size, '?');
         if (w->named && names == DBM__SQL_MAX_PARAMETERS) growth = x->size;
-        growth *= DBM__SQL_GROWTH;
-    }
+        growth *= DBM__SQL_GROWTH; }
     w->out->sql = (char *)dbm__alloc(host, x->size + growth + 1);
     if (!w->out->sql) return false;
     if (!names) return true;
@@ -10788,15 +10357,13 @@ static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     if (!out->parameters || !out->places) {
         dbm__free(host, out->places);
         out->places = NULL;
-        return true;
-    }
+        return true; }
     out->names = at = (char *)dbm__alloc(host, w->name_bytes);
     if (!at) return false;
     for (i = 0; i < out->parameters; i++) {
         memcpy(at, out->places[i].name, out->places[i].size);
         out->places[i].name = at;
-        at += out->places[i].size;
-    }
+        at += out->places[i].size; }
     return true;
 }
 /* ---- the statement ------------------------------------------------------------------------------------------------- */
@@ -10808,8 +10375,7 @@ static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     case '[': what = "the name in [...]"; break;
     case '$': what = "the text in $tag$...$tag$"; break;
     case '/': what = "the comment /*...*/"; break;
-    default: break;
-    }
+    default: break; }
     return dbm__sql_refuse(w, DBM_E_MISUSE, w->x->start, what, " that begins here is not closed");
 }
 DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size, dbm_placeholders placeholders, unsigned lexer,
@@ -10835,22 +10401,19 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
     if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
-    }
+        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", ""); }
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
         dbm__lex_next(&x);
         if (x.token == DBM__TOKEN_BLANK) continue;
         if (x.token == DBM__TOKEN_OPEN) {
             if (placeholders != DBM_PH_NATIVE) status = dbm__sql_not_closed(&w);
-            else dbm__classify_done(&verbs, DBM__VERB_OTHER); /* another language, with quotes of its own */
-        }
+            else dbm__classify_done(&verbs, DBM__VERB_OTHER); /* another language, with quotes of its own */ }
         if (x.token == DBM__TOKEN_OPEN || x.token == DBM__TOKEN_END) break;
         if (!(lexer & DBM_LEX_NOT_SQL)) {
             if (!ended && dbm__split_feed(&split, &x)) {
                 if (any) ended = true;
-                continue;
-            }
+                continue; }
             if (x.code == DBM__CODE_SIGN(';') && ended) continue;
             any = true;
             out->several = ended;
@@ -10858,12 +10421,9 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
             if (x.code == DBM__KW_RETURNING) out->returning = true;
             if (x.code == DBM__CODE_SIGN('(')) { /* "random"() calls it too */
                 int called = x.previous % DBM__CODE_QUOTED;
-                if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true;
-            }
-        }
+                if (called == DBM__KW_RANDOM || called == DBM__KW_RANDOMBLOB) out->random = true; } }
         status = dbm__rewrite_feed(&w);
-        if (status != DBM_OK) break;
-    }
+        if (status != DBM_OK) break; }
     if (status != DBM_OK) goto fail;
     dbm__rewrite_put(&w, sql + w.copied, size - w.copied);
     out->sql[out->size] = '\0';
@@ -10895,13 +10455,11 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
         return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
-                         block ? capacity : (size_t)0);
-    }
+                         block ? capacity : (size_t)0); }
     block[at++] = quote;
     for (i = 0; name[i]; i++) {
         if (name[i] == quote) block[at++] = quote;
-        block[at++] = name[i];
-    }
+        block[at++] = name[i]; }
     block[at++] = quote;
     block[at] = '\0';
     return DBM_OK;
@@ -10989,8 +10547,7 @@ DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const cha
         else if (*codes == 'd') out[n].type = DBM_TYPE_DOUBLE, out[n].as.real = va_arg(*ap, double);
         else if (*codes != 's') return -1;
         else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
-        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data);
-    }
+        else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data); }
     return n;
 }
 /* The same for values from an array; names beside values without one are refused too. */
@@ -11053,14 +10610,12 @@ static bool dbm__value_complete(dbm_value *v) {
     case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
         if (DBM__LIKELY(v->as.text.data != NULL)) {
             if (v->as.text.size == SIZE_MAX) v->as.text.size = strlen(v->as.text.data);
-            return true;
-        }
+            return true; }
         if (v->as.text.size && v->as.text.size != SIZE_MAX) return false;
         v->type = DBM_TYPE_NULL; /* as everywhere, a null pointer is SQL NULL */
         v->as.text.size = 0;
         return true;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return false;
 }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
@@ -11076,8 +10631,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v == out + DBM__MAX_VALUES)) {
             *count = 0;
             *named = false;
-            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES);
-        }
+            return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, "", "", "more than %d values in one call", DBM__MAX_VALUES); }
         v->name = NULL;
         switch (*codes) {
         case 'i': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, int); break;
@@ -11102,10 +10656,8 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
             if (v->name) any = true;
             if (!dbm__value_complete(v)) v->type = DBM_TYPE_INVALID;
             break;
-        default: v->type = DBM_TYPE_INVALID; v->as.integer = 0; break;
-        }
-        if (DBM__UNLIKELY(v->type == DBM_TYPE_INVALID) && !bad) bad = (int)(v - out) + 1;
-    }
+        default: v->type = DBM_TYPE_INVALID; v->as.integer = 0; break; }
+        if (DBM__UNLIKELY(v->type == DBM_TYPE_INVALID) && !bad) bad = (int)(v - out) + 1; }
     *count = (int)(v - out);
     *named = any;
     return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
@@ -11122,8 +10674,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     int i, names = 0;
     for (i = 0; i < count; i++) {
         names += values[i].name != NULL;
-        if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site);
-    }
+        if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK;
 }
@@ -11136,8 +10687,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
     if (name[0] == ':') {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name); }
     for (i = 0; i < e->prepared.parameters; i++) {
         const dbm__place *p = &e->places[i];
         const char *both[2];
@@ -11147,12 +10697,10 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         both[0] = best;
         both[1] = block[at];
         best = dbm__nearest(name, best ? both : both + 1, best ? 2 : 1);
-        if (best == block[at]) at = 1 - at;
-    }
+        if (best == block[at]) at = 1 - at; }
     if (best) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "the value %q has no placeholder in the statement; did you mean %q?", name, best);
-    }
+                         "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
@@ -11161,22 +10709,16 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
         if (!in[i].name) return dbm__values_mixed(in, count, database, site);
         for (j = 0; j < i; j++) {
             if (strcmp(in[i].name, in[j].name) == 0) {
-                return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "two values are named %q", in[i].name);
-            }
-        }
-    }
+                return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "two values are named %q", in[i].name); } } }
     if (e->prepared.parameters > DBM__MAX_VALUES) {
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, database, site,
-                         "the statement has %d placeholders with names; at most %d can be", e->prepared.parameters, DBM__MAX_VALUES);
-    }
+                         "the statement has %d placeholders with names; at most %d can be", e->prepared.parameters, DBM__MAX_VALUES); }
     if (e->prepared.parameters < 0) { /* the statement is the backend's own: so are its names */
         if (count) memcpy(out, in, (size_t)count * sizeof *in);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     for (j = 0; j < count; j++) {
         for (i = 0; i < e->prepared.parameters && !dbm__place_is(&e->places[i], in[j].name); i++) { }
-        if (i == e->prepared.parameters) return dbm__values_stray(e, in[j].name, database, site);
-    }
+        if (i == e->prepared.parameters) return dbm__values_stray(e, in[j].name, database, site); }
     for (i = 0; i < e->prepared.parameters; i++) {
         for (j = 0; j < count && !dbm__place_is(&e->places[i], in[j].name); j++) { }
         if (j == count) {
@@ -11185,11 +10727,9 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
             dbm__put_n(&t, e->places[i].name, e->places[i].size);
             dbm__text_end(&t);
             return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                             "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name);
-        }
+                             "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
         out[i] = in[j];
-        out[i].name = NULL;
-    }
+        out[i].name = NULL; }
     return DBM_OK;
 }
 /* ---- reasons ------------------------------------------------------------------------------------------------------- */
@@ -11210,8 +10750,7 @@ static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     case DBM_TYPE_BLOB: dbm__putf(t, "a blob of %z bytes", size); return;
     case DBM_TYPE_UUID: dbm__put(t, "a UUID"); return;
     case DBM_TYPE_NULL: dbm__put(t, "NULL"); return;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     dbm__put(t, "the value");
 }
 static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, const char *what) {
@@ -11220,8 +10759,7 @@ static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, 
         dbm__put(&t, "is NULL");
     } else {
         dbm__why_value(&t, v);
-        dbm__putf(&t, " %s", what);
-    }
+        dbm__putf(&t, " %s", what); }
     dbm__text_end(&t);
     return DBM_E_RANGE;
 }
@@ -11253,8 +10791,7 @@ static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decim
     for (first = i; i < size && text[i] >= '0' && text[i] <= '9'; i++) {
         unsigned digit = (unsigned)(text[i] - '0');
         if (m > (UINT64_MAX - digit) / 10u) large = true;
-        else m = m * 10u + digit;
-    }
+        else m = m * 10u + digit; }
     if (i == first) return DBM__WHOLE_NONE;
     if (decimal && i + 1 < size && text[i] == '.') for (i++; i < size && text[i] == '0'; i++) { }
     if (i != size) return DBM__WHOLE_NONE;
@@ -11285,8 +10822,7 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     }
     case DBM_TYPE_TEXT: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL:
         return dbm__whole_read(v->as.text.data, v->as.text.size, v->type == DBM_TYPE_DECIMAL, negative, magnitude);
-    case DBM_TYPE_NULL: case DBM_TYPE_BLOB: case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_NULL: case DBM_TYPE_BLOB: case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return DBM__WHOLE_NONE;
 }
 /* The same, if it lies between min and max. */
@@ -11306,8 +10842,7 @@ static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
         *out = v->as.integer;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     return dbm__to_int_slow(v, min, max, out, why);
 }
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
@@ -11325,8 +10860,7 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
 #endif
     if (DBM__LIKELY(v->type == DBM_TYPE_DOUBLE)) {
         *out = v->as.real;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     *out = 0;
     switch (v->type) {
 #if DBM__FLOAT
@@ -11345,8 +10879,7 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
         return dbm__why_not(why, v, "can't be made a double: DBM_NO_FLOAT");
 #endif
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BLOB: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_UUID:
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return dbm__why_not(why, v, "is not a number");
 }
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
@@ -11362,12 +10895,10 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
         for (i = 0; i < sizeof words / sizeof words[0]; i++) {
             if (!dbm__same_word_n(v->as.text.data, v->as.text.size, words[i])) continue;
             *out = i % 2 == 1;
-            return DBM_OK;
-        }
+            return DBM_OK; }
         break;
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_TIMESTAMP:
-    case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return dbm__why_not(why, v, "is not a bool");
 }
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why) {
@@ -11384,8 +10915,7 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
         if (dbm__timestamp_read(v->as.text.data, v->as.text.size, out)) return DBM_OK;
         return dbm__why_not(why, v, "is not a timestamp such as 2024-02-29 12:34:56.789012");
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BOOL: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID:
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return dbm__why_not(why, v, "is not a timestamp");
 }
 /* ---- texts --------------------------------------------------------------------------------------------------------- */
@@ -11396,8 +10926,7 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     if (DBM__LIKELY(dbm__is_text(v->type))) {
         if (!v->as.text.data) return "";
         *size = v->as.text.size;
-        return v->as.text.data;
-    }
+        return v->as.text.data; }
     if (v->type == DBM_TYPE_NULL || !capacity) return "";
     t = dbm__text_in(block, capacity);
     switch (v->type) {
@@ -11413,8 +10942,7 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
         dbm__put(&t, number);
         break;
     case DBM_TYPE_NULL: case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     *size = t.size;
     return block;
 }
@@ -11451,8 +10979,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_UINT: {
         uint64_t x = dbm__element_uint(at, size);
         *out = x <= (uint64_t)INT64_MAX ? dbm_int((int64_t)x) : dbm_uint(x);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case DBM__TO_REAL:
         if (size == sizeof(float)) { float x; memcpy(&x, at, sizeof x); *out = dbm_double((double)x); }
         else { double x; memcpy(&x, at, sizeof x); *out = dbm_double(x); }
@@ -11462,21 +10989,18 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
         const char *x;
         memcpy(&x, at, sizeof x);
         if (x != NULL) *out = dbm_textn(x, strlen(x));
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case DBM__TO_BUFFER: {
         const char *nul = (const char *)memchr(at, 0, size);
         if (nul == NULL) return DBM_E_RANGE;
         *out = dbm_textn(at, (size_t)(nul - at));
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case DBM__TO_BYTES: {
         dbm_bytes x;
         memcpy(&x, at, sizeof x);
         if (x.data == NULL && x.size != 0) return DBM_E_MISUSE;
         *out = dbm_blob(x.data, x.size);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case DBM__TO_VALUE:
         memcpy(out, at, sizeof *out);
         return dbm__value_complete(out) ? DBM_OK : DBM_E_MISUSE;
@@ -11489,8 +11013,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
     case DBM__TO_OPTIONAL_BOOL:
         if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
         return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
-    case DBM__TO_SIGNED: break;
-    }
+    case DBM__TO_SIGNED: break; }
     return DBM_E_MISUSE;
 }
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
@@ -11498,8 +11021,7 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     dbm_status st;
     if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
         *out = dbm_null();
-        return DBM_OK;
-    }
+        return DBM_OK; }
     st = dbm__from_element(column->kind, column->size, at, out);
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st;
@@ -11543,8 +11065,7 @@ static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm_
 #else
         if (st == DBM_OK) st = dbm__why_not(why, v, "can't be made a float: DBM_NO_FLOAT");
 #endif
-        memcpy(t->to, &y, sizeof y);
-    }
+        memcpy(t->to, &y, sizeof y); }
     return st;
 }
 /* char[N]: what fits is there, whole UTF-8 sequences and a NUL, also when not all fitted. */
@@ -11559,12 +11080,10 @@ static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, db
     if (nul) {
         dbm__format(why->text, sizeof why->text,
                     "a text of %z bytes has a byte 0 at %z, which ends it in char[%z]; scan it into dbm_bytes", size, whole, t->size);
-        return DBM_E_RANGE;
-    }
+        return DBM_E_RANGE; }
     if (in.cut || !t->size) {
         dbm__format(why->text, sizeof why->text, "a text of %z bytes and its NUL do not fit char[%z]", size, t->size);
-        return DBM_E_RANGE;
-    }
+        return DBM_E_RANGE; }
     return DBM_OK;
 }
 static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm__why *why) {
@@ -11574,8 +11093,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
     bytes.size = 0;
     if (dbm__is_text(v->type)) {
         bytes.data = (const unsigned char *)(v->as.text.data ? v->as.text.data : ""); /* NULL is SQL NULL alone */
-        bytes.size = v->as.text.data ? v->as.text.size : 0;
-    }
+        bytes.size = v->as.text.data ? v->as.text.size : 0; }
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
 }
@@ -11592,18 +11110,15 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
         bool x;
         st = dbm__to_bool(v, &x, why);
         memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+        return st; }
     case DBM__TO_TEXT: { /* NULL and "" are told apart */
         size_t size;
         const char *x = has ? dbm__to_text(v, text_block, text_capacity, &size) : NULL;
         if (has && text_capacity < 64 && !dbm__is_text(v->type)) { /* nowhere to write it out */
             x = "";
-            st = dbm__why_not(why, v, "has no room to be a text");
-        }
+            st = dbm__why_not(why, v, "has no room to be a text"); }
         memcpy(t->to, &x, sizeof x);
-        return st;
-    }
+        return st; }
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
@@ -11619,8 +11134,7 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
     case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
 #undef DBM__OPTIONAL
-    case DBM__TO_SIGNED: break;
-    }
+    case DBM__TO_SIGNED: break; }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
     return DBM_E_MISUSE;
 }
@@ -11638,8 +11152,7 @@ DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
-        v /= 10;
-    }
+        v /= 10; }
     return at + digits;
 }
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
@@ -11686,8 +11199,7 @@ static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int
     int v = 0;
     for (; digits; digits--) {
         if (r->at == r->end || *r->at < '0' || *r->at > '9') return false;
-        v = v * 10 + (*r->at++ - '0');
-    }
+        v = v * 10 + (*r->at++ - '0'); }
     *out = v;
     return v >= min && v <= max;
 }
@@ -11705,8 +11217,7 @@ static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     if (r->at < r->end) {
         colon = dbm__reader_sign(r, ':');
         if (!dbm__reader_number(r, 2, 0, 59, &minutes)) return false;
-        if (colon && dbm__reader_sign(r, ':') && !dbm__reader_number(r, 2, 0, 59, &more)) return false;
-    }
+        if (colon && dbm__reader_sign(r, ':') && !dbm__reader_number(r, 2, 0, 59, &more)) return false; }
     *seconds = (hours * 60 + minutes) * 60 + more;
     if (west) *seconds = -*seconds;
     return true;
@@ -11717,8 +11228,7 @@ static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     int64_t v = 0;
     for (; r->at < r->end && *r->at >= '0' && *r->at <= '9'; r->at++, digits++) {
         if (digits >= 9 || (digits >= 6 && *r->at != '0')) return false;
-        if (digits < 6) v = v * 10 + (*r->at - '0');
-    }
+        if (digits < 6) v = v * 10 + (*r->at - '0'); }
     if (!digits) return false;
     for (; digits < 6; digits++) v *= 10;
     *us = v;
@@ -11747,10 +11257,8 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
             bool point;
             if (!dbm__reader_number(&r, 2, 0, 59, &second)) return false;
             point = dbm__reader_sign(&r, '.') || dbm__reader_sign(&r, ',');
-            if (point && !dbm__reader_fraction(&r, &fraction)) return false;
-        }
-        if (!dbm__reader_zone(&r, &zone) || r.at != r.end) return false;
-    }
+            if (point && !dbm__reader_fraction(&r, &fraction)) return false; }
+        if (!dbm__reader_zone(&r, &zone) || r.at != r.end) return false; }
     days = dbm__days_of(year, month, day);
     *us = days * DBM__DAY_US + ((int64_t)(hour * 60 + minute) * 60 + second - zone) * 1000000 + fraction;
     if (*us >= dbm__days_of(1, 1, 1) * DBM__DAY_US && *us < dbm__days_of(10000, 1, 1) * DBM__DAY_US) return true;
@@ -11773,8 +11281,7 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     for (i = 0; i < b->n; i++) {
         carry += (uint64_t)b->words[i] * factor;
         b->words[i] = (uint32_t)carry;
-        carry >>= 32;
-    }
+        carry >>= 32; }
     if (carry) b->words[b->n++] = (uint32_t)carry;
 }
 static void dbm__big_times_5(dbm__big *b, int power) {
@@ -11792,15 +11299,12 @@ static void dbm__big_shift(dbm__big *b, int bits) {
         for (i = 0; i < b->n; i++) {
             uint32_t w = b->words[i];
             b->words[i] = w << bits | over;
-            over = w >> (32 - bits);
-        }
-        if (over) b->words[b->n++] = over;
-    }
+            over = w >> (32 - bits); }
+        if (over) b->words[b->n++] = over; }
     if (words) {
         memmove(b->words + words, b->words, (size_t)b->n * sizeof b->words[0]);
         memset(b->words, 0, (size_t)words * sizeof b->words[0]);
-        b->n += words;
-    }
+        b->n += words; }
 }
 static int dbm__big_compare(const dbm__big *a, const dbm__big *b) {
     int i;
@@ -11815,8 +11319,7 @@ static void dbm__big_add(dbm__big *a, const dbm__big *b) {
         if (i == a->n) a->words[a->n++] = 0;
         carry += (uint64_t)a->words[i] + (i < b->n ? b->words[i] : 0u);
         a->words[i] = (uint32_t)carry;
-        carry >>= 32;
-    }
+        carry >>= 32; }
     if (carry) a->words[a->n++] = (uint32_t)carry;
 }
 /* b is not larger than a. */
@@ -11826,8 +11329,7 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     for (i = 0; i < b->n || borrow; i++) {
         uint64_t part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
         a->words[i] = (uint32_t)part;
-        borrow = part >> 63;
-    }
+        borrow = part >> 63; }
     while (a->n && !a->words[a->n - 1]) a->n--;
 }
 static int dbm__big_bits(const dbm__big *b) {
@@ -11846,8 +11348,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     if (exponent < -1022) drop += -1022 - exponent;
     if (drop > 64) {
         *bits = 0;
-        return true;
-    }
+        return true; }
     m = drop == 64 ? 0 : q >> drop;
     lost = drop == 64 ? q : q & ((UINT64_C(1) << drop) - 1);
     half = UINT64_C(1) << (drop - 1);
@@ -11870,10 +11371,8 @@ static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_
         for (i = digits->n * 32 - 1; i >= 0; i--) { /* the 64 highest bits, and whether there are others */
             uint32_t bit = digits->words[i / 32] >> (i % 32) & 1u;
             if (q >> 63) more = more || bit;
-            else q = q << 1 | bit;
-        }
-        return dbm__double_make(q, shift + exponent, more, bits);
-    }
+            else q = q << 1 | bit; }
+        return dbm__double_make(q, shift + exponent, more, bits); }
     by.words = room;
     dbm__big_set(&by, 1);
     dbm__big_times_5(&by, -exponent);
@@ -11884,8 +11383,7 @@ static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_
         q <<= 1;
         if (dbm__big_compare(digits, &by) < 0) continue;
         dbm__big_subtract(digits, &by);
-        q |= 1u;
-    }
+        q |= 1u; }
     return dbm__double_make(q, exponent - shift - 64, more || digits->n, bits);
 }
 /* [+-](inf | infinity | nan), which SQL writes in many ways. */
@@ -11923,33 +11421,27 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
         if (count == DBM__READ_DIGITS) {
             exponent++;
             more = more || digit;
-            continue;
-        }
+            continue; }
         count++;
         if (count <= 19) first = first * 10u + digit;
         part = part * 10u + digit;
         if (++parts == 9) {
             dbm__big_multiply(&digits, scale[9], part);
             part = 0;
-            parts = 0;
-        }
-    }
+            parts = 0; } }
     if (!any) {
         ok = dbm__double_word(text + from, size - from, &bits);
         if (negative) bits |= UINT64_C(1) << 63;
         if (ok) memcpy(out, &bits, sizeof bits);
-        return ok;
-    }
+        return ok; }
     if (i < size && (text[i] == 'e' || text[i] == 'E')) {
         i++;
         minus = i < size && text[i] == '-';
         if (i < size && (text[i] == '-' || text[i] == '+')) i++;
         if (i == size) return false;
         for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) {
-            if (written < INT64_MAX / 100) written = written * 10 + (text[i] - '0');
-        }
-        exponent += minus ? -written : written;
-    }
+            if (written < INT64_MAX / 100) written = written * 10 + (text[i] - '0'); }
+        exponent += minus ? -written : written; }
     if (i != size) return false;
     if (count && exponent + count > 310) return false;
     if (count && exponent + count >= -324) {
@@ -11957,14 +11449,12 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
         if (first < UINT64_C(1) << 53 && count <= 19 && exponent >= -22 && exponent <= 22) { /* both exact, so one rounding only */
             *out = exponent < 0 ? (double)first / tens[-exponent] : (double)first * tens[exponent];
             if (negative) *out = -*out;
-            return true;
-        }
+            return true; }
 #else
         (void)tens;
 #endif
         if (parts) dbm__big_multiply(&digits, scale[parts], part);
-        ok = dbm__double_exact(&digits, (int)exponent, more, &bits);
-    }
+        ok = dbm__double_exact(&digits, (int)exponent, more, &bits); }
     if (!ok) return false;
     if (negative) bits |= UINT64_C(1) << 63;
     memcpy(out, &bits, sizeof bits);
@@ -11982,8 +11472,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     for (top = m; top; top >>= 1) bits++;
     for (i = 0; i < 4; i++) {
         n[i].words = room[i];
-        dbm__big_set(&n[i], i == 0 ? m : 1);
-    }
+        dbm__big_set(&n[i], i == 0 ? m : 1); }
     dbm__big_shift(value, up + (edge ? 2 : 1));
     dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
     dbm__big_shift(above, up + (edge ? 1 : 0));
@@ -11993,8 +11482,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     for (i = 0; i < 4; i++) {
         if (power >= 0 ? i != 1 : i == 1) continue; /* the unit grows, or all the others */
         dbm__big_times_5(&n[i], power >= 0 ? power : -power);
-        dbm__big_shift(&n[i], power >= 0 ? power : -power);
-    }
+        dbm__big_shift(&n[i], power >= 0 ? power : -power); }
     dbm__big_add(value, above);
     high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
     dbm__big_subtract(value, above);
@@ -12004,24 +11492,20 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
         for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
         while (dbm__big_compare(value, unit) >= 0) {
             dbm__big_subtract(value, unit);
-            digit++;
-        }
+            digit++; }
         low = dbm__big_compare(value, below) < (even ? 1 : 0);
         dbm__big_add(value, above);
         high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
         if (!low && !high && count < 17) {
             dbm__big_subtract(value, above);
             digits[count++] = (char)('0' + digit);
-            continue;
-        }
+            continue; }
         if (low && high) {
             dbm__big_subtract(value, above);
             dbm__big_shift(value, 1);
-            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1);
-        }
+            high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1); }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
-        return count;
-    }
+        return count; }
 }
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 /* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
@@ -12039,8 +11523,7 @@ static int dbm__double_few(double v, char digits[20], int *point) {
         for (; left != 0; left /= 10) count++;
         for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
         *point = count - behind;
-        return count;
-    }
+        return count; }
     return 0;
 }
 #else
@@ -12056,20 +11539,17 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
     exponent = (int)(bits >> 52 & 0x7FFu);
     if (exponent == 0x7FF && m) {
         dbm__put(&t, "nan");
-        return;
-    }
+        return; }
     if (bits >> 63) dbm__put_n(&t, "-", 1);
     if (exponent == 0x7FF) {
         dbm__put(&t, "inf");
-        return;
-    }
+        return; }
     if (exponent) m |= UINT64_C(1) << 52;
     else exponent = 1;
     exponent -= 1075;
     if (!m || (exponent <= 0 && exponent > -53 && !(m & ((UINT64_C(1) << -exponent) - 1)))) { /* an integer of up to 53 bits */
         dbm__put_int(&t, m ? (int64_t)(m >> -exponent) : 0);
-        return;
-    }
+        return; }
     count = dbm__double_few(v, digits, &point);
     if (count == 0) count = dbm__double_digits(m, exponent, digits, &point);
     if (point > -4 && point <= 0) { /* 0.000123 */
@@ -12081,8 +11561,7 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         for (i = count; i < point; i++) dbm__put_n(&t, "0", 1);
         if (count > point) {
             dbm__put_n(&t, ".", 1);
-            dbm__put_n(&t, digits + point, (size_t)(count - point));
-        }
+            dbm__put_n(&t, digits + point, (size_t)(count - point)); }
     } else { /* 1.23e-07 */
         dbm__put_n(&t, digits, 1);
         if (count > 1) dbm__put_n(&t, ".", 1);
@@ -12091,8 +11570,7 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put(&t, point < 0 ? "e-" : "e+");
         if (point < 0) point = -point;
         if (point < 10) dbm__put_n(&t, "0", 1);
-        dbm__put_int(&t, point);
-    }
+        dbm__put_int(&t, point); }
 }
 #else /* !DBM__FLOAT */
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
@@ -12141,8 +11619,7 @@ static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
         op.sql_size = e->prepared.sql_size;
         op.prepared = &e->prepared;
         (void)dbm__op_run(c, &op);
-        dbm__self()->last = before;
-    }
+        dbm__self()->last = before; }
     dbm__free(c->db->host, e);
 }
 static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
@@ -12164,8 +11641,7 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         newer = e->newer;
         if (e->uses || e->sent) continue;
         dbm__cache_remove(c, e);
-        dbm__cache_count(&c->cache_evictions);
-    }
+        dbm__cache_count(&c->cache_evictions); }
 }
 /* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
  * statements are its own, and a long chain costs time only. */
@@ -12174,14 +11650,12 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
     for (; size >= 8; size -= 8, text += 8) {
         memcpy(&w, text, 8);
         h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
+        h ^= h >> 32; }
     if (size) {
         w = 0;
         memcpy(&w, text, size);
         h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
-    }
+        h ^= h >> 32; }
     return (uint32_t)(h ^ h >> 29);
 }
 /* ---- making -------------------------------------------------------------------------------------------------------- */
@@ -12204,8 +11678,7 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
     if (!k) return;
     for (e = k->newest; e; e = older) {
         older = e->older;
-        dbm__cache_drop(c, e);
-    }
+        dbm__cache_drop(c, e); }
     dbm__free(c->db->host, k);
     c->cache = NULL;
 }
@@ -12235,15 +11708,13 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
         memcpy(at, parsed->sql, parsed->size);
         at[parsed->size] = 0;
         e->prepared.sql = at;
-        at += parsed->size + 1;
-    }
+        at += parsed->size + 1; }
     for (i = 0; i < places; i++) {
         e->places[i].name = at;
         e->places[i].size = parsed->places[i].size;
         memcpy(at, parsed->places[i].name, parsed->places[i].size);
         at += parsed->places[i].size;
-        *at++ = 0;
-    }
+        *at++ = 0; }
     e->prepared.parameters = parsed->parameters;
     e->prepared.writes = parsed->verb != DBM__VERB_READ;
     /* What the lexer does not know may have rows; the rest of the words never do without RETURNING. */
@@ -12265,8 +11736,7 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
     if (st != DBM_OK && st != DBM_E_UNSUPPORTED) { /* with that one it is sent as text each time */
         if (!last->site[0]) dbm__copy_cut(last->site, sizeof last->site, site);
         dbm__cache_drop(c, e);
-        return st;
-    }
+        return st; }
     e->plain = !e->named && e->prepared.data && !e->prepared.writes && e->verb == DBM__VERB_READ;
     e->quick = !e->named && e->prepared.data && e->prepared.writes && !e->prepared.returns_rows && e->verb == DBM__VERB_WRITE;
     e->uses = 1;
@@ -12277,8 +11747,7 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
         *chain = e;
         dbm__cache_link(k, e);
         k->hints[hint] = e;
-        if (++k->count > k->limit) dbm__cache_evict(c);
-    }
+        if (++k->count > k->limit) dbm__cache_evict(c); }
     return DBM_OK;
 }
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
@@ -12293,8 +11762,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     if (st != DBM_OK) return st;
     if (parsed.several && a->placeholders != DBM_PH_NATIVE) { /* in another language a semicolon need not end anything */
         dbm__parsed_free(host, &parsed);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several");
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, c->db->name, site, "one statement at a time: use dbm_script() for several"); }
     e = dbm__cache_entry(host, sql, size, &parsed);
     dbm__parsed_free(host, &parsed);
     if (!e) return dbm__no_memory(DBM_STAGE_STATEMENT, c->db->name, site);
@@ -12329,9 +11797,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char
             k->hints[hint] = e;
             dbm__cache_use(c, k, e);
             *out = e;
-            return DBM_OK;
-        }
-    }
+            return DBM_OK; } }
     return dbm__cache_miss(c, sql, size, hash, named, site, out);
 }
 static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
@@ -12342,8 +11808,7 @@ static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *s
     if (st == DBM_OK && e->uses == 0) {
         dbm_op op;
         dbm__cache_prepare(e, &op, deadline_us);
-        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site);
-    }
+        st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site); }
     if (st == DBM_OK) *out = e;
     return st;
 }
@@ -12353,8 +11818,7 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
     if (DBM__LIKELY(e && sql && dbm__cache_serves(e, named) && strcmp(e->text, sql) == 0)) {
         dbm__cache_use(c, k, e);
         *out = e;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     return dbm__cache_find(c, sql, named, deadline_us, site, out);
 }
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
@@ -12678,8 +12142,7 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         w->open_rows--;
         dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
-        return;
-    }
+        return; }
     dbm__rows_close(&w->one);
 }
 /* ---- for data/ ---- */
@@ -12711,8 +12174,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
         dbm_error_info kept = *e;
         dbm_status st = dbm__work_wait(w);
         if (st != DBM_OK) return st;
-        *e = kept;
-    }
+        *e = kept; }
     if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
@@ -12727,8 +12189,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
     return DBM_OK;
@@ -12746,8 +12207,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     ms = w->db->settings->config.statement_timeout_ms;
     if (ms > 0) {
         int64_t s = dbm__deadline(w->db->host, ms);
-        if (s < d) d = s;
-    }
+        if (s < d) d = s; }
     return d;
 }
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
@@ -12787,15 +12247,13 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         st = dbm__op_run(&w->slot.connection, &op);
         if (st != DBM_OK) {
             dbm__work_gate_leave(w);
-            return st;
-        }
+            return st; }
         w->in_transaction = true;
         w->wrote = false;
         w->points_sent = 0;
     } else if (writes && w->db->gate != NULL && !w->gate_held) {
         st = dbm__work_gate(w, !w->slot.connection.readers_block, site);
-        if (st != DBM_OK) return st;
-    }
+        if (st != DBM_OK) return st; }
     while (DBM__UNLIKELY(w->points_sent < w->points)) {
         if (!w->db->savepoints) return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "a backend of type %q has no savepoints, so nothing can run in a block "
                                                "inside of its transaction: use the outer block's session, or give this one .separate = 1", w->db->adapter->type);
@@ -12804,8 +12262,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(&w->slot.connection, &op);
         if (st != DBM_OK) return st;
-        w->points_sent++;
-    }
+        w->points_sent++; }
     return DBM_OK;
 }
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
@@ -12822,11 +12279,9 @@ DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
             dbm__op_init(&op, DBM_OP_ROLLBACK, dbm__work_grace(w));
             st = dbm__op_run(&w->slot.connection, &op);
             if (st != DBM_OK) w->slot.connection.broken = true; /* an open transaction never goes to the next user */
-            dbm__store(&w->committing, 0);
-        }
+            dbm__store(&w->committing, 0); }
         w->in_transaction = false;
-        w->points_sent = 0;
-    }
+        w->points_sent = 0; }
     dbm__work_gate_leave(w);
     w->wrote = false;
     return st;
@@ -12854,8 +12309,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_o
         dbm__format(e->message, sizeof e->message, "the connection was lost while committing, so the work may be done or not: %s", text);
         e->status = st = DBM_E_IN_DOUBT;
         e->retryable = false;
-        dbm__add(&w->slot.pool->in_doubt, 1);
-    }
+        dbm__add(&w->slot.pool->in_doubt, 1); }
     dbm__work_fail(w, w->top->site);
     if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
     return st;
@@ -12868,8 +12322,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         if (w->timed && dbm__now(w->db->host) >= op.deadline_us) {
             st = dbm__work_late(w);
             dbm__work_rollback(w, true);
-            return st;
-        }
+            return st; }
         op.no_wait = w->read_only && !w->wrote && w->sent_count == 0;
         dbm__work_shield(w);
         st = dbm__op_run(&w->slot.connection, &op);
@@ -12877,12 +12330,10 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         if (DBM__UNLIKELY(st != DBM_OK)) {
             st = dbm__work_uncommitted(w, &op, st);
             dbm__work_rollback(w, true);
-            return st;
-        }
+            return st; }
         dbm__sent_drop(w); /* it succeeded, so all before it did */
         w->in_transaction = false;
-        w->points_sent = 0;
-    }
+        w->points_sent = 0; }
     dbm__work_gate_leave(w);
     w->wrote = false;
     return DBM_OK;
@@ -12897,9 +12348,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
         st = dbm__op_run(&w->slot.connection, &op);
         if (st == DBM_OK) {
             dbm__sent_drop(w);
-            w->points_sent = point - 1;
-        }
-    }
+            w->points_sent = point - 1; } }
     return st;
 }
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
@@ -12912,13 +12361,10 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
         if (st == DBM_OK) {
             dbm__op_init(&op, DBM_OP_ROLLBACK_TO, dbm__work_grace(w));
             op.savepoint = point;
-            st = dbm__op_run(&w->slot.connection, &op);
-        }
+            st = dbm__op_run(&w->slot.connection, &op); }
         if (st == DBM_OK) {
             w->points_sent = point - 1;
-            dbm__self()->last = kept;
-        }
-    }
+            dbm__self()->last = kept; } }
     return st;
 }
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
@@ -12957,19 +12403,15 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             while (st == DBM_OK && op.result != NULL && (op.row || op.kind == DBM_OP_FETCH)) {
                 op.row = false;
                 op.kind = DBM_OP_FETCH;
-                st = dbm__op_run(c, &op);
-            }
+                st = dbm__op_run(c, &op); }
             if (op.result != NULL) {
                 dbm_error_info kept = dbm__self()->last;
                 op.kind = DBM_OP_FINISH;
                 dbm__op_run(c, &op);
-                dbm__self()->last = kept;
-            }
+                dbm__self()->last = kept; }
             dbm__cache_give(c, entry);
-            if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st);
-        }
-        at += next;
-    }
+            if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st); }
+        at += next; }
     return DBM_OK;
 }
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) {
@@ -13013,11 +12455,9 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows->row.ended = true;
         if (rows != &w->one) {
             w->rows = rows->next;
-            dbm__rows_spare(w, rows);
-        }
+            dbm__rows_spare(w, rows); }
         rows = w->rows;
-        if (rows == NULL) break;
-    }
+        if (rows == NULL) break; }
     dbm__self()->loops = NULL;
     if (w->bulk != NULL && w->bulk->entry != NULL) dbm__cache_give(c, w->bulk->entry);
     w->bulk = NULL;
@@ -13045,8 +12485,7 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
-        dbm__work_restore(w);
-    }
+        dbm__work_restore(w); }
 }
 static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
     while (rows != NULL) {
@@ -13054,8 +12493,7 @@ static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
         dbm__free(db->host, rows->row.arguments);
         dbm__free(db->host, rows->row.texts);
         dbm__free(db->host, rows);
-        rows = next;
-    }
+        rows = next; }
 }
 DBM__FN void dbm__works_free(dbm_database *db) {
     int i;
@@ -13066,23 +12504,20 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         while (level != NULL) {
             dbm__level *inner = level->inner;
             dbm__free(db->host, level);
-            level = inner;
-        }
+            level = inner; }
         dbm__rows_free(db, w->rows);
         dbm__rows_free(db, w->spare_rows);
         dbm__rows_free(db, w->free_rows);
         while (w->spare_statements != NULL) {
             dbm_statement *next = w->spare_statements->next;
             dbm__free(db->host, w->spare_statements);
-            w->spare_statements = next;
-        }
+            w->spare_statements = next; }
         dbm__free(db->host, w->one.row.arguments);
         dbm__free(db->host, w->one.row.texts);
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
-        if (w->side != NULL) w->side->free(w);
-    }
+        if (w->side != NULL) w->side->free(w); }
 }
 /* --- src/session/block.c --- */
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
@@ -13104,24 +12539,20 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
         if (s->gen == 0) {
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, site, "this session has ended, or was never begun");
-        }
+            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, site, "this session has ended, or was never begun"); }
         if (dbm__self()->last.status == st) return st;
-        return dbm__fail(st, DBM_STAGE_CHECKOUT, NULL, site, "the session did not begin: %s", dbm_status_text(st));
-    }
+        return dbm__fail(st, DBM_STAGE_CHECKOUT, NULL, site, "the session did not begin: %s", dbm_status_text(st)); }
     w = (dbm__work *)s->slot;
     if (dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() || (w->slot.fork_gen != 0 && s->gen <= w->slot.fork_gen)) {
         return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, w->db->name, site,
-                         "the session was open when the process forked; it belongs to the parent: begin another one here");
-    }
+                         "the session was open when the process forked; it belongs to the parent: begin another one here"); }
     level = dbm__level_of(w, s->gen, &suspended);
     if (suspended) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
                   "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
                   level->site, w->top->site);
         dbm__level_stick(level, &dbm__self()->last, 0);
-        return DBM_E_MISUSE;
-    }
+        return DBM_E_MISUSE; }
     dbm__add(&w->slot.pool->stale_handles, 1);
     dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done");
@@ -13135,8 +12566,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     if (self->fork != dbm__fork_epoch()) { /* what is open there is the parent's */
         self->fork = dbm__fork_epoch();
         self->open = NULL;
-        return NULL;
-    }
+        return NULL; }
     while (w != NULL && (w->db != db || !w->joinable)) w = w->outer_open;
     return w;
 }
@@ -13148,8 +12578,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     if (status != NULL) *status = st;
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self->failed = self->last;
-        self->has_failed = true;
-    }
+        self->has_failed = true; }
     return st;
 }
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
@@ -13175,28 +12604,23 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
         if (options->write && !w->write && !w->gate_held && w->db->gate != NULL && w->in_transaction) what = "write";
         if (options->autocommit && !w->autocommit) what = "autocommit";
         if (options->transaction && w->no_transaction) what = "transaction";
-        if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */
-    }
+        if (what == NULL && options->write) w->write = w->unusual = true; /* the transaction, when it begins, begins as one that writes */ }
     if (what != NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, w->db->name, site,
                   "the block joins the one of %s, whose .%s is another: give the outer block the option, or this one .separate = 1", w->top->site, what);
-        return dbm__session_refused(out, status, DBM_E_MISUSE, kind);
-    }
+        return dbm__session_refused(out, status, DBM_E_MISUSE, kind); }
     level = w->top->inner;
     if (level == NULL) {
         level = (dbm__level *)dbm__alloc_zero(w->db->host, sizeof *level);
         if (level == NULL) {
             dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site);
-            return dbm__session_refused(out, status, DBM_E_NOMEM, kind);
-        }
-        level->outer = w->top;
-    }
+            return dbm__session_refused(out, status, DBM_E_NOMEM, kind); }
+        level->outer = w->top; }
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
         if (shorter < deadline) deadline = shorter;
         w->timed = w->unusual = true;
-        w->lane = false;
-    }
+        w->lane = false; }
     dbm__level_init(level, kind, status, site, deadline);
     level->points = w->points;
     if (!w->no_transaction) level->point = ++w->points;
@@ -13210,8 +12634,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
         level->sticky = level->outer->sticky;
         level->error = level->outer->error;
-        dbm__store(&w->trouble, 1);
-    }
+        dbm__store(&w->trouble, 1); }
     out->slot = w;
     out->gen = level->gen;
     out->step = 0;
@@ -13226,10 +12649,8 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
         w->write = options->write;
         if (options->isolation != DBM_ISOLATION_DEFAULT) {
             w->isolation = options->isolation;
-            w->autocommit = w->isolation == DBM_AUTOCOMMIT;
-        }
-        if (options->autocommit) w->autocommit = true;
-    }
+            w->autocommit = w->isolation == DBM_AUTOCOMMIT; }
+        if (options->autocommit) w->autocommit = true; }
     if (kind >= DBM__KIND_CALL) w->autocommit = true;
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
@@ -13264,11 +12685,9 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
     if (!options->transaction) {
         if (db->transactions || options->isolation == DBM_AUTOCOMMIT) return DBM_OK;
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "isolation levels are those of transactions, and a session of a backend of type %q %s",
-                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out");
-    }
+                         db->adapter->type, db->transactions_asked ? "is none without .transaction = 1" : "is none: leave .isolation out"); }
     if (options->autocommit || options->isolation == DBM_AUTOCOMMIT || (db->autocommit && options->isolation == DBM_ISOLATION_DEFAULT)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out");
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out"); }
     if (db->transactions || db->transactions_asked) return DBM_OK;
     return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
                      db->adapter->type);
@@ -13309,9 +12728,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
             self->has_failed = false;
             self->fork = dbm__fork_epoch();
         } else if (db != NULL && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
-            return dbm__session_join(w, options, status, kind, site, out);
-        }
-    }
+            return dbm__session_join(w, options, status, kind, site, out); } }
     if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
@@ -13323,16 +12740,14 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     else w->joinable = false;
     if (kind == DBM__KIND_HAND) {
         w->begun_by = dbm__self();
-        w->loops_before = w->begun_by->loops_made;
-    }
+        w->loops_before = w->begun_by->loops_made; }
     if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
         w->base.status = NULL;
         dbm__session_close(out);
         dbm__self()->last = kept;
-        return dbm__session_refused(out, status, st, kind);
-    }
+        return dbm__session_refused(out, status, st, kind); }
     return DBM_OK;
 }
 /* ---- ending ---------------------------------------------------------------------------------------------------------------- */
@@ -13346,8 +12761,7 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     if (level == &w->base) dbm__rows_close_all(w);
     else while (*p != NULL) {
         if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
-        else p = &(*p)->next;
-    }
+        else p = &(*p)->next; }
     if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
 }
 /* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
@@ -13362,25 +12776,21 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     if (w->no_transaction) { /* nothing is undone */
         dbm__level_rows_close(w, level);
         dbm__level_outcome(level, level->sticky);
-        return;
-    }
+        return; }
     if (level->sticky != DBM_OK) {
         if (level->point == 0) {
             dbm__work_rollback(w, true);
         } else if (dbm__work_point_rollback(w, level->point) != DBM_OK || (w->slot.connection.broken && w->in_transaction)) {
             level->outer->sticky = level->sticky; /* it could not be undone, or all is lost: the outer one must not commit */
-            level->outer->error = level->error;
-        }
+            level->outer->error = level->error; }
         dbm__level_outcome(level, level->sticky);
-        return;
-    }
+        return; }
     /* Also when nothing ran in it: a block inside may have begun the transaction, or sent this level's savepoint. */
     st = level->point == 0 ? dbm__work_rollback(w, true) : dbm__work_point_rollback(w, level->point);
     if (st != DBM_OK && level->point != 0) {
         dbm__self()->last.status = st;
         level->outer->sticky = st;
-        level->outer->error = dbm__self()->last;
-    }
+        level->outer->error = dbm__self()->last; }
     if (level->wrote) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
                   "the session of %s was left before its end, so its writes were rolled back; to keep them, say dbm_commit(s) before return, break or goto",
@@ -13389,11 +12799,9 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         dbm__level_outcome(level, DBM_E_LEFT_EARLY);
         dbm__add(&w->slot.pool->left_early, 1);
         if (level->kind == DBM__KIND_BLOCK) {
-            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", level->error.message);
-        }
+            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", level->error.message); }
     } else if (level->ran && !level->committed) {
-        dbm__level_outcome(level, DBM_ROLLED_BACK);
-    }
+        dbm__level_outcome(level, DBM_ROLLED_BACK); }
 }
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 /* Commits one level, or its savepoint; the outcome is noted. */
@@ -13402,24 +12810,20 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     if (DBM__UNLIKELY(w->bulk != NULL) && w->bulk->gen == level->gen && level->sticky == DBM_OK) dbm__bulk_forgotten(w);
     /* What ends the level answers for what was sent before it, unless that must be heard of a cancel or a deadline, or rows are ended first. */
     if (w->sent_count == 0 || w->timed || w->open_rows != 0 || (level->point == 0 ? level != &w->base || !w->in_transaction : w->points_sent < level->point)) {
-        dbm__level_settle(w, level);
-    }
+        dbm__level_settle(w, level); }
     if (level->sticky != DBM_OK) {
         dbm_error_info kept;
         dbm__level_abandon(w, level);
         kept = level->error;
         dbm__level_outcome(level, level->sticky);
         dbm__fail_again(&kept);
-        return level->sticky;
-    }
+        return level->sticky; }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
         if (level == &w->base) {
             if (w->one.row.open) dbm__one_close(w);
             if (w->rows != NULL) dbm__rows_close_all(w);
         } else {
-            dbm__level_rows_close(w, level);
-        }
-    }
+            dbm__level_rows_close(w, level); } }
     if (level->point == 0) {
         st = level != &w->base ? DBM_OK : DBM__LIKELY(!w->in_transaction && !w->gate_held) ? DBM_OK : dbm__work_commit(w);
     } else {
@@ -13427,11 +12831,9 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         if (st != DBM_OK) {
             dbm__work_fail(w, level->site);
             dbm__level_abandon(w, level);
-            return st;
-        }
+            return st; }
         if (level->wrote) level->outer->wrote = true;
-        if (level->ran) level->outer->ran = true;
-    }
+        if (level->ran) level->outer->ran = true; }
     level->ran = level->wrote = false;
     level->committed = st == DBM_OK;
     dbm__level_outcome(level, st);
@@ -13445,8 +12847,7 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
-        w->joinable = false;
-    }
+        w->joinable = false; }
 }
 /* The session is over. From the swap on no dbm_cancel finds it. */
 DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
@@ -13455,8 +12856,7 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     dbm__swap(&w->slot.gen, gen);
     if (DBM__LIKELY(self->open == w)) {
         self->open = w->outer_open;
-        w->joinable = false;
-    }
+        w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
@@ -13494,8 +12894,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     if (level->status != NULL) *level->status = st;
     if (level->kind == DBM__KIND_BLOCK || level->kind == DBM__KIND_AUTO) {
         self->has_failed = false;
-        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
-    }
+        if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
     dbm__work_give(w, self);
     return st;
@@ -13520,8 +12919,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
         if (s->slot == NULL) return (dbm_status)s->gen;
         st = dbm__session_bad(s, NULL);
         if (st == DBM_E_FORKED) dbm__session_empty(s);
-        return st;
-    }
+        return st; }
     st = dbm__level_end(w);
     dbm__session_empty(s);
     return st;
@@ -13545,16 +12943,13 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site, "%s inside DBM_SAVEPOINT: leave that block first", call);
-        return dbm__work_fail(w, NULL);
-    }
+        return dbm__work_fail(w, NULL); }
     for (r = w->rows; r != NULL; r = r->next) {
         if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
         if (!r->row.ended || r->row.looping) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
-            return dbm__work_fail(w, NULL);
-        }
-    }
+            return dbm__work_fail(w, NULL); } }
     return DBM_OK;
 }
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
@@ -13602,11 +12997,9 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     if (!w->top->undone && !w->no_transaction && w->in_transaction) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
                          "dbm_clear_error: the transaction still holds half of the work; let the session end, call dbm_rollback(s), or put the part that may "
-                         "fail into DBM_SAVEPOINT");
-    }
+                         "fail into DBM_SAVEPOINT"); }
     if (w->slot.connection.broken) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_clear_error: the connection is lost; end the session");
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_clear_error: the connection is lost; end the session"); }
     w->top->sticky = DBM_OK;
     w->top->undone = false;
     dbm__work_look_again(w);
@@ -13632,8 +13025,7 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site,
                   "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
         dbm__work_fail(w, w->top->site);
-        return 0;
-    }
+        return 0; }
     return w->last_id;
 }
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
@@ -13653,15 +13045,13 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__level *level;
         dbm__lock_take(&w->slot.pool->lock);
         for (level = w->base.inner; level != NULL && !match; level = level->inner) match = dbm__load32(&level->gen) == s->gen;
-        dbm__lock_give(&w->slot.pool->lock);
-    }
+        dbm__lock_give(&w->slot.pool->lock); }
     if (match) {
         dbm__store(&w->cancelled, 1);
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-    }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -13697,10 +13087,8 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
             dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
             dbm__block_push(self, w);
         } else {
-            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK);
-        }
-        return s;
-    }
+            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
+        return s; }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s;
 }
@@ -13739,8 +13127,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         s->slot = NULL;
         s->gen = 0;
         dbm__work_give(w, self);
-        return false;
-    }
+        return false; }
     dbm__block_finish(w, level);
     return false;
 }
@@ -13750,8 +13137,7 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     w = dbm__work_of(s);
     if (DBM__UNLIKELY(w == NULL)) {
         dbm__session_close(s);
-        return;
-    }
+        return; }
     s->slot = NULL;
     s->gen = 0;
     dbm__level_end(w);
@@ -13761,8 +13147,7 @@ static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) 
     dbm__work *open;
     while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
         dbm__loops_end(self, self->loops_made - INT32_MAX);
-        dbm__level_end(open);
-    }
+        dbm__level_end(open); }
 }
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w;
@@ -13776,8 +13161,7 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
         if (w->begun_by == self) dbm__loops_end(self, w->loops_before);
     } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
         dbm__unwind_to(self, w, s->gen);
-        dbm__loops_end(self, self->loops_made - INT32_MAX);
-    }
+        dbm__loops_end(self, self->loops_made - INT32_MAX); }
     dbm__session_close(s);
 }
 DBM__DEF void dbm__unwind_row(dbm_row *row) {
@@ -13792,9 +13176,7 @@ DBM__DEF void dbm__unwind_row(dbm_row *row) {
         if (row->work->joinable) dbm__unwind_to(self, row->work, row->gen);
         for (; r != NULL && r != rows; r = next) {
             next = r->next;
-            if (r->row.looping) dbm__rows_close(r);
-        }
-    }
+            if (r->row.looping) dbm__rows_close(r); } }
     dbm_rows_end(rows);
 }
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
@@ -13822,13 +13204,11 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
     if (joined) step = 1u << 16;
     while (dbm__session_open(db, options, NULL, DBM__KIND_BLOCK, site, &s) != DBM_OK) {
         if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
-        step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
-    }
+        step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8); }
     s.step = step;
     if (options != NULL && !joined && s.slot != NULL) {
         ((dbm__work *)s.slot)->base.options = *options;
-        s.step |= DBM__RETRY_OPTIONS;
-    }
+        s.step |= DBM__RETRY_OPTIONS; }
     return s;
 }
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
@@ -13856,8 +13236,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8);
         st = dbm__session_open(db, has_options ? &options : NULL, NULL, DBM__KIND_BLOCK, site, s);
         if (st == DBM_OK) break;
-        if (!dbm__self()->last.retryable) return false;
-    }
+        if (!dbm__self()->last.retryable) return false; }
     if (has_options) ((dbm__work *)s->slot)->base.options = options;
     s->step = step | has_options | DBM__STARTED;
     return true;
@@ -13875,17 +13254,14 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     if (w == NULL) {
         st = dbm__session_bad(s, site);
         if (status != NULL) *status = st;
-        return p;
-    }
+        return p; }
     if (w->top->sticky != DBM_OK) { /* the body does not run: nothing in it could */
         if (status != NULL) *status = w->top->sticky;
-        return p;
-    }
+        return p; }
     if (w->bulk != NULL) {
         st = dbm__bulk_in_the_way(w, site);
         if (status != NULL) *status = st;
-        return p;
-    }
+        return p; }
     if (w->no_transaction || !w->db->savepoints) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, w->db->name, site, "DBM_SAVEPOINT needs %s",
                   w->db->transactions ? w->no_transaction ? "a transaction: this session is in autocommit" : "savepoints, and this backend has none"
@@ -13893,8 +13269,7 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
                                               : "a transaction: this backend has none");
         if (status != NULL) *status = DBM_E_UNSUPPORTED;
         dbm__work_fail(w, site);
-        return p;
-    }
+        return p; }
     p.session = s;
     p.number = (uint32_t)++w->points;
     p.state = 0;
@@ -13912,8 +13287,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     st = dbm__work_point_release(w, (int)p->number);
     if (st != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        return false;
-    }
+        return false; }
     p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
@@ -13930,8 +13304,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
     } else {
         dbm__work_fail(w, w->top->site);
-        w->slot.connection.broken = w->slot.connection.broken || w->in_transaction;
-    }
+        w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
     if (p->status != NULL) *p->status = w->top->sticky != DBM_OK ? w->top->sticky : DBM_ROLLED_BACK;
     w->points = (int)p->number - 1;
 }
@@ -13953,8 +13326,7 @@ DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *si
     dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
     if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
         dbm__cache_give(&w->slot.connection, entry);
-        return dbm__work_wait(w);
-    }
+        return dbm__work_wait(w); }
     s->entry = entry;
     s->site = site;
     s->level = w->top;
@@ -13970,8 +13342,7 @@ static void dbm__sent_pop(dbm__work *w, int count) {
         dbm__entry *entry = w->sent[w->sent_first].entry;
         w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
         w->sent_count--;
-        dbm__cache_answered(&w->slot.connection, entry);
-    }
+        dbm__cache_answered(&w->slot.connection, entry); }
 }
 DBM__FN void dbm__sent_drop(dbm__work *w) {
     dbm__sent_pop(w, w->sent_count);
@@ -14006,8 +13377,7 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
     if (!op->of_pipeline && !c->broken) return st;
     if (op->kind == DBM_OP_COMMIT && c->broken) { /* which may be done, and all before it */
         dbm__sent_pop(w, w->sent_count);
-        return st;
-    }
+        return st; }
     return dbm__sent_failed(w, op, st);
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
@@ -14021,8 +13391,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
         op.sent_affected = op.sent_last_id = -1;
         st = dbm__connection_answered(c, &op, st);
     } else {
-        st = dbm__op_run(c, &op);
-    }
+        st = dbm__op_run(c, &op); }
     dbm__sent_drop(w);
     if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
     if (op.write) dbm__work_doubt(w, st); /* commands */
@@ -14043,18 +13412,15 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
             dbm_status st = dbm__session_open(db, NULL, NULL, kind, site, &call->own);
             if (st != DBM_OK) return st;
             w = (dbm__work *)call->own.slot;
-            call->owns = true;
-        }
+            call->owns = true; }
     } else {
         w = dbm__work_of(on);
-        if (w == NULL) return dbm__session_bad(on, site);
-    }
+        if (w == NULL) return dbm__session_bad(on, site); }
     call->work = w;
     if (dbm__load(&w->trouble) != 0) {
         dbm_status st = dbm__work_trouble(w, site);
         if (st != DBM_OK) dbm__call_end(call, st);
-        return st;
-    }
+        return st; }
     return DBM_OK;
 }
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
@@ -14064,10 +13430,8 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
             dbm__session_close(&call->own);
             dbm__self()->last = kept;
         } else {
-            dbm__session_close(&call->own);
-        }
-        call->owns = false;
-    }
+            dbm__session_close(&call->own); }
+        call->owns = false; }
     return st;
 }
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
@@ -14087,8 +13451,7 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
         if (is_blank && (blank || shown == 0)) continue;
         dbm__put_n(&t, is_blank ? " " : &sql[i], 1);
         blank = is_blank;
-        shown++;
-    }
+        shown++; }
     while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
     dbm__redact(w->db->settings, e->message);
@@ -14110,9 +13473,7 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
             char number[64];
             size_t size;
             const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
-            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown);
-        }
-    }
+            dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
 }
@@ -14135,9 +13496,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
-            text += values[i].as.text.size + 1;
-        }
-    }
+            text += values[i].as.text.size + 1; } }
     return copy;
 }
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
@@ -14148,8 +13507,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, 
         char *block = (char *)dbm__resize(w->db->host, rows->row.arguments, size);
         if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, NULL);
         rows->row.arguments = block;
-        rows->row.arguments_size = size;
-    }
+        rows->row.arguments_size = size; }
     *out = dbm__values_put(values, count, rows->row.arguments);
     return DBM_OK;
 }
@@ -14162,16 +13520,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
         char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
         if (block == NULL) {
             dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
+            return dbm__work_fail(w, site); }
         w->lifted = block;
-        w->lifted_size = size;
-    }
+        w->lifted_size = size; }
     if (room != 0) *values = dbm__values_put(*values, count, w->lifted);
     if (text != 0) {
         w->lifted_hint = dbm__cache_hint(*sql) + 1;
-        *sql = (const char *)memcpy(w->lifted + room, *sql, text);
-    }
+        *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
     dbm__rows_close(&w->one);
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK;
@@ -14182,8 +13537,7 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     if (st->entry == NULL) { /* the handle keeps one use of its entry */
         if (st->sql == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         rc = dbm__cache_take(&w->slot.connection, st->sql, false, dbm__work_deadline(w), site, &st->entry);
-        if (rc != DBM_OK) return rc;
-    }
+        if (rc != DBM_OK) return rc; }
     if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->entry->text, false, dbm__work_deadline(w), site, out);
     st->entry->uses++;
     *out = st->entry;
@@ -14199,11 +13553,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *ent
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
     if (entry->verb == DBM__VERB_TRANSACTION) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                         "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else");
-    }
+                         "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else"); }
     if (w->read_only && entry->prepared.writes) {
-        return dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the statement writes");
-    }
+        return dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the statement writes"); }
     return DBM_OK;
 }
 DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
@@ -14222,8 +13574,7 @@ DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
         if (st->entry == NULL) continue;
         if (st->sql == NULL) st->sql = dbm__copy_text(w->db->host, st->entry->text, st->entry->text_size);
         dbm__cache_give(&w->slot.connection, st->entry);
-        st->entry = NULL;
-    }
+        st->entry = NULL; }
     dbm__rows_close_all(w); /* rows that stand at their end have a statement too */
     dbm__sent_drop(w);
     w->in_transaction = false;
@@ -14255,8 +13606,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site)
     if (wrote) {
         return dbm__fail(DBM_E_IMPLICIT_COMMIT, DBM_STAGE_STATEMENT, w->db->name, site,
                          "the statement committed the transaction by itself, with what this session had written before: run such statements (CREATE, ALTER, "
-                         "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first");
-    }
+                         "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first"); }
     w->in_transaction = false;
     w->points_sent = 0;
     return DBM_OK;
@@ -14267,8 +13617,7 @@ static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry,
     if (op->result != NULL) {
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
-        op->result = NULL;
-    }
+        op->result = NULL; }
     dbm__self()->last = kept;
     return dbm__run_over(w, entry, rc, sql, site);
 }
@@ -14293,20 +13642,16 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
         const dbm_value *kept = values;
         rc = dbm__one_end(w, &sql, &kept, count, site);
         if (rc != DBM_OK) return rc;
-        values = (dbm_value *)kept; /* the caller's, or in a block of our own */
-    }
+        values = (dbm_value *)kept; /* the caller's, or in a block of our own */ }
     if (DBM__UNLIKELY(sql == NULL && st == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the SQL text is NULL");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     if (DBM__UNLIKELY(w->timed) && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the statement was sent");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     if (DBM__UNLIKELY(w->open_rows != 0) && w->db->one_result) { /* preparing may already talk to the server */
         rc = dbm__rows_hold(w, site);
-        if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site);
-    }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql != NULL ? sql : st->entry != NULL ? st->entry->text : st->sql, site); }
     given = values;
 again:
     if (st != NULL) {
@@ -14315,24 +13660,19 @@ again:
             entry->uses = 2;
         } else {
             rc = dbm__statement_entry(w, st, site, &entry);
-            if (rc != DBM_OK) return dbm__work_fail(w, site);
-        }
+            if (rc != DBM_OK) return dbm__work_fail(w, site); }
         sql = st->entry->text;
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
         if (DBM__UNLIKELY(rc != DBM_OK)) {
             if (!replaced && dbm__may_replace(w, rc, was_clean, false)) goto replace;
-            return dbm__statement_failed(w, sql, site);
-        }
+            return dbm__statement_failed(w, sql, site); }
         if (DBM__UNLIKELY(w->lifted_hint != 0)) {
             dbm__cache_hint_copy(c, dbm__cache_hint(sql), w->lifted_hint - 1);
-            w->lifted_hint = 0;
-        }
-    }
+            w->lifted_hint = 0; } }
     if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
         rc = dbm__refuse(w, entry, site);
-        if (rc != DBM_OK) goto failed;
-    }
+        if (rc != DBM_OK) goto failed; }
     if (DBM__UNLIKELY(named)) {
         rc = dbm__values_order(entry, given, given_count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
@@ -14340,25 +13680,21 @@ again:
         if (entry->prepared.parameters >= 0) count = entry->prepared.parameters;
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
         rc = dbm__values_wrong(w, entry, count, site);
-        goto failed;
-    }
+        goto failed; }
     if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
         rc = dbm__rows_hold(w, site);
-        if (rc != DBM_OK) goto failed;
-    }
+        if (rc != DBM_OK) goto failed; }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {
         rc = dbm__work_start(w, entry->prepared.writes, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) goto failed;
-    }
+        if (DBM__UNLIKELY(rc != DBM_OK)) goto failed; }
     if (rows != NULL && count != 0) {
         const dbm_value *kept = values;
         rc = dbm__keep_values(w, rows, values, count, &kept);
         if (rc != DBM_OK) goto failed;
         op->values = kept;
     } else {
-        op->values = values;
-    }
+        op->values = values; }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
@@ -14378,8 +13714,7 @@ again:
         rc = w->db->adapter->execute(c, op);
         if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) rc = rc == DBM_E_UNSUPPORTED ? dbm__op_run(c, op) : dbm__op_failed(c, DBM_OP_EXECUTE, rc);
     } else {
-        rc = dbm__op_run(c, op);
-    }
+        rc = dbm__op_run(c, op); }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
@@ -14389,10 +13724,8 @@ failed:
     {
         if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
             dbm__cache_give(c, entry);
-            goto replace;
-        }
-        return dbm__run_failed(w, entry, op, rc, sql, site);
-    }
+            goto replace; }
+        return dbm__run_failed(w, entry, op, rc, sql, site); }
 replace:
     replaced = true;
     if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
@@ -14412,8 +13745,7 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         if (rc != DBM_DONE) dbm__self()->last = kept;
-        return dbm__exec_over(w, entry, op, rc, site);
-    }
+        return dbm__exec_over(w, entry, op, rc, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc;
 }
@@ -14423,8 +13755,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     if (w->no_transaction) dbm__work_gate_leave(w);
     if (rc != DBM_DONE) {
         if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
-        rc = dbm__statement_failed(w, entry->text, site);
-    }
+        rc = dbm__statement_failed(w, entry->text, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc == DBM_DONE ? DBM_OK : rc;
 }
@@ -14454,8 +13785,7 @@ DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
     if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
-        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc);
-    }
+        else if (rc != DBM_OK && rc != DBM_DONE) rc = dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); }
     if (rc == DBM_DONE) rc = DBM_OK;
     if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
     if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
@@ -14499,12 +13829,10 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
     if (w->one.row.open && (rc = dbm__one_end(w, &none, &values, count, site)) != DBM_OK) return rc;
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, site, "the session's deadline (timeout_ms) passed before the command was sent");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     if (writes && w->read_only) {
         dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the command writes");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     for (;;) {
         rc = w->open_rows != 0 ? dbm__rows_hold(w, site) : DBM_OK;
         if (rc == DBM_OK && !(w->in_transaction && w->points_sent == w->points) && !(w->no_transaction && !writes)) rc = dbm__work_start(w, writes, site);
@@ -14522,12 +13850,10 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             changes = op->write;
             if (rc == DBM_DONE && values == NULL) return DBM_DONE;
             if (rc == DBM_DONE) rc = DBM_OK;
-            if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
-        }
+            if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site); }
         if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
         replaced = true;
-        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-    }
+        if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site); }
     if (op->queued) w->commands++;
     else if (c->broken && rc != DBM_OK) w->commands = 0;
     else if (values == NULL && w->commands > 0) w->commands--;
@@ -14536,30 +13862,25 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (op->result != NULL) {
             op->kind = DBM_OP_FINISH;
             dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__self()->last = kept;
-    }
+            op->result = NULL; }
+        dbm__self()->last = kept; }
     return dbm__command_over(w, op, rc, changes, site);
 }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
-        return dbm__work_fail(w, op->site != NULL ? op->site : site);
-    }
+        return dbm__work_fail(w, op->site != NULL ? op->site : site); }
     if (changes) {
         if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
-        if (op->last_id >= 0) w->last_id = op->last_id;
-    }
+        if (op->last_id >= 0) w->last_id = op->last_id; }
     return DBM_OK;
 }
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
     call->work = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one");
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one"); }
     return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
 }
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
@@ -14581,14 +13902,12 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     rows = dbm__rows_new(call.work);
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
-        return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    }
+        return dbm__call_end(&call, dbm__work_fail(call.work, site)); }
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         dbm__rows_spare(call.work, rows);
-        return dbm__call_end(&call, st);
-    }
+        return dbm__call_end(&call, st); }
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
@@ -14607,15 +13926,13 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
     rows = call.owns ? dbm__rows_new(call.work) : &call.work->one;
     if (rows == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, call.work->db->name, site);
-        return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    }
+        return dbm__call_end(&call, dbm__work_fail(call.work, site)); }
     if (rows == &call.work->one && rows->row.open && (st = dbm__one_end(call.work, &none, &values, count, site)) != DBM_OK) return dbm__call_end(&call, st);
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
     if (st != DBM_OK) {
         if (rows != &call.work->one) dbm__rows_spare(call.work, rows);
-        return dbm__call_end(&call, st);
-    }
+        return dbm__call_end(&call, st); }
     rows->row.owns_session = call.owns;
     if (rows == &call.work->one) {
         rows->row.fresh = rows->row.op.row && rows->row.op.result != NULL;
@@ -14623,16 +13940,14 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         rows->row.open = true;
         if (rows->row.op.result != NULL) call.work->open_rows++;
     } else {
-        dbm__rows_opened(call.work, rows);
-    }
+        dbm__rows_opened(call.work, rows); }
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
         dbm_error_info kept = dbm__self()->last;
         dbm_rows_end(rows);
         dbm__self()->last = kept;
-        return st;
-    }
+        return st; }
     dbm_rows_end(rows);
     return DBM_OK;
 }
@@ -14664,10 +13979,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
             if (DBM__LIKELY(count == e->prepared.parameters)) {
                 e->uses = 1;
                 dbm__cache_hit(&w->slot.connection, e);
-                return dbm__exec_quick(w, e, values, count, site);
-            }
-        }
-    }
+                return dbm__exec_quick(w, e, values, count, site); } } }
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
@@ -14701,12 +14013,10 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
     int i;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
         dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     for (i = 0; i < count; i++) {
         out[i] = in[i];
-        if (in[i].name != NULL) *named = true;
-    }
+        if (in[i].name != NULL) *named = true; }
     st = dbm__values_check(out, count, w->db->name, site);
     return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
 }
@@ -14741,8 +14051,7 @@ DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
         st->ended_in = st->gen;
         st->gen = 0;
         w->spare_statements_count++;
-        if (st->next == NULL) break;
-    }
+        if (st->next == NULL) break; }
     w->last_spare_statement = st;
 }
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
@@ -14757,8 +14066,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
     if (dbm__load(&w->trouble) != 0 && (rc = dbm__work_trouble(w, site)) != DBM_OK) return rc;
     if (sql == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_prepare: the SQL text is NULL");
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     entry = dbm__cache_known(&w->slot.connection, sql);
     if (DBM__LIKELY(entry != NULL && dbm__cache_serves(entry, false))) {
         entry->uses++;
@@ -14768,22 +14076,18 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
         if (rc != DBM_OK && dbm__may_replace(w, rc, !w->in_transaction, false)) {
             if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry);
-        }
-        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site);
-    }
+            rc = dbm__cache_take(&w->slot.connection, sql, false, dbm__work_deadline(w), site, &entry); }
+        if (rc != DBM_OK) return dbm__statement_failed(w, sql, site); }
     if (w->spare_statements != NULL && (w->spare_statements->ended_in != w->base.gen || w->spare_statements_count >= DBM__SPARE)) {
         st = w->spare_statements;
         w->spare_statements = st->next;
         w->spare_statements_count--;
     } else {
-        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st);
-    }
+        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
     if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     st->work = w;
     st->gen = w->base.gen;
     st->entry = entry;
@@ -14801,8 +14105,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
         dbm__pool_after_fork(w->slot.pool);
-        return;
-    }
+        return; }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     st->next = NULL;
@@ -14820,8 +14123,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__fork_look();
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
-                         "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again");
-    }
+                         "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK;
 }
@@ -14856,9 +14158,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
         va_end(ap);
         if (DBM__LIKELY(count == st->entry->prepared.parameters)) {
             st->entry->uses = 2;
-            return dbm__exec_quick(st->work, st->entry, values, count, site);
-        }
-    }
+            return dbm__exec_quick(st->work, st->entry, values, count, site); } }
     va_start(ap, codes);
     rc = dbm__stmt_exec_list(site, st, false, codes, ap);
     va_end(ap);
@@ -14887,18 +14187,15 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     if (type == NULL || !dbm__same_word(type, w->db->adapter->type)) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, w->top->site, "dbm_native: the database is of type %q, not %q", w->db->adapter->type,
                   type != NULL ? type : "");
-        return NULL;
-    }
+        return NULL; }
     if (dbm__work_settle(w) != DBM_OK) return NULL;
     if (dbm__rows_hold(w, w->top->site) != DBM_OK || dbm__work_start(w, true, w->top->site) != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        return NULL;
-    }
+        return NULL; }
     dbm__op_init(&op, DBM_OP_NATIVE, dbm__work_deadline(w));
     if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) {
         dbm__work_fail(w, w->top->site);
-        return NULL;
-    }
+        return NULL; }
     w->top->ran = w->top->wrote = w->wrote = true;
     dbm__work_changed(w);
     return op.native;
@@ -14935,8 +14232,7 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
         if (w != NULL) return dbm__work_fail(w, site);
     } else if (db != NULL) {
         dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site);
-    }
+        if (w != NULL) return dbm__work_fail(w, site); }
     return status;
 }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
@@ -14949,8 +14245,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         if (w == NULL) return dbm__session_bad(on, site);
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
         if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud);
-    }
+        return fn(on, ud); }
     if (on->slot == NULL) return dbm__fail_null("database");
     w = dbm__open_block((dbm_database *)on->slot);
     if (w != NULL) {
@@ -14959,8 +14254,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
         own.step = 0;
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
         if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud);
-    }
+        return fn(&own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -14976,8 +14270,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
-        return;
-    }
+        return; }
     rows->next = NULL;
     if (w->last_spare_rows != NULL) w->last_spare_rows->next = rows;
     else w->spare_rows = rows;
@@ -14988,15 +14281,13 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
-        return rows;
-    }
+        return rows; }
     rows = w->spare_rows;
     if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
-        return rows;
-    }
+        return rows; }
     return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
 }
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
@@ -15005,16 +14296,14 @@ static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
     while (row->kept != NULL) {
         dbm__kept *next = ((dbm__kept *)row->kept)->next;
         dbm__free(row->work->db->host, row->kept);
-        row->kept = next;
-    }
+        row->kept = next; }
 }
 static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
     dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
     if (copy == NULL) {
         dbm__no_memory(DBM_STAGE_ROW, row->work->db->name, row->site);
         dbm__work_fail(row->work, row->site);
-        return NULL;
-    }
+        return NULL; }
     copy->next = (dbm__kept *)row->kept;
     row->kept = copy;
     if (size != 0) memcpy(copy->data, data, size);
@@ -15060,8 +14349,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         row->op.result = NULL;
-        w->open_rows--;
-    }
+        w->open_rows--; }
     if (row->entry == NULL) return; /* a command's */
     dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
@@ -15076,8 +14364,7 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (DBM__UNLIKELY(rows->row.arguments_size > DBM__ARGUMENTS_KEPT)) {
         dbm__free(w->db->host, rows->row.arguments);
         rows->row.arguments = NULL;
-        rows->row.arguments_size = 0;
-    }
+        rows->row.arguments_size = 0; }
     if (rows == &w->one) return;
     for (p = &w->rows; *p != NULL && *p != rows; p = &(*p)->next) {}
     if (*p == rows) *p = rows->next;
@@ -15092,8 +14379,7 @@ DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_ROW, w->db->name, site,
                          "the rows of %s come from a statement that calls random(), so they can't be kept while another statement writes: read them "
-                         "all first", row->site);
-    }
+                         "all first", row->site); }
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
@@ -15106,8 +14392,7 @@ DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, cons
         dbm__copy_cut(text, sizeof text, e->message);
         dbm__format(e->message, sizeof e->message, "the rows of %s, which are being read, can't be kept while another statement %s (at %s): %s",
                     row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
-        return st;
-    }
+        return st; }
     row->held = true;
     return DBM_OK;
 }
@@ -15136,8 +14421,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
             const dbm_value *kept = values;
             rc = dbm__one_end(w, &sql, &kept, count, site);
             if (rc != DBM_OK) return rc;
-            values = (dbm_value *)kept;
-        }
+            values = (dbm_value *)kept; }
         rows = keep = &w->one;
         /* Only the first row is stepped to, at once: values are needed no longer than the call, unless a text may be in the row. */
         for (i = 0; i < count && (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP); i++) {}
@@ -15146,9 +14430,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         rows = keep = dbm__rows_new(w);
         if (rows == NULL) {
             dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site);
-        }
-    }
+            return dbm__work_fail(w, site); } }
     row = &rows->row;
     row->work = w;
     row->number = 0;
@@ -15161,10 +14443,8 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         row->entry = NULL;
         row->op.result = NULL;
         if (!one) {
-            dbm__rows_spare(w, rows);
-        }
-        return rc;
-    }
+            dbm__rows_spare(w, rows); }
+        return rc; }
     row->fresh = row->op.row;
     row->open = true;
     if (row->op.result != NULL) {
@@ -15173,12 +14453,10 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         dbm__cache_give(&w->slot.connection, row->entry);
         row->entry = NULL;
         row->fresh = false;
-        row->ended = true;
-    }
+        row->ended = true; }
     if (!one) {
         rows->next = w->rows;
-        w->rows = rows;
-    }
+        w->rows = rows; }
     *out = rows;
     return DBM_OK;
 }
@@ -15190,14 +14468,12 @@ DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
         row->standing = true;
         row->number = 1;
         *st = DBM_OK;
-        return true;
-    }
+        return true; }
     if (row->ended || row->op.result == NULL) {
         row->ended = true;
         row->standing = false;
         *st = DBM_DONE;
-        return true;
-    }
+        return true; }
     return false;
 }
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
@@ -15207,21 +14483,18 @@ DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reporte
     if (DBM__LIKELY(st == DBM_OK)) {
         row->number++;
         row->standing = true;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (st == DBM_DONE) {
         if (row->entry != NULL && row->entry->prepared.writes && row->op.affected >= 0) w->affected = row->op.affected;
         dbm__rows_finish(rows);
-        return DBM_DONE;
-    }
+        return DBM_DONE; }
     if (!reported) dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
     {
         bool unsettled = row->entry != NULL && row->entry->prepared.writes && !row->op.settled;
         dbm_error_info kept = dbm__self()->last;
         dbm__rows_finish(rows);
         dbm__self()->last = kept;
-        if (unsettled) dbm__work_doubt(w, st);
-    }
+        if (unsettled) dbm__work_doubt(w, st); }
     return dbm__work_fail(w, row->site);
 }
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
@@ -15238,8 +14511,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
     if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
         st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true;
-    }
+        reported = true; }
     return dbm__rows_got(rows, st, reported);
 }
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
@@ -15260,12 +14532,10 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (DBM__LIKELY(st == DBM_OK)) {
         rows->row.owns_session = call->owns;
         *row = &rows->row;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     dbm__rows_close(rows);
     if (st == DBM_DONE) {
-        st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
-    }
+        st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st;
 }
 #define DBM__READ_VALUES(call) \
@@ -15286,8 +14556,7 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
     {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows);
-    }
+        return dbm__query_values(&call, sql, values, count, named, site, rows); }
 }
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
@@ -15315,8 +14584,7 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm__cache_give(&w->slot.connection, e);
     if (sql == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site);
-    }
+        return dbm__work_fail(w, site); }
     for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
     call.work = w;
     call.owns = false;
@@ -15334,22 +14602,18 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         op->row = rc == DBM_OK;
         if (rc == DBM_OK) return DBM_OK;
     } else if (rc != DBM_OK && rc != DBM_DONE && (w->in_transaction || w->no_transaction) && w->db->adapter->start == NULL) {
-        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */
-    }
+        dbm__op_failed(&w->slot.connection, DBM_OP_EXECUTE, rc); /* else BEGIN, or dbm__op_run, has said it */ }
     if (op->result != NULL) {
         dbm_error_info kept = dbm__self()->last;
         op->kind = DBM_OP_FINISH;
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL;
-        dbm__self()->last = kept;
-    }
+        dbm__self()->last = kept; }
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
-        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched");
-    }
+        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
-        return dbm__lane_again(w, e, site, out);
-    }
+        return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
     return rc;
@@ -15377,13 +14641,11 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     if (DBM__UNLIKELY(!w->in_transaction && !w->no_transaction)) {
         row->ended = true; /* nothing came before it in this transaction */
         rc = dbm__work_start(w, false, site);
-        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out);
-    }
+        if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out); }
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
     if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
         rc = dbm__lane_else(w, e, rc, site, out);
-        if (rc != DBM_OK || *out != NULL) return rc;
-    }
+        if (rc != DBM_OK || *out != NULL) return rc; }
     row->work = w;
     row->gen = w->gen;
     row->entry = e;
@@ -15426,13 +14688,9 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
                 if (w->one.row.open) dbm__lane_close_one(w);
                 if (DBM__LIKELY((e->uses == 1 || !e->prepared.single) && !(w->open_rows != 0 && w->db->one_result))) {
                     dbm__cache_hit(&w->slot.connection, e);
-                    return dbm__lane_one(w, e, values, count, site, row);
-                }
+                    return dbm__lane_one(w, e, values, count, site, row); }
                 e->uses--; /* others read it, so that it stays */
-                sql = e->text;
-            }
-        }
-    }
+                sql = e->text; } } }
     va_start(ap, codes);
     st = dbm__query_one_list(on, row, site, sql, codes, ap);
     va_end(ap);
@@ -15469,8 +14727,7 @@ DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
     while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
         const dbm__work *open = (const dbm__work *)self->open;
         if (loop->within != open || (open != NULL && loop->within_gen != open->top->gen)) return;
-        dbm_rows_end(loop);
-    }
+        dbm_rows_end(loop); }
 }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
@@ -15478,8 +14735,7 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     c.dbm__started = 0;
     if (rows != NULL) {
         rows->row.looping = true;
-        if (rows->row.owns_session) dbm__loop_push(rows);
-    }
+        if (rows->row.owns_session) dbm__loop_push(rows); }
     return c;
 }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
@@ -15489,8 +14745,7 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
     if (st == DBM_OK) {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
-        else dbm__query_values(&call, sql, values, count, named, site, &rows);
-    }
+        else dbm__query_values(&call, sql, values, count, named, site, &rows); }
     return dbm__cursor_of(rows);
 }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -15507,8 +14762,7 @@ DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, d
     {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows);
-    }
+        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); }
 }
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
@@ -15553,11 +14807,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
                 if (w->one.row.open) dbm__lane_close_one(w);
                 if (DBM__LIKELY(e != NULL && e->uses == 1 && e->plain && e->prepared.parameters == count && !(w->open_rows != 0 && w->db->one_result))) {
                     e->uses = 2;
-                    return dbm__lane_one(w, e, values, count, site, row);
-                }
-            }
-        }
-    }
+                    return dbm__lane_one(w, e, values, count, site, row); } } } }
     va_start(ap, codes);
     st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
     va_end(ap);
@@ -15583,8 +14833,7 @@ DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, c
     if (st == DBM_OK) {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__work_fail(prepared->work, site);
-        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows);
-    }
+        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows); }
     return dbm__cursor_of(rows);
 }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
@@ -15607,8 +14856,7 @@ DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
         dbm__row_of_parent(row);
-        return false;
-    }
+        return false; }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK;
 }
@@ -15622,16 +14870,14 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     if (owns && rows->row.looping) dbm__loop_pop(rows);
     if (DBM__UNLIKELY(dbm__row_forked(&rows->row))) { /* the clean-up after a fork drops them without a word to the server */
         dbm__pool_after_fork(w->slot.pool);
-        return;
-    }
+        return; }
     dbm__rows_close(rows);
     if (owns) {
         dbm_session s;
         s.slot = w;
         s.gen = w->gen;
         s.step = 0;
-        dbm__session_close(&s);
-    }
+        dbm__session_close(&s); }
 }
 DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row); }
 DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
@@ -15661,8 +14907,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     if (column >= 0) {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
-        dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text);
-    }
+        dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
     return dbm__work_fail(row->work, row->site);
 }
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
@@ -15673,25 +14918,21 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */
-        return DBM_E_MISUSE;
-    }
+        return DBM_E_MISUSE; }
     if (i < 0 || i >= row->op.columns) {
-        return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1);
-    }
+        return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1); }
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
     return dbm__work_fail(row->work, row->site);
 }
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     dbm_status st;
     if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
-        return dbm__column_bad(row, i, out);
-    }
+        return dbm__column_bad(row, i, out); }
     st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, i, out);
     if (DBM__UNLIKELY(st != DBM_OK)) {
         *out = dbm_null();
         dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-        return dbm__work_fail(row->work, row->site);
-    }
+        return dbm__work_fail(row->work, row->site); }
     return DBM_OK;
 }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
@@ -15699,8 +14940,7 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
     if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
         *out = dbm_null();
-        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type);
-    }
+        return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
     st = row->work->db->adapter->column(&row->work->slot.connection, &row->op, which, out);
     if (st == DBM_OK) return DBM_OK;
     *out = dbm_null();
@@ -15751,11 +14991,9 @@ static char *dbm__row_block(dbm_row *row, int i) {
         if (block == NULL) {
             dbm__no_memory(DBM_STAGE_ROW, row->work->db->name, row->site);
             dbm__work_fail(row->work, row->site);
-            return NULL;
-        }
+            return NULL; }
         row->texts = block;
-        row->texts_columns = row->op.columns;
-    }
+        row->texts_columns = row->op.columns; }
     return row->texts + (size_t)i * 64u;
 }
 DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
@@ -15767,8 +15005,7 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     if (v.type == DBM_TYPE_NULL) return "";
     if (v.type == DBM_TYPE_BLOB) {
         const char *copy = dbm__row_keep(row, v.as.text.data, v.as.text.size);
-        return copy != NULL ? copy : "";
-    }
+        return copy != NULL ? copy : ""; }
     if (v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
     block = dbm__row_block(row, i);
     return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
@@ -15782,8 +15019,7 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     if (dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL) return NULL;
     if (v.type >= DBM_TYPE_TEXT && v.type != DBM_TYPE_TIMESTAMP) {
         if (size != NULL) *size = v.as.text.size;
-        return v.as.text.data != NULL ? v.as.text.data : "";
-    }
+        return v.as.text.data != NULL ? v.as.text.data : ""; }
     block = dbm__row_block(row, i);
     if (block == NULL) return NULL;
     data = dbm__to_text(&v, block, 64, &n);
@@ -15855,15 +15091,12 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
         if (v->as.text.data == NULL) {
             dbm__target_clear(t);
-            return DBM_E_NOMEM;
-        }
+            return DBM_E_NOMEM; }
     } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
         block = dbm__row_block(row, i);
         if (block == NULL) {
             dbm__target_clear(t);
-            return DBM_E_NOMEM;
-        }
-    }
+            return DBM_E_NOMEM; } }
     st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
 }
@@ -15874,16 +15107,14 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
         if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
-        return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns);
-    }
+        return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns); }
     for (i = 0; i < count; i++) {
         const dbm_target *t = &targets[i];
         dbm_value v;
         dbm_status st = dbm__column(row, i, &v);
         if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
         else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
-        if (result == DBM_OK) result = st;
-    }
+        if (result == DBM_OK) result = st; }
     return result;
 }
 /* --- src/session/bulk.c --- */
@@ -15919,10 +15150,8 @@ static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad
             p++;
         } else {
             if (!dbm__name_char(*p, true)) return NULL;
-            while (dbm__name_char(*p, false)) p++;
-        }
-        if (*p != '.') return p;
-    }
+            while (dbm__name_char(*p, false)) p++; }
+        if (*p != '.') return p; }
 }
 static const char *dbm__blanks(const char *p) {
     while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
@@ -15943,8 +15172,7 @@ static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char
         end = dbm__name_end(p, lexer, bad);
         if (end == NULL) return NULL;
         n = (size_t)(end - p);
-        end = dbm__blanks(end);
-    }
+        end = dbm__blanks(end); }
     memcpy(*to, p, n);
     *to += n;
     *(*to)++ = 0;
@@ -15961,8 +15189,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
-                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\"");
-    }
+                         table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\""); }
     table_size = strlen(table);
     names_size = strlen(columns);
     if (table_size > 65536 || names_size > 65536) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "dbm_bulk_begin: names of more than 65536 bytes");
@@ -15972,8 +15199,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
         char *block = (char *)dbm__resize(w->db->host, b->names, need);
         if (block == NULL) return dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
         b->names = block;
-        b->names_size = need;
-    }
+        b->names_size = need; }
     to = b->names;
     b->plan.table = to;
     if (dbm__name_take(table, a->lexer, false, &to, &bad) == NULL) return dbm__bulk_name_bad(w, "table", table, bad, site);
@@ -15982,8 +15208,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
         b->columns[i++] = to;
         p = dbm__name_take(p, a->lexer, true, &to, &bad);
         if (p == NULL) return dbm__bulk_name_bad(w, "columns", columns, bad, site);
-        if (*p == 0) break;
-    }
+        if (*p == 0) break; }
     b->plan.columns = b->columns;
     b->plan.column_count = i;
     if (a->lexer & DBM_LEX_NOT_SQL) return DBM_OK;
@@ -15993,8 +15218,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     dbm__put(&sql, ") VALUES (");
     for (i = 0; i < b->plan.column_count; i++) {
         if (a->placeholders == DBM_PH_DOLLAR) dbm__putf(&sql, "%s$%d", i != 0 ? ", " : "", i + 1);
-        else dbm__put(&sql, i != 0 ? ", ?" : "?");
-    }
+        else dbm__put(&sql, i != 0 ? ", ?" : "?"); }
     dbm__put(&sql, ")");
     DBM_ASSERT(!sql.cut);
     b->plan.sql = to;
@@ -16027,16 +15251,14 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
         if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
         if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
         dbm__store(&w->committing, 0);
-        b->own_way = false;
-    }
+        b->own_way = false; }
     if (w->in_transaction) {
         if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
         else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
         else undone = !b->sent;
         if (!undone && b->point > 0) c->broken = true;
     } else {
-        undone = !b->sent;
-    }
+        undone = !b->sent; }
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
@@ -16070,8 +15292,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         if (b->plan.failed_column >= 0 && b->plan.failed_column < b->plan.column_count) dbm__putf(&t, ", column %s", b->columns[b->plan.failed_column]);
         dbm__putf(&t, " for %s: %s", b->plan.table, e->message);
         dbm__copy_cut(e->message, sizeof e->message, text);
-        dbm__redact(w->db->settings, e->message);
-    }
+        dbm__redact(w->db->settings, e->message); }
     return dbm__bulk_failed(b);
 }
 static bool dbm__bulk_of_parent(const dbm_bulk *b) {
@@ -16086,19 +15307,16 @@ static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
     if (w->bulk != b) {
         if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "this bulk has ended, by dbm_bulk_end, dbm_bulk_abandon or with its session");
-    }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "this bulk has ended, by dbm_bulk_end, dbm_bulk_abandon or with its session"); }
     if (b->gen != w->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk is used while the block of %s inside its session is open: end that one first",
                   w->top->site);
-        return dbm__work_fail(w, b->site);
-    }
+        return dbm__work_fail(w, b->site); }
     if (w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0) {
         w->bulk = NULL; /* so that it is not what stands in the way */
         dbm__work_trouble(w, b->site);
         w->bulk = b;
-        return dbm__bulk_failed(b);
-    }
+        return dbm__bulk_failed(b); }
     dbm__work_look_again(w);
     return DBM_OK;
 }
@@ -16109,8 +15327,7 @@ DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     w = b->work;
     dbm__fork_look();
     if (DBM__UNLIKELY(w->bulk != b || b->gen != w->gen || dbm__load(&w->trouble) != DBM__BULK_OPEN || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
-        return dbm__bulk_bad(b);
-    }
+        return dbm__bulk_bad(b); }
     return DBM_OK;
 }
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
@@ -16138,10 +15355,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         st = dbm__op_run(c, &op);
         if (st != DBM_OK) {
             c->broken = c->broken || st != DBM_E_CANCELLED;
-            return st;
-        }
-        w->points_sent++;
-    }
+            return st; }
+        w->points_sent++; }
     b->op.kind = DBM_OP_EXECUTE;
     b->op.values = values;
     b->op.value_count = b->plan.column_count;
@@ -16152,16 +15367,14 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
     st = dbm__op_run(c, &b->op);
     if (DBM__UNLIKELY(b->op.result != NULL)) {
         b->op.kind = DBM_OP_FINISH;
-        dbm__op_run(c, &b->op);
-    }
+        dbm__op_run(c, &b->op); }
     if (st == DBM_DONE) st = DBM_OK;
     if (st == DBM_OK && b->op.affected > 0) b->affected += b->op.affected;
     if (point) {
         dbm_status undone;
         if (st == DBM_OK) st = undone = dbm__work_point_release(w, w->points_sent);
         else undone = dbm__work_point_rollback(w, w->points_sent);
-        if (undone != DBM_OK) c->broken = true;
-    }
+        if (undone != DBM_OK) c->broken = true; }
     return st;
 }
 /* BULK_SEND or BULK_END, with a time limit of its own. */
@@ -16178,16 +15391,14 @@ static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const
     const char *begun = b->site;
     if (st == DBM_DONE) {
         st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
-        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
-    }
+        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
     b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
 }
 static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
@@ -16203,8 +15414,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
     } else if (st == DBM_OK) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the bulk has %d column%s and the row passes %d value%s", b->plan.column_count,
-                       b->plan.column_count == 1 ? "" : "s", count, count == 1 ? "" : "s");
-    }
+                       b->plan.column_count == 1 ? "" : "s", count, count == 1 ? "" : "s"); }
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
 DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
@@ -16214,8 +15424,7 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     st = DBM__LIKELY(b->own_way) ? w->db->adapter->bulk_row(&w->slot.connection, &b->op, values) : dbm__bulk_insert(b, values);
     if (DBM__LIKELY(st == DBM_OK)) {
         b->plan.rows++;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st, site);
 }
@@ -16241,8 +15450,7 @@ DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_valu
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (values[i].name != NULL) named = true;
-    }
+        if (values[i].name != NULL) named = true; }
     st = dbm__values_check(copy, count, b->work->db->name, site);
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
     return dbm__bulk_take(b, copy, site);
@@ -16260,16 +15468,14 @@ static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns
     if (columns == NULL || count != b->plan.column_count) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, "the bulk has %d column%s and dbm_bulk_columns passes %d", b->plan.column_count,
                   b->plan.column_count == 1 ? "" : "s", columns != NULL ? count : 0);
-        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
-    }
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE); }
     for (i = 0; i < count; i++) {
         const dbm_column *c = &columns[i];
         if ((c->data != NULL || rows == 0) && c->kind > 0 && c->kind <= DBM__TO_OPTIONAL_BOOL && dbm__column_type_fits(c)) continue;
         b->plan.failed_column = i;
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, c->data == NULL ? "the array is NULL" :
                   "its C type can't be what the dbm_column says: timestamps are int64_t, decimals, UUIDs and JSON are texts");
-        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE);
-    }
+        return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE); }
     return DBM_OK;
 }
 /* Row i of arrays, made to values. */
@@ -16284,8 +15490,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         if (!b->plan.each_row) return dbm__bulk_row_failed(b, b->plan.rows, st);
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     return dbm__bulk_take(b, values, b->site);
 }
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
@@ -16297,8 +15502,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     a = b->work->db->adapter;
     if (!b->own_way || a->bulk_columns == NULL) {
         for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st;
-    }
+        return st; }
     while (at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
@@ -16307,10 +15511,8 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st, b->site);
-        }
-        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
-    }
+            st = dbm__bulk_took(b, st, b->site); }
+        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
     return st;
 }
 /* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
@@ -16332,12 +15534,10 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     if (a->bulk_row != NULL) {
         st = dbm__op_run(c, &b->op);
         b->own_way = st == DBM_OK;
-        if (st != DBM_E_UNSUPPORTED) return st;
-    }
+        if (st != DBM_E_UNSUPPORTED) return st; }
     if (b->plan.sql == NULL) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
-                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
-    }
+                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : ""); }
     st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st != DBM_OK) return st;
     b->op.sql = b->entry->prepared.sql;
@@ -16374,12 +15574,10 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
         if (options != NULL) {
             b->failed = options->failed;
             b->failed_ud = options->failed_ud;
-            b->plan.each_row = options->each_row;
-        }
+            b->plan.each_row = options->each_row; }
         b->plan.failed_row = b->plan.failed_column = -1;
         b->plan.refused = dbm__bulk_refused;
-        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */
-    }
+        st = dbm__bulk_names(w, b, table, columns, site); /* before the row of dbm_query_one ends: the names may be its texts */ }
     if (st != DBM_OK || b == NULL) return dbm__work_fail(w, site);
     if (w->one.row.open && (st = dbm__one_end(w, &none, &no_values, 0, site)) != DBM_OK) return st;
     b->wrapped = w->no_transaction && w->db->transactions;
@@ -16390,20 +15588,17 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
     else {
         b->point = w->points_sent + 1;
         b->own_point = w->points_sent == w->points;
-        if (b->own_point) w->points++;
-    }
+        if (b->own_point) w->points++; }
     w->bulk = b;
     st = dbm__bulk_start(w, b);
     if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
         if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
         b->entry = NULL;
-        st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status;
-    }
+        st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status; }
     if (st != DBM_OK) {
         st = dbm__bulk_row_failed(b, -1, st);
         b->error.status = DBM_OK;
-        return st;
-    }
+        return st; }
     if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
     dbm__work_look_again(w);
     *out = b;
@@ -16434,8 +15629,7 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
         call.own.gen = b->gen;
         call.own.step = 0;
         call.owns = true;
-        dbm__call_end(&call, st);
-    }
+        dbm__call_end(&call, st); }
     return st;
 }
 DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
@@ -16448,8 +15642,7 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     if (b->own_way) {
         st = dbm__bulk_op(b, DBM_OP_BULK_END);
         b->own_way = false; /* ended in either case */
-        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
-    }
+        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused; }
     if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
     if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
     w->affected = b->affected;
@@ -16473,13 +15666,11 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
-        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
-    }
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
         if (why.status != DBM_OK) dbm__self()->last = why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
-        return dbm__bulk_close(b, dbm__work_fail(w, b->site));
-    }
+        return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     return dbm__bulk_close(b, DBM_OK);
 }
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
@@ -16492,8 +15683,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     if (w->no_transaction && level->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(level, &dbm__self()->last, 0);
-    }
+        dbm__level_stick(level, &dbm__self()->last, 0); }
 }
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
@@ -16509,8 +15699,7 @@ DBM__FN void dbm__bulks_free(dbm__work *w) {
     int i;
     for (i = 0; i < DBM__SPARE; i++) {
         if (w->bulks[i] != NULL) dbm__free(w->db->host, w->bulks[i]->names);
-        dbm__free(w->db->host, w->bulks[i]);
-    }
+        dbm__free(w->db->host, w->bulks[i]); }
 }
 /* --- src/data/data.h --- */
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
@@ -16531,8 +15720,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     last->status = status;
     if (w && w->top->sticky != DBM_OK) {
         w->top->sticky = status;
-        w->top->error = *last;
-    }
+        w->top->error = *last; }
     return status;
 }
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
@@ -16588,8 +15776,7 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     case DBM__TO_OPTIONAL_INT: return f->size == sizeof(dbm_optional_int);
     case DBM__TO_OPTIONAL_DOUBLE: return f->size == sizeof(dbm_optional_double);
     case DBM__TO_OPTIONAL_BOOL: return f->size == sizeof(dbm_optional_bool);
-    case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* has no column type */
-    }
+    case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* has no column type */ }
     return false;
 }
 static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
@@ -16603,8 +15790,7 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
     } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
         dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
     } else {
-        return false;
-    }
+        return false; }
     return true;
 }
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
@@ -16625,8 +15811,7 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
     } else {
         for (i = 0; i < m->field_count; i++) if (dbm__field_wrong(text, m, &m->fields[i])) return true;
         if (!key || dbm__model_keys(m)) return false;
-        dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name);
-    }
+        dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name); }
     return true;
 }
 /* SQL takes names without case, so `Id` and `id` would be one column. */
@@ -16636,9 +15821,7 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
         for (j = 0; j < i; j++) {
             if (!dbm__same_word(m->fields[i].name, m->fields[j].name)) continue;
             dbm__putf(text, "model %q has the field %q twice", m->name, m->fields[i].name);
-            return true;
-        }
-    }
+            return true; } }
     return false;
 }
 /* An empty target's own failure: every call of session/ answers it. */
@@ -16653,8 +15836,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
     if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
     return DBM_OK;
 }
@@ -16703,12 +15885,10 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     if (size > SIZE_MAX / 4 || capacity > SIZE_MAX / 4) moved = NULL;
     else {
         while (capacity - q->text.size <= size) capacity *= 2;
-        moved = (char *)dbm__resize(q->host, q->heap, capacity);
-    }
+        moved = (char *)dbm__resize(q->host, q->heap, capacity); }
     if (!moved) {
         q->status = dbm__model_no_memory(q->s, q->site);
-        return false;
-    }
+        return false; }
     if (!q->heap) memcpy(moved, q->block, q->text.size + 1);
     q->heap = q->text.data = moved;
     q->text.capacity = capacity;
@@ -16732,8 +15912,7 @@ static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
         format += size ? size : 2;
         if (!size) size = strlen(text);
         if (name) dbm__model_put_name(q, text);
-        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size);
-    }
+        else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size); }
     va_end(ap);
 }
 /* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
@@ -16743,8 +15922,7 @@ static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
         dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
-        before = " AND ";
-    }
+        before = " AND "; }
 }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
@@ -16771,10 +15949,8 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
         q->heap_values = (dbm_value *)dbm__alloc(q->host, m->field_count * sizeof *q->values);
         if (!q->heap_values) {
             q->status = dbm__model_no_memory(q->s, q->site);
-            return;
-        }
-        q->values = q->heap_values;
-    }
+            return; }
+        q->values = q->heap_values; }
     dbm__field_value(q, m, f, record, &q->values[q->count]);
     q->count++;
 }
@@ -16786,8 +15962,7 @@ static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const cha
 static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
     const char *database = dbm__on_database(on)->name;
     if (key && key->type == DBM_TYPE_INT) {
-        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer);
-    }
+        return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer); }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
 }
 /* ---- values to structs --------------------------------------------------------------------------------------------- */
@@ -16811,8 +15986,7 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
     case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_DOUBLE: case DBM_TYPE_BOOL: case DBM_TYPE_TIMESTAMP:
         *out = dbm_row_text(row, column); /* written out, and kept as long as the row */
         return DBM_OK;
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return DBM_OK;
 }
 /* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
@@ -16828,13 +16002,11 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
         memcpy(record + f->offset, &text, sizeof text);
     } else {
         dbm_target target = dbm__target(f->kind, f->size, record + f->offset);
-        st = dbm__to_target(&v, &target, NULL, 0, &why);
-    }
+        st = dbm__to_target(&v, &target, NULL, 0, &why); }
     if (column < 0 || before != DBM_OK) return before;
     if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
         dbm_status trouble = dbm__work_trouble(row->work, row->site);
-        if (trouble != DBM_OK) return trouble;
-    }
+        if (trouble != DBM_OK) return trouble; }
     return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
 }
 static void dbm__model_empty(const dbm_model *m, char *record) {
@@ -16856,25 +16028,21 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
     size_t i;
     if (!wrong && !record) {
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
-        wrong = true;
-    }
+        wrong = true; }
     dbm__text_end(&text);
     if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
     if (!row->standing) {
         (void)dbm_row_value(row, 0); /* says why there is none */
-        return dbm__self()->last.status;
-    }
+        return dbm__self()->last.status; }
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
         int column = dbm__row_find(row, f->name);
         st = dbm__field_read(row, column, f, (char *)record, st);
         if (column < 0 && st == DBM_OK) {
             (void)dbm_row_index(row, f->name); /* lists the names there are */
-            st = DBM_E_UNKNOWN_NAME;
-        }
-    }
+            st = DBM_E_UNKNOWN_NAME; } }
     return st;
 }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
@@ -16885,8 +16053,7 @@ static int dbm__field_sort(const dbm_field *f) {
     case DBM__TO_REAL: case DBM__TO_OPTIONAL_DOUBLE: return 1;
     case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
     case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
-    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break;
-    }
+    case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break; }
     return 4;
 }
 static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
@@ -16896,8 +16063,7 @@ static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const 
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
         dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]);
-    }
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]); }
 }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
@@ -16918,18 +16084,15 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
         dbm__model_put(q, i ? ", %n " : " (%n ", f->name);
         if (dbm__field_generated(m, f)) {
             dbm__model_put(q, "%s", d->generated);
-            continue;
-        }
+            continue; }
         dbm__model_put_type(q, d, f);
         if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL");
         if (dbm__field_is_key(f) && keys == 1) dbm__model_put(q, " PRIMARY KEY");
-        else if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, " UNIQUE");
-    }
+        else if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, " UNIQUE"); }
     for (i = 0; i < m->field_count && keys > 1; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
         dbm__model_put(q, "%s%n", before, m->fields[i].name);
-        before = ", ";
-    }
+        before = ", "; }
     dbm__model_put(q, keys > 1 ? "))" : ")");
 }
 static bool dbm__rows_have(dbm_rows *rows, const char *name) {
@@ -16956,8 +16119,7 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
         missing++;
         if (!first) first = f;
         if (!key && dbm__field_is_key(f)) key = f;
-        if (cure.text.size < DBM__MODEL_CURE) dbm__model_put_cure(&cure, m, f, d);
-    }
+        if (cure.text.size < DBM__MODEL_CURE) dbm__model_put_cure(&cure, m, f, d); }
     if (!first || cure.status != DBM_OK) {
         st = cure.status;
     } else if (key) {
@@ -16967,8 +16129,7 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
         char more[40] = "";
         if (missing > 1) dbm__format(more, sizeof more, ", and lacks %z more", missing - 1);
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
-                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data);
-    }
+                          "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data); }
     dbm__model_sql_end(&cure);
     return st;
 }
@@ -17009,8 +16170,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
         bool wrong = dbm__model_wrong(&text, m, m ? m->size : 0, true);
         if (!wrong && m && !dbm__model_doubled(&text, m)) continue;
         dbm__text_end(&text);
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: %s", block);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: %s", block); }
     call.site = site;
     call.models = models;
     call.count = count;
@@ -17049,8 +16209,7 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     for (f = 0; f < m->field_count; f++) {
         if (&m->fields[f] == call->generated) continue;
         dbm__model_put(&q, q.count ? ", %n" : " (%n", m->fields[f].name);
-        dbm__model_add_value(&q, m, &m->fields[f], call->from);
-    }
+        dbm__model_add_value(&q, m, &m->fields[f], call->from); }
     dbm__model_put(&q, "%s", q.count ? ") VALUES (?" : d->no_columns);
     for (i = 1; i < q.count; i++) dbm__model_put(&q, ", ?");
     if (q.count) dbm__model_put(&q, ")");
@@ -17062,11 +16221,9 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
         dbm__why why;
         if (!id.as.integer) {
             return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "the row is inserted into table %q, but the backend does not say which key it "
-                                "generated; set field %q before dbm_insert_struct()", m->table, call->generated->name);
-        }
+                                "generated; set field %q before dbm_insert_struct()", m->table, call->generated->name); }
         st = dbm__to_target(&id, &target, NULL, 0, &why);
-        if (st != DBM_OK) st = dbm__on_fail(s, st, call->site, "the key that table %q generated: %s", m->table, why.text);
-    }
+        if (st != DBM_OK) st = dbm__on_fail(s, st, call->site, "the key that table %q generated: %s", m->table, why.text); }
     return st;
 }
 DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size) {
@@ -17078,8 +16235,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
     call.record = (char *)record;
     for (i = 0; i < model->field_count; i++) {
         const dbm_field *f = &model->fields[i];
-        if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f;
-    }
+        if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f; }
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
     return st;
@@ -17094,8 +16250,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     dbm_status st;
     size_t f, table;
     if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
-        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type);
-    }
+        return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type); }
     dbm__model_sql_begin(&q, s, call->site);
     for (f = 0; f < m->field_count; f++) {
         const dbm_field *field = &m->fields[f];
@@ -17106,16 +16261,14 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
         columns[q.count].size = field->size;
         columns[q.count].stride = m->size;
         columns[q.count].type = DBM_TYPE_NULL;
-        columns[q.count++].nulls = NULL;
-    }
+        columns[q.count++].nulls = NULL; }
     dbm__model_put(&q, "|"); /* the table's name behind it, in the same block */
     table = q.text.size;
     dbm__model_put_name(&q, m->table);
     st = q.status;
     if (st == DBM_OK) {
         q.text.data[table - 1] = 0;
-        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site);
-    }
+        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site); }
     dbm__model_sql_end(&q);
     if (st != DBM_OK) return st;
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
@@ -17136,13 +16289,10 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
         if (!dbm__field_generated(model, f)) continue;
         for (r = 0; r < count; r++) none += dbm__element_uint(call.from + r * size + f->offset, f->size) == 0;
         if (none != 0 && none != count) {
-            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count);
-        }
-        if (none != 0) call.generated = f;
-    }
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: key %q is 0 in %z of %z structs: give each of them a key, or none", f->name, none, count); }
+        if (none != 0) call.generated = f; }
     if (call.generated && model->field_count == 1) {
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name); }
     return dbm__on_group(on, site, dbm__insert_all_run, &call);
 }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
@@ -17160,8 +16310,7 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     for (i = 0; i < m->field_count; i++) {
         if (dbm__field_is_key(&m->fields[i])) continue;
         dbm__model_put(&q, q.count ? ", %n = ?" : " SET %n = ?", m->fields[i].name);
-        dbm__model_add_value(&q, m, &m->fields[i], call->from);
-    }
+        dbm__model_add_value(&q, m, &m->fields[i], call->from); }
     dbm__model_put_keys(&q, m);
     dbm__model_add_keys(&q, m, call->from);
     return dbm__changed(s, call, &q);
@@ -17184,8 +16333,7 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     while (!dbm__field_is_key(f)) f++;
     if (dbm__field_generated(call->model, f)) {
         key = f->kind == DBM__TO_INT ? dbm_int(dbm__element_int(call->from + f->offset, f->size))
-                                     : dbm_uint(dbm__element_uint(call->from + f->offset, f->size));
-    }
+                                     : dbm_uint(dbm__element_uint(call->from + f->offset, f->size)); }
     return dbm__model_not_found(on, call->site, call->model, &key);
 }
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
@@ -17194,8 +16342,7 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
     if ((size_t)call.keys == model->field_count) {
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_update_struct: model %q has no field besides its key, so nothing can change", model->name);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_update_struct: model %q has no field besides its key, so nothing can change", model->name); }
     return dbm__by_key(on, &call, dbm__update_run);
 }
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
@@ -17225,8 +16372,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         st = DBM_OK;
     } else if (st == DBM_E_SQL && strcmp(dbm__self()->last.sqlstate, "42703") == 0) {
         dbm__format(place, sizeof place, "table %q lacks a column of model %q: ", m->table, m->name);
-        st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place);
-    }
+        st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place); }
     dbm__model_sql_end(&q);
     return st;
 }
@@ -17241,13 +16387,11 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
     call.key = key;
     if (!key || count != call.keys) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_find: model %q has a key of %d fields, but %d values were passed%s", model->name, call.keys,
-                            key ? count : 0, call.keys > 1 ? "; dbm_query_all() finds by several" : "");
-    }
+                            key ? count : 0, call.keys > 1 ? "; dbm_query_all() finds by several" : ""); }
     pointer = on->step == DBM__ON_DATABASE ? dbm__model_pointer(model) : NULL;
     if (pointer) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_find on a database needs a model without char * and dbm_bytes: nobody would own what "
-                            "field %q of model %q points to. Use a session, dbm_query_all(), or char[N]", pointer->name, model->name);
-    }
+                            "field %q of model %q points to. Use a session, dbm_query_all(), or char[N]", pointer->name, model->name); }
     st = dbm__on_group(on, site, dbm__find_run, &call);
     return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
 }
@@ -17260,8 +16404,7 @@ DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *rec
     if (codes[0] && !codes[1]) { /* dbm_find() passes one; any other number is refused below */
         va_start(ap, codes);
         st = dbm__values_read(&key, &count, &named, codes, ap);
-        va_end(ap);
-    }
+        va_end(ap); }
     return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count);
 }
 /* ---- query_all ----------------------------------------------------------------------------------------------------- */
@@ -17306,8 +16449,7 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
         texts = (char *)dbm__resize(host, a->texts, room);
         if (!texts) return false;
         a->texts = texts;
-        a->room = room;
-    }
+        a->room = room; }
     memset(a->texts + a->used, 0, at - a->used);
     if (size) memcpy(a->texts + at, data, size);
     a->texts[at + size] = 0;
@@ -17322,8 +16464,7 @@ static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *
         memcpy(out, record + f->offset, sizeof *out);
     } else if (f->kind == DBM__TO_TEXT) {
         memcpy(&text, record + f->offset, sizeof text);
-        out->data = (const unsigned char *)text;
-    }
+        out->data = (const unsigned char *)text; }
     return out->data != NULL;
 }
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
@@ -17358,8 +16499,7 @@ static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     head.heap = host->heap;
     memcpy(block, &head, sizeof head);
     for (i = 0; i < a->n; i++) {
-        for (f = 0; f < a->model->field_count; f++) dbm__all_point(&a->model->fields[f], dbm__all_record(a, i), block + structs, &at);
-    }
+        for (f = 0; f < a->model->field_count; f++) dbm__all_point(&a->model->fields[f], dbm__all_record(a, i), block + structs, &at); }
     return true;
 }
 static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm_row *row) {
@@ -17372,8 +16512,7 @@ static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm
     memset(record, 0, m->size);
     st = dbm__model_read(row, m, record);
     for (i = 0; i < m->field_count && st == DBM_OK; i++) {
-        if (!dbm__all_keep_field(a, host, &m->fields[i], record)) st = dbm__model_no_memory(s, a->site);
-    }
+        if (!dbm__all_keep_field(a, host, &m->fields[i], record)) st = dbm__model_no_memory(s, a->site); }
     a->n++;
     return st;
 }
@@ -17390,8 +16529,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
     while (st == DBM_OK) {
         st = dbm_rows_next(rows, &row);
-        if (st == DBM_OK) st = dbm__all_row(a, s, host, row);
-    }
+        if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
     if (st != DBM_DONE) return st;
@@ -17422,8 +16560,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
         memcpy(out, &records, sizeof records);
         *n = a.n;
     } else {
-        dbm__free(host, a.block);
-    }
+        dbm__free(host, a.block); }
     return st;
 }
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
@@ -17465,17 +16602,14 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         while (i < size && dbm__script_blank(sql[i])) i++;
         if (i + 1 < size && sql[i] == '/' && sql[i + 1] == '*') { /* it may hold others: the first end need not be its own */
             for (end = i + 4; end <= size; end++) {
-                if (sql[end - 2] == '*' && sql[end - 1] == '/' && dbm__sql_statement_end(sql + i, end - i, lexer, &next) == 0) break;
-            }
+                if (sql[end - 2] == '*' && sql[end - 1] == '/' && dbm__sql_statement_end(sql + i, end - i, lexer, &next) == 0) break; }
         } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
             for (end = i; end < size && sql[end] != '\n'; end++) { }
             if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
         } else {
-            return i;
-        }
+            return i; }
         if (end > size) return i;
-        i = end;
-    }
+        i = end; }
 }
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
@@ -17500,9 +16634,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
         if (st != DBM_OK) {
             first += dbm__script_first(text + first, size, lexer);
             dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(text, first));
-            st = dbm__failure_place(s, st, place);
-        }
-    }
+            st = dbm__failure_place(s, st, place); } }
     dbm__free(host, text);
     return st;
 }
@@ -17510,8 +16642,7 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
     dbm__script_call call;
     if (!dbm__on_database(on)) {
         dbm_status st = dbm__execv(on, site, "", NULL, 0);
-        return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
-    }
+        return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
     if (!sql) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_script: the text is NULL");
     call.site = site;
     call.sql = sql;
@@ -17522,8 +16653,7 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
-        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
-    }
+        return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site); }
     return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis");
 }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
@@ -17573,8 +16703,7 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
         const char *word = dbm__redis_readers[middle];
         for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
         if (upper[i] == word[i]) return true;
-        if (upper[i] > word[i]) low = middle + 1; else high = middle;
-    }
+        if (upper[i] > word[i]) low = middle + 1; else high = middle; }
     return false;
 }
 /* ---- formats --------------------------------------------------------------------------------------------------------------- */
@@ -17601,12 +16730,10 @@ static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
         dbm_value *more = (dbm_value *)dbm__resize(dbm__on_host(c->on), c->words != c->few ? c->words : NULL, want * sizeof *more);
         if (more == NULL) {
             c->status = dbm__on_fail(c->on, DBM_E_NOMEM, c->site, "out of memory");
-            return false;
-        }
+            return false; }
         if (c->words == c->few) memcpy(more, c->few, sizeof c->few);
         c->words = more;
-        c->room = (int)want;
-    }
+        c->room = (int)want; }
     c->words[c->count++] = v;
     return true;
 }
@@ -17617,12 +16744,10 @@ static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size)
         char *more = (char *)dbm__resize(dbm__on_host(c->on), c->mixed != c->block ? c->mixed : NULL, want);
         if (more == NULL) {
             c->status = dbm__on_fail(c->on, DBM_E_NOMEM, c->site, "out of memory");
-            return false;
-        }
+            return false; }
         if (c->mixed == c->block) memcpy(more, c->block, c->mixed_size);
         c->mixed = more;
-        c->mixed_room = want;
-    }
+        c->mixed_room = want; }
     if (size != 0) memcpy(c->mixed + c->mixed_size, text, size);
     c->mixed_size += size;
     return true;
@@ -17636,8 +16761,7 @@ static const char *dbm__redis_type_name(dbm_type type) {
     case DBM_TYPE_BLOB: return "a blob";
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON: return "a text";
     case DBM_TYPE_TIMESTAMP: return "a timestamp";
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return "a pointer that is no text";
 }
 static bool dbm__redis_is_bytes(dbm_type type) {
@@ -17649,15 +16773,13 @@ static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *v
     const char *expected = what == 's' ? "a text" : what == 'b' ? "dbm_blob(data, size), or a char pointer and its size" : what == 'f' ? "a double" : "an integer";
     if (*i >= count) {
         c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format has more placeholders than the call has values (%d)", count);
-        return false;
-    }
+        return false; }
     *out = *v;
     out->name = NULL;
     if (what == 's' && dbm__redis_is_bytes(v->type)) {
         if (out->as.text.size == SIZE_MAX) out->as.text.size = strlen(out->as.text.data);
         *i += 1;
-        return true;
-    }
+        return true; }
     if (what == 'b' && dbm__redis_is_bytes(v->type)) {
         *i += 1;
         if (v->as.text.size != SIZE_MAX) return true; /* it knows its size */
@@ -17666,17 +16788,13 @@ static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *v
             if (size <= SIZE_MAX / 4) {
                 out->as.text.size = (size_t)size;
                 *i += 1;
-                return true;
-            }
-        }
+                return true; } }
         c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%b and has no size behind it; pass %s", *i, expected);
-        return false;
-    }
+        return false; }
     if (((what == 'd' || what == 'l') && (v->type == DBM_TYPE_INT || v->type == DBM_TYPE_UINT || v->type == DBM_TYPE_BOOL))
         || (what == 'f' && v->type == DBM_TYPE_DOUBLE)) {
         *i += 1;
-        return true;
-    }
+        return true; }
     c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%%c, which takes %s; it is %s", *i + 1, what, expected, dbm__redis_type_name(v->type));
     return false;
 }
@@ -17685,8 +16803,7 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
     int used = 0, i;
     if (format == NULL) {
         c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format is NULL");
-        return;
-    }
+        return; }
     for (;;) {
         const char *word, *end;
         bool mixed = false;
@@ -17696,66 +16813,53 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
         if (*p == 0) break;
         if (*p == '"' || *p == '\'') {
             c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "a word of the format begins with a quote, which has no meaning here: pass the text as a value, for %%s");
-            return;
-        }
+            return; }
         for (word = end = p; *end != 0 && !dbm__redis_blank(*end); end++) if (*end == '%') mixed = true;
         if (!mixed) {
             if (!dbm__redis_word(c, dbm_textn(word, (size_t)(end - word)))) return;
             p = end;
-            continue;
-        }
+            continue; }
         if (end - word == 2 && word[1] != '%') { /* a value alone is passed as it is */
             char what = word[1];
             if (strchr("sbdlf", what) != NULL) {
                 if (!dbm__redis_take(c, what, values, count, &used, &v) || !dbm__redis_word(c, v)) return;
                 p = end;
-                continue;
-            }
-        }
+                continue; } }
         for (; p < end; p++) {
             char block[64];
             const char *text;
             size_t size;
             if (*p != '%') {
                 if (!dbm__redis_mix(c, p, 1)) return;
-                continue;
-            }
+                continue; }
             p++;
             if (p < end && *p == '%') {
                 if (!dbm__redis_mix(c, p, 1)) return;
-                continue;
-            }
+                continue; }
             if (p == end || strchr("sbdlf", *p) == NULL) {
                 c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format has a %% before %q; there are %%s %%b %%d %%l %%f, and %%%% for a percent sign", p == end ? "its end" : (block[0] = *p, block[1] = 0, block));
-                return;
-            }
+                return; }
             if (!dbm__redis_take(c, *p, values, count, &used, &v)) return;
             text = v.as.text.data;
             size = v.as.text.size;
             if (!dbm__redis_is_bytes(v.type)) text = dbm__to_text(&v, block, sizeof block, &size);
-            if (!dbm__redis_mix(c, text, size)) return;
-        }
+            if (!dbm__redis_mix(c, text, size)) return; }
         v = dbm_textn("", c->mixed_size - at);
         v.name = ""; /* its text is in `mixed`, which may still move */
-        if (!dbm__redis_word(c, v)) return;
-    }
+        if (!dbm__redis_word(c, v)) return; }
     if (used != count) {
         c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the format takes %d value%s and the call passes %d", used, used == 1 ? "" : "s", count);
-        return;
-    }
+        return; }
     if (c->count == 0) {
         c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "the command is empty");
-        return;
-    }
+        return; }
     {
         const char *text = c->mixed;
         for (i = 0; i < c->count; i++) {
             if (c->words[i].name == NULL) continue;
             c->words[i].name = NULL;
             c->words[i].as.text.data = text;
-            text += c->words[i].as.text.size;
-        }
-    }
+            text += c->words[i].as.text.size; } }
 }
 /* ---- one call ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
@@ -17768,8 +16872,7 @@ static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *
     if (b->size != NULL) *b->size = size;
     if (b->data == NULL || size >= b->capacity) {
         dbm_row_end(row);
-        return dbm__on_fail(on, DBM_E_RANGE, site, "the value has %z bytes and the buffer %z; one more is needed for the NUL", size, b->capacity);
-    }
+        return dbm__on_fail(on, DBM_E_RANGE, site, "the value has %z bytes and the buffer %z; one more is needed for the NUL", size, b->capacity); }
     memcpy(b->data, v.as.text.data, size);
     b->data[size] = 0;
     dbm_row_end(row);
@@ -17782,36 +16885,28 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
     if (row == NULL) {
         if (what == DBM__REDIS_WANT_ROW) return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "the reply is empty");
         if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) {
-            return dbm__on_fail(on, DBM_E_MISUSE, site, "%s is in the queue of a transaction and has no value yet: its rows come with dbm_redis_exec", name);
-        }
-        return DBM_OK;
-    }
+            return dbm__on_fail(on, DBM_E_MISUSE, site, "%s is in the queue of a transaction and has no value yet: its rows come with dbm_redis_exec", name); }
+        return DBM_OK; }
     v = dbm_row_value(row, 0);
     if (what == DBM__REDIS_WANT_ROW) {
         *(dbm_row **)out = row;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if ((what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) && v.type == DBM_TYPE_NULL) {
         dbm_row_end(row);
-        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, what == DBM__REDIS_WANT_VALUE && name[0] == 'H' ? "there is no such key or field" : "there is no such key");
-    }
+        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, what == DBM__REDIS_WANT_VALUE && name[0] == 'H' ? "there is no such key or field" : "there is no such key"); }
     if (what == DBM__REDIS_WANT_VALUE) {
         *(dbm_row **)out = row;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (what == DBM__REDIS_WANT_COPY) {
         if (v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_BLOB) return dbm__redis_unexpected(on, site, row, name);
-        return dbm__redis_copied(on, site, row, (const dbm__redis_buffer *)out);
-    }
+        return dbm__redis_copied(on, site, row, (const dbm__redis_buffer *)out); }
     if (what == DBM__REDIS_WANT_NOTHING) {
         dbm_row_end(row);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (v.type != DBM_TYPE_INT) return dbm__redis_unexpected(on, site, row, name);
     dbm_row_end(row);
     if ((what == DBM__REDIS_WANT_FOUND && v.as.integer == 0) || (what == DBM__REDIS_WANT_TTL && v.as.integer == -2)) {
-        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key");
-    }
+        return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK;
 }
@@ -17822,12 +16917,10 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
-    }
+        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size)); }
     if ((want & 15) >= DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
-    }
+        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
@@ -17839,18 +16932,15 @@ static bool dbm__redis_clear(int want, void *out) {
         dbm__redis_buffer *b = (dbm__redis_buffer *)out;
         if (b->data != NULL && b->capacity != 0) b->data[0] = 0;
         if (b->size != NULL) *b->size = 0;
-        return true;
-    }
+        return true; }
     if (what == DBM__REDIS_WANT_INTEGER || what == DBM__REDIS_WANT_TTL) {
         if (out != NULL) *(int64_t *)out = 0;
-        return true;
-    }
+        return true; }
     if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
     } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
-        *(dbm_rows **)out = NULL;
-    }
+        *(dbm_rows **)out = NULL; }
     return true;
 }
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
@@ -17860,14 +16950,11 @@ static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, 
         dbm__why why;
         int64_t n = 0;
         if (seconds->type == DBM_TYPE_NULL || dbm__to_int(seconds, 0, INT64_MAX, &n, &why) != DBM_OK) {
-            return dbm__on_fail(on, DBM_E_RANGE, site, "the seconds to live are 0 (for ever) or more");
-        }
+            return dbm__on_fail(on, DBM_E_RANGE, site, "the seconds to live are 0 (for ever) or more"); }
         count--;
         if (n > 0) {
             words[count++] = dbm_textn("EX", 2);
-            words[count++] = dbm_int(n);
-        }
-    }
+            words[count++] = dbm_int(n); } }
     words[0] = dbm_textn(name, strlen(name));
     return dbm__redis_run(on, site, want, out, name, words, count);
 }
@@ -17899,8 +16986,7 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
     if (strcmp(db->adapter->type, "redis") != 0) {
         return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "%s: the database is of type %q; dbm_redis_ calls need one of type 'redis'",
-                            name != NULL && !(want & DBM__REDIS_FORMAT) ? name : "a command", db->adapter->type);
-    }
+                            name != NULL && !(want & DBM__REDIS_FORMAT) ? name : "a command", db->adapter->type); }
     return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL");
 }
 /* Values by their codes, texts without their sizes: under %b they need not end in a NUL. Room for DBM__MAX_VALUES. */
@@ -17925,9 +17011,7 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             *v = va_arg(ap, dbm_value);
             if (dbm__redis_is_bytes(v->type) && v->as.text.data == NULL) v->type = v->as.text.size == 0 || v->as.text.size == SIZE_MAX ? DBM_TYPE_NULL : DBM_TYPE_INVALID;
             break;
-        default: v->type = DBM_TYPE_INVALID; break;
-        }
-    }
+        default: v->type = DBM_TYPE_INVALID; break; } }
     return n;
 }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
@@ -17941,8 +17025,7 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
     if (st != DBM_OK) return st;
     if (want & DBM__REDIS_FORMAT) {
         count = dbm__redis_read(values, codes, ap);
-        return count < 0 ? dbm__redis_too_many(on, site) : dbm__redis_formatted(on, site, want, out, name, values, count);
-    }
+        return count < 0 ? dbm__redis_too_many(on, site) : dbm__redis_formatted(on, site, want, out, name, values, count); }
     st = dbm__values_read(values + 1, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
     return dbm__redis_named(on, site, want, out, name, values, count + 1);
@@ -17967,15 +17050,13 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
         st = dbm__command_one(on, site, NULL, 0, false, &row);
         if (out != NULL) *(dbm_row **)out = row;
-        return st;
-    }
+        return st; }
     if (count < 0 || (count > 0 && values == NULL)) return dbm__on_fail(on, DBM_E_MISUSE, site, "%d values at %s", count, values == NULL ? "NULL" : "an array");
     if (want & DBM__REDIS_FORMAT) return dbm__redis_formatted(on, site, want, out, name, values, count);
     if (name == NULL && count == 0) return dbm__on_fail(on, DBM_E_MISUSE, site, "the command is empty");
     if (count > DBM__MAX_VALUES) {
         words = (size_t)count < SIZE_MAX / sizeof *words - 3 ? (dbm_value *)dbm__alloc(dbm__on_host(on), ((size_t)count + 3) * sizeof *words) : NULL;
-        if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
-    }
+        if (words == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory"); }
     if (count > 0) memcpy(words + 1, values, (size_t)count * sizeof *words);
     st = dbm__values_check(words + 1, count, NULL, site);
     if (st != DBM_OK) st = dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
@@ -18024,8 +17105,7 @@ static bool dbm__mongo_has(const char *json, const char *word) {
         if (*c++ != '"') continue;
         while (*c != 0 && *c != '"') c += *c == '\\' && c[1] != 0 ? 2 : 1;
         if (*c == '"') c++;
-        if ((size_t)(c - begin) == size && memcmp(begin, word, size) == 0) return true;
-    }
+        if ((size_t)(c - begin) == size && memcmp(begin, word, size) == 0) return true; }
     return false;
 }
 /* Whether a command changes anything, by its name, which comes first; one that is not known here is taken for one that does. */
@@ -18049,8 +17129,7 @@ static bool dbm__mongo_writes(int call, const char *json) {
     case DBM__MONGO_FIND: case DBM__MONGO_FIND_ONE: case DBM__MONGO_COUNT: return false;
     case DBM__MONGO_AGGREGATE: return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
     case DBM__MONGO_COMMAND: return dbm__mongo_command_writes(json);
-    default: return true;
-    }
+    default: return true; }
 }
 /* Whether the target is one of MongoDB. A target that is none at all goes on, to be refused as it is everywhere. */
 static dbm_status dbm__mongo_allowed(dbm_session *on, const char *site, const char *call) {
@@ -18065,16 +17144,12 @@ static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count
         dbm_value *v = &m->values[i];
         if (v->name != NULL && strcmp(v->name, "(options)") == 0) {
             if (m->values[DBM__MONGO_OPTIONS].type != DBM_TYPE_NULL) {
-                return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_mongo_options is given twice: put all options into one text");
-            }
+                return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_mongo_options is given twice: put all options into one text"); }
             m->values[DBM__MONGO_OPTIONS] = *v;
-            continue;
-        }
+            continue; }
         if (v->name != NULL && strcmp(v->name, "(bson)") != 0 && strcmp(v->name, "(oid)") != 0) {
-            return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_named(%q, ...): JSON has no placeholders with names; write ?, and pass the values in order", v->name);
-        }
-        m->values[n++] = *v;
-    }
+            return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_named(%q, ...): JSON has no placeholders with names; write ?, and pass the values in order", v->name); }
+        m->values[n++] = *v; }
     m->count = n;
     return DBM_OK;
 }
@@ -18090,16 +17165,13 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     *documents = 0;
     if (st != DBM_OK) return st;
     if (call != DBM__MONGO_COMMAND && (coll == NULL || coll[0] == 0)) {
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: the collection has no name", dbm__mongo_names[call]);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: the collection has no name", dbm__mongo_names[call]); }
     if ((json == NULL && call != DBM__MONGO_DROP) || (filter == NULL && (call == DBM__MONGO_UPDATE || call == DBM__MONGO_UPDATE_MANY || call == DBM__MONGO_REPLACE))) {
-        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: a text is NULL; {} is the empty document", dbm__mongo_names[call]);
-    }
+        return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_%s: a text is NULL; {} is the empty document", dbm__mongo_names[call]); }
     if (call == DBM__MONGO_FIND && json != NULL) {
         const char *c = json;
         while (dbm__mongo_blank(*c)) c++;
-        if (*c == '[') call = DBM__MONGO_AGGREGATE;
-    }
+        if (*c == '[') call = DBM__MONGO_AGGREGATE; }
     m->call = call; /* which is a pipeline's now, perhaps */
     m->writes = dbm__mongo_writes(call, json != NULL ? json : "");
     m->values[DBM__MONGO_NAME] = dbm_textn(dbm__mongo_names[call], strlen(dbm__mongo_names[call]));
@@ -18130,16 +17202,14 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
         st = dbm__command(m->on, m->site, m->values, m->count, m->writes, &rows);
         if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = rows;
         else if (st == DBM_OK) dbm_rows_end(rows);
-        return st;
-    }
+        return st; }
     st = dbm__command_one(m->on, m->site, m->values, m->count, m->writes, &row);
     if (st == DBM_OK && row == NULL) return dbm__on_fail(m->on, DBM_E_NOT_FOUND, m->site, "no document matched");
     if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
         *(int64_t *)out = dbm_row_int(row, 0);
         dbm_row_end(row);
     } else if (st == DBM_OK) {
-        *(dbm_row **)out = row;
-    }
+        *(dbm_row **)out = row; }
     return st;
 }
 static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
@@ -18154,8 +17224,7 @@ static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, i
     if (st != DBM_OK) {
         char text[400];
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
-        return dbm__on_fail(on, st, site, "%s", text);
-    }
+        return dbm__on_fail(on, st, site, "%s", text); }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
@@ -18167,14 +17236,12 @@ static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, 
     if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-    }
+        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES); }
     for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
         dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
         *v = values[i];
         st = dbm__values_check(v, 1, NULL, site);
-        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
-    }
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
 }
@@ -18248,8 +17315,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (n == 0 || host == NULL) { /* nothing to do, or nobody to do it, which is said as it is everywhere */
         m.values[DBM__MONGO_DOCUMENTS] = dbm_int(0);
         m.count = DBM__MONGO_HEAD;
-        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL);
-    }
+        return dbm__mongo_run(&m, DBM__MONGO_WANT_NOTHING, NULL); }
     values = (dbm_value *)dbm__alloc(host, (DBM__MONGO_HEAD + n) * sizeof *values);
     if (values == NULL) return dbm__on_fail(on, DBM_E_NOMEM, site, "out of memory");
     for (i = 0; i < DBM__MONGO_HEAD; i++) values[i] = m.values[i];
@@ -18258,8 +17324,7 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
         dbm_value *v = &values[DBM__MONGO_HEAD + i];
         *v = texts != NULL ? dbm_text(texts[i]) : dbm_bson(documents[i]);
         if (v->type == DBM_TYPE_NULL) st = dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_mongo_insert_many: document %z is NULL", i);
-        if (v->type == DBM_TYPE_TEXT) v->as.text.size = strlen(texts[i]);
-    }
+        if (v->type == DBM_TYPE_TEXT) v->as.text.size = strlen(texts[i]); }
     if (st == DBM_OK) st = dbm__command(on, site, values, DBM__MONGO_HEAD + (int)n, true, &rows);
     if (st == DBM_OK) dbm_rows_end(rows);
     dbm__free(host, values);
@@ -18511,8 +17576,7 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
         if (S_ISDIR(file.st_mode)) return ": it is a directory; name a file in it";
         if (access(base->path, R_OK) != 0) return ": this process has no permission to read it";
         if (sqlite3_system_errno(q->db) == EMFILE) return ": this process has too many open files";
-        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes";
-    }
+        return ": if it is in WAL mode, its -wal and -shm files must be there, or the directory must be writable; immutable=1 opens a file that nobody writes"; }
     if (errno == EACCES) return ": this process has no permission for a directory of this path";
     if (size == 0 || size >= capacity) return ": it does not exist";
     memcpy(block, base->path, size);
@@ -18547,21 +17611,18 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
         said = sqlite3_errmsg(q->db);
     } else {
-        said = sqlite3_errstr(rc);
-    }
+        said = sqlite3_errstr(rc); }
     status = dbm__sqlite_status(rc, &sqlstate, &retryable);
     if (status == DBM_E_NOMEM) return dbm_adapter_fail(q->c, status, sqlstate, rc, NULL);
     if (status == DBM_E_CONSTRAINT && !q->connecting) return dbm__sqlite_constraint(q, rc, sqlstate, said);
     if (primary == SQLITE_BUSY && cancelled) {
         status = DBM_E_CANCELLED;
         sqlstate = "57014";
-        retryable = false;
-    }
+        retryable = false; }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
     if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
          rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
-        dbm_adapter_broken(q->c);
-    }
+        dbm_adapter_broken(q->c); }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
     if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
@@ -18597,8 +17658,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     } else {
         int offset = q->db != NULL ? DBM__SQLITE_OFFSET(q->db) : -1;
         if (primary == SQLITE_ERROR) sqlstate = dbm__sqlite_sqlstate(said);
-        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1);
-    }
+        dbm__putf(&t, offset >= 0 ? "%s (at byte %d of the statement)" : "%s", said, offset + 1); }
     dbm__text_end(&t);
     dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -18615,8 +17675,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     int64_t now = dbm_adapter_clock(q->owner), left, step;
     if (count == 0) {
         q->wait_from = now;
-        q->slept_us = 0;
-    }
+        q->slept_us = 0; }
     q->waited_us = now - q->wait_from > q->slept_us ? now - q->wait_from : q->slept_us;
     left = q->base->busy_us - q->waited_us;
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
@@ -18648,8 +17707,7 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
     if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
     while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) {
         sqlite3_reset(stmt);
-        rc = sqlite3_step(stmt);
-    }
+        rc = sqlite3_step(stmt); }
     return rc;
 }
 static void dbm__sqlite_cancel(dbm_connection *c) {
@@ -18674,8 +17732,7 @@ static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, in
     dbm__word last = dbm__load(&q->base->checkpoint);
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
-        return SQLITE_OK;
-    }
+        return SQLITE_OK; }
     if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
     if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
     if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
@@ -18708,8 +17765,7 @@ static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
         dbm__copy_cut(block, capacity, fixed[word]);
     } else {
         word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1);
-    }
+        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); }
 }
 static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     char text[40];
@@ -18727,21 +17783,18 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
         rc = dbm__sqlite_run(q, text, NULL, 0);
         if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
         dbm__sqlite_leave(q);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (DBM__UNLIKELY(q->words[word] == NULL)) {
         q->running = NULL;
         rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-    }
+        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc); }
     stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
     rc = sqlite3_step(stmt);
     if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(stmt);
     return status;
@@ -18751,8 +17804,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "SQLite has the isolation levels SERIALIZABLE (its default), READ UNCOMMITTED and "
-                                "AUTOCOMMIT");
-    }
+                                "AUTOCOMMIT"); }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
     return status;
@@ -18769,8 +17821,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
         return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
-                                "failed; nothing was committed");
-    }
+                                "failed; nothing was committed"); }
     return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
 }
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
@@ -18805,8 +17856,7 @@ static bool dbm__sqlite_nothing(const char *sql, size_t size) {
     size_t next;
     while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
         sql += next;
-        size -= next;
-    }
+        size -= next; }
     return size == 0;
 }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
@@ -18817,11 +17867,9 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
         if (name == NULL) continue;
         if (name[0] == '?') {
             return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s is numbered: write ? for each value, or :name and pass "
-                                    "dbm_named(\"name\", value)", name);
-        }
+                                    "dbm_named(\"name\", value)", name); }
         return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
-                                "? for each value", name, name + 1, name + 1);
-    }
+                                "? for each value", name, name + 1, name + 1); }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
@@ -18840,19 +17888,16 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     if (tail != NULL && !dbm__sqlite_nothing(tail, (size_t)(sql + p->sql_size - tail))) {
         sqlite3_finalize(stmt);
         return dbm__adapter_say(q->c, DBM_E_MISUSE, "42601", 0, "there is text after the first statement, at byte %d: one statement at a time; use "
-                                "dbm_script for several", (int)(tail - sql) + 1);
-    }
+                                "dbm_script for several", (int)(tail - sql) + 1); }
     found = sqlite3_bind_parameter_count(stmt);
     if (found != p->parameters) {
         dbm_status status = dbm__sqlite_parameters(q, stmt, found, p->parameters);
         sqlite3_finalize(stmt);
-        return status;
-    }
+        return status; }
     s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
-        return dbm__sqlite_no_memory(q);
-    }
+        return dbm__sqlite_no_memory(q); }
     memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
@@ -18863,8 +17908,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         s->inserts = dbm__sql_begins(sql, p->sql_size, DBM__SQLITE_LEXER, "INSERT REPLACE WITH ");
         s->reads_id = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "LAST_INSERT_ROWID ");
     } else {
-        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB ");
-    }
+        s->random = dbm__sql_calls(sql, p->sql_size, DBM__SQLITE_LEXER, "RANDOM RANDOMBLOB "); }
     p->data = s;
     p->writes = s->writes;
     p->returns_rows = s->rows;
@@ -18877,8 +17921,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
     op->prepared->data = NULL;
     if (q->epoch == dbm__fork_epoch()) { /* else disconnect sees to it */
         if (q->running == s->stmt) q->running = NULL;
-        sqlite3_finalize(s->stmt);
-    }
+        sqlite3_finalize(s->stmt); }
     dbm_adapter_free(q->owner, s);
     return DBM_OK;
 }
@@ -18887,15 +17930,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
         return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
-                                v->as.text.size);
-    }
+                                v->as.text.size); }
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
         return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                                v->as.uinteger);
-    }
+                                v->as.uinteger); }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
         return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
@@ -18939,11 +17980,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
         rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
-        break;
-    }
+        break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-        return dbm__sqlite_value_refused(q, v, number);
-    }
+        return dbm__sqlite_value_refused(q, v, number); }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
 }
 DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
@@ -18953,11 +17992,9 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
         if (DBM__LIKELY(v->type == DBM_TYPE_INT)) {
             if (DBM__LIKELY(sqlite3_bind_int64(stmt, i, v->as.integer) == SQLITE_OK)) continue;
         } else if (DBM__LIKELY(v->type == DBM_TYPE_TEXT && v->as.text.data != NULL)) {
-            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue;
-        }
+            if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue; }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
-        if (DBM__UNLIKELY(status != DBM_OK)) return status;
-    }
+        if (DBM__UNLIKELY(status != DBM_OK)) return status; }
     return DBM_OK;
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
@@ -18998,14 +18035,12 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->as.text.size = (size_t)sqlite3_value_bytes(v);
         if (out->as.text.data == NULL) {
             if (out->as.text.size != 0) return false;
-            out->as.text.data = "";
-        }
+            out->as.text.data = ""; }
         return true;
     default:
         out->type = DBM_TYPE_NULL;
         out->as.integer = 0;
-        return true;
-    }
+        return true; }
 }
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
     return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
@@ -19015,8 +18050,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
         s->row = s->row->next;
     } else { /* the row in hand was SQLite's, and may go now */
         sqlite3_reset(s->stmt);
-        s->row = s->first;
-    }
+        s->row = s->first; }
     s->ended = s->row == NULL;
     s->seen += s->row != NULL;
     return s->row != NULL ? DBM_OK : DBM_DONE;
@@ -19036,8 +18070,7 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_leave(q);
     if (DBM__LIKELY(rc == SQLITE_ROW)) {
         s->seen++;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     s->ended = true;
     return DBM_DONE;
 }
@@ -19071,8 +18104,7 @@ static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
         dbm__sqlite_chunk *next = s->chunks->next;
         if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
         else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next;
-    }
+        s->chunks = next; }
     s->first = s->row = NULL;
 }
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
@@ -19095,8 +18127,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
         chunk->size = want;
         chunk->used = head;
         s->chunks = chunk;
-        *held += want;
-    }
+        *held += want; }
     at = (char *)chunk + chunk->used;
     chunk->used += size;
     return at;
@@ -19115,15 +18146,13 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
         char *text;
         if (!dbm__sqlite_value(stmt, i, &cells[i])) {
             (void)sqlite3_column_bytes(stmt, i);
-            return DBM_E_NOMEM;
-        }
+            return DBM_E_NOMEM; }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
-        cells[i].as.text.data = text;
-    }
+        cells[i].as.text.data = text; }
     *out = row;
     return DBM_OK;
 }
@@ -19139,11 +18168,9 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
         if (status != DBM_OK) {
             return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
                                     "they do not fit into row_buffer (%z bytes; %l rows are read, %l more did fit): raise row_buffer, read fewer "
-                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count);
-        }
+                                    "rows at a time (LIMIT), or write after the loop", limit, s->seen, count); }
         count++;
-        last = &(*last)->next;
-    }
+        last = &(*last)->next; }
     return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc);
 }
 /* As long as no column of the row in hand was read, it can be copied too, and stepping on is safe. */
@@ -19176,10 +18203,8 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
         } else if (sqlite3_column_count(again) != s->columns) {
             status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
         } else {
-            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer);
-        }
-        q->running = NULL;
-    }
+            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
+        q->running = NULL; }
     sqlite3_finalize(again);
     return status;
 }
@@ -19189,8 +18214,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     if (s == NULL || s->ended || s->held) return DBM_OK;
     if (s->random && s->touched) {
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "this query calls random(), so that another run would give other rows: write after "
-                                "the loop, or read all of its rows first");
-    }
+                                "the loop, or read all of its rows first"); }
     dbm__sqlite_enter(q, s->stmt, op->deadline_us);
     status = s->touched ? dbm__sqlite_hold_aside(s, op) : dbm__sqlite_hold_here(s, op->row_buffer);
     dbm__sqlite_leave(q);
@@ -19213,8 +18237,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
     } else {
         sqlite3_reset(s->stmt);
         op->columns = 0;
-        op->result = NULL;
-    }
+        op->result = NULL; }
     return DBM_OK;
 }
 /* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
@@ -19233,8 +18256,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     if (status == DBM_OK) return DBM_OK;
     if (sqlite3_stmt_busy(s->stmt)) { /* no memory for a row: ending it now would commit, so it is broken off */
         sqlite3_interrupt(s->q->db);
-        (void)sqlite3_step(s->stmt);
-    }
+        (void)sqlite3_step(s->stmt); }
     op->result = NULL;
     op->row = false;
     dbm__sqlite_drop(s);
@@ -19250,13 +18272,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     int rc;
     if (DBM__UNLIKELY(q->read_only || op->read_only)) {
         dbm__sqlite_leave(q);
-        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes");
-    }
+        return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes"); }
     total = DBM__SQLITE_TOTAL(q->db);
     if (s->inserts && !s->reads_id) {
         id = sqlite3_last_insert_rowid(q->db);
-        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0);
-    }
+        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     if (DBM__LIKELY(!s->rows)) {
@@ -19266,12 +18286,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
         op->row = false;
     } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
         status = dbm__sqlite_returning(s, op, rc);
-        rc = SQLITE_DONE;
-    }
+        rc = SQLITE_DONE; }
     if (s->inserts) {
         key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id);
-    }
+        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
@@ -19325,8 +18343,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
     if (rc == SQLITE_DONE) {
         sqlite3_reset(s->stmt);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
@@ -19348,8 +18365,7 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
         status = dbm__sqlite_bind_one(s->q, s->stmt, values, i);
         if (DBM__LIKELY(status == DBM_OK)) continue;
         op->bulk->failed_column = i - 1;
-        return status;
-    }
+        return status; }
     dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
@@ -19365,9 +18381,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
         if (column->kind == DBM__TO_TEXT) {
             const char *text;
             memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK;
-        }
-    }
+            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
     status = dbm_adapter_element(column, at, &v);
     if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
     return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
@@ -19385,11 +18399,9 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
             status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
             if (DBM__LIKELY(status == DBM_OK)) continue;
             op->bulk->failed_column = i;
-            break;
-        }
+            break; }
         if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break;
-    }
+        if (DBM__UNLIKELY(status != DBM_OK)) break; }
     *taken = row;
     dbm__sqlite_leave(q);
     return status;
@@ -19402,8 +18414,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
         return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
-                               q->base->path);
-    }
+                               q->base->path); }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
@@ -19434,16 +18445,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK: return dbm__sqlite_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
-    }
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return DBM_E_UNSUPPORTED;
 }
 /* Only jumps: what runs once per statement has no frame of its own here. */
 static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_EXECUTE) {
         dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
-        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op);
-    }
+        if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op); }
     return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
 }
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
@@ -19488,14 +18497,12 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
         if (rc == SQLITE_OK) rc = dbm__sqlite_run(q, "PRAGMA journal_mode", mode, sizeof mode);
         if (rc == SQLITE_OK && want != NULL && !dbm__same_word(mode, want)) {
             dbm__format(text, sizeof text, "PRAGMA journal_mode = %s", want);
-            rc = dbm__sqlite_run(q, text, mode, sizeof mode);
-        }
+            rc = dbm__sqlite_run(q, text, mode, sizeof mode); }
     } while ((rc & 0xff) == SQLITE_BUSY && dbm__sqlite_busy(q, count++));
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     if (q->base->journal != NULL && !dbm__same_word(mode, want)) {
         return dbm__adapter_say(q->c, DBM_E_CONNECT, NULL, 0, "journal_mode = %s can't be had for %q, it is %s: the file may not be written, or its "
-                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode);
-    }
+                                "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode); }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
     return DBM_OK;
@@ -19521,18 +18528,15 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
         rc = sqlite3_open_v2(base->uri, &q->db, flags, NULL);
 #if !DBM__SQLITE_MEMSTATUS
         if (sqlite3_memory_used() != 0) {
-            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on");
-        }
+            dbm_adapter_notice(c, "DBM_SQLITE_NO_MEMSTATUS: SQLite was in use before dbm.h opened it, so its memory statistics stay on"); }
 #endif
         if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
         if (rc != SQLITE_OK) status = dbm__sqlite_fail(q, rc);
-        else if (!base->memory) status = dbm__sqlite_journal(q);
-    }
+        else if (!base->memory) status = dbm__sqlite_journal(q); }
     if (status != DBM_OK) {
         sqlite3_close(q->db);
         dbm_adapter_free(owner, q);
-        return status;
-    }
+        return status; }
     q->connecting = false;
     dbm__sqlite_leave(q);
     dbm_adapter_set_data(c, q);
@@ -19563,8 +18567,7 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
         if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
         out->st_dev = ~out->st_dev;
-        break;
-    }
+        break; }
     return rc;
 }
 static bool dbm__sqlite_part(const char *path) {
@@ -19578,9 +18581,7 @@ static bool dbm__sqlite_part(const char *path) {
         dbm__sqlite_parents.next = next;
         if (vfs->xSetSystemCall(vfs, "fstat", (sqlite3_syscall_ptr)dbm__sqlite_fstat_here) != SQLITE_OK) {
             dbm__sqlite_parents.next = NULL;
-            return false;
-        }
-    }
+            return false; } }
     dbm__sqlite_parents.dev[i] = file.st_dev;
     dbm__sqlite_parents.ino[i] = file.st_ino;
     dbm__sqlite_parents.count = i + 1;
@@ -19598,8 +18599,7 @@ static void dbm__sqlite_forked(dbm__sqlite *q) {
         bool parted = q->base->parted || (!q->base->own_vfs && dbm__sqlite_part(q->base->path));
         if (!parted) dbm__store(&q->base->left_open, 1);
         q->base->parted = parted;
-        return;
-    }
+        return; }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     while ((stmt = sqlite3_next_stmt(q->db, NULL)) != NULL) sqlite3_finalize(stmt);
     sqlite3_close(q->db);
@@ -19621,8 +18621,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         sqlite3_progress_handler(q->db, 0, NULL, NULL);
 #endif
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
-        if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
-    }
+        if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db); }
     if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
@@ -19636,14 +18635,12 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         rc = sqlite3_step(stmt);
         if (rc == SQLITE_ROW) {
             sql = sqlite3_mprintf(format, (const char *)sqlite3_column_text(stmt, 0), (const char *)sqlite3_column_text(stmt, 1));
-            if (sql == NULL) rc = SQLITE_NOMEM;
-        }
+            if (sql == NULL) rc = SQLITE_NOMEM; }
         sqlite3_finalize(stmt);
         if (sql == NULL) return rc == SQLITE_DONE ? SQLITE_OK : rc;
         rc = dbm__sqlite_run(q, sql, NULL, 0);
         sqlite3_free(sql);
-        if (rc != SQLITE_OK) return rc;
-    }
+        if (rc != SQLITE_OK) return rc; }
 }
 /* A file is simply opened again; what is in memory has to be cleaned. */
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
@@ -19664,11 +18661,9 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     if (rc == SQLITE_OK) rc = sqlite3_db_config(q->db, SQLITE_DBCONFIG_ENABLE_FKEY, 0, NULL);
     if (rc == SQLITE_OK) {
         rc = dbm__sqlite_clear(q, "SELECT type, name FROM sqlite_temp_master WHERE type IN ('table', 'view', 'trigger') AND name NOT LIKE "
-                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\"");
-    }
+                               "'sqlite~_%' ESCAPE '~' LIMIT 1", "DROP %s temp.\"%w\""); }
     if (rc == SQLITE_OK) {
-        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\"");
-    }
+        rc = dbm__sqlite_clear(q, "SELECT '', name FROM pragma_database_list WHERE name NOT IN ('main', 'temp') LIMIT 1", "DETACH%s \"%w\""); }
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
@@ -19686,8 +18681,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     if (value == NULL) return otherwise;
     for (i = 0; words[i] != NULL; i++) {
         if (dbm__same_word(value, words[i])) return words[i];
-        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]);
-    }
+        dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL;
 }
@@ -19714,27 +18708,22 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     dbm_status status = DBM_OK;
     size_t i;
     for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter");
-    }
+        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter"); }
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key");
-    }
+        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key"); }
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value); }
     value = dbm_adapter_option(db, "cache");
     if (value != NULL && !dbm__list_has("shared,private", value, strlen(value))) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache = %s: expected shared or private", value); }
     value = dbm_adapter_option(db, "vfs");
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
-                                  "registered (sqlite3_vfs_register) before the database is first used", value);
-    }
+                                  "registered (sqlite3_vfs_register) before the database is first used", value); }
     return DBM_OK;
 }
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
@@ -19743,18 +18732,15 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
     base->busy_us = (int64_t)ms * 1000;
     base->foreign_keys = true;
     value = dbm_adapter_option(db, "foreign_keys");
     if (value != NULL && !dbm__parse_bool(value, &base->foreign_keys)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "foreign_keys = %s: expected true or false", value); }
     value = dbm_adapter_option(db, "cache_size");
     if (value != NULL && (!dbm__parse_int(value, -INT32_MAX, INT32_MAX, &base->cache_size) || base->cache_size == 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "cache_size = %s: expected a number of pages, or of KiB when it is negative", value); }
     base->journal = dbm__sqlite_choice(db, "journal_mode", journals, journals[0]);
     if (base->journal == NULL) return DBM_E_CONFIG;
     if (base->journal == journals[0]) base->journal = NULL;
@@ -19764,8 +18750,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break;
-    }
+    case DBM__ISOLATION_SIGNED: break; }
     return DBM_OK;
 }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
@@ -19784,21 +18769,18 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
             if (path[0] == '/') out[0] = '\0';
             else if (getcwd(out, PATH_MAX) == NULL) return false;
             name = path[0] == '/' ? path + 1 : path;
-            name_size = strlen(name);
-        }
+            name_size = strlen(name); }
         size = strlen(out);
         if (size == 1 && out[0] == '/') size = 0;
         if (size + 1 + name_size >= PATH_MAX) return false;
         out[size] = '/';
         memcpy(out + size + 1, name, name_size + 1);
-        return true;
-    }
+        return true; }
 #endif
     (void)dir;
     vfs = sqlite3_vfs_find(vfs_name);
     if (vfs != NULL && vfs->mxPathname < DBM__SQLITE_PATH && (vfs->xFullPathname(vfs, path, DBM__SQLITE_PATH, out) & 0xff) == SQLITE_OK) {
-        return true;
-    }
+        return true; }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
     dbm__copy_cut(out, DBM__SQLITE_PATH, path);
     return true;
@@ -19816,8 +18798,7 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
     char *texts, between = '?';
     for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) {
         const char *value = dbm_adapter_option(db, dbm__sqlite_uri_keys[i]);
-        if (value != NULL) uri_size += strlen(dbm__sqlite_uri_keys[i]) + 3 * strlen(value) + 2;
-    }
+        if (value != NULL) uri_size += strlen(dbm__sqlite_uri_keys[i]) + 3 * strlen(value) + 2; }
     base = (dbm__sqlite_base *)dbm_adapter_alloc(db, sizeof *base + path_size + uri_size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     *base = *settings;
@@ -19833,8 +18814,7 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
         if (value == NULL) continue;
         dbm__putf(&t, "%c%s=", between, dbm__sqlite_uri_keys[i]);
         dbm__sqlite_put_encoded(&t, value);
-        between = '&';
-    }
+        between = '&'; }
     DBM_ASSERT(!t.cut);
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
@@ -19850,8 +18830,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
         status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
     } else {
         status = dbm_adapter_gate(db, key);
-        if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full);
-    }
+        if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
     dbm_adapter_free(db, key);
     return status;
 }
@@ -19865,18 +18844,15 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
 #endif
     if (sqlite3_libversion_number() < 3024000) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion());
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library is %s; 3.24 or newer is needed", sqlite3_libversion()); }
 #if DBM__THREADS
     if (!sqlite3_threadsafe()) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "the SQLite library was built with SQLITE_THREADSAFE=0, for programs without "
-                                  "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS");
-    }
+                                  "threads: build it with SQLITE_THREADSAFE=1 or 2, or dbm.h with DBM_NO_THREADS"); }
 #endif
     if (url->hosts != NULL && url->hosts[0] != '\0') {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names a host (%s): write sqlite:///file.db for a relative path and "
-                                  "sqlite:////dir/file.db for an absolute one", url->hosts);
-    }
+                                  "sqlite:////dir/file.db for an absolute one", url->hosts); }
     status = dbm__sqlite_check_parameters(db);
     if (status == DBM_OK) status = dbm__sqlite_check_options(db, &settings);
     if (status != DBM_OK) return status;
@@ -19887,10 +18863,8 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
-        }
-        return dbm__sqlite_init_file(db, &settings, path);
-    }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path); }
+        return dbm__sqlite_init_file(db, &settings, path); }
     dbm_adapter_single(db);
     return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
 }
@@ -20268,8 +19242,7 @@ static bool dbm__pg_in_binary(Oid type) {
     case DBM__PG_BPCHAR: case DBM__PG_VARCHAR: case DBM__PG_DATE: case DBM__PG_TIMESTAMP: case DBM__PG_TIMESTAMPTZ: case DBM__PG_UUID:
     case DBM__PG_JSONB:
         return true;
-    default: return false;
-    }
+    default: return false; }
 }
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* libpq's own words, in one line. */
@@ -20281,9 +19254,7 @@ static void dbm__pg_words(dbm__text *t, const char *said) {
             dbm__put(t, " ");
             while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
         } else {
-            dbm__put_n(t, said + i, 1);
-        }
-    }
+            dbm__put_n(t, said + i, 1); } }
 }
 static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
     char block[1000];
@@ -20317,8 +19288,7 @@ static dbm_status dbm__pg_lost(dbm__pg *q) {
     dbm__put(&t, q->poisoned ? "the connection could not be reset after its last use" : "the connection was lost");
     if (!q->poisoned && words[0] != '\0') {
         dbm__put(&t, ": ");
-        dbm__pg_words(&t, words);
-    }
+        dbm__pg_words(&t, words); }
     dbm__text_end(&t);
     dbm_adapter_fail(q->c, DBM_E_LOST, dbm__pg_said(q, PG_DIAG_SQLSTATE), 0, block);
     dbm_adapter_broken(q->c);
@@ -20341,26 +19311,22 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
-        dbm__pg_words(&t, detail);
-    }
+        dbm__pg_words(&t, detail); }
     if (hint != NULL) {
         dbm__put(&t, " (");
         dbm__pg_words(&t, hint);
-        dbm__put(&t, ")");
-    }
+        dbm__put(&t, ")"); }
     if (position != NULL) {
         int64_t at = 0;
         for (; *position >= '0' && *position <= '9' && at < INT_MAX; position++) at = at * 10 + (*position - '0');
         if (q->cursor_run) at -= q->prefix;
         if (at > 0) dbm__putf(&t, " at character %l", at);
-        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy));
-    }
+        if (q->op->kind == DBM_OP_BULK) dbm__putf(&t, " of %s", dbm__pg_copy_select(q->copy)); }
     if (strcmp(state, "25001") == 0) dbm__put(&t, "; give the session .autocommit = 1");
     if (strcmp(state, "26000") == 0 || strcmp(state, "42P05") == 0) dbm__put(&t, "; behind a pooler of transactions, such as PgBouncer, set statement_cache = 0");
     dbm__text_end(&t);
     if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
-        status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
-    }
+        status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED; }
     status = dbm_adapter_fail(q->c, status, state, 0, block);
     if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
@@ -20368,12 +19334,10 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         if (strcmp(state, "23502") == 0) {
             const char *table = dbm__pg_said(q, PG_DIAG_TABLE_NAME), *field = dbm__pg_said(q, PG_DIAG_COLUMN_NAME);
             dbm__format(column, sizeof column, "%s%s%s", table != NULL ? table : "", table != NULL && field != NULL ? "." : "", field != NULL ? field : "");
-            name = column;
-        }
+            name = column; }
         dbm_adapter_fail_constraint(q->c, strcmp(state, "23505") == 0 ? DBM_CONSTRAINT_UNIQUE : strcmp(state, "23502") == 0 ? DBM_CONSTRAINT_NOT_NULL
                                     : strcmp(state, "23503") == 0 ? DBM_CONSTRAINT_FOREIGN_KEY : strcmp(state, "23514") == 0 ? DBM_CONSTRAINT_CHECK
-                                    : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name);
-    }
+                                    : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name); }
     return status;
 }
 static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primary, const char *detail) {
@@ -20383,8 +19347,7 @@ static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primar
     dbm__pg_words(&t, primary);
     if (detail != NULL) {
         dbm__put(&t, ": ");
-        dbm__pg_words(&t, detail);
-    }
+        dbm__pg_words(&t, detail); }
     dbm__text_end(&t);
     dbm_adapter_notice(q->c, block);
 }
@@ -20397,11 +19360,9 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
         item = (dbm__pg_item *)dbm_adapter_resize(q->owner, list->at, (size_t)capacity * sizeof *item);
         if (item == NULL) {
             q->no_memory = true;
-            return NULL;
-        }
+            return NULL; }
         list->at = item;
-        list->capacity = capacity;
-    }
+        list->capacity = capacity; }
     item = &list->at[list->count++];
     item->kind = (unsigned char)kind;
     item->silent = false;
@@ -20418,8 +19379,7 @@ static bool dbm__pg_room(dbm__pg *q, size_t size) {
     block = (char *)dbm_adapter_resize(q->owner, q->block, size);
     if (block == NULL) {
         q->no_memory = true;
-        return false;
-    }
+        return false; }
     q->block = block;
     q->block_size = size;
     return true;
@@ -20471,8 +19431,7 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     bool before;
     if (rest < 0) {
         rest += INT64_C(86400000000);
-        days--;
-    }
+        days--; }
     dbm__pg_put_date(t, days, &before);
     dbm__put(t, " ");
     dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
@@ -20508,8 +19467,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->params = (const char **)(void *)all;
         q->lengths = (int *)(void *)(all + (size_t)capacity * sizeof q->params[0]);
         q->formats = q->lengths + capacity;
-        q->params_capacity = capacity;
-    }
+        q->params_capacity = capacity; }
     need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
@@ -20518,8 +19476,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
-        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
-    }
+        if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
     if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
@@ -20540,8 +19497,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
             length = (int)(at - digit) - 1;
-            break;
-        }
+            break; }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
@@ -20573,10 +19529,8 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             at += (length = (int)v->as.text.size) + 1;
             break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
-        }
-        q->lengths[i] = length;
-    }
+            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
+        q->lengths[i] = length; }
     q->declare = at;
     q->unasked_bytes += need;
     return DBM_OK;
@@ -20668,8 +19622,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         q->unasked_bytes = 0;
         return PQpipelineSync(q->conn) == 1;
 #endif
-    default: return true;
-    }
+    default: return true; }
     return dbm__pg_text_command(q, block);
 }
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
@@ -20678,13 +19631,10 @@ static bool dbm__pg_send(dbm__pg *q) {
         if (!q->piped) {
             if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
                 q->emitted++;
-                continue;
-            }
-            if (q->emitted > q->sent.head || q->skipping) break;
-        }
+                continue; }
+            if (q->emitted > q->sent.head || q->skipping) break; }
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
-        q->emitted++;
-    }
+        q->emitted++; }
     return true;
 }
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
@@ -20692,8 +19642,7 @@ static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
         dbm_adapter_free(s->q->owner, s->texts[i].owned);
-        s->texts[i].owned = NULL;
-    }
+        s->texts[i].owned = NULL; }
 }
 /* Another row is in hand. */
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
@@ -20703,16 +19652,13 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->cells = NULL;
     if (DBM__UNLIKELY(s->now != NULL)) {
         dbm_adapter_free(s->q->owner, s->now);
-        s->now = NULL;
-    }
+        s->now = NULL; }
     if (DBM__UNLIKELY(s->copied.data != NULL)) {
         PQfreemem((void *)(uintptr_t)s->copied.data);
-        s->copied.data = NULL;
-    }
+        s->copied.data = NULL; }
     if (DBM__UNLIKELY(s->pinned != NULL)) {
         dbm_adapter_free(s->q->owner, s->pinned);
-        s->pinned = NULL;
-    }
+        s->pinned = NULL; }
 }
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
@@ -20725,9 +19671,7 @@ static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) 
         if (block != NULL) {
             s->block = block;
             s->types_capacity = columns;
-            return true;
-        }
-    }
+            return true; } }
     q->no_memory = true;
     return false;
 }
@@ -20740,13 +19684,11 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
     if (s->held_size + size > q->op->row_buffer) {
         q->full = true;
-        return false;
-    }
+        return false; }
     held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
     if (held == NULL) {
         q->no_memory = true;
-        return false;
-    }
+        return false; }
     held->next = NULL;
     at = (char *)(held->cells + columns + 1);
     for (i = 0; i < columns; i++) {
@@ -20755,8 +19697,7 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
         held->cells[i].size = cells[i].size;
         if (bytes != 0) memcpy(at, cells[i].data, (size_t)bytes);
         at[bytes] = '\0';
-        at += bytes + 1;
-    }
+        at += bytes + 1; }
     if (s->last_held != NULL) s->last_held->next = held;
     else s->held = held;
     s->last_held = held;
@@ -20771,8 +19712,7 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
     cells = s->block + s->types_capacity;
     for (i = 0; i < columns; i++) {
         cells[i].data = PQgetvalue(res, 0, i);
-        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i);
-    }
+        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
     return dbm__pg_keep(q, s, cells, columns);
 }
 static int64_t dbm__pg_count(PGresult *res) {
@@ -20818,8 +19758,7 @@ static int64_t dbm__pg_read_int(const char *text) {
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
         dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-        q->no_memory = false;
-    }
+        q->no_memory = false; }
     s->kept = false;
 }
 /* What the columns are, and whether all can be read in binary. */
@@ -20830,8 +19769,7 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
     *binary = true;
     for (i = 0; i < s->columns; i++) {
         s->types[i] = PQftype(res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]);
-    }
+        *binary = *binary && dbm__pg_in_binary(s->types[i]); }
     return true;
 }
 /* Takes the description of a statement that the server keeps. */
@@ -20850,9 +19788,7 @@ static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, Exe
         q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
             Oid type = PQftype(res, 0);
-            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
-        }
-    }
+            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0)); } }
     item->number |= 4u;
 }
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
@@ -20867,16 +19803,13 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
             s->row = 0;
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
-            return q->mode == DBM__PG_TAKE;
-        }
+            return q->mode == DBM__PG_TAKE; }
         if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
-            return true;
-        }
+            return true; }
         q->dropped++;
         PQclear(res);
-        return false;
-    }
+        return false; }
     /* The end of rows that came singly, or all of them at once. */
     if (s->res == NULL || n > 0) {
         s->total += n;
@@ -20894,8 +19827,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     } else {
         q->affected = dbm__pg_count(res);
         PQclear(res);
-        return false;
-    }
+        return false; }
     q->affected = dbm__pg_count(s->res);
     return false;
 }
@@ -20924,8 +19856,7 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
         if (n == 0) return DBM__PG_WAITS;
         if (n < 0) { /* its end, or a failure that is the next result */
             s->copying = false;
-            return DBM__PG_ALL;
-        }
+            return DBM__PG_ALL; }
         s->total++;
         if (q->no_memory) q->mode = DBM__PG_DROP;
         if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->rows == 0)) {
@@ -20936,20 +19867,16 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
             s->row = 0;
             s->rows = 1;
             if (q->mode == DBM__PG_TAKE) return DBM__PG_ROW;
-            continue;
-        }
+            continue; }
         if (q->mode == DBM__PG_KEEP) {
             dbm__pg_cell cell;
             cell.data = data;
             cell.size = n;
             if (!dbm__pg_keep(q, s, &cell, 1)) {
                 PQfreemem(data);
-                return DBM__PG_ROW;
-            }
-        }
+                return DBM__PG_ROW; } }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
-        PQfreemem(data);
-    }
+        PQfreemem(data); }
 }
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
@@ -20968,8 +19895,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
-        return;
-    }
+        return; }
     state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
     if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
     if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
@@ -20998,28 +19924,23 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
         if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
             item->s->known = dbm__pg_learned(item->s, res);
-            return false;
-        }
+            return false; }
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
-            return false;
-        }
+            return false; }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (item->kind == DBM__PG_DISCARD) {
             dbm__pg_forget(q);
-            q->lane_on = q->lane_can;
-        }
+            q->lane_on = q->lane_can; }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
             PQclear(res);
             q->copying = true;
-            return true;
-        }
+            return true; }
         if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
             dbm__pg_copy_out(q, res);
-            return false;
-        }
+            return false; }
         q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
         PQclear(res);
@@ -21035,8 +19956,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
         break;
 #endif
-    default: break;
-    }
+    default: break; }
     PQclear(res);
     return false;
 }
@@ -21048,8 +19968,7 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->failed_tx = false; break;
     case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
-    }
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; }
 }
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
@@ -21070,25 +19989,20 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (q->emitted < q->sent.head) q->emitted = q->sent.head;
             q->armed = false;
             if (sync) dbm__pg_sync_done(q);
-            continue;
-        }
+            continue; }
         if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
-            if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
-        }
+            if (PQflush(q->conn) < 0) return DBM__PG_DEAD; }
         if (item->kind == DBM__PG_RUN && !q->armed) {
             if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
-            (void)PQsetSingleRowMode(q->conn);
-        }
+            (void)PQsetSingleRowMode(q->conn); }
         if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
             q->armed = true;
-            (void)PQsetSingleRowMode(q->conn);
-        }
+            (void)PQsetSingleRowMode(q->conn); }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
             int how = dbm__pg_copy_rows(q);
-            if (how != DBM__PG_ALL) return how;
-        }
+            if (how != DBM__PG_ALL) return how; }
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         if (res == NULL) {
@@ -21096,13 +20010,11 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (item->kind == DBM__PG_SYNC) { /* behind an error of what is done at the very end: deferred constraints */
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
-                continue;
-            }
+                continue; }
             if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
             q->sent.head++;
             q->armed = false;
-            continue;
-        }
+            continue; }
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
@@ -21110,12 +20022,10 @@ static int dbm__pg_answers(dbm__pg *q) {
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
-            continue;
-        }
+            continue; }
 #endif
         if (dbm__pg_answer(q, item, res)) return DBM__PG_ROW;
-        if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD;
-    }
+        if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD; }
     q->sent.head = q->sent.count = q->emitted = 0;
     return DBM__PG_ALL;
 }
@@ -21172,8 +20082,7 @@ static void dbm__pg_lane_send(dbm__pg *q) {
     dbm_status st = DBM_OK;
     while (q->out_at != q->out_end && st == DBM_OK) {
         st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n;
-    }
+        q->out_at += n; }
     if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
 }
 /* What was written up to `to` goes out, and will be answered. */
@@ -21212,14 +20121,12 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         if (size > INT_MAX || (int64_t)size > end - at) continue; /* NULL */
         cells[i].data = at;
         cells[i].size = (int)size;
-        last = at += size;
-    }
+        last = at += size; }
     if (last != NULL) {
         dbm__pg_cell *cell = &cells[s->columns - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
-        last[-1] = '\0';
-    }
+        last[-1] = '\0'; }
     s->cells = s->block;
 }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
@@ -21228,8 +20135,7 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         q->beginning = false;
         q->begins |= 1u << q->wait.at[0].number;
         q->tx = DBM__PG_TX_OPEN;
-        return;
-    }
+        return; }
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
     dbm__pg_look_at_tag(q, tag);
@@ -21241,8 +20147,7 @@ static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
     q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
     if (q->fault == NULL) {
         q->no_memory = true;
-        return;
-    }
+        return; }
     memcpy(q->fault, body, size);
     q->fault[size] = q->fault[size + 1] = '\0';
 }
@@ -21250,8 +20155,7 @@ static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
     if (q->owed != 0) {
         q->owed--;
-        return;
-    }
+        return; }
     if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
     q->failed_tx = status == 'E';
 }
@@ -21278,8 +20182,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
                 dbm__pg_lane_row(s, s->block + s->types_capacity);
                 if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
             } else {
-                q->dropped++;
-            }
+                q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
         case 'Z': dbm__pg_lane_ready(q, m[5]); break;
@@ -21291,9 +20194,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case 'S': q->settings_moved = true; break;
         case '2': q->bound = !q->beginning; break;
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
-        default: return DBM__PG_DEAD;
-        }
-    }
+        default: return DBM__PG_DEAD; } }
     if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
     return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
 }
@@ -21315,21 +20216,17 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
             data = (char *)dbm_adapter_resize(q->owner, in->data, size);
             if (data == NULL) {
                 q->no_memory = true;
-                return DBM__PG_DEAD;
-            }
+                return DBM__PG_DEAD; }
             in->data = data;
-            in->size = size;
-        }
+            in->size = size; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
-            return DBM__PG_DEAD;
-        }
+            return DBM__PG_DEAD; }
         in->end += got;
         how = dbm__pg_lane_look(q, in);
-        if (how != DBM__PG_WAITS || in->end != in->size) return how;
-    }
+        if (how != DBM__PG_WAITS || in->end != in->size) return how; }
 }
 static int dbm__pg_lane_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -21337,26 +20234,22 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     int how;
     if (DBM__UNLIKELY(q->out_at != q->out_end)) {
         dbm__pg_lane_send(q);
-        if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */
-    }
+        if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */ }
     if (q->fresh) {
         q->fresh = false;
-        return DBM__PG_WAITS;
-    }
+        return DBM__PG_WAITS; }
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
     if (!own && !s->rowless) {
         s->in = q->in;
-        memset(&q->in, 0, sizeof q->in);
-    }
+        memset(&q->in, 0, sizeof q->in); }
     if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
         dbm__pg_row_moves(s);
         s->row = 0;
         dbm__pg_lane_row(s, s->block);
-        s->in.keep = 0;
-    }
+        s->in.keep = 0; }
     return how;
 }
 /* An operation on rows that come this way. */
@@ -21374,13 +20267,11 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     char *data;
     for (; s->row + 1 < s->rows; s->row++) {
         dbm__pg_lane_row(s, cells);
-        if (!dbm__pg_keep(q, s, cells, s->columns)) return false;
-    }
+        if (!dbm__pg_keep(q, s, cells, s->columns)) return false; }
     data = (char *)dbm_adapter_alloc(q->owner, size);
     if (data == NULL) {
         q->no_memory = true;
-        return false;
-    }
+        return false; }
     memcpy(data, s->in.data + s->in.at, left);
     s->pinned = s->in.data;
     s->in.data = data;
@@ -21403,9 +20294,7 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
         if (sent != NULL) sent->silent = silent;
         if (item->kind == DBM__PG_ROLLBACK_TO) {
             sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
-            if (sent != NULL) sent->silent = silent;
-        }
-    }
+            if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count;
 }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -21420,17 +20309,14 @@ static void dbm__pg_push_before(dbm__pg *q) {
     if (DBM__UNLIKELY(!open && q->setup)) {
         q->setup = false;
         dbm__pg_add(q, &q->sent, DBM__PG_SET, 0);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     if (DBM__UNLIKELY(!open && q->drops.count != 0)) { /* apart, since not every statement may share a transaction */
         dbm__pg_push_drops(q);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     if (q->wait.count != 0) dbm__pg_push_waiting(q, false);
     if (DBM__UNLIKELY(q->closes.count != 0)) {
         for (i = 0; i < q->closes.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_CLOSE, q->closes.at[i].number);
-        q->closes.count = 0;
-    }
+        q->closes.count = 0; }
     if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
 }
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
@@ -21457,21 +20343,17 @@ static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     if (!dbm__pg_pipe(q, !alone)) {
         dbm__pg_end_local(q, dbm__pg_lost(q));
-        return;
-    }
+        return; }
     if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
         dbm_adapter_broken(q->c);
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+        return; }
     if (DBM__UNLIKELY(!dbm__pg_send(q))) {
         if (q->no_memory) {
             dbm_adapter_broken(q->c);
             dbm__pg_end_local(q, dbm__pg_no_memory(q));
         } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q));
-        }
-    }
+            dbm__pg_end_local(q, dbm__pg_lost(q)); } }
 }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
@@ -21485,12 +20367,10 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     while ((s = *at) != NULL) {
         if (s->depth < depth) {
             at = &s->next_cursor;
-            continue;
-        }
+            continue; }
         *at = s->next_cursor;
         s->cursor = 0;
-        s->lost = true;
-    }
+        s->lost = true; }
     for (i = 0; i < q->closes.count; i++) if (q->closes.at[i].depth < depth) q->closes.at[left++] = q->closes.at[i];
     q->closes.count = left;
 }
@@ -21516,15 +20396,13 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
         if (s->small_runs < 255) s->small_runs++;
     } else {
-        s->small_runs = 0;
-    }
+        s->small_runs = 0; }
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
     while (s->held != NULL) {
         dbm__pg_held *next = s->held->next;
         dbm_adapter_free(q->owner, s->held);
-        s->held = next;
-    }
+        s->held = next; }
     s->last_held = NULL;
     s->held_size = 0;
     dbm__pg_res(s, NULL);
@@ -21533,15 +20411,12 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
             dbm_adapter_free(q->owner, s->in.data);
         } else {
             q->in.data = s->in.data;
-            q->in.size = s->in.size;
-        }
-        s->in.data = NULL;
-    }
+            q->in.size = s->in.size; }
+        s->in.data = NULL; }
     if (s->texts != NULL) {
         dbm_adapter_free(q->owner, s->texts);
         s->texts = NULL;
-        s->texts_count = 0;
-    }
+        s->texts_count = 0; }
     s->live = false;
 }
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
@@ -21595,8 +20470,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
     if (DBM__UNLIKELY(q->before_copy)) {
         q->cursor_run = q->named_run = false;
         dbm__pg_go(q);
-        return;
-    }
+        return; }
     dbm__pg_look_at_kept(q, s);
     if (s->listens) q->lane_on = false;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
@@ -21609,17 +20483,14 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
             dbm__pg_add_prepare(q, s);
             item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
-            if (item != NULL) item->s = s;
-        }
+            if (item != NULL) item->s = s; }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
         q->named_run = q->base->cached && s->seen && !s->copies_out;
         if (q->named_run && !s->kept) {
-            dbm__pg_add_prepare(q, s);
-        }
-        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
-    }
+            dbm__pg_add_prepare(q, s); }
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q);
 }
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
@@ -21634,8 +20505,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
-        s->kept = true; /* it is when those behind it run */
-    }
+        s->kept = true; /* it is when those behind it run */ }
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
                        (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
     if (item != NULL) item->s = s;
@@ -21653,8 +20523,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
-    }
+        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */ }
     dbm__pg_end_local(q, DBM_OK);
 #else
     (void)op;
@@ -21666,22 +20535,18 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm_status status;
     if (s == NULL) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+        return; }
     if (DBM__UNLIKELY(s->copies_in)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return;
-    }
+        return; }
     status = dbm__pg_encode(q, op);
     if (status != DBM_OK) {
         dbm__pg_end_local(q, status);
-        return;
-    }
+        return; }
     if (op->no_wait && (q->piped || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return;
-    }
+        return; }
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
 }
@@ -21698,12 +20563,10 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
     to = q->out;
     for (i = 0; i < q->closes.count; i++) {
         dbm__pg_cursor_name(name, q->closes.at[i].number);
-        to = dbm__pg_put_close(to, 'P', name);
-    }
+        to = dbm__pg_put_close(to, 'P', name); }
     for (i = 0; i < q->drops.count; i++) {
         dbm__format(name, sizeof name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)q->drops.at[i].number);
-        to = dbm__pg_put_close(to, 'S', name);
-    }
+        to = dbm__pg_put_close(to, 'S', name); }
     q->closes.count = q->drops.count = 0;
     return to;
 }
@@ -21715,8 +20578,7 @@ static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
         dbm__text t = dbm__text_in(block, sizeof block);
         dbm__pg_put_begin(&t, number);
         *to = 'P';
-        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0));
-    }
+        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0)); }
     return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
 }
 static char *dbm__pg_put_sync(char *to) {
@@ -21742,8 +20604,7 @@ static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
-        dbm__pg_cursor_name(portal, s->cursor);
-    }
+        dbm__pg_cursor_name(portal, s->cursor); }
     to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
     to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
     dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
@@ -21777,15 +20638,13 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
         s->serial++;
         if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
         if (s->in.data != NULL) dbm__pg_lane_row(s, s->block);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     now = s->held;
     if (now == NULL && s->copying) { /* of COPY the next one, if it has come */
         s->q->main = s;
         s->q->mode = DBM__PG_TAKE;
         s->q->no_memory = false;
-        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED;
-    }
+        return dbm__pg_copy_rows(s->q) == DBM__PG_ROW ? DBM_OK : DBM_E_UNSUPPORTED; }
     if (now == NULL) return s->live || s->cursor != 0 || s->lost ? DBM_E_UNSUPPORTED : DBM_DONE;
     dbm__pg_row_moves(s);
     s->held = now->next;
@@ -21808,12 +20667,10 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return;
-    }
+        return; }
     if (s->lost) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
+        return; }
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
     if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
@@ -21827,8 +20684,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
         dbm__pg_transaction_over(q);
         dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
+        return; }
     q->closes.count = 0;
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
@@ -21839,8 +20695,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         dbm__pg_transaction_over(q);
         op->started = false;
         if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
-        return;
-    }
+        return; }
     if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
@@ -21855,25 +20710,21 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     int i, first = q->sent.count;
     if (q->tx == DBM__PG_TX_OPEN) {
         dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
     dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
         dbm__pg_add(q, &q->sent, DBM__PG_SET, 0);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     q->setup = false;
     if (sql != NULL) {
         size_t at = 0, size = strlen(sql), next = 0;
         for (; at < size; at += next) {
             if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
             dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
-            dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-        }
-    }
+            dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); } }
     q->sent.count--; /* the last SYNC is added as ever */
     for (i = first; i < q->sent.count; i++) q->sent.at[i].silent = DBM__PG_PIPELINE != 0;
     dbm__pg_go(q);
@@ -21890,8 +20741,7 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
         res = PQgetResult(q->conn);
         status = PQresultStatus(res);
         PQclear(res);
-        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break;
-    }
+        if (res == NULL || status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH || PQstatus(q->conn) == CONNECTION_BAD) break; }
 #if DBM__PG_PIPELINE
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
@@ -21902,8 +20752,7 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
     case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
-    }
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD; }
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
     return DBM__PG_ALL;
@@ -21912,8 +20761,7 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
 static bool dbm__pg_is_word(const char *at, const char *word) {
     for (; *word != '\0'; at++, word++) {
         char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
-        if (c != *word) return false;
-    }
+        if (c != *word) return false; }
     return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
 }
 /* The first word of a statement, behind blanks, comments and parentheses. */
@@ -21929,12 +20777,9 @@ static const char *dbm__pg_first_word(const char *sql) {
             while (*sql != '\0' && deep > 0) {
                 if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
                 else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
-                else sql++;
-            }
+                else sql++; }
         } else {
-            return sql;
-        }
-    }
+            return sql; } }
 }
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
@@ -21947,8 +20792,7 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
         if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
                                    dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
         in = depth == 0 && dbm__pg_is_word(word, "FROM");
-        out = depth == 0 && dbm__pg_is_word(word, "TO");
-    }
+        out = depth == 0 && dbm__pg_is_word(word, "TO"); }
     word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
     if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
@@ -21975,8 +20819,7 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     if (s == NULL) return;
     if (s->kept && s->age == q->age) {
         dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-        q->no_memory = false; /* then it stays there until the connection ends */
-    }
+        q->no_memory = false; /* then it stays there until the connection ends */ }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
     PQclear(s->about);
@@ -21992,8 +20835,7 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
         q->no_memory = false;
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+        return; }
     dbm__pg_end_local(q, DBM_OK);
 }
 static void dbm__pg_wait_done(dbm__pg *q);
@@ -22052,19 +20894,15 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
                 e->texts = texts;
                 e->capacity = capacity;
             } else {
-                st = dbm__pg_no_memory(q);
-            }
-        }
+                st = dbm__pg_no_memory(q); } }
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
-            return st;
-        }
+            return st; }
         if (!dbm__pg_is_bytes(&values[i])) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
-        e->size += size;
-    }
+        e->size += size; }
     e->numbers[e->rows++] = op->bulk->rows;
     return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
 }
@@ -22080,13 +20918,11 @@ static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_
             st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
             if (st == DBM_OK) continue;
             op->bulk->failed_column = i;
-            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
-        }
+            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind)); }
         op->bulk->rows = rows + (int64_t)*taken;
         st = dbm__pg_take_row(c, op, values);
         op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken;
-    }
+        if (st == DBM_OK || st == DBM_DONE) ++*taken; }
     return st;
 }
 /* The INSERT of one row. */
@@ -22100,12 +20936,10 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
-    }
+        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
     if (dbm__pg_encode(q, &op) != DBM_OK) {
         q->no_memory = true;
-        return false;
-    }
+        return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
 }
 static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
@@ -22120,15 +20954,13 @@ static bool dbm__pg_each_go(dbm__pg *q) {
     dbm__pg_push_before(q);
     if (e->undo) {
         dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
-        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
     e->undo = false;
     if (e->first < e->limit) {
         dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
         dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
         for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
-        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
-    }
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
     dbm__pg_go(q);
     return true;
 }
@@ -22138,8 +20970,7 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     dbm__pg_wait_done(q);
     if (q->no_memory) {
         q->outcome = dbm__pg_no_memory(q);
-        return true;
-    }
+        return true; }
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
@@ -22148,14 +20979,12 @@ static bool dbm__pg_each_end(dbm__pg *q) {
         dbm_status st = dbm__pg_refused(q);
         if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
             q->outcome = st;
-            return true;
-        }
+            return true; }
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
         e->undo = true;
-        if (e->window > 1) e->window /= 2;
-    }
+        if (e->window > 1) e->window /= 2; }
     e->flown = 0;
     if (dbm__pg_each_go(q)) return q->local;
     e->rows = e->first = 0;
@@ -22169,13 +20998,11 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->copying = q->copy_blind = false;
     if (op->bulk->each_row) {
         dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return;
-    }
+        return; }
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
     if (q->copy == NULL) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+        return; }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
@@ -22199,8 +21026,7 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
-        return DBM__PG_DRAIN;
-    }
+        return DBM__PG_DRAIN; }
     return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
 }
 static void dbm__pg_drain(dbm__pg *q) {
@@ -22213,8 +21039,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         dbm_status status = dbm__pg_connect_start(c, op);
         op->state = status == DBM_OK ? NULL : c; /* not NULL: it is over */
         op->status = status;
-        return;
-    }
+        return; }
     q->given_up = q->op != NULL;
     q->op = op;
     q->outcome = DBM_OK;
@@ -22228,8 +21053,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__store(&q->cancelled, 0);
     if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
         q->before = DBM__PG_FROM_NATIVE;
-        return;
-    }
+        return; }
     if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
     q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
@@ -22246,32 +21070,27 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     char *out;
     if (verb == NULL) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false;
-    }
+        return false; }
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
-        return false;
-    }
+        return false; }
     dbm_adapter_free(q->owner, q->listen);
     q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
     if (out == NULL) {
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
+        return false; }
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
         out += strlen(verb);
         for (i = 0; i < name->as.text.size; i++) {
             if (name->as.text.data[i] == '"') *out++ = '"';
-            *out++ = name->as.text.data[i];
-        }
+            *out++ = name->as.text.data[i]; }
         *out++ = '"';
-        *out++ = ';';
-    }
+        *out++ = ';'; }
     *out = 0;
     op->sql = q->listen;
     op->sql_size = (size_t)(out - q->listen);
@@ -22283,8 +21102,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
     q->told = PQnotifies(q->conn);
     if (q->told == NULL) {
         lost = PQconsumeInput(q->conn) != 1;
-        q->told = PQnotifies(q->conn);
-    }
+        q->told = PQnotifies(q->conn); }
     op->fd = PQsocket(q->conn);
     if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
     op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
@@ -22302,8 +21120,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
         dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
-        return;
-    }
+        return; }
     switch (op->kind) {
     case DBM_OP_BEGIN:
         level = op->isolation;
@@ -22320,8 +21137,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         q->depth = op->savepoint - 1;
         for (s = q->cursors; s != NULL; s = s->next_cursor) if (s->depth > q->depth) s->depth = q->depth;
         dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint);
-        break;
-    }
+        break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
         dbm__pg_cursors_lost(q, op->savepoint);
@@ -22343,8 +21159,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         if (!s->live) dbm__pg_end_local(q, DBM_OK); /* HOLD */
         else if (op->kind == DBM_OP_FINISH || s->in.data == NULL || dbm__pg_lane_pin(q, s)) dbm__pg_lane_on(q, s);
         else q->local = dbm__pg_end(q, DBM__PG_ROW);
-        break;
-    }
+        break; }
     case DBM_OP_PING:
         q->main = NULL;
         dbm__pg_add(q, &q->sent, DBM__PG_PING, 0);
@@ -22357,8 +21172,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK);
-            break;
-        }
+            break; }
         dbm__pg_push_before(q);
         if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
@@ -22375,8 +21189,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
-    }
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; }
 }
 /* ---- cancel ---------------------------------------------------------------------------------------------------------- */
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
@@ -22404,15 +21217,13 @@ static void dbm__pg_kill_begin(dbm__pg *q, dbm__pg_kill *k) {
 #    endif
         k->active = flags >= 0 && fcntl(k->fd, F_SETFL, flags | O_NONBLOCK) == 0;
         if (!k->active) dbm__net_close(k->fd);
-        return;
-    }
+        return; }
 #  endif
     if (!q->has_key) {
         PGcancel *request = PQgetCancel(q->conn);
         char said[256];
         if (request != NULL) (void)PQcancel(request, said, (int)sizeof said);
-        PQfreeCancel(request);
-    }
+        PQfreeCancel(request); }
 #endif
 }
 /* What it waits for, on k->fd; DONE: it is over, and has been done unless k->late. */
@@ -22423,8 +21234,7 @@ static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
     if (!k->late) {
         k->next = PQcancelPoll(k->request);
         k->fd = PQcancelSocket(k->request);
-        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE;
-    }
+        if (k->next == PGRES_POLLING_READING || k->next == PGRES_POLLING_WRITING) return k->next == PGRES_POLLING_READING ? DBM_STEP_READ : DBM_STEP_WRITE; }
     PQcancelFinish(k->request);
 #else
     if (!k->late) {
@@ -22440,11 +21250,9 @@ static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
         if (!k->sent) {
             st = dbm__net_send(k->fd, packet, sizeof packet, &n);
             k->sent = st == DBM_OK && n == sizeof packet;
-            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE;
-        }
+            if (st == DBM_E_TIMEOUT) return DBM_STEP_WRITE; }
         if (k->sent) do st = dbm__net_receive(k->fd, packet, sizeof packet, &n); while (st == DBM_OK);
-        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ;
-    }
+        if (k->sent && st == DBM_E_TIMEOUT) return DBM_STEP_READ; }
     dbm__net_close(k->fd);
 #endif
     k->active = false;
@@ -22460,8 +21268,7 @@ static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg_kill_begin(q, &k);
     while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
         if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
-        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us);
-    }
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us); }
 }
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
 /* False: the operation goes on. */
@@ -22479,18 +21286,14 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
             if (began && q->tx == DBM__PG_TX_OPEN) {
                 dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
                 dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
-                q->tx = DBM__PG_TX_QUEUED;
-            }
+                q->tx = DBM__PG_TX_QUEUED; }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
             if (dbm__pg_encode(q, q->op) != DBM_OK) {
                 q->outcome = DBM_E_NOMEM;
-                return true;
-            }
+                return true; }
             dbm__pg_push_run(q);
-            return q->local;
-        }
-    }
+            return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true;
@@ -22501,21 +21304,18 @@ static void dbm__pg_row_width(dbm__pg_statement *s) {
     if (s->in.data != NULL && s->rows > 0) {
         int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
         if (size > s->row_size) s->row_size = size;
-        return;
-    }
+        return; }
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
         int size = 32;
         for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size;
-    }
+        if (size > s->row_size) s->row_size = size; }
 }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
     if (s->rows < s->fetch) {
         s->ended = true;
-        dbm__pg_close_cursor(q, s);
-    }
+        dbm__pg_close_cursor(q, s); }
 }
 /* What waited has been done; or not, but then the transaction is lost with it. */
 static void dbm__pg_wait_done(dbm__pg *q) {
@@ -22533,32 +21333,27 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
     if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
         bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false;
-    }
+        if (!over) return false; }
     dbm__pg_wait_done(q);
     if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
         q->before_copy = false;
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
         dbm__pg_go(q);
-        return q->local;
-    }
+        return q->local; }
     dbm__pg_room_end(q);
     op->affected = q->affected;
     if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
         q->mode = DBM__PG_DROP;
-        return false;
-    }
+        return false; }
     if (q->full && q->outcome == DBM_OK) {
-        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
-    }
+        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
     if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
     if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
     if (q->outcome != DBM_OK) {
         s->ended = true;
         dbm__pg_result_end(q, s);
         s->small_runs = 0;
-        return true;
-    }
+        return true; }
     dbm__pg_execute_done(q, s, how);
     return true;
 }
@@ -22571,17 +21366,14 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
         if (q->named_run) s->known = s->rowless = s->kept;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        return;
-    }
+        return; }
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
         if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
-            return;
-        }
-        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
-    }
+            return; }
+        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
     op->columns = s->columns;
     op->row = s->rows > 0;
     if (q->cursor_run) {
@@ -22592,8 +21384,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     } else {
         if (!s->live) s->ended = true;
         if (!op->prepared->writes) op->affected = -1;
-        op->settled = op->prepared->writes && !s->live;
-    }
+        op->settled = op->prepared->writes && !s->live; }
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
 }
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
@@ -22606,11 +21397,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (s->cursor != 0) {
             s->cursor = 0;
-            dbm__pg_cursor_unlink(q, s);
-        }
+            dbm__pg_cursor_unlink(q, s); }
         s->rows = 0;
-        return true;
-    }
+        return true; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (s->live) {
         s->live = false;
@@ -22618,8 +21407,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
         q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true;
-    }
+        return true; }
     dbm__pg_batch_done(q, s);
     q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
     return true;
@@ -22632,15 +21420,12 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
             dbm__pg_failure_drop(q);
             dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
             dbm__pg_go(q);
-            return q->local;
-        }
+            return q->local; }
         q->outcome = dbm__pg_refused(q);
         if (op->kind == DBM_OP_COMMIT) q->wait.count = q->wait_used = 0;
-        return true;
-    }
+        return true; }
     if (q->outcome == DBM_E_ROLLED_BACK) {
-        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept");
-    }
+        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
     dbm__pg_transaction_over(q);
     return true;
 }
@@ -22650,50 +21435,41 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     PGresult *res;
     if (q->error != NULL) {
         q->outcome = dbm__pg_refused(q);
-        goto back;
-    }
+        goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
         if (!dbm__pg_pipe(q, false)) {
             q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+            return true; }
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
-            return true;
-        }
+            return true; }
         if (PQsendQuery(q->conn, op->sql) != 1) {
             q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+            return true; }
         q->fresh = true;
-        return false;
-    }
+        return false; }
     while (!PQisBusy(q->conn)) {
         res = PQgetResult(q->conn);
         if (res == NULL) {
             if (PQstatus(q->conn) == CONNECTION_BAD) q->outcome = dbm__pg_lost(q);
             else if (q->error != NULL) q->outcome = dbm__pg_refused(q);
-            goto back;
-        }
+            goto back; }
         switch ((int)PQresultStatus(res)) {
         case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE:
             if (q->error == NULL) {
                 q->error = res;
-                continue;
-            }
+                continue; }
             break;
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
             q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
             return true;
-        default: break;
-        }
-        PQclear(res);
-    }
+        default: break; }
+        PQclear(res); }
     return false;
 back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
@@ -22714,8 +21490,7 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     } else if (op->kind == DBM_OP_BULK) {
         dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
         dbm__pg_go(q);
-        return q->local;
-    }
+        return q->local; }
     return true;
 }
 /* One of the pipeline has failed, and so has this operation. */
@@ -22736,8 +21511,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_HOLD:
         if (how == DBM__PG_ROW) {
             q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true;
-        }
+            return true; }
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -22756,8 +21530,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__pg_bulk_end(q, how);
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
-    }
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return true;
 }
 static dbm_step dbm__pg_done(dbm__pg *q) {
@@ -22770,8 +21543,7 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         op->of_pipeline = q->of_pipeline;
         q->answered = 0;
         q->sent_affected = q->sent_last_id = -1;
-        q->of_pipeline = false;
-    }
+        q->of_pipeline = false; }
     q->op = NULL;
     if (DBM__UNLIKELY(q->copy != NULL || q->each != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
         if (q->each != NULL && op->kind == DBM_OP_BULK_END) op->affected = q->each->written;
@@ -22779,8 +21551,7 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         dbm__pg_copy_free(q->copy);
         q->copy = NULL;
         q->copying = false;
-        op->bulk->data = NULL;
-    }
+        op->bulk->data = NULL; }
     return DBM_STEP_DONE;
 }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
@@ -22807,19 +21578,16 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
         if (put == -2 && unsent == 0) { /* libpq has no memory for it */
             why = "no memory";
             q->no_memory = true;
-        } else if (put == -2) put = 1;
-    }
+        } else if (put == -2) put = 1; }
     if (why == NULL && (put < 0 || unsent < 0)) why = "the bulk has failed"; /* the connection: what the server has said at last is read below */
     if (why == NULL && unsent > 0) {
         op->fd = PQsocket(q->conn);
         q->fresh = false;
         *step = DBM_STEP_BOTH;
-        return true;
-    }
+        return true; }
     if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
         *step = dbm__pg_done(q);
-        return true;
-    }
+        return true; }
     q->copying = false;
     if (PQputCopyEnd(q->conn, why) != 0) return false;
     q->outcome = dbm__pg_lost(q);
@@ -22839,83 +21607,68 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
         how = dbm__pg_lane_step(q);
         if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
-            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ;
-        }
-        goto answered;
-    }
+            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ; }
+        goto answered; }
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
         if (how == DBM__PG_DEAD) {
             q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q);
-        }
+            return dbm__pg_done(q); }
         if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
-            return DBM_STEP_READ;
-        }
+            return DBM_STEP_READ; }
         q->before = DBM__PG_GO;
         dbm__pg_start_now(q, op);
-        if (q->local) return dbm__pg_done(q);
-    }
+        if (q->local) return dbm__pg_done(q); }
 #if DBM__PG_PIPELINE
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
         how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
         stirred = q->tls;
         if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
             dbm__pg_drain(q);
-            how = dbm__pg_answers(q);
-        }
+            how = dbm__pg_answers(q); }
         if (how == DBM__PG_DEAD || q->local) {
             if (!q->local) q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q);
-        }
+            return dbm__pg_done(q); }
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
         if (q->sent_error != NULL) {
             dbm__pg_pipeline_failed(q);
             q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q);
-        }
+            return dbm__pg_done(q); }
         dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
-        if (op->queued) goto wait;
-    }
+        if (op->queued) goto wait; }
 #endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else {
-        how = dbm__pg_answers(q);
-    }
+        how = dbm__pg_answers(q); }
 answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
             if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) {
                 q->main->cursor = 0;
-                dbm__pg_result_end(q, q->main);
-            }
-            return dbm__pg_done(q);
-        }
+                dbm__pg_result_end(q, q->main); }
+            return dbm__pg_done(q); }
         if (how != DBM__PG_WAITS) {
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
             if (q->state == DBM__PG_NATIVE_USE) break; /* a script runs */
             how = dbm__pg_answers(q);
-            if (how != DBM__PG_WAITS) continue;
-        }
-        break;
-    }
+            if (how != DBM__PG_WAITS) continue; }
+        break; }
 #if DBM__PG_PIPELINE
 wait:
 #endif
     unsent = PQflush(q->conn);
     if (unsent < 0) {
         q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q);
-    }
+        return dbm__pg_done(q); }
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -22928,18 +21681,15 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (!q->killed && step != DBM_STEP_DONE) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
-        dbm__pg_kill_begin(q, &q->kill);
-    }
+        dbm__pg_kill_begin(q, &q->kill); }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
     if (want == DBM_STEP_DONE) {
         if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
-        return step;
-    }
+        return step; }
     if (!q->ended || want == DBM_STEP_TIMER) {
         op->wake_us = dbm_adapter_clock(q->owner) + 2000;
-        return q->ended ? DBM_STEP_TIMER : step;
-    }
+        return q->ended ? DBM_STEP_TIMER : step; }
     op->fd = q->kill.fd;
     op->wake_us = q->kill.until_us;
     return want;
@@ -22953,8 +21703,7 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         int64_t now = dbm_adapter_clock(q->owner);
         if (q->patience_us == 0) q->patience_us = now + 50000;
         if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
-        op->wake_us = q->patience_us;
-    }
+        op->wake_us = q->patience_us; }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step);
@@ -22973,8 +21722,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
         || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
         || !dbm__pg_read_digits(&at, 2, &second)) {
-        return false;
-    }
+        return false; }
     if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
     if (*at == '+' || *at == '-') {
         bool west = *at++ == '-';
@@ -22984,19 +21732,15 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
         if (*at == ':') {
             at++;
             if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part * 60;
-        }
+            offset += part * 60; }
         if (*at == ':') {
             at++;
             if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part;
-        }
-        if (west) offset = -offset;
-    }
+            offset += part; }
+        if (west) offset = -offset; }
     if (strcmp(at, " BC") == 0) {
         year = 1 - year;
-        at += 3;
-    }
+        at += 3; }
     if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
     days = dbm__pg_days_of(year, (int)month, (int)day);
     *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
@@ -23010,8 +21754,7 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
         if (s->texts == NULL) return NULL;
         memset(s->texts, 0, (size_t)n * sizeof *s->texts);
         s->texts_count = n;
-        if (s->serial == 0) s->serial = 1; /* 0 is of no row */
-    }
+        if (s->serial == 0) s->serial = 1; /* 0 is of no row */ }
     t = &s->texts[i];
     *made = t->serial == s->serial;
     t->serial = s->serial;
@@ -23024,8 +21767,7 @@ static void dbm__pg_uuid(const char *data, char *out) {
         unsigned char c = (unsigned char)data[i];
         if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
         *out++ = digits[c >> 4];
-        *out++ = digits[c & 15];
-    }
+        *out++ = digits[c & 15]; }
     *out = '\0';
 }
 DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
@@ -23042,10 +21784,7 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
                 i += 3;
             } else {
                 if (data[i] == '\\') i++;
-                *at++ = data[i];
-            }
-        }
-    }
+                *at++ = data[i]; } } }
     *at = '\0';
     return (size_t)(at - out);
 }
@@ -23072,13 +21811,10 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
                 text->serial = 0;
-                return dbm__pg_no_memory(q);
-            }
+                return dbm__pg_no_memory(q); }
             text->owned = bytes;
             text->data = bytes;
-            text->size = dbm__pg_bytes(data, size, bytes);
-        }
-    }
+            text->size = dbm__pg_bytes(data, size, bytes); } }
     out->type = type == DBM__PG_UUID ? DBM_TYPE_UUID : type == DBM__PG_BYTEA ? DBM_TYPE_BLOB : DBM_TYPE_TEXT;
     out->as.text.data = text->data;
     out->as.text.size = text->size;
@@ -23109,8 +21845,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     } else {
         data = PQgetvalue(s->res, s->row, i);
         size = (size_t)PQgetlength(s->res, s->row, i);
-        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
-    }
+        if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK; }
     switch ((int)type) {
     case DBM__PG_INT4:
         out->type = DBM_TYPE_INT;
@@ -23145,8 +21880,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         } else {
             const char *word = data[0] == 'N' ? "nan" : data[0] == 'I' ? "inf" : data[0] == '-' && data[1] == 'I' ? "-inf" : data;
             if (!dbm__double_read(word, word == data ? size : strlen(word), &out->as.real)) dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
-            else if (type == DBM__PG_FLOAT4) out->as.real = (double)(float)out->as.real;
-        }
+            else if (type == DBM__PG_FLOAT4) out->as.real = (double)(float)out->as.real; }
         return DBM_OK;
     case DBM__PG_TIMESTAMP: case DBM__PG_TIMESTAMPTZ: /* infinity is no time: it is a text */
         if (s->binary_rows) {
@@ -23156,10 +21890,8 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
             else {
                 out->type = DBM_TYPE_TIMESTAMP;
-                out->as.integer = us + DBM__PG_EPOCH;
-            }
-            return DBM_OK;
-        }
+                out->as.integer = us + DBM__PG_EPOCH; }
+            return DBM_OK; }
         if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
         else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
@@ -23181,12 +21913,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
     case DBM__PG_JSONB:
         if (s->binary_rows && size > 0) { /* a version comes first */
             data++;
-            size--;
-        }
+            size--; }
         dbm__pg_plain(out, DBM_TYPE_JSON, data, size);
         return DBM_OK;
-    default: break;
-    }
+    default: break; }
     dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
     return DBM_OK;
 }
@@ -23225,8 +21955,7 @@ static int dbm__pg_trace_number(const char **at) {
     while (**at == ' ' || **at == '\t') (*at)++;
     if (**at == '-') {
         minus = true;
-        (*at)++;
-    }
+        (*at)++; }
     for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
     return (int)(minus ? 0 - n : n);
 }
@@ -23242,9 +21971,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
             at += strlen("BackendKeyData");
             q->pid = dbm__pg_trace_number(&at);
             q->key = dbm__pg_trace_number(&at);
-            q->has_key = q->pid == PQbackendPID(q->conn);
-        }
-    }
+            q->has_key = q->pid == PQbackendPID(q->conn); } }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL;
@@ -23279,8 +22006,7 @@ static void dbm__pg_free(dbm__pg *q) {
 static const char *dbm__pg_nth(const char *list, int n) {
     for (; n > 0 && list != NULL; n--) {
         list = strchr(list, ',');
-        if (list != NULL) list++;
-    }
+        if (list != NULL) list++; }
     return list;
 }
 /* Begins a connect, with the hosts from q->host on. Where there are several, each has its share of the time: libpq itself would wait for the
@@ -23312,8 +22038,7 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     q->host_until_us = INT64_MAX;
     if (left > 1 && op->deadline_us != INT64_MAX) {
         now = dbm_adapter_clock(q->owner);
-        q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now;
-    }
+        q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now; }
     return DBM_OK;
 }
 static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
@@ -23335,8 +22060,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
             int i = 0;
             if (p[0] != ':' || p[1] != ' ' || p[2] != ' ' || p[8] != ':' || p[9] != ' ') continue;
             while (i < 5 && ((p[3 + i] >= '0' && p[3 + i] <= '9') || (p[3 + i] >= 'A' && p[3 + i] <= 'Z'))) i++;
-            if (i == 5) state = p;
-        }
+            if (i == 5) state = p; }
         if (!place && size > 0) {
             if (!first) dbm__put(&t, "; ");
             first = false;
@@ -23346,12 +22070,9 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
                 dbm__put_n(&t, line, (size_t)(state - line) + 2);
                 dbm__put_n(&t, state + 10, size - (size_t)(state - line) - 10);
             } else {
-                dbm__put_n(&t, line, size);
-            }
-        }
+                dbm__put_n(&t, line, size); } }
         line += size;
-        while (*line == '\n') line++;
-    }
+        while (*line == '\n') line++; }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
     if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
@@ -23360,8 +22081,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
              (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
         status = DBM_E_TLS;
     } else {
-        status = DBM_E_CONNECT;
-    }
+        status = DBM_E_CONNECT; }
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status;
@@ -23379,8 +22099,7 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
     if (status != DBM_OK) {
         dbm__pg_free(q);
-        return status;
-    }
+        return status; }
     dbm_adapter_set_data(c, q);
     op->fd = PQsocket(q->conn);
     return DBM_OK;
@@ -23397,8 +22116,7 @@ static bool dbm__pg_connected(dbm__pg *q) {
         memset(file, 0, sizeof *file);
         file->sun_family = AF_UNIX;
         dbm__format(file->sun_path, sizeof file->sun_path, "%s/.s.PGSQL.%s", PQhost(q->conn), PQport(q->conn));
-        q->peer_size = (socklen_t)sizeof *file;
-    }
+        q->peer_size = (socklen_t)sizeof *file; }
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
     dbm__format(q->begin_name, sizeof q->begin_name, "dbm_%u_", (uint64_t)q->salt);
@@ -23419,8 +22137,7 @@ static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) 
     op->status = status;
     if (status != DBM_OK) {
         dbm_adapter_set_data(q->c, NULL);
-        dbm__pg_free(q);
-    }
+        dbm__pg_free(q); }
     return DBM_STEP_DONE;
 }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
@@ -23432,8 +22149,7 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
         int i = q->host;
         for (; i < q->base->host_count - 1; i++) {
             const char *h = dbm__pg_nth(q->base->hosts, i), *p = dbm__pg_nth(q->base->ports, i);
-            if (host != NULL && port != NULL && dbm__same_word_n(h, strcspn(h, ","), host) && (*p == ',' || *p == '\0' || dbm__same_word_n(p, strcspn(p, ","), port))) break;
-        }
+            if (host != NULL && port != NULL && dbm__same_word_n(h, strcspn(h, ","), host) && (*p == ',' || *p == '\0' || dbm__same_word_n(p, strcspn(p, ","), port))) break; }
         q->host_until_us = INT64_MAX;
         if (i < q->base->host_count - 1) {
             dbm_status status;
@@ -23442,9 +22158,7 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
             status = dbm__pg_connect_begin(q, op);
             if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
             if (status != DBM_OK) return dbm__pg_connect_over(q, op, status);
-            tls = false;
-        }
-    }
+            tls = false; } }
     next = PQconnectPoll(q->conn);
     q->ssl_phase = tls;
     switch (next) {
@@ -23453,8 +22167,7 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
             PQhost(q->conn) != NULL && !dbm__pg_local(PQhost(q->conn), strlen(PQhost(q->conn)))) dbm_adapter_clear_text(c);
         return dbm__pg_connect_over(q, op, dbm__pg_connected(q) ? DBM_OK : dbm__pg_no_memory(q));
     case PGRES_POLLING_FAILED: return dbm__pg_connect_over(q, op, dbm__pg_connect_failed(q));
-    case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break;
-    }
+    case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break; }
     op->fd = PQsocket(q->conn);
     op->wake_us = q->host_until_us;
     return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ;
@@ -23468,10 +22181,8 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* What libpq says as it closes goes to a socket that leads nowhere: no byte on the parent's connection, nor on one out of step. */
         int nowhere = socket(AF_UNIX, SOCK_STREAM, 0);
         if (nowhere < 0 || dup2(nowhere, PQsocket(q->conn)) < 0) {
-            if (how == DBM_DISCONNECT_FORKED) q->conn = NULL; /* rather lose its memory than the parent's connection */
-        }
-        if (nowhere >= 0) (void)close(nowhere);
-    }
+            if (how == DBM_DISCONNECT_FORKED) q->conn = NULL; /* rather lose its memory than the parent's connection */ }
+        if (nowhere >= 0) (void)close(nowhere); }
 #else
     if (how == DBM_DISCONNECT_FORKED) q->conn = NULL;
 #endif
@@ -23486,8 +22197,7 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
     if (q->owed != 0) {
         if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->awaited != 0) return DBM_OK;
-    }
+        if (q->awaited != 0) return DBM_OK; }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -23495,8 +22205,7 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         (void)PQisBusy(q->conn); /* notices and parameters are taken from it */
         while ((told = PQnotifies(q->conn)) != NULL) PQfreemem(told); /* nobody asks for them here */
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
-    }
+        if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST; }
     return DBM_E_LOST;
 }
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
@@ -23506,8 +22215,7 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     size_t n = 0;
     for (; known->keyword != NULL; known++) {
         if (strcmp(known->keyword, key) == 0) return DBM_OK;
-        if (n < sizeof names / sizeof names[0]) names[n++] = known->keyword;
-    }
+        if (n < sizeof names / sizeof names[0]) names[n++] = known->keyword; }
     near_one = dbm__nearest(key, names, n);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
@@ -23535,9 +22243,7 @@ static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool 
         } else if (port) {
             *ports++ = *list;
         } else {
-            *hosts++ = *list;
-        }
-    }
+            *hosts++ = *list; } }
 }
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
@@ -23574,15 +22280,13 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
         base->hosts = at;
         base->ports = at + size;
         base->host_count = dbm__pg_split_hosts(url->hosts, at, at + size, &base->remote);
-        at += 2 * size;
-    }
+        at += 2 * size; }
     dbm__pg_set(base, "fallback_application_name", "dbm.h");
     dbm__pg_set(base, "gssencmode", "disable"); /* else libpq asks a ticket cache before each connect */
     if (config->tcp_keepalive_ms > 0) {
         dbm__pg_set(base, "keepalives_idle", dbm__pg_number(&at, (config->tcp_keepalive_ms + 999) / 1000));
     } else {
-        dbm__pg_set(base, "keepalives", "0");
-    }
+        dbm__pg_set(base, "keepalives", "0"); }
     if (config->tcp_user_timeout_ms > 0) dbm__pg_set(base, "tcp_user_timeout", dbm__pg_number(&at, config->tcp_user_timeout_ms));
     if (tls == DBM_TLS_DEFAULT && base->host_count > 0) tls = base->remote ? DBM_TLS_PREFER : DBM_TLS_OFF;
     if (tls > DBM_TLS_DEFAULT && tls <= DBM_TLS_VERIFY_FULL) dbm__pg_set(base, "sslmode", modes[tls]);
@@ -23595,16 +22299,14 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
         status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
         if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
         dbm__pg_set(base, p->name, p->value);
-        if (strcmp(p->name, "options") == 0) zone = p->value;
-    }
+        if (strcmp(p->name, "options") == 0) zone = p->value; }
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
         name += sizeof prefix - 1;
         status = dbm__pg_check_key(db, known, name, "the connect_args key");
         dbm__pg_set(base, name, config->options[i].value);
-        if (strcmp(name, "options") == 0) zone = config->options[i].value;
-    }
+        if (strcmp(name, "options") == 0) zone = config->options[i].value; }
     dbm__pg_set(base, "client_encoding", "UTF8");
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
     base->keys[base->count] = base->values[base->count] = NULL;
@@ -23628,8 +22330,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     status = dbm__pg_fill(db, base, (char *)(void *)(base->values + pairs));
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
-        return status;
-    }
+        return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
@@ -23733,8 +22434,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
-    default: return DBM__PG_AS_OTHER;
-    }
+    default: return DBM__PG_AS_OTHER; }
 }
 /* ---- the buffer -------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
@@ -23773,16 +22473,14 @@ static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
         dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
-        return DBM_E_LIMIT;
-    }
+        return DBM_E_LIMIT; }
     if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
     k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
     return DBM_OK;
 }
 static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
-        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea");
-    }
+        return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea"); }
     return dbm__pg_put_bytes(k, data, size, why);
 }
 /* ---- values -------------------------------------------------------------------------------------------------------- */
@@ -23791,8 +22489,7 @@ static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *s
     dbm__text t;
     if (v->type == DBM_TYPE_BOOL) {
         *size = 1;
-        return v->as.integer != 0 ? "1" : "0";
-    }
+        return v->as.integer != 0 ? "1" : "0"; }
     if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
     t = dbm__text_in(block, 64);
     dbm__pg_put_timestamp(&t, v->as.integer);
@@ -23815,23 +22512,20 @@ static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm_
         dbm__pg_put32(k, 0);
         dbm__pg_put16(k, *at == 'n' || *at == 'N' ? 0xC000u : minus ? 0xF000u : 0xD000u);
         dbm__pg_put16(k, 0);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     for (from = i; i < size; i++) {
         if (text[i] == '.' && point == SIZE_MAX) { point = i; continue; }
         if (text[i] < '0' || text[i] > '9') break;
         any = true;
         if (point != SIZE_MAX) scale++;
         if (digits == 0 && text[i] == '0') { zeros++; continue; }
-        digits++;
-    }
+        digits++; }
     if (any && i + 1 < size && (text[i] == 'e' || text[i] == 'E')) {
         bool down = text[i + 1] == '-';
         i += text[i + 1] == '-' || text[i + 1] == '+' ? 2 : 1;
         any = i < size;
         for (; i < size && text[i] >= '0' && text[i] <= '9'; i++) if (exponent < 1000000) exponent = exponent * 10 + (text[i] - '0');
-        if (down) exponent = -exponent;
-    }
+        if (down) exponent = -exponent; }
     if (!any || i != size) return dbm__pg_wrong(why, "is not a number");
     /* The first digit that is not 0 stands `before` digits before the point. */
     before = (int64_t)(zeros + digits) - (int64_t)scale - (int64_t)zeros + exponent;
@@ -23857,10 +22551,8 @@ static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm_
             if (digits == 0) continue;
             if (*at == '.') at++;
             group += (uint32_t)(*at++ - '0');
-            digits--;
-        }
-        dbm__pg_put16(k, group);
-    }
+            digits--; }
+        dbm__pg_put16(k, group); }
     return DBM_OK;
 }
 /* A time as text. Its zone counts for timestamptz alone, as with the server. */
@@ -23870,8 +22562,7 @@ static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *u
     if (how == DBM__PG_AS_TIME && size > 4 && size < 60 && text[4] != '-') { /* of day */
         memcpy(block + 11, text, size);
         text = block;
-        size += 11;
-    }
+        size += 11; }
     if (!dbm__timestamp_read(text, size, us)) return false;
     if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
     for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
@@ -23885,12 +22576,10 @@ static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v
         if (how == DBM__PG_AS_TIME) return dbm__pg_wrong(why, "is not a time of day");
         if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, minus ? INT32_MIN : INT32_MAX);
         else dbm__pg_put_number(k, 8, minus ? INT64_MIN : INT64_MAX);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (v->type != DBM_TYPE_TIMESTAMP && (v->type != DBM_TYPE_TEXT || !dbm__pg_time_read(how, v->as.text.data, v->as.text.size, &us))) {
         return dbm__pg_wrong(why, how == DBM__PG_AS_TIME ? "is not a time of day like 12:34:56.789" : how == DBM__PG_AS_DATE ? "is not a date like 2024-02-29" :
-                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789");
-    }
+                             "is neither a dbm_timestamp nor a text like 2024-02-29 12:34:56.789"); }
     if (us < -INT64_C(210866803200000000)) return dbm__pg_wrong(why, "is before 4713 BC, where PostgreSQL's times begin");
     us -= DBM__PG_EPOCH;
     part = us % DBM__PG_DAY_US;
@@ -23909,15 +22598,13 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
     if (v->type != DBM_TYPE_UUID && v->type != DBM_TYPE_TEXT) return dbm__pg_wrong(why, "is not a UUID");
     if (size > 2 && text[0] == '{' && text[size - 1] == '}') {
         i = 1;
-        size--;
-    }
+        size--; }
     for (; i < size && n < 32; i++) {
         int digit = dbm__pg_hex(text[i]);
         if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
-        n++;
-    }
+        n++; }
     if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
     return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
 }
@@ -23944,8 +22631,7 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     if (st != DBM_OK) return st;
     if (how == DBM__PG_AS_FLOAT8) {
         k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     /* Half a step above the largest float, what rounds to it still fits. */
     if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
     single = (float)x;
@@ -23988,12 +22674,10 @@ static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v
         dbm__pg_put32(k, (uint32_t)size + 1);
         k->rows[k->size] = 1;
         k->size += size + 1;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
     case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
-    default: return dbm__pg_cell_bytea(k, v, why);
-    }
+    default: return dbm__pg_cell_bytea(k, v, why); }
 }
 /* One cell as text, and the tab or the end of the line behind it. */
 static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
@@ -24004,8 +22688,7 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
     bool hex = v->type == DBM_TYPE_BLOB && k->how[i] == DBM__PG_AS_BYTEA;
     if (size >= (size_t)INT_MAX / 2) {
         dbm__format(why->text, sizeof why->text, "has %z bytes; PostgreSQL takes 1 GB", size);
-        return DBM_E_LIMIT;
-    }
+        return DBM_E_LIMIT; }
     if (!hex && size != 0 && memchr(text, 0, size) != NULL) return dbm__pg_wrong(why, "has a NUL byte, which PostgreSQL can't store in a text; pass it as dbm_blob to a bytea");
     if (!dbm__pg_copy_room(k, 2 * size + 4)) return DBM_E_NOMEM;
     at = k->rows + k->size;
@@ -24014,8 +22697,7 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
         *at++ = 'N';
     } else if (hex) {
         memcpy(at, "\\\\x", 3);
-        at += 3;
-    }
+        at += 3; }
     for (n = 0; n < size; n++) {
         char c = text[n];
         if (hex) {
@@ -24023,10 +22705,8 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
             c = digits[(unsigned char)c & 15];
         } else if (c == '\\' || c == '\t' || c == '\n' || c == '\r') {
             *at++ = '\\';
-            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c;
-        }
-        *at++ = c;
-    }
+            c = c == '\t' ? 't' : c == '\n' ? 'n' : c == '\r' ? 'r' : c; }
+        *at++ = c; }
     *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
     k->size = (size_t)(at - k->rows);
     return DBM_OK;
@@ -24077,9 +22757,7 @@ DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_val
             to = dbm__pg_to_double(to, v->as.real);
         } else {
             st = dbm__pg_any_cell(k, i, v, &to, &why);
-            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
-        }
-    }
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why); } }
     k->size = (size_t)(to - k->rows);
     return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
 }
@@ -24121,8 +22799,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
                 if (fast != DBM__PG_FAST_NONE) {
                     to = dbm__pg_to32(to, UINT32_MAX);
-                    continue;
-                }
+                    continue; }
             } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
                 int64_t x;
                 int32_t half;
@@ -24130,8 +22807,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
                 else { memcpy(&half, at, sizeof half); x = half; }
                 if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
                     to = dbm__pg_to_number(to, dbm__pg_limits[how].size, x);
-                    continue;
-                }
+                    continue; }
             } else if (fast == DBM__PG_FAST_DOUBLE) {
                 double x;
                 memcpy(&x, at, sizeof x);
@@ -24143,18 +22819,13 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
                 size = text != NULL ? strlen(text) : 0;
                 if (text != NULL && dbm__pg_fits(k, to, size)) {
                     to = dbm__pg_to_bytes(to, text, size);
-                    continue;
-                }
-            }
+                    continue; } }
             st = dbm__pg_element(k, i, a, row, &to, &why); /* it has the words, too */
-            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why);
-        }
+            if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why); }
         k->size = (size_t)(to - k->rows);
         if (DBM__UNLIKELY(dbm__pg_full(k))) {
             *taken = row - first + 1;
-            return DBM_DONE;
-        }
-    }
+            return DBM_DONE; } }
     *taken = count;
     return DBM_OK;
 }
@@ -24168,13 +22839,11 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     k->binary = PQnfields(res) == k->plan->column_count;
     for (i = 0; i < k->plan->column_count; i++) {
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
-        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
-    }
+        if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false; }
     if (!dbm__pg_copy_grow(k, 1)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
-        return true;
-    }
+        return true; }
     memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
     memcpy(k->rows, header, sizeof header);
     k->size = sizeof header;
@@ -24192,8 +22861,7 @@ DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     if (k->capacity > 4 * DBM__PG_COPY_ROOM) { /* of a large row */
         dbm_adapter_free(k->db, k->rows);
         k->rows = NULL;
-        k->capacity = 0;
-    }
+        k->capacity = 0; }
     return 1;
 }
 DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
@@ -24213,14 +22881,11 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
             else { quoted = !quoted; continue; }
         } else if (*at == '.' && !quoted) {
             n = 0;
-            continue;
-        }
-        n++;
-    }
+            continue; }
+        n++; }
     for (; context != NULL && strncmp(context, "COPY ", 5) != 0; context++) {
         context = strchr(context, '\n');
-        if (context == NULL) break;
-    }
+        if (context == NULL) break; }
     if (context == NULL || strlen(context) < n + 5) return;
     for (at = context + 5 + n; *at != '\0' && *at != '\n' && (*at < '0' || *at > '9'); at++) { }
     if (*at < '0' || *at > '9') return;
@@ -24424,8 +23089,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
-    int64_t number;          /* that was asked for */
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -24509,8 +23175,7 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
         return DBM_E_CONSTRAINT;
     case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
-    default: return DBM_OK;
-    }
+    default: return DBM_OK; }
 }
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
@@ -24544,15 +23209,13 @@ static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     case 1216: case 1217: case 1451: case 1452: kind = DBM_CONSTRAINT_FOREIGN_KEY, before = "CONSTRAINT `"; break;
     case 3819: kind = DBM_CONSTRAINT_CHECK, before = "constraint '"; break;
     case 4025: kind = DBM_CONSTRAINT_CHECK, before = "CONSTRAINT `"; break;
-    default: break;
-    }
+    default: break; }
     name[0] = '\0';
     if (before[0] != '\0') dbm__mysql_part(said, before, before[strlen(before) - 1], name, sizeof name);
     if (native == 1364 && (quote = strchr(name, '\'')) != NULL) *quote = '\0'; /* of "doesn't" */
     size = strlen(name);
     if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
-        kind = DBM_CONSTRAINT_PRIMARY_KEY;
-    }
+        kind = DBM_CONSTRAINT_PRIMARY_KEY; }
     dbm_adapter_fail_constraint(q->c, kind, name);
 }
 /* The failure of the last call, kept: a statement's, or else the connection's. */
@@ -24565,8 +23228,7 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     if (e->native == 0) {
         e->native = DBM__MYSQL_LOST;
         dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, "HY000");
-        dbm__copy_cut(e->text, sizeof e->text, "the client library failed without saying why");
-    }
+        dbm__copy_cut(e->text, sizeof e->text, "the client library failed without saying why"); }
     q->failed = true;
 }
 /* Reports the failure that was kept. */
@@ -24578,13 +23240,11 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
         status = DBM_E_LOST;
-        retryable = true;
-    }
+        retryable = true; }
     if (status == DBM_E_LOST) q->broken = true;
     if (q->connecting && status == DBM_E_LOST) {
         status = DBM_E_CONNECT;
-        retryable = true;
-    }
+        retryable = true; }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
     case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
@@ -24608,14 +23268,12 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         text = strstr(text, "near '");
         if (text == NULL) text = "at the end of the statement";
         break;
-    default: break;
-    }
+    default: break; }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
         dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
-    }
+        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status;
@@ -24641,9 +23299,7 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
         q->waits = false;
         if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
             errno = EAGAIN;
-            return -1;
-        }
-    }
+            return -1; } }
     return q->read(io, buffer, size);
 }
 #endif
@@ -24744,27 +23400,23 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
         q->call = call;
         if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
             q->rc = mysql_stmt_fetch(q->stmt);
-            return 0;
-        }
+            return 0; }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
 #if DBM__MYSQL_MARIADB
         if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
             q->flag = mysql_stmt_close(q->stmt);
-            return 0;
-        }
+            return 0; }
 #endif
     }
     if (DBM__UNLIKELY(!plain)) dbm__hush_begin(&quiet, q->tls || (!DBM__MYSQL_MARIADB && call != DBM__MYSQL_FETCH)); /* a fetch only reads */
     switch (call) {
     DBM__MYSQL_CALLS(DBM__MYSQL_RUN)
-    default: break;
-    }
+    default: break; }
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
         if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my);
-    }
+        else if (q->made != NULL) dbm__mysql_unblock(q->my); }
     return wait;
 }
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
@@ -24829,8 +23481,7 @@ static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_chunk *next = s->chunks->next;
         if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
         else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next;
-    }
+        s->chunks = next; }
     s->first = s->row = NULL;
     s->last = &s->first;
     s->kept = 0;
@@ -24854,8 +23505,7 @@ static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size
         chunk->size = want;
         chunk->used = head;
         s->chunks = chunk;
-        s->kept += want;
-    }
+        s->kept += want; }
     at = (char *)chunk + chunk->used;
     chunk->used += size;
     return at;
@@ -24892,8 +23542,7 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     case MYSQL_TYPE_TIME: return DBM__MYSQL_TIME_OF_DAY;
     case 245 /* MYSQL_TYPE_JSON */: return DBM__MYSQL_JSON_TEXT;
     case MYSQL_TYPE_GEOMETRY: return DBM__MYSQL_BLOB;
-    default: break;
-    }
+    default: break; }
     if (dbm__mysql_named(field, false, "uuid")) return DBM__MYSQL_UUID_TEXT;
     if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
     return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
@@ -24915,8 +23564,7 @@ static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     } else if (cell->how <= DBM__MYSQL_TINY) {
         bind->buffer = &cell->value.as;
     } else {
-        bind->buffer = &cell->as;
-    }
+        bind->buffer = &cell->as; }
 }
 static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
     return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
@@ -24940,11 +23588,9 @@ static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *
         cell->text = (char *)dbm_adapter_alloc(q->owner, want);
         if (cell->text == NULL) {
             dbm__mysql_no_memory(q);
-            return false;
-        }
+            return false; }
         cell->capacity = want;
-        s->rebind = true;
-    }
+        s->rebind = true; }
     s->roomy[side] = true;
     return true;
 }
@@ -24960,8 +23606,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
         if (s->cells == NULL) {
             dbm__mysql_no_memory(q);
-            return false;
-        }
+            return false; }
         memset(s->cells, 0, 2 * n * sizeof *s->cells);
         s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
@@ -24970,11 +23615,9 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         for (i = 0; i < count; i++) {
             s->cells[i].how = dbm__mysql_how(&fields[i]);
             s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i];
-        }
+            s->cells[count + i] = s->cells[i]; }
         s->side = 0;
-        s->rebind = true;
-    }
+        s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
     return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
 }
@@ -24985,8 +23628,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
     if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
         dbm__mysql_fail(q, s->stmt);
-        return false;
-    }
+        return false; }
     s->rebind = false;
     return true;
 }
@@ -25004,8 +23646,7 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         text = (char *)dbm_adapter_alloc(q->owner, want);
         if (text == NULL) {
             dbm__mysql_no_memory(q);
-            return false;
-        }
+            return false; }
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
@@ -25014,10 +23655,8 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         dbm__mysql_bind_cell(cell, &bind);
         if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
             dbm__mysql_fail(q, s->stmt);
-            return false;
-        }
-        cell->size = size;
-    }
+            return false; }
+        cell->size = size; }
     return dbm__mysql_bind_result(q, s);
 }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
@@ -25036,13 +23675,11 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         out->type = DBM_TYPE_TIMESTAMP;
         out->as.integer = (((dbm__days_of(t->year, (int)t->month, (int)t->day) * 24 + (int64_t)t->hour) * 60 + (int64_t)t->minute) * 60 +
                            (int64_t)t->second) * 1000000 + (int64_t)t->second_part;
-        return;
-    }
+        return; }
     if (!interval) { /* "2024-02-29" */
         at = dbm__put_digits(at, 0, t->year, 4);
         at = dbm__put_digits(at, '-', t->month, 2);
-        at = dbm__put_digits(at, '-', t->day, 2);
-    }
+        at = dbm__put_digits(at, '-', t->day, 2); }
     if (cell->how == DBM__MYSQL_DATETIME) *at++ = ' ';
     if (cell->how != DBM__MYSQL_DATE) { /* "12:34:56.789", "-838:59:59" */
         if (interval && t->neg) *at++ = '-';
@@ -25050,8 +23687,7 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         at = dbm__put_digits(at, ':', t->minute, 2);
         at = dbm__put_digits(at, ':', t->second, 2);
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
-        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals;
-    }
+        if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals; }
     *at = '\0';
     dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
 }
@@ -25073,8 +23709,7 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
         out->type = DBM_TYPE_UINT;
         out->as.uinteger = v;
         return;
-    default: dbm__mysql_time_value(decimals, cell, out); return;
-    }
+    default: dbm__mysql_time_value(decimals, cell, out); return; }
 }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
@@ -25088,8 +23723,7 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(s->plan[i].decimals, cell, out);
-    }
+        dbm__mysql_converted(s->plan[i].decimals, cell, out); }
 }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
@@ -25109,8 +23743,7 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
         if (!number) return;
         if (cell.how != DBM__MYSQL_INT) dbm__mysql_converted(0, &cell, out);
         else *out = dbm_int(cell.value.as.integer);
-        return;
-    }
+        return; }
     case DBM__MYSQL_DOUBLE: case DBM__MYSQL_FLOAT:
         if (dbm__double_read(text, size, &real)) *out = dbm_double(real);
         return;
@@ -25122,8 +23755,7 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     case DBM__MYSQL_DATETIME:
         if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: return;
-    }
+    default: return; }
 }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
@@ -25167,8 +23799,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
-        cells[i].as.text.data = text;
-    }
+        cells[i].as.text.data = text; }
     *s->last = row;
     s->last = &row->next;
     return DBM_OK;
@@ -25190,14 +23821,11 @@ static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
         if (q->rc > 0) {
             dbm__mysql_note_error(q, stmt);
-            break;
-        }
+            break; }
         if (q->rc < 0) break;
         if (mysql_stmt_field_count(stmt) != 0) {
             q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        }
-    }
+            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); } }
     if (q->rc < 0) q->rc = 0;
     if (q->rc == 0) dbm__mysql_note_status(q);
     DBM__MYSQL_OVER;
@@ -25219,17 +23847,14 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
             if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
-            break;
-        }
-        DBM__MYSQL_AWAIT_STOP;
-    }
+            break; }
+        DBM__MYSQL_AWAIT_STOP; }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
     dbm__mysql_result_over(q, s);
     if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
         dbm__mysql_note_error(q, NULL);
-        break;
-    }
+        break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
     DBM__MYSQL_OVER;
 }
@@ -25255,21 +23880,17 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         } else {
             dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
-                           "other statement after the loop", limit, s->seen);
-        }
-        goto spoil;
-    }
+                           "other statement after the loop", limit, s->seen); }
+        goto spoil; }
     if (q->rc == 1) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
-        goto spoil;
-    }
+        goto spoil; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
     dbm__mysql_result_over(q, s);
     if (q->rc != 0) {
         dbm__mysql_report(q);
-        goto spoil;
-    }
+        goto spoil; }
     break;
     spoil:
     s->spoiled = true;
@@ -25278,8 +23899,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-    }
+        dbm__mysql_result_over(q, s); }
     DBM__MYSQL_OVER;
 }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
@@ -25296,8 +23916,7 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     if (q->active != NULL) {
         int call = dbm__mysql_hold(q, q->active, limit);
         if (call != DBM__MYSQL_DONE) return call;
-        if (q->refused) return DBM__MYSQL_DONE;
-    }
+        if (q->refused) return DBM__MYSQL_DONE; }
     s = q->closing;
     if (s != NULL) {
         q->closing = s->next;
@@ -25305,8 +23924,7 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
         s->stmt = NULL;
         dbm__mysql_statement_free(q, s);
         if (q->stmt != NULL) return DBM__MYSQL_STMT_CLOSE;
-        return dbm__mysql_clear(q, limit);
-    }
+        return dbm__mysql_clear(q, limit); }
     return DBM__MYSQL_DONE;
 }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
@@ -25320,8 +23938,7 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
     const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
     if (s == NULL) {
         dbm__mysql_no_memory(q);
-        return NULL;
-    }
+        return NULL; }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
     if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
@@ -25344,8 +23961,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     s->stmt = mysql_stmt_init(q->my);
     if (s->stmt == NULL) {
         dbm__mysql_no_memory(q);
-        break;
-    }
+        break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -25356,25 +23972,21 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         q->failed = failed; /* the server lets go of all that it took for a PREPARE */
         if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
         DBM__MYSQL_CLOSE(s);
-        break;
-    }
+        break; }
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
         dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
-        break;
-    }
+        break; }
     if (found != 0 && s->values == NULL) {
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
         if (s->values == NULL) {
             dbm__mysql_no_memory(q);
-            break;
-        }
+            break; }
         memset(s->values, 0, (size_t)found * each);
-        s->times = (MYSQL_TIME *)(void *)(s->values + found);
-    }
+        s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
     DBM__MYSQL_OVER;
 }
@@ -25383,8 +23995,7 @@ static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared
     DBM__MYSQL_FLOW(q->pre)
     if (s->stmt != NULL) {
         dbm__mysql_plan_free(q, s);
-        DBM__MYSQL_CLOSE(s);
-    }
+        DBM__MYSQL_CLOSE(s); }
     s->generation = q->generation;
     if (dbm__mysql_as_text(s, p)) break;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
@@ -25429,12 +24040,10 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
     {
         int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
-        if (call != DBM__MYSQL_DONE) return call;
-    }
+        if (call != DBM__MYSQL_DONE) return call; }
     if (!q->refused) {
         q->autocommit = !q->unit;
-        dbm__mysql_note_status(q);
-    }
+        dbm__mysql_note_status(q); }
     return DBM__MYSQL_DONE;
 }
 /* Before a statement is sent. */
@@ -25448,8 +24057,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
         dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
-        return false;
-    }
+        return false; }
     memset(t, 0, sizeof *t);
     t->year = (unsigned)c.year;
     t->month = (unsigned)c.month;
@@ -25467,8 +24075,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
         dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-        return false;
-    }
+        return false; }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
     b->buffer_type = (enum enum_field_types)types[v->type];
     b->buffer = (void *)(uintptr_t)&v->as; /* of a number */
@@ -25477,12 +24084,10 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
         dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
-        return false;
-    }
+        return false; }
     if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
-        return dbm__mysql_bind_time(q, v->as.integer, time, number);
-    }
+        return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
     return true;
@@ -25500,23 +24105,19 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
         dbm__mysql_bool is_unsigned = b->is_unsigned;
         if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
             s->bound = false;
-            return false;
-        }
+            return false; }
         same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
             size += v->as.text.size;
-            if (same) s->stmt->params[i].buffer_length = b->buffer_length;
-        }
-    }
+            if (same) s->stmt->params[i].buffer_length = b->buffer_length; } }
     q->total += size;
     if (same || count == 0) return true;
     if (mysql_stmt_bind_param(s->stmt, s->values) != 0) {
         bool failed = q->failed;
         dbm__mysql_fail(q, s->stmt);
         q->failed = failed;
-        return false;
-    }
+        return false; }
     s->bound = true;
     return true;
 }
@@ -25560,10 +24161,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
                 dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
                 q->wrote = false;
-                break;
-            }
-        }
-    }
+                break; } } }
     dbm__mysql_report(q);
     DBM__MYSQL_OVER;
 }
@@ -25576,9 +24174,7 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
             op->ended = true;
             q->wrote = false;
         } else if (op->affected != 0) {
-            q->wrote = true;
-        }
-    }
+            q->wrote = true; } }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
 }
 #if !DBM__MYSQL_MARIADB
@@ -25597,14 +24193,12 @@ static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
             left = (deadline_us - dbm_adapter_clock(q->owner) + 999) / 1000;
             if (left < 1) left = 1;
             if (left > INT64_C(31536000000)) left = INT64_C(31536000000);
-            if (want == 0 || left < want) want = left;
-        }
+            if (want == 0 || left < want) want = left; }
         if (want == q->limit_ms) return DBM__MYSQL_DONE;
         q->limit_ms = want;
         if (want == 0) dbm__format(q->text, sizeof q->text, "SET %s=DEFAULT", name);
         else if (q->mariadb) dbm__format(q->text, sizeof q->text, "SET %s=%l/1000e0", name, want);
-        else dbm__format(q->text, sizeof q->text, "SET %s=%l", name, want);
-    }
+        else dbm__format(q->text, sizeof q->text, "SET %s=%l", name, want); }
     call = dbm__mysql_own(q, q->text);
     if (call == DBM__MYSQL_DONE && q->refused) q->limit_ms = -1;
     return call;
@@ -25620,48 +24214,35 @@ static bool dbm__mysql_is_undone(dbm__mysql *q) {
     dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
     return true;
 }
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my); }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL; }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT); }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
-        break;
-    }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+        if (q->first != NULL) mysql_free_result(q->first);
+        break; }
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
@@ -25677,8 +24258,7 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     } else if (q->rc != MYSQL_DATA_TRUNCATED) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
-        s->ended = true;
-    }
+        s->ended = true; }
 }
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -25692,8 +24272,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
     if (q->rc != MYSQL_NO_DATA) {
         dbm__mysql_fetched(q, s);
-        break;
-    }
+        break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
     dbm__mysql_result_over(q, s);
@@ -25735,49 +24314,49 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     op->ended = false;
     if (dbm__mysql_is_undone(q)) break;
     if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
-        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
-    }
+        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
     if (s == NULL) {
         s = dbm__mysql_statement_new(q, p);
         if (s == NULL) break;
         p->data = s;
         p->single = true;
-        s->generation = q->generation - 1;
-    }
+        s->generation = q->generation - 1; }
     dbm__mysql_result_new(q, s);
     if (DBM__UNLIKELY(s->generation != q->generation)) {
     prepare_again:
-        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p));
-    }
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, p)); }
     q->total = p->sql_size;
     if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
         if (q->packet == 0) {
-            DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
-        }
+            DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
             dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
                            q->total, q->packet);
-            break;
-        }
-    }
+            break; } }
 #if !DBM__MYSQL_MARIADB
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
+            break; }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
         } else {
-            dbm__mysql_done(q, s, op);
-        }
-        break;
-    }
+            dbm__mysql_numbers(s, op, q->affected, q->made_id); }
+        dbm__mysql_done(q, s, op);
+        break; }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
     if (q->rc != 0) {
@@ -25787,23 +24366,18 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         if (!q->again && (q->error.native == DBM__MYSQL_NEED_REPREPARE || q->error.native == DBM__MYSQL_NEW_METADATA)) {
             q->again = true;
             q->failed = failed;
-            goto prepare_again;
-        }
+            goto prepare_again; }
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        break;
-    }
+        break; }
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
             if (q->rc != 0) {
                 dbm__mysql_report(q);
-                break;
-            }
-        }
+                break; } }
         dbm__mysql_done(q, s, op);
-        break;
-    }
+        break; }
     s->open = true;
     q->active = s;
     op->result = s;
@@ -25812,19 +24386,16 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
         dbm__mysql_fetch(q, s);
     } else {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
     if (q->refused) break;
     op->row = q->rc == 0;
     if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
     if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
         if (op->row) {
-            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX));
-        }
+            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
         op->settled = true;
         if (s->changes) dbm__mysql_returned(s, op);
-        dbm__mysql_done(q, s, op);
-    }
+        dbm__mysql_done(q, s, op); }
     DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
@@ -25834,8 +24405,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     if (s == NULL) break;
     if (s->spoiled) {
         dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
-        break;
-    }
+        break; }
     if (s->ended && !s->held) break;
     if (s->held) {
         s->row = s->row != NULL ? s->row->next : s->ended ? NULL : s->first;
@@ -25844,23 +24414,17 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
             s->seen++;
             q->status = DBM_OK;
         } else {
-            s->held = false;
-        }
-        break;
-    }
+            s->held = false; }
+        break; }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
-        break;
-    }
+        break; }
     DBM__MYSQL_DO(dbm__mysql_next_row(q, s));
     q->status = q->rc == 0 ? DBM_OK : DBM_DONE;
     if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
         uint64_t affected = mysql_affected_rows(q->my);
-        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
-    }
+        op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected; }
     DBM__MYSQL_OVER;
 }
 #if DBM__MYSQL_MARIADB
@@ -25887,8 +24451,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (s == NULL) break;
     if (s->open && !q->broken) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
@@ -25899,8 +24462,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         cell->text = NULL;
         cell->capacity = 0;
         s->rebind = true;
-        s->roomy[i >= s->columns] = false;
-    }
+        s->roomy[i >= s->columns] = false; }
     s->large = false;
     s->held = false;
     s->ended = true;
@@ -25909,40 +24471,45 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 /* NULL: reported. */
@@ -25953,16 +24520,11 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
-        return NULL;
-    }
+        return NULL; }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -25991,86 +24553,15 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (op->bulk->each_row || s == NULL) {
         q->status = DBM_E_UNSUPPORTED;
-        break;
-    }
+        break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
     if (q->packet == 0) {
-        DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
-    }
+        DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
     if (s->generation != q->generation) {
-        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared));
-    }
+        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER;
-}
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
 }
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
@@ -26078,35 +24569,85 @@ static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     memset(b->marked, 0, sizeof b->marked);
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
-    }
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue; }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q); }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status; }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned; }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue; }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length); }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length; }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size); }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
     if (at == NULL) {
         dbm__mysql_no_memory(q);
-        return false;
-    }
+        return false; }
     b->sql = at;
     memcpy(at, plan->sql, plan->sql_size);
     at += plan->sql_size;
     for (i = 1; i < rows; i++, at += tuple + 2) {
         memcpy(at, ", ", 2);
-        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple);
-    }
+        memcpy(at + 2, plan->sql + plan->sql_size - tuple, tuple); }
     *at = '\0';
     memset(&b->many_rows, 0, sizeof b->many_rows);
     b->many_rows.sql = b->sql;
@@ -26114,86 +24655,90 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.parameters = (int)rows * b->columns;
     return true;
 }
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL; }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at]; } }
+        binds = b->many.values; }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none); }
 #endif
 }
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
-            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
-                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
-                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
-                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
-                }
-            }
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
-    }
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s); }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break; }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1; } }
+        dbm__mysql_report(q);
+        break; }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1; }
     DBM__MYSQL_OVER;
 }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
@@ -26201,13 +24746,11 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->bulk == NULL) break;
     if (!end || !op->bulk->abandon) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
     if (!end) break;
     op->affected = q->bulk->affected;
     if (q->bulk->many.stmt != NULL) {
-        DBM__MYSQL_CLOSE(&q->bulk->many);
-    }
+        DBM__MYSQL_CLOSE(&q->bulk->many); }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
     DBM__MYSQL_OVER;
@@ -26220,10 +24763,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -26233,35 +24775,21 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
         bind->is_unsigned = column->kind == DBM__TO_UINT;
-        bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
-    }
-    for (r = 0; r < count; r++, bytes += size) {
+        bind->buffer = (char *)(uintptr_t)column->data + first * column->size; }
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
-            goto stop;
-        }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
-    }
+            goto stop; }
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop; }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
@@ -26275,8 +24803,7 @@ static const char *dbm__mysql_level(dbm_isolation isolation) {
     case DBM_READ_COMMITTED: return "READ COMMITTED";
     case DBM_REPEATABLE_READ: return "REPEATABLE READ";
     case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
-    }
+    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break; }
     return NULL;
 }
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
@@ -26290,8 +24817,7 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     if (!q->refused) {
         dbm__format(q->text, sizeof q->text, "SET TRANSACTION %s%s%s%s", level != NULL ? "ISOLATION LEVEL " : "", level != NULL ? level : "",
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text)); }
     if (q->refused) q->unit = false;
     DBM__MYSQL_OVER;
 }
@@ -26302,15 +24828,12 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (commit && q->undone) {
         dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break;
-    }
+        break; }
     if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
         dbm__mysql_unit_over(q);
-        break;
-    }
+        break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER;
@@ -26319,8 +24842,7 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->undone) {
         dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break;
-    }
+        break; }
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -26328,8 +24850,7 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     if (q->rc != 0) {
         dbm__mysql_note_error(q, NULL);
         if (op->kind == DBM_OP_RELEASE && q->error.native == DBM__MYSQL_NO_SAVEPOINT) break; /* an implicit commit has done it */
-        dbm__mysql_report(q);
-    }
+        dbm__mysql_report(q); }
     q->failed = true; /* a savepoint keeps things alive without a transaction, as the server's flag has it */
     if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
     dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
@@ -26363,20 +24884,17 @@ static void dbm__mysql_set_up_text(dbm__mysql *q) {
     } else {
         for (i = 0; i < count; i++) dbm__put(&t, "REPLACE(");
         dbm__put(&t, "CONCAT(',',@@sql_mode,',')");
-        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]);
-    }
+        for (i = 0; i < count; i++) dbm__putf(&t, ",',%s,',',')", dbm__mysql_modes[i]); }
     if (level != NULL) {
         char name[24];
         for (i = 0; level[i] != '\0'; i++) name[i] = level[i] == ' ' ? '-' : level[i];
         name[i] = '\0';
-        dbm__putf(&t, ", %s='%s'", q->mariadb ? "tx_isolation" : "transaction_isolation", name);
-    }
+        dbm__putf(&t, ", %s='%s'", q->mariadb ? "tx_isolation" : "transaction_isolation", name); }
     /* A second later than our own deadline: only for when nobody is there any more to ask for the end. Where calls block it is the deadline. */
     if (config->statement_timeout_ms > 0) {
         int64_t ms = (int64_t)config->statement_timeout_ms + (DBM__MYSQL_MARIADB ? 1000 : 0);
         if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l/1000e0", DBM__MYSQL_MARIADB ? (ms + 999) / 1000 * 1000 : ms);
-        else dbm__putf(&t, ", max_execution_time=%l", ms);
-    }
+        else dbm__putf(&t, ", max_execution_time=%l", ms); }
     DBM_ASSERT(!t.cut);
 }
 static int dbm__mysql_set_up(dbm__mysql *q) {
@@ -26393,18 +24911,31 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     return DBM__MYSQL_DONE;
 }
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
-    }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
     if (q->rc != 0) {
         dbm__mysql_fail(q, NULL);
-        break;
-    }
+        break; }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break; }
+        if (q->first != NULL) mysql_free_result(q->first); }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
@@ -26458,9 +24989,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
         if (my == q->my) q->silence_s = limit;
         if (limit != 0) {
             dbm__mysql_option(my, MYSQL_OPT_READ_TIMEOUT, &limit);
-            dbm__mysql_option(my, MYSQL_OPT_WRITE_TIMEOUT, &limit);
-        }
-    }
+            dbm__mysql_option(my, MYSQL_OPT_WRITE_TIMEOUT, &limit); } }
 #endif
     dbm__mysql_option(my, MYSQL_OPT_CONNECT_TIMEOUT, &seconds);
     dbm__mysql_option(my, MYSQL_SET_CHARSET_NAME, "utf8mb4");
@@ -26479,14 +25008,11 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
         if (arg->kind == DBM__MYSQL_ARG_FLAG && dbm__parse_bool(value, &on) && on) dbm__mysql_option(my, arg->option, &yes);
         if (arg->kind == DBM__MYSQL_ARG_NUMBER && dbm__parse_size(value, &size)) {
             number = (unsigned long)size;
-            dbm__mysql_option(my, arg->option, &number);
-        }
-    }
+            dbm__mysql_option(my, arg->option, &number); } }
     if (q->base->tls > DBM_TLS_OFF) {
         if (config->tls_cert != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_CERT, config->tls_cert);
         if (config->tls_key != NULL) dbm__mysql_option(my, MYSQL_OPT_SSL_KEY, config->tls_key);
-        if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca);
-    }
+        if (config->tls_ca != NULL && q->base->tls != DBM_TLS_PREFER) dbm__mysql_option(my, MYSQL_OPT_SSL_CA, config->tls_ca); }
 #if DBM__MYSQL_MARIADB
     /* ENFORCE asks for TLS and goes on without when the server has none: that is `prefer`, and the connect looks at what came of it. With a CA the
      * chain is always checked, and VERIFY_SERVER_CERT adds the name. */
@@ -26496,8 +25022,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
         unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
-        dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
-    }
+        dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode); }
     (void)no;
 #endif
 }
@@ -26524,12 +25049,10 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
-        for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */
-    }
+        for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */ }
     if (q->kills && q->killer.my != NULL) {
         q->killer.until_us = INT64_MIN;
-        (void)dbm__mysql_kill(q);
-    }
+        (void)dbm__mysql_kill(q); }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__hush_end(&quiet);
@@ -26539,8 +25062,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
         s->stmt = NULL;
-        dbm__mysql_statement_free(q, s);
-    }
+        dbm__mysql_statement_free(q, s); }
 }
 static void dbm__mysql_free(dbm__mysql *q) {
     if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
@@ -26583,8 +25105,7 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     q->my = mysql_init(NULL);
     if (q->my == NULL) {
         dbm__mysql_no_memory(q);
-        return false;
-    }
+        return false; }
     dbm__mysql_options(q, q->my, left);
     return true;
 }
@@ -26605,25 +25126,21 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
-            if (next) continue;
-        }
+            if (next) continue; }
         dbm__mysql_report(q);
-        break;
-    }
+        break; }
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
         dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
-        break;
-    }
+        break; }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
     q->mariadb = strstr(mysql_get_server_info(q->my), "MariaDB") != NULL || strstr(mysql_get_server_info(q->my), "mariadb") != NULL;
     q->id = mysql_thread_id(q->my);
     dbm__mysql_let_wait(q);
     if (q->base->hosts[q->host].name != NULL) {
-        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms);
-    }
+        dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms); }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
     DBM__MYSQL_OVER;
 }
@@ -26636,8 +25153,7 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
-        return NULL;
-    }
+        return NULL; }
     memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
@@ -26648,8 +25164,7 @@ static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     if (q->user == NULL || q->password == NULL) {
         dbm__mysql_no_memory(q);
         dbm__mysql_free(q);
-        return NULL;
-    }
+        return NULL; }
     return q;
 }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
@@ -26692,19 +25207,16 @@ static int dbm__mysql_kill(dbm__mysql *q) {
         if (!k->late) dbm__mysql_sever(k->my);
         k->late = true;
     } else if (DBM__MYSQL_MARIADB && dbm__net_wait(q->owner->host, dbm__mysql_socket(k->my), k->wait, INT64_MIN) == DBM_E_TIMEOUT) {
-        return k->wait; /* it takes our word for it that there is something */
-    }
+        return k->wait; /* it takes our word for it that there is something */ }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     for (turns = 0; turns < 64; turns++) {
         k->wait = dbm__mysql_kill_call(q, k->late ? MYSQL_WAIT_TIMEOUT : k->wait) & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
         if (k->wait != 0 ? !k->late : k->asked || k->late || k->made == NULL) break;
-        k->asked = k->asked || k->wait == 0;
-    }
+        k->asked = k->asked || k->wait == 0; }
     if (k->wait == 0 || k->late) {
         mysql_close(k->my);
         k->my = NULL;
-        k->wait = 0;
-    }
+        k->wait = 0; }
     dbm__hush_end(&quiet);
     return k->wait;
 }
@@ -26742,15 +25254,12 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
-    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
-    }
+    case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     q->status = DBM_E_UNSUPPORTED;
     return DBM__MYSQL_DONE;
 }
@@ -26778,9 +25287,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
         bool kept = op->kind == DBM_OP_FETCH && s != NULL && (s->held || s->text_rows != NULL);
         if (kept || op->kind != DBM_OP_FETCH) {
             (void)dbm__mysql_flow(q, op);
-            return q->status;
-        }
-    }
+            return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
     return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
@@ -26789,62 +25296,50 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     int ready;
     if (q == NULL) { /* a connect that did not begin: it is reported */
         op->status = dbm__self()->last.status;
-        return DBM_STEP_DONE;
-    }
+        return DBM_STEP_DONE; }
     if (DBM__UNLIKELY(q->broken)) {
         dbm__store(&q->state, DBM__MYSQL_IDLE);
         op->status = dbm__mysql_gone(q, op);
-        return DBM_STEP_DONE;
-    }
+        return DBM_STEP_DONE; }
     if (DBM__UNLIKELY(op->stop)) {
         op->stop = false;
-        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q);
-    }
+        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q); }
     for (;;) {
         int call;
         if (DBM__UNLIKELY(q->kills)) {
             if ((ready = dbm__mysql_kill(q)) != 0) {
                 op->fd = dbm__mysql_socket(q->killer.my);
                 op->wake_us = dbm__mysql_kill_until(q);
-                return (dbm_step)ready;
-            }
+                return (dbm_step)ready; }
             q->kills = false;
-            dbm__store_release(&q->state, q->killed_from);
-        }
+            dbm__store_release(&q->state, q->killed_from); }
         if (q->wait != 0) {
             ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
             if (q->call == DBM__MYSQL_CONNECT) { /* unlike the others this call takes our word for it */
                 dbm_status st = dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), ready, INT64_MIN);
                 if (st == DBM_E_TIMEOUT && dbm_adapter_clock(q->owner) >= q->limit_us) ready = MYSQL_WAIT_TIMEOUT;
-                else if (st == DBM_E_TIMEOUT) break;
-            }
+                else if (st == DBM_E_TIMEOUT) break; }
             q->wait = dbm__mysql_call(q, q->call, ready);
-            if (q->wait != 0) break;
-        }
+            if (q->wait != 0) break; }
         if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
             call = DBM__MYSQL_DONE;
         } else {
-            call = dbm__mysql_flow(q, op);
-        }
+            call = dbm__mysql_flow(q, op); }
         if (call == DBM__MYSQL_DONE) {
             dbm__word active = DBM__MYSQL_ACTIVE;
             if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
                 q->phase = -1;
                 op->fd = -1;
                 op->wake_us = dbm_adapter_clock(q->owner) + 500;
-                return DBM_STEP_TIMER;
-            }
+                return DBM_STEP_TIMER; }
             op->status = q->status;
             q->waits = false; /* the program may use the handle itself */
             if (op->kind == DBM_OP_CONNECT) {
                 q->connecting = false;
-                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN);
-            }
-            return DBM_STEP_DONE;
-        }
+                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN); }
+            return DBM_STEP_DONE; }
         if (q->kills) continue;
-        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break;
-    }
+        if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break; }
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
     ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
@@ -26863,8 +25358,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
         op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
-                                    (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one");
-    }
+                                    (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status;
 }
 #endif
@@ -26880,24 +25374,19 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
         if (i < DBM__MYSQL_ARGS ? strcmp(name, names[i]) != 0 : !dbm__same_word(name, names[i])) continue;
         if (kind == DBM__MYSQL_ARG_NUMBER && (!dbm__parse_size(value, &size) || size == 0 || size > 1073741824u)) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value);
-        }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected a size of up to 1g, such as 64m", where, name, value); }
         if (kind == DBM__MYSQL_ARG_FLAG && !dbm__parse_bool(value, &flag)) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value);
-        }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %s = %s: expected true or false", where, name, value); }
         if (i == DBM__MYSQL_ARGS && !dbm__same_word(value, "utf8mb4") && !dbm__same_word(value, "utf8")) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value);
-        }
-        return DBM_OK;
-    }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s charset = %s: texts are always UTF-8 (utf8mb4) here; leave it out", where, value); }
+        return DBM_OK; }
     near_one = dbm__nearest(name, names, i);
     if (near_one != NULL) {
         dbm__putf(&t, "; did you mean %s?", near_one);
     } else {
         dbm__put(&t, "; there are ");
         for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", names[i]);
-        dbm__put(&t, "; time-outs and TLS are keys of the section");
-    }
+        dbm__put(&t, "; time-outs and TLS are keys of the section"); }
     dbm__text_end(&t);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
 }
@@ -26908,31 +25397,25 @@ static dbm_status dbm__mysql_check_args(dbm_database *db) {
     dbm_status status = DBM_OK;
     size_t i;
     for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
-    }
+        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter"); }
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
-    }
+        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args"); }
     return status;
 }
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
     const char *p = mode;
     size_t i;
     if (strlen(mode) > 200 || strspn(mode, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_,") != strlen(mode)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: expected names with commas between them, such as STRICT_ALL_TABLES,NO_ZERO_DATE", mode); }
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
             if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
                 return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
-                                         dbm__mysql_modes[i]);
-            }
-        }
-        p += size + (p[size] == ',');
-    }
+                                         dbm__mysql_modes[i]); } }
+        p += size + (p[size] == ','); }
     return DBM_OK;
 }
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
@@ -26945,8 +25428,7 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
     if (base->tls == DBM_TLS_VERIFY_CA) {
         if (config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL) {
             return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca needs tls_ca: MariaDB Connector/C checks a certificate without its name only against a given CA; "
-                                     "set it, or use verify-full");
-        }
+                                     "set it, or use verify-full"); }
 #  if MARIADB_PACKAGE_VERSION_ID >= 30400
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = verify-ca: this version of MariaDB Connector/C can't check a certificate without its name; use verify-full");
 #  endif
@@ -26955,8 +25437,7 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
     if (base->tls >= DBM_TLS_VERIFY_CA && config->tls_ca == NULL && dbm_adapter_option(db, "ssl_capath") == NULL &&
         dbm_adapter_option(db, "read_default_file") == NULL && dbm_adapter_option(db, "read_default_group") == NULL) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
-                                 base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full");
-    }
+                                 base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full"); }
 #endif
     return DBM_OK;
 }
@@ -26976,8 +25457,7 @@ static bool dbm__mysql_library(void) {
         if (known == 0) (void)sigaction(SIGPIPE, &before, NULL);
 #endif
         dbm__store_release(&state, ok ? 2 : 0);
-        return ok;
-    }
+        return ok; }
     while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
     return dbm__load_acquire(&state) == 2;
 }
@@ -27017,14 +25497,11 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
             int port = 3306;
             if (!dbm_adapter_host(db, base->host_count, texts, hosts_size, &port)) break;
             host->name = texts;
-            host->port = (unsigned)port;
-        }
-    }
+            host->port = (unsigned)port; } }
     status = dbm__mysql_tls(db, base);
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
-        return status;
-    }
+        return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK;
 }
@@ -27235,8 +25712,7 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
     if (DBM__LIKELY(reply != NULL)) {
         r->spare = reply->next;
-        return reply;
-    }
+        return reply; }
     reply = (dbm__redis_reply *)dbm_adapter_alloc(r->db, sizeof *reply);
     if (reply == NULL) return NULL;
     memset(reply, 0, sizeof *reply);
@@ -27251,8 +25727,7 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
-        reply->capacity = 0;
-    }
+        reply->capacity = 0; }
     dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
     dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
@@ -27266,11 +25741,9 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
         dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
         if (bigger == NULL) {
             reply->no_memory = true;
-            return NULL;
-        }
+            return NULL; }
         reply->nodes = bigger;
-        reply->capacity = want;
-    }
+        reply->capacity = want; }
     node = &reply->nodes[reply->count++];
     node->kind = kind;
     node->size = 0;
@@ -27283,8 +25756,7 @@ static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, siz
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
         reply->no_memory = true;
-        return NULL;
-    }
+        return NULL; }
     node->size = size;
     node->is.at = reply->size;
     if (size != 0) memcpy(reply->bytes + reply->size, text, size);
@@ -27359,8 +25831,7 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     while (open != 0 && at < reply->count) {
         const dbm__redis_node *node = &reply->nodes[at++];
         open--;
-        if (node->kind == DBM__REDIS_ARRAY || node->kind == DBM__REDIS_MAP) open += node->size;
-    }
+        if (node->kind == DBM__REDIS_ARRAY || node->kind == DBM__REDIS_MAP) open += node->size; }
     return at;
 }
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
@@ -27369,8 +25840,7 @@ static bool dbm__redis_is_text(const char *bytes, size_t size) {
     uint64_t eight;
     for (; end - c >= 8; c += 8) { /* of ASCII at once */
         memcpy(&eight, c, 8);
-        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
-    }
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break; }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -27379,8 +25849,7 @@ static bool dbm__redis_is_text(const char *bytes, size_t size) {
         if (more == 0 || end - c <= more) return false;
         if ((c[1] & 0xC0) != 0x80 || (more > 1 && (c[2] & 0xC0) != 0x80) || (more > 2 && (c[3] & 0xC0) != 0x80)) return false;
         if ((b == 0xE0 && c[1] < 0xA0) || (b == 0xED && c[1] > 0x9F) || (b == 0xF0 && c[1] < 0x90) || (b == 0xF4 && c[1] > 0x8F)) return false;
-        c += more + 1;
-    }
+        c += more + 1; }
     return true;
 }
 typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
@@ -27390,8 +25859,7 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
     if (j->no_memory) return;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) {
         j->no_memory = true;
-        return;
-    }
+        return; }
     memcpy(reply->json + reply->json_size, text, size);
     reply->json_size += size;
     reply->json[reply->json_size] = 0;
@@ -27404,8 +25872,7 @@ static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, s
         unsigned v = (unsigned)c[i] << 16 | (size - i > 1 ? (unsigned)c[i + 1] << 8 : 0u) | (size - i > 2 ? (unsigned)c[i + 2] : 0u);
         char four[4];
         for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
-        dbm__redis_json_put(j, four, 4);
-    }
+        dbm__redis_json_put(j, four, 4); }
     dbm__redis_json_put(j, "\"}", 2);
 }
 static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
@@ -27418,11 +25885,8 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
             if (n > size - i) n = size - i;
             if (!dbm__redis_is_text(text + i, n)) {
                 dbm__redis_json_base64(j, (const unsigned char *)text, size);
-                return;
-            }
-            i += n;
-        }
-    }
+                return; }
+            i += n; } }
     dbm__redis_json_put(j, "\"", 1);
     for (i = 0; i < size; i++) {
         unsigned char b = (unsigned char)text[i];
@@ -27436,9 +25900,7 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
         } else {
             escape[4] = digits[b >> 4];
             escape[5] = digits[b & 15u];
-            dbm__redis_json_put(j, escape, 6);
-        }
-    }
+            dbm__redis_json_put(j, escape, 6); } }
     dbm__redis_json_put(j, text + from, size - from);
     dbm__redis_json_put(j, "\"", 1);
 }
@@ -27449,8 +25911,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     size_t i, next = at + 1;
     if (depth > DBM__REDIS_DEPTH) {
         j->deep = true;
-        return dbm__redis_behind(j->reply, at);
-    }
+        return dbm__redis_behind(j->reply, at); }
     switch (node->kind) {
     case DBM__REDIS_NIL: dbm__redis_json_put(j, "null", 4); break;
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
@@ -27464,12 +25925,10 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
         for (i = 0; i < node->size && next < j->reply->count; i++) {
             if (i != 0) dbm__redis_json_put(j, ",", 1);
             next = dbm__redis_json_node(j, next, depth + 1);
-            node = &j->reply->nodes[at];
-        }
+            node = &j->reply->nodes[at]; }
         dbm__redis_json_put(j, "]", 1);
         break;
-    default: dbm__redis_json_text(j, j->reply->bytes + node->is.at, node->size); break;
-    }
+    default: dbm__redis_json_text(j, j->reply->bytes + node->is.at, node->size); break; }
     return next;
 }
 /* The nested values of the row in hand, all at once, so that none moves another's text. */
@@ -27485,10 +25944,8 @@ static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *rep
         reply->json_at[i] = reply->json_size;
         if (reply->nodes[at].kind == DBM__REDIS_ARRAY || reply->nodes[at].kind == DBM__REDIS_MAP) {
             (void)dbm__redis_json_node(&j, at, 1);
-            dbm__redis_json_put(&j, "", 1);
-        }
-        at = dbm__redis_behind(reply, at);
-    }
+            dbm__redis_json_put(&j, "", 1); }
+        at = dbm__redis_behind(reply, at); }
     if (j.no_memory) return dbm__redis_no_memory(c);
     if (j.deep) return dbm_adapter_fail(c, DBM_E_LIMIT, NULL, 0, "a value of the reply is nested more than 100 deep");
     reply->json_row = reply->at + 1;
@@ -27509,20 +25966,17 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     case DBM__REDIS_MAP:
         if (reply->json_row != reply->at + 1) {
             dbm_status st = dbm__redis_json_write(c, reply);
-            if (st != DBM_OK) return st;
-        }
+            if (st != DBM_OK) return st; }
         *out = dbm_textn(reply->json + reply->json_at[i], strlen(reply->json + reply->json_at[i]));
         out->type = DBM_TYPE_JSON;
         return DBM_OK;
     case DBM__REDIS_TEXT:
         if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
             node->kind = DBM__REDIS_BLOB;
-            break;
-        }
+            break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
-    default: break;
-    }
+    default: break; }
     *out = dbm_textn(reply->bytes + node->is.at, node->size);
     if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
@@ -27541,8 +25995,7 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     reply->pairs = reply->rows && root->size % 2 == 0 && (root->kind == DBM__REDIS_MAP || r->pairs != DBM__REDIS_SINGLE);
     if (reply->pairs) {
         reply->names[0] = r->pairs == DBM__REDIS_SCORES ? "member" : "field";
-        reply->names[1] = r->pairs == DBM__REDIS_SCORES ? "score" : "value";
-    }
+        reply->names[1] = r->pairs == DBM__REDIS_SCORES ? "score" : "value"; }
     reply->at = reply->rows ? 1 : 0;
     reply->left = reply->rows ? root->size : 1;
     op->result = reply;
@@ -27581,19 +26034,16 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
         if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
         status = dbm__redis_errors[i].status;
         retryable = dbm__redis_errors[i].retryable;
-        break;
-    }
+        break; }
     if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
         status = DBM_E_CONNECT;
-        retryable = true;
-    }
+        retryable = true; }
     if (arguments != NULL) size = (size_t)(arguments - text);
     if (element != 0) dbm__putf(&t, r->command == DBM__REDIS_EXEC ? "command %z of the transaction failed, and the others are done: " : "element %z of the reply is an error: ", element);
     if (status == DBM_E_UNSUPPORTED) {
         const char *place = text + size;
         while (place > text && place[-1] != ' ') place--;
-        dbm__putf(&t, "this server is part of a Redis Cluster, and the key belongs to the one at %s; dbm.h does not follow it: connect to that one, or to a proxy (", place);
-    }
+        dbm__putf(&t, "this server is part of a Redis Cluster, and the key belongs to the one at %s; dbm.h does not follow it: connect to that one, or to a proxy (", place); }
     dbm__put_n(&t, text, size < 500 ? size : 500);
     if (status == DBM_E_UNSUPPORTED) dbm__put(&t, ")");
     dbm__text_end(&t);
@@ -27608,8 +26058,7 @@ static dbm_status dbm__redis_too_much(dbm__redis *r) {
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
-        return dbm_adapter_fail(r->connection, DBM_E_CANCELLED, NULL, 0, "cancelled; Redis can't stop a command, so the connection was closed");
-    }
+        return dbm_adapter_fail(r->connection, DBM_E_CANCELLED, NULL, 0, "cancelled; Redis can't stop a command, so the connection was closed"); }
     return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
 }
 /* By what reading said. */
@@ -27624,8 +26073,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
-    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
-    while (n > 0) out[i++] = block[--n];
+    if (DBM__LIKELY(v < 10)) {
+        out[i++] = (char)('0' + (int)v);
+    } else {
+        do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+        while (n > 0) out[i++] = block[--n]; }
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2;
@@ -27660,8 +26112,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
         dbm_adapter_free(r->db, r->line);
         r->line = line;
         r->line_room = room;
-        r->line_first = 0;
-    }
+        r->line_first = 0; }
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
@@ -27716,10 +26167,8 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
             data = dbm_adapter_text(v, block, &size);
             break;
-        case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i);
-        }
-        if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection);
-    }
+        case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i); }
+        if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection); }
     return DBM_OK;
 }
 /* Whether a value is this word; letters of any case. */
@@ -27739,42 +26188,34 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     r->command = DBM__REDIS_PLAIN;
     r->pairs = DBM__REDIS_SINGLE;
     if (op->value_count < 1 || (v[0].type != DBM_TYPE_TEXT && v[0].type != DBM_TYPE_BLOB) || v[0].as.text.data == NULL || v[0].as.text.size == 0) {
-        return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text");
-    }
+        return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, "a command begins with its name, a text"); }
     first = dbm__redis_upper(v[0].as.text.data[0]);
     if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
     for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
             r->command = dbm__redis_names[i].kind;
-            break;
-        }
-    }
+            break; } }
     if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
         if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
         else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
         else for (j = 2; j < op->value_count; j++) {
             if (first == 'Z' && dbm__redis_is(&v[j], "WITHSCORES")) r->pairs = DBM__REDIS_SCORES;
-            if (first == 'H' && dbm__redis_is(&v[j], "WITHVALUES")) r->pairs = DBM__REDIS_FIELDS;
-        }
+            if (first == 'H' && dbm__redis_is(&v[j], "WITHVALUES")) r->pairs = DBM__REDIS_FIELDS; }
     } else if (first == 'C' && op->value_count > 1 && dbm__redis_is(v, "CONFIG") && dbm__redis_is(&v[1], "GET")) {
-        r->pairs = DBM__REDIS_FIELDS;
-    }
+        r->pairs = DBM__REDIS_FIELDS; }
     if (DBM__LIKELY(r->command == DBM__REDIS_PLAIN)) return DBM_OK;
     if (r->command == DBM__REDIS_CLIENT && op->value_count > 1) {
         static const char *const harmless[] = { "LIST", "ID", "INFO", "GETNAME", "KILL", "PAUSE", "UNPAUSE", "UNBLOCK", "HELP" };
         r->command = dbm__redis_is(&v[1], "REPLY") ? DBM__REDIS_REFUSED : DBM__REDIS_CHANGES;
-        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT;
-    }
+        for (i = 0; i < sizeof harmless / sizeof harmless[0]; i++) if (dbm__redis_is(&v[1], harmless[i])) r->command = DBM__REDIS_CLIENT; }
     if (r->command == DBM__REDIS_REFUSED) {
         return dbm_adapter_fail(r->connection, DBM_E_UNSUPPORTED, NULL, 0,
                                 "this command changes how the server answers, or ends the connection, which belongs to the pool: SUBSCRIBE and its fellows, MONITOR, SYNC, "
-                                "HELLO, CLIENT REPLY and QUIT can't be sent through a session");
-    }
+                                "HELLO, CLIENT REPLY and QUIT can't be sent through a session"); }
     if (r->command == DBM__REDIS_SELECT) {
         dbm__why why;
         r->wanted = -1;
-        if (op->value_count == 2 && dbm__to_int(&v[1], 0, INT64_MAX, &r->wanted, &why) != DBM_OK) r->wanted = -1;
-    }
+        if (op->value_count == 2 && dbm__to_int(&v[1], 0, INT64_MAX, &r->wanted, &why) != DBM_OK) r->wanted = -1; }
     return DBM_OK;
 }
 /* What a command that was answered has done to the connection. */
@@ -27786,8 +26227,7 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     case DBM__REDIS_UNWATCH: if (ok && !queued) r->watching = false; break;
     case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
-    case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break;
-    }
+    case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break; }
     dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
 }
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
@@ -27825,18 +26265,14 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
             if (config->tls_ca != NULL) {
                 if (SSL_CTX_load_verify_locations(made, config->tls_ca, NULL) != 1) what = "tls_ca can't be read";
             } else if (SSL_CTX_set_default_verify_paths(made) != 1) {
-                what = "the system's certificates can't be read";
-            }
+                what = "the system's certificates can't be read"; }
             if (what == NULL && config->tls_cert != NULL && SSL_CTX_use_certificate_chain_file(made, config->tls_cert) != 1) what = "tls_cert can't be read";
-            if (what == NULL && config->tls_key != NULL && SSL_CTX_use_PrivateKey_file(made, config->tls_key, SSL_FILETYPE_PEM) != 1) what = "tls_key can't be read";
-        }
+            if (what == NULL && config->tls_key != NULL && SSL_CTX_use_PrivateKey_file(made, config->tls_key, SSL_FILETYPE_PEM) != 1) what = "tls_key can't be read"; }
         if (what != NULL) {
             (void)dbm__redis_tls_failed(r, what, NULL);
             SSL_CTX_free(made);
-            made = NULL;
-        }
-        base->tls = made;
-    }
+            made = NULL; }
+        base->tls = made; }
     dbm__lock_give(&base->lock);
     return made;
 }
@@ -27860,19 +26296,16 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     if (named) rc = SSL_set_tlsext_host_name(r->ssl, r->dial.host) == 1;
     if (rc == 1 && mode == DBM_TLS_VERIFY_FULL) {
         X509_VERIFY_PARAM *param = SSL_get0_param(r->ssl);
-        rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
-    }
+        rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host); }
     if (rc == 1) {
         dbm__hush_begin(&hush, true);
         rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__hush_end(&hush);
-    }
+        dbm__hush_end(&hush); }
     if (rc != 1) {
         dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
         SSL_free(r->ssl); /* the context has not taken it */
         r->ssl = NULL;
-        return st;
-    }
+        return st; }
     return DBM_OK;
 }
 /* The handshake goes on: DONE says that it is over, well or not. */
@@ -27898,8 +26331,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     *sent = 0;
     if (size != 0) {
         if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
-        *sent = size;
-    }
+        *sent = size; }
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
@@ -27932,8 +26364,7 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
 #endif
     while (st == DBM_OK && r->out_sent < r->out_size) {
         st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
-        r->out_sent += n;
-    }
+        r->out_sent += n; }
     if (st == DBM_OK) r->sent_now = true;
     return st;
 }
@@ -27953,8 +26384,7 @@ static void dbm__redis_free(dbm__redis *r) {
     if (r->context != NULL) { /* with it go reader, socket, and TLS without a word to the server */
         redisFree(r->context);
         r->reader = NULL;
-        r->fd = -1;
-    }
+        r->fd = -1; }
 #endif
     if (r->reader != NULL) redisReaderFree(r->reader);
     dbm__net_close(r->fd);
@@ -27964,8 +26394,7 @@ static void dbm__redis_free(dbm__redis *r) {
         dbm_adapter_free(r->db, r->all->bytes);
         dbm_adapter_free(r->db, r->all->json);
         dbm_adapter_free(r->db, r->all);
-        r->all = older;
-    }
+        r->all = older; }
     if (r->out != NULL) dbm__wipe(r->out, r->out_room);
     dbm_adapter_free(r->db, r->out);
     dbm_adapter_free(r->db, r->line);
@@ -27995,8 +26424,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->reader = redisReaderCreateWithFunctions(&r->functions);
     if (r->reader == NULL) {
         dbm__redis_free(r);
-        return dbm__redis_no_memory(c);
-    }
+        return dbm__redis_no_memory(c); }
     r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
@@ -28013,8 +26441,7 @@ static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
         if (clear && !r->dial.local) dbm_adapter_clear_text(r->connection);
         fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'a', "AUTH", user ? who.user : who.password, user ? who.password : NULL);
     } else if (user) {
-        return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)");
-    }
+        return dbm_adapter_fail(r->connection, DBM_E_CONFIG, NULL, 0, "there is a user and no password: Redis takes both, or a password alone (redis://:password@host)"); }
     if (r->base->number != 0) fits = fits && dbm__redis_select(r, 's');
     if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
     fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
@@ -28057,14 +26484,12 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
         if (ok) for (element = 1; (at = dbm__redis_behind(reply, at)) < reply->error; element++) {}
         if (s->greeting != 'p' || strncmp(text, "NOPERM", 6) != 0) st = dbm__redis_refused(r, text, node->size, element, s->greeting);
     } else if (DBM__UNLIKELY(s->command == DBM__REDIS_EXEC && root->kind == DBM__REDIS_NIL)) {
-        st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done");
-    }
+        st = dbm_adapter_fail(r->connection, DBM_E_SERIALIZATION, NULL, 0, "a watched key was changed by somebody else, so nothing of the transaction was done"); }
     if (st != DBM_OK) op->site = s->site;
     if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
     } else {
-        dbm__redis_show(r, op, reply);
-    }
+        dbm__redis_show(r, op, reply); }
     r->building = NULL;
     return st;
 }
@@ -28087,8 +26512,7 @@ static void dbm__redis_push(dbm__redis *r) {
     } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
         memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
         r->out_size -= r->out_sent;
-        r->out_sent = 0;
-    }
+        r->out_sent = 0; }
 }
 /* ---- the pipeline ---- */
 /* Nothing of it is left: what it took is given back where it is much. */
@@ -28099,20 +26523,17 @@ static void dbm__redis_line_empty(dbm__redis *r) {
     if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
         dbm_adapter_free(r->db, r->line);
         r->line = NULL;
-        r->line_room = 0;
-    }
+        r->line_room = 0; }
 }
 /* The number of a line that ends before `end`; -1 is one, too. */
 static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     if (end - c == 2 && c[0] == '-' && c[1] == '1') {
         *n = -1;
-        return true;
-    }
+        return true; }
     if (c == end || end - c > 15) return false;
     for (*n = 0; c < end; c++) {
         if (*c < '0' || *c > '9') return false;
-        *n = *n * 10 + (*c - '0');
-    }
+        *n = *n * 10 + (*c - '0'); }
     return true;
 }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
@@ -28132,13 +26553,11 @@ static bool dbm__redis_scan(dbm__redis *r) {
             if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
             else size += (size_t)n + 2;
             break;
-        default: return false;
-        }
+        default: return false; }
         if (size > r->raw_size - r->scanned) return true;
         if (r->open == 0) {
             r->begun = r->scanned;
-            r->open = 1;
-        }
+            r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
         if (r->open == 0) {
@@ -28147,9 +26566,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
             s->size = r->scanned - r->begun;
             s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
             dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--;
-        }
-    }
+            r->unanswered--; } }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true;
 }
@@ -28162,8 +26579,7 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
         r->raw_size -= r->raw_at;
         r->scanned -= r->raw_at;
         r->begun -= r->raw_at;
-        r->raw_at = 0;
-    }
+        r->raw_at = 0; }
     if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
     st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
     if (st == DBM_OK) r->raw_size += n;
@@ -28180,8 +26596,7 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
         if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
         while (*c++ != '\n') {}
         return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
-    default: return NULL;
-    }
+    default: return NULL; }
 }
 static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
     r->raw_at += s->size;
@@ -28195,14 +26610,12 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     void *got = NULL;
     r->building = dbm__redis_reply_new(r);
     if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got);
-    }
+        (void)redisReaderGetReply(r->reader, &got); }
     if (!last) {
         dbm__redis_left_line(r, &s);
     } else {
         r->raw_size = r->scanned = at;
-        if (--r->line_count == 0) dbm__redis_line_empty(r);
-    }
+        if (--r->line_count == 0) dbm__redis_line_empty(r); }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
 }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
@@ -28228,8 +26641,7 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
-    }
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ }
 }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
@@ -28257,15 +26669,13 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
             if (dbm__redis_full(r)) return false;
             op->status = dbm__redis_append(r, op);
             op->queued = op->status == DBM_OK;
-            return true;
-        }
+            return true; }
         if (r->unanswered != 0) return false;
         op->status = dbm__redis_given(r, op, true);
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */
-    }
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */ }
 }
 /* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
@@ -28280,8 +26690,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (looked && r->sent_now && r->raw_size == r->raw_at) return DBM_STEP_READ;
         if (op->no_wait && r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
             op->status = dbm__redis_too_much(r);
-            return DBM_STEP_DONE;
-        }
+            return DBM_STEP_DONE; }
         st = dbm__redis_gather(r);
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
@@ -28289,11 +26698,9 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
             if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
             op->status = st;
-            return DBM_STEP_DONE;
-        }
+            return DBM_STEP_DONE; }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
-        break;
-    }
+        break; }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE;
@@ -28311,14 +26718,12 @@ static dbm_status dbm__redis_told(dbm__redis *r) {
         *r->news_end = reply;
         r->news_end = &reply->next;
         reply->next = NULL;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (reply->error != 0) {
         st = dbm__redis_refused(r, reply->bytes + node->is.at, node->size, 0, 0);
         r->confirm = 0; /* it is the only one, whatever was asked for */
     } else if (r->confirm-- == 0) {
-        st = dbm__redis_lost(r, "the server ended a subscription by itself");
-    }
+        st = dbm__redis_lost(r, "the server ended a subscription by itself"); }
     dbm__redis_reply_spare(r, reply);
     return st;
 }
@@ -28361,9 +26766,7 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
             op->status = dbm__redis_hung_up(r, st);
         } else {
             if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
-            r->raw_size = 0;
-        }
-    }
+            r->raw_size = 0; } }
     return DBM_STEP_DONE;
 }
 static void dbm__redis_building_drop(dbm__redis *r) {
@@ -28377,8 +26780,7 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     if (DBM__UNLIKELY(!dbm__cas(&r->busy, &busy, DBM__REDIS_IDLE))) {
         dbm_adapter_broken(r->connection);
         if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
-        dbm__store(&r->busy, DBM__REDIS_IDLE);
-    }
+        dbm__store(&r->busy, DBM__REDIS_IDLE); }
     op->state = NULL;
     dbm__redis_building_drop(r);
     return true;
@@ -28398,24 +26800,21 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         op->fd = r->dial.fd;
         op->wake_us = r->dial.wake_us;
         if (want != DBM_STEP_DONE) return want;
-        op->status = r->dial.status == DBM_OK ? dbm__redis_reached(r) : dbm__redis_not_reached(r);
-    }
+        op->status = r->dial.status == DBM_OK ? dbm__redis_reached(r) : dbm__redis_not_reached(r); }
 #if DBM_HAS_REDIS_TLS
     if (r->phase == DBM__REDIS_SHAKE && op->status == DBM_OK) {
         want = dbm__redis_tls_shake(r, &op->status);
         op->fd = r->fd;
         op->wake_us = INT64_MAX;
         if (want != DBM_STEP_DONE) return want;
-        if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false);
-    }
+        if (op->status == DBM_OK) op->status = dbm__redis_greet(r, false); }
 #endif
     if (r->phase == DBM__REDIS_TALK && !r->done && (op->status == DBM_OK || op->kind == DBM_OP_SYNC)) want = r->listening ? dbm__redis_listen(r, op) : dbm__redis_flow(r, op);
     if (want != DBM_STEP_DONE || op->kind == DBM_OP_NOTIFIED) return want;
     if (DBM__UNLIKELY(!dbm__redis_over(r, op))) {
         op->fd = -1;
         op->wake_us = dbm_adapter_clock(r->db) + 50;
-        return DBM_STEP_TIMER;
-    }
+        return DBM_STEP_TIMER; }
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
     else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
     return DBM_STEP_DONE;
@@ -28456,12 +26855,10 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         } else {
             if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
             r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
-        }
+            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
         if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
             op->status = dbm__redis_too_much(r);
-            return;
-        }
+            return; }
         if (op->no_wait && dbm__redis_full(r)) break;
         op->status = dbm__redis_append(r, op);
         op->queued = op->no_wait && op->status == DBM_OK;
@@ -28492,8 +26889,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_RESET:
         if (r->changed || r->listening) {
             op->status = DBM_E_UNSUPPORTED; /* RESET would need the password again: a new connection is as cheap */
-            return;
-        }
+            return; }
         if (r->multi) fits = dbm__redis_words(r, DBM__REDIS_DISCARD, 0, "DISCARD", NULL, NULL);
         if (r->watching || (!r->multi && r->number == r->base->number)) fits = fits && dbm__redis_words(r, DBM__REDIS_UNWATCH, 0, "UNWATCH", NULL, NULL);
         if (r->number != r->base->number) fits = fits && dbm__redis_select(r, 0);
@@ -28501,13 +26897,11 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BEGIN: case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO:
     case DBM_OP_UNPREPARE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM__OP_SIGNED:
         op->status = DBM_E_UNSUPPORTED;
-        return;
-    }
+        return; }
     if (!fits) {
         dbm_adapter_broken(c);
         op->status = dbm__redis_no_memory(c);
-        return;
-    }
+        return; }
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
@@ -28533,22 +26927,17 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     size_t i;
     for (i = 0; i < url->parameter_count; i++) {
         if (!dbm__list_has(DBM__REDIS_OPTIONS, url->parameters[i].name, strlen(url->parameters[i].name))) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name);
-        }
-    }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's parameter %q is unknown; Redis has db and client_name", url->parameters[i].name); } }
     if (url->scheme[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL is %q; expected redis://host:6379/0, rediss://host or unix:///path.sock", path);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out");
-    }
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "isolation_level: Redis has no transactions of that kind; leave it out"); }
     if (config->init_sql != NULL) return dbm_adapter_fail_init(db, DBM_E_CONFIG, "init_sql: Redis has no SQL; leave it out");
     base->secure = strcmp(url->scheme, "rediss") == 0;
     if (base->secure && config->tls != DBM_TLS_DEFAULT && config->tls < DBM_TLS_REQUIRE) {
-        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "tls says that it may be left out, and rediss:// asks for it: write redis://, or tls = require or better");
-    }
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "tls says that it may be left out, and rediss:// asks for it: write redis://, or tls = require or better"); }
 #if !DBM_HAS_REDIS_TLS
     if (base->secure || config->tls >= DBM_TLS_REQUIRE) {
-        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto");
-    }
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto"); }
 #endif
     if (local) {
         if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
@@ -28560,22 +26949,17 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     } else {
         base->hosts = url->hosts != NULL && url->hosts[0] != 0 ? url->hosts : "localhost";
         if (path[0] != 0 && number != NULL && strcmp(path, number) != 0) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number);
-        }
-        if (path[0] != 0) number = path;
-    }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL's path says another database than db = %s; say it once", number); }
+        if (path[0] != 0) number = path; }
     if (number != NULL) {
         for (c = number; *c >= '0' && *c <= '9'; c++) {}
         if (*c != 0 || c == number || !dbm__parse_int(number, 0, INT32_MAX, &base->number)) {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number);
-        }
-    }
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the database %q is no number; Redis numbers them from 0 (redis://host:6379/2)", number); } }
     base->client_name = dbm_adapter_option(db, "client_name");
     if (base->client_name != NULL) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
         if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
-        if (base->client_name[0] == 0) base->client_name = NULL;
-    }
+        if (base->client_name[0] == 0) base->client_name = NULL; }
     return DBM_OK;
 }
 static void dbm__redis_close(dbm_database *db) {
@@ -28597,8 +26981,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 #if DBM_HAS_REDIS_TLS
     if (!dbm__lock_init(&base->lock)) {
         dbm_adapter_free(db, base);
-        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    }
+        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM)); }
 #endif
     dbm_adapter_set_db_data(db, base);
     st = dbm__redis_check(db, base);
@@ -28719,7 +27102,7 @@ typedef struct dbm__mongo_result {
 } dbm__mongo_result;
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
- * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and at dbm_cancel.
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
@@ -28728,7 +27111,8 @@ typedef struct dbm__mongo_result {
  * Where the streams are the driver's own (libmongoc 2.x, whose pooled clients take no others), an operation ends at its deadline by the socket's time-out.
  * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
-#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within, while a connection is made */
+enum { DBM__MONGO_SHUTTING = 0x7ffffffe, DBM__MONGO_SHUT };
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
     struct dbm__mongo_wire *next;
@@ -28739,6 +27123,7 @@ typedef struct dbm__mongo_wire {
     int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
     int64_t last_us;         /* given up: what it still has to do, ends then */
     bool hears;              /* dbm_cancel */
+    dbm__word waits;         /* the socket that it waits for and that dbm_cancel may shut, from 1; 0: none; or what dbm_cancel is about */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
@@ -28807,15 +27192,21 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = false;
     for (;;) {
         int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
-        dbm_status heard;
-        if (q->mute || dbm__mongo_over(w, now)) break;
+        dbm__word none = 0, mine = (dbm__word)q->fd + 1;
+        dbm_status heard = DBM_E_TIMEOUT;
+        bool over;
         if (until_us < limit) limit = until_us;
-        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
-        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears) (void)dbm__cas(&w->waits, &none, mine); /* before it is looked whether dbm_cancel came */
+        over = q->mute || dbm__mongo_over(w, now);
+        if (!over) heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears && !dbm__cas(&w->waits, &mine, 0)) {
+            while (dbm__load_acquire(&w->waits) != DBM__MONGO_SHUT) dbm__sleep_us(20);
+            dbm__store(&w->waits, 0);
+            over = over || dbm__mongo_over(w, now); }
+        if (over) break;
         if (heard == DBM_OK) return true;
         if (heard != DBM_E_TIMEOUT) return false;
-        if (dbm_adapter_clock(w->base->db) >= until_us) break;
-    }
+        if (dbm_adapter_clock(w->base->db) >= until_us) break; }
     q->late = true;
     return false;
 }
@@ -28838,8 +27229,7 @@ static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, s
         status = dbm__net_receive(q->fd, to + have, size - have, &n);
         wait = status == DBM_E_TIMEOUT;
         if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
-        have += n;
-    }
+        have += n; }
     return (ssize_t)have;
 }
 static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
@@ -28850,8 +27240,7 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
         size -= n;
         if (status == DBM_OK) continue;
         q->late = false;
-        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false;
-    }
+        if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false; }
     return true;
 }
 /* What the server would say to the command that was sent last, had it been told to stop. */
@@ -28891,8 +27280,7 @@ static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size
             memcpy(to + have, q->in + q->taken, n);
             q->taken += n;
             have += n;
-            continue;
-        }
+            continue; }
         if (q->mute) return -1;
         if (q->tls != NULL) {
             got = mongoc_stream_read(q->tls, to + have, size - have, least > have ? least - have : 0, timeout_ms);
@@ -28904,12 +27292,9 @@ static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size
                 got = dbm__mongo_receive(q, q->in, sizeof q->in, least > have ? least - have : 0, until_us);
                 q->taken = 0;
                 q->held = got > 0 ? (size_t)got : 0;
-                if (got > 0) continue;
-            }
-        }
+                if (got > 0) continue; } }
         if (got <= 0) return -1;
-        have += (size_t)got;
-    }
+        have += (size_t)got; }
     return (ssize_t)have;
 }
 static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
@@ -28931,14 +27316,11 @@ static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, si
             dbm__mongo_wire *w = q->wire;
             if (w->over == DBM_OK && w->c != NULL && !q->mute && dbm__mongo_timed_out(stream)) { /* the driver's own patience is over */
                 w->over = DBM_E_TIMEOUT;
-                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US;
-            }
+                w->last_us = dbm_adapter_clock(w->base->db) + DBM__MONGO_GRACE_US; }
             if (w->over != DBM_OK) {
                 dbm__mongo_mute(q);
                 dbm__mongo_answer_for(q);
-                got = dbm__mongo_read(q, to, size, need, timeout_ms);
-            }
-        }
+                got = dbm__mongo_read(q, to, size, need, timeout_ms); } }
         if (got < 0) return dbm__mongo_dead(q);
         sum += got;
         if (q->left == 0 && got == 4) { /* the driver reads a reply by its size */
@@ -28947,9 +27329,7 @@ static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, si
             total = BSON_UINT32_FROM_LE(total);
             q->left = total > 4 ? total - 4 : 0;
         } else {
-            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0;
-        }
-    }
+            q->left = q->left > (size_t)got ? q->left - (size_t)got : 0; } }
     return sum;
 }
 /* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
@@ -28965,8 +27345,7 @@ static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov,
             size_t part = room - n;
             if (n == 0 && size > room) {
                 if (!dbm__mongo_send(q, data, size, until_us)) return -1;
-                break;
-            }
+                break; }
             if (part > size) part = size;
             memcpy(out + n, data, part);
             n += part;
@@ -28974,9 +27353,7 @@ static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov,
             size -= part;
             if (n < room) continue;
             if (!dbm__mongo_send(q, out, n, until_us)) return -1;
-            n = 0;
-        }
-    }
+            n = 0; } }
     return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
 }
 static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
@@ -28987,19 +27364,16 @@ static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, s
     ssize_t sent = -1;
     for (i = 0; i < count; i++) {
         if (sum < sizeof words) memcpy((char *)words + sum, iov[i].iov_base, iov[i].iov_len < sizeof words - sum ? iov[i].iov_len : sizeof words - sum);
-        sum += iov[i].iov_len;
-    }
+        sum += iov[i].iov_len; }
     q->request = BSON_UINT32_FROM_LE(words[1]);
     q->kind = BSON_UINT32_FROM_LE(words[3]);
     q->left = 0;
     if (!q->mute && (w->over == DBM_OK || q->kind == DBM__MONGO_OP_QUERY)) {
-        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms);
-    }
+        sent = q->tls != NULL ? mongoc_stream_writev(q->tls, iov, count, timeout_ms) : dbm__mongo_write(q, iov, count, timeout_ms); }
     if (sent < 0 && w->over != DBM_OK && q->kind != DBM__MONGO_OP_QUERY) { /* it will read its answer next */
         dbm__mongo_mute(q);
         q->taken = q->held = 0;
-        return (ssize_t)sum;
-    }
+        return (ssize_t)sum; }
     return sent < 0 ? dbm__mongo_dead(q) : sent;
 }
 static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
@@ -29070,13 +27444,11 @@ static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *
     if (tls == NULL) {
         mongoc_stream_destroy(below);
         bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "Failed initialize TLS state.");
-        return NULL;
-    }
+        return NULL; }
     if (mongoc_stream_tls_handshake_block(tls, host, timeout_ms, error)) {
         stream = dbm__mongo_stream_new(w, -1, tls);
         if (stream != NULL) return stream;
-        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM));
-    }
+        bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM)); }
     mongoc_stream_destroy(tls);
     return NULL;
 }
@@ -29099,20 +27471,17 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
     while ((want = dbm__dial_step(&d, w->base->db->host, until_us)) != DBM_STEP_DONE) {
         int64_t now = dbm_adapter_clock(w->base->db), next = d.wake_us < now + DBM__MONGO_LOOK_US ? d.wake_us : now + DBM__MONGO_LOOK_US;
         if (dbm__mongo_over(w, now)) break;
-        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next);
-    }
+        (void)dbm__net_wait(w->base->db->host, d.fd, (int)want, next); }
     stream = want == DBM_STEP_DONE && d.status == DBM_OK ? dbm__mongo_stream_new(w, d.fd, NULL) : NULL;
     if (stream == NULL) {
         if (want == DBM_STEP_DONE && d.status == DBM_OK) dbm__net_close(d.fd);
         dbm__dial_end(&d);
         bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "Failed to connect to target host: %s", d.problem[0] != 0 ? d.problem : host->host_and_port);
-        return NULL;
-    }
+        return NULL; }
 #if defined(MONGOC_ENABLE_SSL)
     {
         const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
-        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error);
-    }
+        if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error); }
 #endif
     return stream;
 }
@@ -29165,8 +27534,7 @@ static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *
     case 59: case 115: case 263: case 20: return DBM_E_UNSUPPORTED;
     case 10334: case 17280: case 146: case 292: case 16819: *sqlstate = "54000"; return DBM_E_LIMIT;
     case 64: case 100: return DBM_E_IN_DOUBT; /* done at the primary, not known to be kept */
-    default: return DBM_E_SQL;
-    }
+    default: return DBM_E_SQL; }
 }
 /* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
 static void dbm__mongo_index(const char *said, char *out, size_t room) {
@@ -29198,8 +27566,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         return dbm__mongo_say(m, status, (int)error->code, "%s%s%q: %s", what, coll != NULL ? " in " : "", coll,
                               status == DBM_E_CANCELLED ? "cancelled; the connection was closed, for the driver can't take a command back"
                               : dbm__mongo_late(m, op->deadline_us) ? "no answer before the deadline; the connection is closed"
-                                                                    : "the server was silent for longer than socket_timeout; the connection is closed");
-    }
+                                                                    : "the server was silent for longer than socket_timeout; the connection is closed"); }
     if (error->domain == MONGOC_ERROR_SERVER_SELECTION) {
         bool late = dbm__mongo_late(m, op->deadline_us) && op->kind != DBM_OP_CONNECT;
         status = dbm__mongo_is_tls(said) ? DBM_E_TLS : late ? DBM_E_TIMEOUT : DBM_E_CONNECT;
@@ -29227,27 +27594,23 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
         if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
     } else {
-        status = DBM_E_SQL;
-    }
+        status = DBM_E_SQL; }
     if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
         if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
         sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
-        retryable = true;
-    }
+        retryable = true; }
     if (coll != NULL) dbm__putf(&t, "%s in %q: ", what, coll);
     else dbm__putf(&t, "%s: ", what);
     if (network && status == DBM_E_TIMEOUT) dbm__put(&t, "no answer before the deadline; the connection is closed: ");
     dbm__put(&t, said);
     if (status == DBM_E_UNSUPPORTED && error->code == 20 && m->session != NULL && mongoc_client_session_in_transaction(m->session)) {
-        dbm__put(&t, ": a transaction needs a replica set");
-    }
+        dbm__put(&t, ": a transaction needs a replica set"); }
     dbm__text_end(&t);
     dbm__mongo_index(said, index, sizeof index);
     dbm_adapter_fail(m->c, status, sqlstate, (int)error->code, block);
     if (status == DBM_E_CONSTRAINT) {
         dbm_constraint kind = error->code == 121 ? DBM_CONSTRAINT_CHECK : strcmp(index, "_id_") == 0 || strcmp(index, "_id") == 0 ? DBM_CONSTRAINT_PRIMARY_KEY : DBM_CONSTRAINT_UNIQUE;
-        dbm_adapter_fail_constraint(m->c, kind, index);
-    }
+        dbm_adapter_fail_constraint(m->c, kind, index); }
     if (retryable) dbm_adapter_fail_retryable(m->c);
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
     return status;
@@ -29280,8 +27643,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
         if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
-        n++;
-    }
+        n++; }
     return n == bytes * 2;
 }
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
@@ -29310,16 +27672,14 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         int64_t us = v->as.integer, ms = us / 1000;
         if (us % 1000 < 0) ms--;
         ok = bson_append_date_time(b, key, key_size, ms);
-        break;
-    }
+        break; }
     case DBM_TYPE_TEXT:
         if (v->name != NULL) { /* dbm_oid */
             bson_oid_t oid;
             if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
             bson_oid_init_from_data(&oid, bytes);
             ok = bson_append_oid(b, key, key_size, &oid);
-            break;
-        }
+            break; }
         if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
         ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
         break;
@@ -29335,8 +27695,7 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         text[v->as.text.size] = 0;
         if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
         ok = bson_append_decimal128(b, key, key_size, &d);
-        break;
-    }
+        break; }
     case DBM_TYPE_UUID:
         if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
         ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
@@ -29348,10 +27707,8 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         ok = array ? bson_append_array(b, key, key_size, &inner) : bson_append_document(b, key, key_size, &inner);
         bson_destroy(&inner);
         if (status != DBM_OK) return status;
-        break;
-    }
-    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break;
-    }
+        break; }
+    case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
 }
 static char dbm__mongo_skip(const char **at, const char *end) {
@@ -29367,8 +27724,7 @@ static const char *dbm__mongo_span(const char *at, const char *end, bool whole, 
         if (*at == '"') for (at++; at < end && *at != '"'; at++) at += *at == '\\';
         else if (*at == '?') ++*marks;
         else if (*at == '{' || *at == '[') depth++;
-        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1;
-    }
+        else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1; }
     return end;
 }
 /* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
@@ -29379,8 +27735,7 @@ static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter
     bson_t *doc;
     if (text == NULL) {
         j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        return NULL;
-    }
+        return NULL; }
     memcpy(text, "{\"v\":", 5);
     memcpy(text + 5, j->at, size);
     memcpy(text + 5 + size, "}", 2);
@@ -29400,8 +27755,7 @@ static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *siz
     for (; c < j->end && *c != '"' && (unsigned char)*c >= ' '; c++) {
         if (*c != '\\') continue;
         escapes = true;
-        c += c + 1 < j->end;
-    }
+        c += c + 1 < j->end; }
     *made = NULL;
     if (c >= j->end) return dbm__mongo_bad(j, "a string does not end");
     if (*c != '"') return dbm__mongo_bad(j, "a control character in a string is written as an escape");
@@ -29413,8 +27767,7 @@ static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *siz
         *text = bson_iter_utf8(&it, &n);
         *size = n;
     } else if (!bson_utf8_validate(*text, *size, true)) {
-        return dbm__mongo_bad(j, "a text is not UTF-8");
-    }
+        return dbm__mongo_bad(j, "a text is not UTF-8"); }
     j->at = c + 1;
     return true;
 }
@@ -29425,8 +27778,7 @@ static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
     *value = &j->args->values[j->args->next];
     if (j->args->next++ < j->args->count) {
         j->at++;
-        return true;
-    }
+        return true; }
     (void)dbm__mongo_span(j->at, j->end, true, &more);
     j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
     return false;
@@ -29466,15 +27818,12 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
             doc = dbm__mongo_foreign(j, end, &it);
             ok = j->status == DBM_OK && bson_append_iter(to, key, key_size, &it);
             if (doc != NULL) bson_destroy(doc);
-            return ok;
-        }
-    }
+            return ok; } }
     if (!object) {
         bson_init(&inner);
         ok = dbm__mongo_members(j, &inner, depth + 1) && bson_append_array(to, key, key_size, &inner);
         bson_destroy(&inner);
-        return ok;
-    }
+        return ok; }
     if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
     ok = dbm__mongo_members(j, &inner, depth + 1);
     return bson_append_document_end(to, &inner) && ok;
@@ -29510,10 +27859,8 @@ static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, in
             size = 0;
         } else {
             if (first != 0) number = -number;
-            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number);
-        }
-        j->at += size;
-    }
+            ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number); }
+        j->at += size; }
     if (made != NULL) bson_destroy(made);
     return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
 }
@@ -29534,16 +27881,14 @@ static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* N
             ok = dbm__mongo_string(j, &key, &size, &made);
             if (ok && memchr(key, 0, size) != NULL) ok = dbm__mongo_bad(j, "a field's name has a NUL");
             if (ok && dbm__mongo_next(j) != ':') ok = dbm__mongo_bad(j, "a colon is expected");
-            j->at += ok;
-        }
+            j->at += ok; }
         ok = ok && dbm__mongo_value(j, to, key, (int)size, depth);
         if (made != NULL) bson_destroy(made);
         if (!ok) return false;
         c = dbm__mongo_next(j);
         if (c == close) break;
         if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
-        j->at++;
-    }
+        j->at++; }
     j->at++;
     return true;
 }
@@ -29578,9 +27923,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
                                    : !bson_init_static(&bytes, (const uint8_t *)v->as.text.data, v->as.text.size) || !bson_concat(out, &bytes)) {
             j.status = dbm__mongo_range(m, args->next, "is not the bytes of a BSON document");
         } else {
-            *array = dbm__mongo_is_array(out);
-        }
-    }
+            *array = dbm__mongo_is_array(out); } }
     if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
     return j.status;
 }
@@ -29609,15 +27952,12 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
                 dbm__mongo_field *more = (dbm__mongo_field *)dbm_adapter_resize(m->owner, r->fields, (size_t)room * sizeof *more);
                 if (more == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
                 r->fields = more;
-                r->fields_room = room;
-            }
+                r->fields_room = room; }
             r->fields[r->columns].key = bson_iter_key(&it);
             r->fields[r->columns].key_size = bson_iter_key_len(&it);
             r->fields[r->columns].offset = bson_iter_offset(&it);
             r->fields[r->columns].json = NULL;
-            r->columns++;
-        }
-    }
+            r->columns++; } }
     op->columns = r->columns;
     return DBM_OK;
 }
@@ -29625,8 +27965,7 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
     if (r != NULL) {
         m->spare = r->next;
-        return r;
-    }
+        return r; }
     r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
     if (r != NULL) memset(r, 0, sizeof *r);
     else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
@@ -29662,8 +28001,7 @@ static void dbm__mongo_results_free(dbm__mongo_lease *m) {
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
-        m->spare = next;
-    }
+        m->spare = next; }
 }
 static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
     const bson_t *doc = NULL, *reply = NULL;
@@ -29672,8 +28010,7 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     dbm__mongo_forget(r);
     if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
-        return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL);
-    }
+        return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL); }
     return DBM_DONE;
 }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
@@ -29699,8 +28036,7 @@ static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool d
     for (i = 0; i < n; i++) {
         if (dashes && (i == 4 || i == 6 || i == 8 || i == 10)) *out++ = '-';
         *out++ = digits[bytes[i] >> 4];
-        *out++ = digits[bytes[i] & 15];
-    }
+        *out++ = digits[bytes[i] & 15]; }
     *out = 0;
 }
 static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
@@ -29713,18 +28049,15 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
     if (i == DBM_COLUMN_NATIVE) {
         *out = dbm_blob(r->doc, 0);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (i == DBM_COLUMN_DOCUMENT) {
         if (r->json == NULL) r->json = bson_as_relaxed_extended_json(r->doc, &size);
         if (r->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the document can't be written as JSON: a text in it is not UTF-8");
         *out = dbm__value(DBM_TYPE_JSON, r->json, strlen(r->json));
-        return DBM_OK;
-    }
+        return DBM_OK; }
     f = &r->fields[i];
     if (!bson_iter_init_from_data_at_offset(&it, r->data, r->size, f->offset, f->key_size)) {
-        return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key);
-    }
+        return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be read", f->key); }
     switch ((int)bson_iter_type(at)) {
     case BSON_TYPE_INT32: *out = dbm_int(bson_iter_int32(at)); return DBM_OK;
     case BSON_TYPE_INT64: *out = dbm_int(bson_iter_int64(at)); return DBM_OK;
@@ -29735,8 +28068,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         uint32_t n = 0;
         const char *text = bson_iter_utf8(at, &n);
         *out = dbm_textn(text, n);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case BSON_TYPE_BINARY: {
         bson_subtype_t subtype;
         uint32_t n = 0;
@@ -29745,32 +28077,26 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         if (subtype == BSON_SUBTYPE_UUID && n == 16) {
             dbm__mongo_put_hex(f->small, bytes, 16, true);
             *out = dbm__value(DBM_TYPE_UUID, f->small, 36);
-            return DBM_OK;
-        }
+            return DBM_OK; }
         *out = dbm_blob(bytes != NULL ? bytes : (const uint8_t *)"", n);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case BSON_TYPE_DATE_TIME: {
         int64_t ms = bson_iter_date_time(at);
         if (ms > INT64_MAX / 1000 || ms < INT64_MIN / 1000) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the date of field %q is %l ms from 1970, which is too far for microseconds", bson_iter_key(at), ms);
         *out = dbm_timestamp(ms * 1000);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case BSON_TYPE_OID: {
         const bson_oid_t *oid = bson_iter_oid(at);
         dbm__mongo_put_hex(f->small, oid->bytes, 12, false);
         *out = dbm_textn(f->small, 24);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     case BSON_TYPE_DECIMAL128: {
         bson_decimal128_t d;
         bson_iter_decimal128(at, &d);
         bson_decimal128_to_string(&d, f->small); /* 43 bytes at the most */
         *out = dbm__value(DBM_TYPE_DECIMAL, f->small, strlen(f->small));
-        return DBM_OK;
-    }
-    default: break;
-    }
+        return DBM_OK; }
+    default: break; }
     if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
@@ -29831,13 +28157,11 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writi
         mongoc_server_description_t **all = mongoc_client_get_server_descriptions(m->client, &n);
         for (i = 0; i < n && !known; i++) {
             const char *type = mongoc_server_description_type(all[i]);
-            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0;
-        }
+            known = writing ? dbm__list_has("Standalone,RSPrimary,Mongos,LoadBalancer", type, strlen(type)) : strcmp(type, "Unknown") != 0 && strcmp(type, "PossiblePrimary") != 0; }
         mongoc_server_descriptions_destroy_all(all, n);
         if (known) return true;
         if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
-        dbm__sleep_us(2000);
-    }
+        dbm__sleep_us(2000); }
 }
 /* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
 static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
@@ -29868,8 +28192,7 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     int i;
     if (op->value_count < HEAD || op->values[0].type != DBM_TYPE_TEXT || op->values[3].type != DBM_TYPE_INT || op->values[3].as.integer < 0 ||
         op->values[3].as.integer > op->value_count - HEAD) {
-        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values");
-    }
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a command is its name, a collection, options, the number of documents, the documents, and their values"); }
     j->coll = op->values[1].type == DBM_TYPE_TEXT ? op->values[1].as.text.data : NULL;
     j->documents = (int)op->values[3].as.integer;
     j->texts = op->values + HEAD;
@@ -29881,22 +28204,17 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
             j->doc[i] = (bson_t *)(uintptr_t)v->as.text.data; /* a command is added to, so it is copied */
             j->array[i] = dbm__mongo_is_array(j->doc[i]);
             j->args.next++;
-            continue;
-        }
+            continue; }
         j->doc[i] = &j->docs[i];
-        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]);
-    }
+        status = dbm__mongo_parse(j->m, text->as.text.data, text->as.text.size, &j->args, j->doc[i], &j->array[i]); }
     if (status == DBM_OK && op->values[2].type != DBM_TYPE_NULL) {
-        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored);
-    }
+        status = dbm__mongo_parse(j->m, op->values[2].as.text.data, op->values[2].as.text.size, &j->args, &j->given, &ignored); }
     if (status == DBM_OK && j->args.next != j->args.count) {
         status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s and the call passes %d value%s", j->args.next, j->args.next == 1 ? "" : "s", j->args.count,
-                                j->args.count == 1 ? "" : "s");
-    }
+                                j->args.count == 1 ? "" : "s"); }
     for (i = 0; i < j->kind->documents && status == DBM_OK; i++) {
         if (j->doc[i] == NULL) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is missing", j->name);
-        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name);
-    }
+        else if (j->array[i] && !(i == j->kind->documents - 1 && j->kind->flags & DBM__MONGO_ARRAY_LAST)) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: a document is expected, not an array", j->name); }
     if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
     if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
     if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
@@ -29911,8 +28229,7 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
     if (status == DBM_OK) {
         j->op->result = r;
         j->op->row = true;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     dbm__mongo_result_end(j->m, r);
     return status == DBM_DONE ? DBM_OK : status;
 }
@@ -29924,8 +28241,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
     bson_iter_t it, at;
     if (r == NULL) {
         bson_destroy(doc);
-        return DBM_E_NOMEM;
-    }
+        return DBM_E_NOMEM; }
     if (r->reply == NULL) r->reply = bson_new();
     bson_steal(r->reply, doc); /* a small one moves */
     r->replied = true;
@@ -29933,8 +28249,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
     size = r->reply->len;
     if (path != NULL) {
         if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
-        bson_iter_document(&at, &size, &data);
-    }
+        bson_iter_document(&at, &size, &data); }
     return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
 }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
@@ -29942,8 +28257,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
     if (r == NULL) {
         mongoc_cursor_destroy(cursor);
-        return DBM_E_NOMEM;
-    }
+        return DBM_E_NOMEM; }
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
@@ -29968,8 +28282,7 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     j->replied = true;
     if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
         if (made != NULL) bson_destroy(made);
-        return dbm__mongo_failed(j);
-    }
+        return dbm__mongo_failed(j); }
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
     if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
@@ -29982,8 +28295,7 @@ static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     dbm__copy_cut(text, sizeof text, j->error.message);
     if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
         dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
-                    dbm__mongo_number(&j->reply, "insertedCount"), text);
-    }
+                    dbm__mongo_number(&j->reply, "insertedCount"), text); }
     return dbm__mongo_failed(j);
 }
 static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
@@ -29993,8 +28305,7 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     size_t n = (size_t)j->documents, i, made = 0;
     if (n == 0) {
         j->op->affected = 0;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     docs = (const bson_t **)dbm_adapter_alloc(j->m->owner, n * 2 * sizeof *docs);
     if (docs == NULL) return dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
     owned = (bson_t **)(void *)(docs + n);
@@ -30011,14 +28322,11 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
             status = dbm__mongo_parse(j->m, v->as.text.data, v->as.text.size, NULL, owned[i], &array);
             if (status == DBM_OK && array) status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "it is an array");
             j->m->document = -1;
-            docs[i] = owned[i];
-        }
-    }
+            docs[i] = owned[i]; } }
     if (status == DBM_OK) {
         j->replied = true;
         if (mongoc_collection_insert_many(j->collection, docs, n, &j->given, &j->reply, &j->error)) j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
-        else status = dbm__mongo_many_failed(j);
-    }
+        else status = dbm__mongo_many_failed(j); }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
     return status;
@@ -30036,8 +28344,7 @@ static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_append_bool(&command, "singleBatch", 11, true);
     if (!clean) {
         bson_init(&rest);
-        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL);
-    }
+        bson_copy_to_excluding_noinit(&j->given, &rest, "limit", "singleBatch", "batchSize", NULL); }
     j->replied = true;
     ok = mongoc_client_read_command_with_opts(j->m->client, j->m->base->name, &command, mongoc_client_get_read_prefs(j->m->client), clean ? NULL : &rest, &j->reply, &j->error);
     if (!clean) bson_destroy(&rest);
@@ -30050,15 +28357,13 @@ static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
     if (!bson_iter_init(&it, pipeline)) return false;
     while (bson_iter_next(&it)) {
-        if (bson_iter_recurse(&it, &stage) && bson_iter_next(&stage) && (strcmp(bson_iter_key(&stage), "$out") == 0 || strcmp(bson_iter_key(&stage), "$merge") == 0)) return true;
-    }
+        if (bson_iter_recurse(&it, &stage) && bson_iter_next(&stage) && (strcmp(bson_iter_key(&stage), "$out") == 0 || strcmp(bson_iter_key(&stage), "$merge") == 0)) return true; }
     return false;
 }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
-        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write");
-    }
+        return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write"); }
     return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
 }
 static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
@@ -30092,15 +28397,13 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
         if (!bson_has_field(&j->given, "name")) {
             char *name = mongoc_collection_keys_to_index_string(j->doc[0]);
             bson_append_utf8(&one, "name", 4, name != NULL ? name : "", -1);
-            bson_free(name);
-        }
+            bson_free(name); }
         bson_concat(&one, &j->given);
         bson_append_document(&list, "0", 1, &one);
         bson_append_array(&command, "indexes", 7, &list);
         dbm__mongo_limit(j, &command);
         j->replied = true;
-        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j);
-    }
+        if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &outer, &j->reply, &j->error)) status = dbm__mongo_failed(j); }
     bson_destroy(&command);
     bson_destroy(&outer);
     bson_destroy(&list);
@@ -30114,8 +28417,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     j->replied = true;
     if (!mongoc_client_write_command_with_opts(j->m->client, j->m->base->name, &command, &j->given, &j->reply, &j->error) &&
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
-        status = dbm__mongo_failed(j);
-    }
+        status = dbm__mongo_failed(j); }
     bson_destroy(&command);
     return status;
 }
@@ -30134,8 +28436,7 @@ static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     if (!mongoc_client_command_with_opts(j->m->client, j->m->base->name, command, prefs, &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     if (bson_iter_init_find(&it, &j->reply, "n") && BSON_ITER_HOLDS_NUMBER(&it)) j->op->affected = bson_iter_as_int64(&it);
     if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
-        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */
-    }
+        return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */ }
     j->replied = false;
     return dbm__mongo_answer(j, &j->reply, NULL);
 }
@@ -30184,16 +28485,14 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     for (i = 0; i < 2; i++) {
         j.doc[i] = NULL;
         j.array[i] = false;
-        bson_init(&j.docs[i]);
-    }
+        bson_init(&j.docs[i]); }
     dbm__mongo_bound(m->wire, op);
     status = dbm__mongo_job_read(&j);
     if (status == DBM_OK) status = dbm__mongo_reachable(m, op, op->write);
     if (status == DBM_OK) status = dbm__mongo_job_run(&j);
     if (status == DBM_OK && m->wire->over != DBM_OK) { /* a write that asks for no answer */
         memset(&j.error, 0, sizeof j.error);
-        status = dbm__mongo_failed(&j);
-    }
+        status = dbm__mongo_failed(&j); }
     for (i = 0; i < 2; i++) bson_destroy(&j.docs[i]);
     bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
@@ -30245,8 +28544,7 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     for (i = 0; i < plan->column_count; i++) if (strcmp(plan->columns[i], "_id") == 0) b->with_id = true;
     if (plan->each_row && (b->numbers = (int64_t *)dbm_adapter_alloc(m->owner, DBM__MONGO_BATCH * sizeof *b->numbers)) == NULL) {
         dbm__mongo_bulk_free(m);
-        return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    }
+        return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL); }
     if (!inside || mongoc_client_session_append(m->session, b->options, &error)) return DBM_OK;
     dbm__mongo_bulk_free(m);
     return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
@@ -30261,18 +28559,15 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     bson_reinit(b->row);
     if (!b->with_id) {
         bson_oid_init(&oid, NULL);
-        bson_append_oid(b->row, "_id", 3, &oid);
-    }
+        bson_append_oid(b->row, "_id", 3, &oid); }
     for (i = 0; i < plan->column_count; i++) {
         dbm_status status = dbm__mongo_append(m, b->row, plan->columns[i], -1, &values[i], i + 1);
         if (status == DBM_OK) continue;
         plan->failed_column = i;
-        return status;
-    }
+        return status; }
     if (b->batch == NULL) {
         b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options);
-        b->first = plan->rows;
-    }
+        b->first = plan->rows; }
     if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
     if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
     b->bytes += b->row->len;
@@ -30292,20 +28587,16 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
                 const char *key = bson_iter_key(&one);
                 if (strcmp(key, "index") == 0) at = bson_iter_as_int64(&one);
                 else if (strcmp(key, "code") == 0) why.code = (uint32_t)bson_iter_as_int64(&one);
-                else if (strcmp(key, "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&one)) dbm__copy_cut(why.message, sizeof why.message, bson_iter_utf8(&one, NULL));
-            }
+                else if (strcmp(key, "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&one)) dbm__copy_cut(why.message, sizeof why.message, bson_iter_utf8(&one, NULL)); }
             if (at < 0 || at >= b->count) break;
             any = true;
             why.domain = MONGOC_ERROR_SERVER;
             status = dbm__mongo_fail(m, op, &why, reply, "bulk", op->bulk->table);
             if (b->numbers == NULL) {
                 op->bulk->failed_row = b->first + at;
-                return status;
-            }
+                return status; }
             dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
-            status = DBM_OK;
-        }
-    }
+            status = DBM_OK; } }
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
 }
 static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
@@ -30342,8 +28633,7 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     mongoc_transaction_opt_t *options = NULL;
     bool alone, ok;
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
-        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept");
-    }
+        return dbm__mongo_say(m, DBM_E_UNSUPPORTED, 0, "MongoDB's transactions have no isolation levels: readConcernLevel and w in the URL say what they see and when they are kept"); }
     dbm__mongo_bound(m->wire, op);
     if (dbm__mongo_reachable(m, op, true) != DBM_OK) return DBM_E_TIMEOUT; /* it hears no cancel */
     server = mongoc_client_select_server(m->client, true, NULL, &error);
@@ -30356,8 +28646,7 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (op->deadline_us != INT64_MAX) {
         int64_t ms = (op->deadline_us - dbm_adapter_clock(m->owner)) / 1000;
         options = mongoc_transaction_opts_new();
-        mongoc_transaction_opts_set_max_commit_time_ms(options, ms < 1 ? 1 : ms);
-    }
+        mongoc_transaction_opts_set_max_commit_time_ms(options, ms < 1 ? 1 : ms); }
     ok = mongoc_client_session_start_transaction(m->session, options, &error);
     if (options != NULL) mongoc_transaction_opts_destroy(options);
     return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
@@ -30371,16 +28660,14 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
         bson_destroy(&reply);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
     status = dbm__mongo_fail(m, op, &error, &reply, "commit", NULL);
     if (unknown) { /* done or not; the session makes it E_IN_DOUBT */
         char text[600];
         dbm__copy_cut(text, sizeof text, error.message);
         status = dbm__mongo_say(m, status == DBM_E_TIMEOUT ? DBM_E_TIMEOUT : DBM_E_LOST, (int)error.code, "commit: %s", text);
-        dbm_adapter_broken(m->c);
-    }
+        dbm_adapter_broken(m->c); }
     bson_destroy(&reply);
     return status;
 }
@@ -30395,18 +28682,15 @@ static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
 static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
-        if (p->uri != NULL) mongoc_uri_destroy(p->uri);
-    }
+        if (p->uri != NULL) mongoc_uri_destroy(p->uri); }
     while (p->wires != NULL) {
         dbm__mongo_wire *next = p->wires->next;
         dbm_adapter_free(base->db, p->wires);
-        p->wires = next;
-    }
+        p->wires = next; }
     if (p->user != NULL) dbm_adapter_free(base->db, p->user);
     if (p->password != NULL) {
         dbm__wipe(p->password, strlen(p->password));
-        dbm_adapter_free(base->db, p->password);
-    }
+        dbm_adapter_free(base->db, p->password); }
     dbm_adapter_free(base->db, p);
 }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
@@ -30418,8 +28702,7 @@ static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
         coded[0] = plain ? *text : '%';
         coded[1] = digits[c >> 4];
         coded[2] = digits[c & 15];
-        dbm__put_n(t, coded, plain ? 1 : 3);
-    }
+        dbm__put_n(t, coded, plain ? 1 : 3); }
 }
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
@@ -30427,8 +28710,7 @@ static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     const dbm_config *config = dbm_adapter_config(db);
     size_t i;
     for (i = 0; i < config->option_count; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
-    }
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value; }
     for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
     return NULL;
 }
@@ -30465,26 +28747,20 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
         dbm__mongo_put_encoded(&t, user);
         if (password != NULL && password[0] != 0) {
             dbm__put(&t, ":");
-            dbm__mongo_put_encoded(&t, password);
-        }
-        dbm__put(&t, "@");
-    }
+            dbm__mongo_put_encoded(&t, password); }
+        dbm__put(&t, "@"); }
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
     for (i = 0; i < url->parameter_count; i++) {
         const char *name = url->parameters[i].name;
         if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
-        }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
-    }
+            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
+        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
     for (i = 0; i < config->option_count; i++) {
         const char *name = config->options[i].name;
         if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
-        }
-    }
+            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -30521,16 +28797,14 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
     if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
     if (p->pool == NULL) {
         if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
-        goto fail;
-    }
+        goto fail; }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
         mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
-        mongoc_apm_callbacks_destroy(callbacks);
-    }
+        mongoc_apm_callbacks_destroy(callbacks); }
 #endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
     dbm__wipe(text, size);
@@ -30539,8 +28813,7 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
 fail:
     if (text != NULL) {
         dbm__wipe(text, size);
-        dbm_adapter_free(db, text);
-    }
+        dbm_adapter_free(db, text); }
     if (p != NULL) dbm__mongo_pool_free(base, p);
     return NULL;
 }
@@ -30562,13 +28835,10 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
         if (p != NULL) {
             if (base->pools != NULL && base->pools->users == 0) {
                 idle = base->pools;
-                base->pools = idle->older;
-            }
+                base->pools = idle->older; }
             p->older = base->pools;
             base->pools = p;
-            dbm_adapter_set_db_native(base->db, p->pool);
-        }
-    }
+            dbm_adapter_set_db_native(base->db, p->pool); } }
     if (p != NULL) p->users++;
     dbm__lock_give(&base->lock);
     if (idle != NULL) dbm__mongo_pool_free(base, idle);
@@ -30582,8 +28852,7 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     gone = --p->users == 0 && p != base->pools;
     if (gone) {
         for (at = &base->pools; *at != NULL && *at != p; at = &(*at)->older) {}
-        if (*at == p) *at = p->older;
-    }
+        if (*at == p) *at = p->older; }
     dbm__lock_give(&base->lock);
     if (gone) dbm__mongo_pool_free(base, p);
 }
@@ -30599,10 +28868,8 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
         char block[600];
         if (f == NULL && name != NULL && name[0] != 0) {
             dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
-        }
-        if (f != NULL) (void)fclose(f);
-    }
+            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
+        if (f != NULL) (void)fclose(f); }
 #else
     (void)c;
 #endif
@@ -30618,15 +28885,13 @@ static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t
     int64_t ms = left_ms / 4;
     ms = ms < 100 ? 100 : ms > 1000 ? 1000 : ms;
     if (uri != NULL && mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000) > ms) {
-        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, (int32_t)ms);
-    }
+        mongoc_uri_set_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, (int32_t)ms); }
     if (uri != NULL) mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, true);
     client = uri != NULL ? mongoc_client_new_from_uri(uri) : NULL;
     if (client != NULL) {
         server = mongoc_client_select_server(client, false, any, error);
         if (server != NULL) mongoc_server_description_destroy(server);
-        mongoc_client_destroy(client);
-    }
+        mongoc_client_destroy(client); }
     mongoc_read_prefs_destroy(any);
     if (uri != NULL) mongoc_uri_destroy(uri);
     return server != NULL;
@@ -30639,8 +28904,7 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     memset(&error, 0, sizeof error);
     if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
-        if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL);
-    }
+        if (dbm__mongo_is_tls(error.message)) return dbm__mongo_fail(m, op, &error, NULL, "connecting", NULL); }
     if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
@@ -30698,14 +28962,12 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
         op.kind = DBM_OP_ROLLBACK;
         op.deadline_us = dbm_adapter_clock(db);
         dbm__mongo_bound(m->wire, &op);
-        mongoc_client_session_destroy(m->session);
-    }
+        mongoc_client_session_destroy(m->session); }
     if (m->wire != NULL) {
         m->wire->c = NULL;
         m->wire->until_us = INT64_MAX;
         m->wire->over = DBM_OK;
-        m->wire->hears = false;
-    }
+        m->wire->hears = false; }
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
@@ -30731,8 +28993,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     if (m->pool == NULL) {
         status = error.message[0] != 0 ? dbm_adapter_fail(c, DBM_E_CONNECT, NULL, (int)error.code, error.message) : dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
         dbm_adapter_free(db, m);
-        return status;
-    }
+        return status; }
     m->client = mongoc_client_pool_try_pop(m->pool->pool);
     if (m->client == NULL) {
         status = dbm_adapter_fail(c, DBM_E_CONNECT, NULL, 0, "the driver's own pool has no client left: clients that dbm_db_native()'s pool gave out were not given back");
@@ -30740,12 +29001,10 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         if (base->clear) dbm_adapter_clear_text(c);
         status = dbm__mongo_wire_up(m);
         if (status == DBM_OK) status = dbm__mongo_search(m, op);
-        if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting");
-    }
+        if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting"); }
     if (status != DBM_OK) {
         dbm__mongo_lease_end(m);
-        return status;
-    }
+        return status; }
     dbm_adapter_set_data(c, m);
     return DBM_OK;
 }
@@ -30755,9 +29014,16 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm_adapter_set_data(c, NULL);
     if (how == DBM_DISCONNECT_FORKED) { /* the client, its sockets and its session are the parent's: what is ours here is this block */
         m->session = NULL;
-        m->client = NULL;
-    }
+        m->client = NULL; }
     dbm__mongo_lease_end(m);
+}
+/* What waits for the server is woken: it is over with its socket in any case. */
+static void dbm__mongo_cancel(dbm_connection *c) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
+    if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
+    dbm__net_shut((int)waits - 1);
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
 }
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 /* All that can be changed on a client. */
@@ -30798,8 +29064,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_SEND: return dbm__mongo_bulk_send(m, op);
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
-    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break;
-    }
+    case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return DBM_E_UNSUPPORTED;
 }
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
@@ -30831,8 +29096,7 @@ static dbm_status dbm__mongo_check_options(dbm_database *db) {
     size_t i;
     for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
     for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
-    }
+        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key"); }
     return status;
 }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
@@ -30841,17 +29105,14 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     bool on = false;
     if (said == NULL) said = dbm__mongo_said(db, "ssl");
     if (config->tls == DBM_TLS_PREFER) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full");
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = prefer: MongoDB's driver can't try encryption and go on without it: say off, require, verify-ca or verify-full"); }
     if (said != NULL && config->tls != DBM_TLS_DEFAULT && dbm__parse_bool(said, &on) && on != (config->tls != DBM_TLS_OFF)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls differs from the URL's tls=%s: leave one of them out", said); }
 #if !defined(MONGOC_ENABLE_SSL)
     if (config->tls > DBM_TLS_PREFER) return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls: this libmongoc was built without TLS");
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out");
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
     return DBM_OK;
 }
 static bool dbm__mongo_local(const char *hosts) {
@@ -30861,8 +29122,7 @@ static bool dbm__mongo_local(const char *hosts) {
                      strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
         if (!local) return false;
         hosts += n;
-        if (*hosts == ',') hosts++;
-    }
+        if (*hosts == ',') hosts++; }
     return true;
 }
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
@@ -30882,8 +29142,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
     dbm__word was = DBM__MONGO_NEW;
     if (log != NULL && !dbm__list_has("off,keep", log, strlen(log))) return dbm__adapter_refuse(db, DBM_E_CONFIG, "driver_log = %s: expected off, or keep (the handler of the program's own)", log);
     if (dbm__load(&dbm__mongo_driver) == DBM__MONGO_ENDED) {
-        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process");
-    }
+        return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process"); }
     if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
     return DBM_OK;
@@ -30897,17 +29156,14 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     if (base->name == NULL) base->name = url->path;
     if (url->hosts[0] == 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no host: mongodb://user:password@host:27017/database");
     if (base->name == NULL || base->name[0] == 0) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user");
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "the URL names no database: mongodb://host:27017/NAME, or the key database = NAME beside a URL whose path is the one of the user"); }
     if (strpbrk(base->name, "/\\. \"$") != NULL || strlen(base->name) > 63) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%q can't be the name of a MongoDB database: up to 63 bytes, none of / \\ . \" $ and blanks", base->name);
     if (config->isolation != DBM_ISOLATION_DEFAULT && config->isolation != DBM_AUTOCOMMIT) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept");
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: MongoDB has none; readConcernLevel and w in the URL say what is seen and when it is kept"); }
     if (config->init_sql != NULL && config->init_sql[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "init_sql: MongoDB has no SQL");
     most = dbm__mongo_ms(db, "maxPoolSize", slots);
     if (most < slots) {
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "maxPoolSize=%d is less than the %d connections of pool_size and max_overflow: say max_connections = %d in its place", most, slots, most); }
     base->local = dbm__mongo_local(url->hosts);
     base->clear = !base->local && url->driver[0] == 0 && mechanism != NULL && dbm__same_word(mechanism, "PLAIN") && config->tls <= DBM_TLS_PREFER &&
                   config->tls != DBM_TLS_OFF && dbm__mongo_said(db, "tls") == NULL && dbm__mongo_said(db, "ssl") == NULL;
@@ -30934,8 +29190,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     if (status == DBM_OK && !dbm__lock_init(&base->lock)) status = dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     if (status != DBM_OK) {
         dbm_adapter_free(db, base);
-        return status;
-    }
+        return status; }
     dbm_adapter_set_db_data(db, base);
     if (url->driver[0] != 0 || dbm_adapter_config(db)->credentials != NULL) return DBM_OK; /* names are looked up, or passwords asked for, by the first connect */
     p = dbm__mongo_pool_new(base, url->user, url->password, &error);
@@ -30944,8 +29199,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         dbm__lock_free(&base->lock);
         dbm_adapter_free(db, base);
         if (error.message[0] == 0) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message);
-    }
+        return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message); }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);
     return DBM_OK;
@@ -30958,8 +29212,7 @@ static void dbm__mongo_close(dbm_database *db) {
     while (base->pools != NULL) {
         dbm__mongo_pool *older = base->pools->older;
         dbm__mongo_pool_free(base, base->pools);
-        base->pools = older;
-    }
+        base->pools = older; }
     dbm__lock_free(&base->lock);
     dbm_adapter_free(db, base);
 }
@@ -30970,7 +29223,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: what waits for the server looks for one by itself */
+    dbm__mongo_cancel,
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */
@@ -31012,8 +29265,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
     int i;
     if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
     for (i = 0; i < names->count; i++) {
-        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i];
-    }
+        if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i]; }
     return NULL;
 }
 /* Initialises the adapter and the pool of a database, once. */
@@ -31047,6 +29299,10 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "mongodb")) return DBM_HAS_MONGODB != 0;
     if (dbm__same_word(what, "ini")) return DBM_HAS_INI != 0;
     if (dbm__same_word(what, "threads")) return DBM__THREADS != 0;
+    if (dbm__same_word(what, "async")) return DBM_HAS_ASYNC != 0;
+    if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
+    if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
+    if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false;
 }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
@@ -31059,8 +29315,7 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
     int i;
     for (i = 0; i < mgr->adapter_count; i++) {
         const dbm_adapter *a = mgr->adapters[i];
-        if (dbm__list_has(a->schemes != NULL ? a->schemes : a->type, scheme, size)) return a;
-    }
+        if (dbm__list_has(a->schemes != NULL ? a->schemes : a->type, scheme, size)) return a; }
     return NULL;
 }
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
@@ -31074,21 +29329,17 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     schemes = adapter->schemes != NULL ? adapter->schemes : adapter->type;
     dbm__lock_take(&mgr->lock);
     if (dbm__adapter_find(mgr, adapter->type) != NULL) {
-        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type);
-    }
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the type %q is registered already", adapter->type); }
     while (st == DBM_OK && (scheme = dbm__list_next(&schemes, &size)) != NULL) {
         const dbm_adapter *other = dbm__adapter_of_scheme(mgr, scheme, size);
-        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type);
-    }
+        if (other != NULL) st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: a URL scheme of %q belongs to the type %q already", adapter->type, other->type); }
     if (st == DBM_OK) {
         more = (const dbm_adapter **)dbm__resize(&mgr->shared->host, (void *)mgr->adapters, (size_t)(mgr->adapter_count + 1) * sizeof *more);
         if (more != NULL) {
             mgr->adapters = more;
             mgr->adapters[mgr->adapter_count++] = adapter;
         } else {
-            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-        }
-    }
+            st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); } }
     dbm__lock_give(&mgr->lock);
     return st;
 }
@@ -31101,13 +29352,11 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
     if (types == NULL) {
         dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     for (i = 0; i < mgr->adapter_count; i++, n++) {
         types[n].type = mgr->adapters[i]->type;
         types[n].schemes = mgr->adapters[i]->schemes != NULL ? mgr->adapters[i]->schemes : mgr->adapters[i]->type;
-        types[n].options = mgr->adapters[i]->options != NULL ? mgr->adapters[i]->options : "";
-    }
+        types[n].options = mgr->adapters[i]->options != NULL ? mgr->adapters[i]->options : ""; }
     for (i = 0; i < DBM__BUILTINS; i++) {
         if (dbm__adapter_find(mgr, dbm__builtins[i].type) != NULL) continue;
         types[n].type = dbm__builtins[i].type;
@@ -31115,8 +29364,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
         types[n].options = "";
         types[n].macro = dbm__builtins[i].macro;
         types[n].package = dbm__builtins[i].package;
-        n++;
-    }
+        n++; }
     dbm__lock_give(&mgr->lock);
     *out = types;
     *count = n;
@@ -31134,9 +29382,7 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
         dbm__putf(&t, "%s%s", i != 0 ? ", " : "", names->items[i]->name);
         if (near_one == NULL) {
             const char *one = names->items[i]->name;
-            near_one = dbm__nearest(name, &one, 1);
-        }
-    }
+            near_one = dbm__nearest(name, &one, 1); } }
     return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, "no database is named %q%s%s%s; %s%s", name, near_one != NULL ? "; did you mean '" : "",
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
                      block);
@@ -31163,8 +29409,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     if (st == DBM_OK) {
         memcpy(names->items, old->items, sizeof(dbm_database *) * (size_t)old->count);
         names->count = old->count;
-        names->older = old;
-    }
+        names->older = old; }
     for (i = 0; i < count && st == DBM_OK; i++) {
         dbm_database *db;
         const char *name = settings[i]->config.name;
@@ -31172,16 +29417,13 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         for (j = 0; j < names->count && st == DBM_OK; j++) {
             if (strcmp(names->items[j]->name, name) == 0) {
                 st = dbm__fail(DBM_E_CONFIG, DBM_STAGE_CONFIG, name, NULL, "%s: the database %q exists already (from %s)", settings[i]->origin, name,
-                               names->items[j]->settings->origin);
-            }
-        }
+                               names->items[j]->settings->origin); } }
         if (st != DBM_OK) break;
         db = (dbm_database *)dbm__alloc_zero(host, sizeof *db);
         if (db == NULL || !dbm__lock_init(&db->init_lock)) {
             dbm__free(host, db);
             st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL);
-            break;
-        }
+            break; }
         db->host = host;
         db->shared = mgr->shared;
         db->settings = settings[i];
@@ -31195,14 +29437,12 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
         settings[i] = NULL;
-        names->items[names->count++] = db;
-    }
+        names->items[names->count++] = db; }
     if (st == DBM_OK) {
         dbm__store_release(&mgr->names, (dbm__word)names);
     } else if (names != NULL) {
         while (names->count > at) dbm__database_drop(mgr->shared, names->items[--names->count]);
-        dbm__free(host, names);
-    }
+        dbm__free(host, names); }
     dbm__lock_give(&mgr->lock);
     return st;
 }
@@ -31261,8 +29501,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
         st = db->adapter->init(db);
         if (st == DBM_OK) {
             inited = true;
-            st = dbm__pool_make(db, sizeof(dbm__work));
-        }
+            st = dbm__pool_make(db, sizeof(dbm__work)); }
         if (st == DBM_OK) {
             dbm__works_init(db);
             dbm__store_release(&db->state, DBM__DB_READY);
@@ -31274,9 +29513,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
             if (db->init_error != NULL) *db->init_error = *e;
             dbm__store_release(&db->state, DBM__DB_FAILED);
             if (inited) db->adapter->close(db);
-            db->gate = NULL;
-        }
-    }
+            db->gate = NULL; } }
     dbm__lock_give(&db->init_lock);
     return st;
 }
@@ -31293,6 +29530,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
 }
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
+DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -31307,8 +29545,7 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
                                                                               : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
-        return NULL;
-    }
+        return NULL; }
     return native;
 }
 /* --- src/manager/lifecycle.c --- */
@@ -31319,8 +29556,7 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     while (names != NULL) {
         dbm__names *older = names->older;
         dbm__free(&shared->host, names);
-        names = older;
-    }
+        names = older; }
     dbm__free(&shared->host, (void *)mgr->adapters);
     dbm__signal_free(&mgr->upkeep_signal);
     dbm__lock_free(&mgr->lock);
@@ -31386,14 +29622,12 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
         dbm__free(&host, mgr);
         dbm__free(&host, shared);
         dbm__host_free(&host);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     if (!dbm__lock_init(&mgr->lock) || !dbm__signal_init(&mgr->upkeep_signal)) {
         dbm__free(&host, names);
         dbm__free(&host, mgr);
         dbm__shared_drop(shared);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     mgr->shared = shared;
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
@@ -31403,16 +29637,13 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
     if (st != DBM_OK) {
         dbm__manager_drop(mgr);
         dbm__shared_drop(shared);
-        return st;
-    }
+        return st; }
     if (options != NULL && options->upkeep_thread) {
         dbm__upkeep_start(mgr);
         if (!mgr->upkeep_running) {
             dbm__manager_drop(mgr);
             dbm__shared_drop(shared);
-            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONFIG, NULL, NULL, "upkeep_thread: no thread could be started (DBM_NO_THREADS?); call dbm_maintain instead");
-        }
-    }
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONFIG, NULL, NULL, "upkeep_thread: no thread could be started (DBM_NO_THREADS?); call dbm_maintain instead"); } }
     *out = mgr;
     return DBM_OK;
 }
@@ -31424,8 +29655,7 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
         dbm_error_info kept = dbm__self()->last;
         dbm_manager_free(*out);
         *out = NULL;
-        dbm__self()->last = kept;
-    }
+        dbm__self()->last = kept; }
     return st;
 }
 /* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
@@ -31475,12 +29705,10 @@ static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, i
             if (openings[i] == NULL) continue;
             if (openings[i]->way.until_us < until) until = openings[i]->way.until_us;
             openings[left] = openings[i];
-            items[left++] = items[i];
-        }
+            items[left++] = items[i]; }
         count = left;
         if (left > 0) dbm__net_wait_many(host, items, left, until);
-        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first);
-    }
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first); }
 }
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
@@ -31512,18 +29740,14 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
             items[opening].heard = DBM_OK;
             if (!dbm__opening_step(&openings[opening], &items[opening], &result, &first) && ++opening == room) {
                 dbm__open_side_by_side(openings, items, opening, host, &result, &first);
-                opening = 0;
-            }
-        }
-    }
+                opening = 0; } } }
     dbm__open_side_by_side(openings, items, opening, host, &result, &first);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         dbm_stats_info s;
         if (tried[i]) continue;
         dbm__pool_stats(db->pool, &s);
-        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all"));
-    }
+        if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all")); }
     dbm__free(host, openings);
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
@@ -31533,8 +29757,7 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     st = dbm__database_ready(db);
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
-        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type);
-    }
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type); }
     return dbm__database_check(db, "dbm_ping");
 }
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
@@ -31563,17 +29786,13 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
                 info.status = dbm__fail(DBM_E_POOL_TIMEOUT, DBM_STAGE_CHECKOUT, db->name, NULL, "saturated: all %d connections are out, %d sessions wait; held by %s",
                                         s.out, s.waiting, block);
             } else {
-                info.status = dbm__database_check(db, "dbm_health");
-            }
-        }
+                info.status = dbm__database_check(db, "dbm_health"); } }
         info.latency_us = dbm__now(db->host) - began;
         if (info.status != DBM_OK) {
             dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
             info.message = text;
-            dbm__first_failure(&result, &first, info.status);
-        }
-        if (fn != NULL) fn(ud, &info);
-    }
+            dbm__first_failure(&result, &first, info.status); }
+        if (fn != NULL) fn(ud, &info); }
     return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
 }
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
@@ -31591,8 +29810,7 @@ DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
-        if (dbm__load_acquire(&db->state) == DBM__DB_READY && dbm__database_connects(db)) dbm__pool_upkeep(db->pool, true);
-    }
+        if (dbm__load_acquire(&db->state) == DBM__DB_READY && dbm__database_connects(db)) dbm__pool_upkeep(db->pool, true); }
     return DBM_OK;
 }
 #if DBM__THREADS && !defined(_WIN32)
@@ -31604,8 +29822,7 @@ static void *dbm__upkeep_main(void *ud) {
         if (mgr->upkeep_stop) break;
         dbm__lock_give(&mgr->lock);
         dbm_maintain(mgr);
-        dbm__lock_take(&mgr->lock);
-    }
+        dbm__lock_take(&mgr->lock); }
     dbm__lock_give(&mgr->lock);
     return NULL;
 }
@@ -31618,8 +29835,7 @@ DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     mgr->upkeep_running = false;
     if (mgr->upkeep_fork != dbm__fork_epoch()) { /* the thread is the parent's, and so is the wait on the signal */
         (void)dbm__signal_init(&mgr->upkeep_signal);
-        return;
-    }
+        return; }
     dbm__lock_take(&mgr->lock);
     mgr->upkeep_stop = true;
     dbm__signal_all(&mgr->upkeep_signal);
@@ -31641,8 +29857,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     dbm__lock_take(&mgr->lock);
     if (mgr->closed) {
         dbm__lock_give(&mgr->lock);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
     dbm__fork_look();
@@ -31655,9 +29870,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
         dbm__lock_give(&db->init_lock);
         if (db->pool != NULL) {
             if (dbm__load(&db->pool->fork) != dbm__fork_epoch()) dbm__pool_after_fork(db->pool);
-            dbm__pool_close(db->pool);
-        }
-    }
+            dbm__pool_close(db->pool); } }
     until = dbm__now(&mgr->shared->host) + mgr->shared->grace_us;
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
@@ -31668,9 +29881,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
             leaked += out;
             dbm__putf(&who, "%s%d of %q taken at ", who.size != 0 ? "; " : "", out, db->name);
             dbm__pool_holders(db->pool, &who);
-            dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block);
-        }
-    }
+            dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block); } }
     if (leaked == 0) return DBM_OK;
     return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block);
 }
@@ -31685,10 +29896,8 @@ static void dbm__shared_free_all(dbm__shared *shared) {
         if (db->pool != NULL) {
             dbm__works_free(db);
             dbm__pool_free(db->pool);
-            db->adapter->close(db);
-        }
-        dbm__database_drop(shared, db);
-    }
+            db->adapter->close(db); }
+        dbm__database_drop(shared, db); }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
     if (own_drivers) dbm__shutdown_drivers();
@@ -31706,8 +29915,7 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
-        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool);
-    }
+        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared);
 }
 /* --- src/manager/byname.c --- */
@@ -31972,8 +30180,7 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
     if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
         dbm__free(loop->host, block);
-        return;
-    }
+        return; }
     ((dbm__block *)block)->next = loop->blocks[i - 1];
     loop->blocks[i - 1] = (dbm__block *)block;
 }
@@ -32017,7 +30224,7 @@ static void dbm__wake_drain(int fd) {
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) == (int)sizeof bytes) { }
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
 }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
@@ -32044,12 +30251,10 @@ static void dbm__loop_take_posts(dbm_loop *loop) {
     for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
         next = job->next;
         job->next = oldest;
-        oldest = job;
-    }
+        oldest = job; }
     for (; oldest != NULL; oldest = next) {
         next = oldest->next;
-        dbm__loop_soon(loop, oldest);
-    }
+        dbm__loop_soon(loop, oldest); }
 }
 /* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
 static void dbm__loop_run_jobs(dbm_loop *loop) {
@@ -32060,9 +30265,7 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         loop->last_job = &loop->jobs;
         for (; job != NULL; job = next) {
             next = job->next;
-            job->run(job);
-        }
-    }
+            job->run(job); } }
 }
 /* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
 static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
@@ -32072,15 +30275,13 @@ static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
 static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
     while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
         dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
+        i = (i - 1) / 2; }
     for (;;) {
         int child = 2 * i + 1;
         if (child + 1 < loop->time_count && loop->times[child + 1]->until_us < loop->times[child]->until_us) child++;
         if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
         dbm__time_put(loop, i, loop->times[child]);
-        i = child;
-    }
+        i = child; }
     dbm__time_put(loop, i, w);
 }
 static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
@@ -32089,8 +30290,7 @@ static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
         dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
         if (more == NULL) return false;
         loop->times = more;
-        loop->time_room = room;
-    }
+        loop->time_room = room; }
     dbm__time_sift(loop, loop->time_count++, w);
     return true;
 }
@@ -32153,18 +30353,15 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
         if (f->told == 0) return DBM_OK;
         loop->polled[f->place] = loop->polled[--loop->polled_count];
         loop->fds[DBM__FD_PLACE((int)loop->polled[f->place].fd)].place = f->place;
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (f->told == 0) {
         if (loop->polled_count == loop->polled_room) {
             int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
             dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
             if (more == NULL) return DBM_E_NOMEM;
             loop->polled = more;
-            loop->polled_room = room;
-        }
-        f->place = loop->polled_count++;
-    }
+            loop->polled_room = room; }
+        f->place = loop->polled_count++; }
     memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
     loop->polled[f->place].fd = (dbm__poll_number)fd;
     loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
@@ -32177,8 +30374,7 @@ static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
     if (loop->hooked) {
         if (f->told != 0 && f->anew && want != 0) {
             (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
-            f->mine = NULL;
-        }
+            f->mine = NULL; }
         st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
         if (want == 0) f->mine = NULL;
     } else {
@@ -32211,9 +30407,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
             dbm__watch_due(loop, w, st);
             any = true;
         } else {
-            p = &w->next;
-        }
-    }
+            p = &w->next; } }
     return any;
 }
 static void dbm__loop_tell_due(dbm_loop *loop) {
@@ -32223,8 +30417,7 @@ static void dbm__loop_tell_due(dbm_loop *loop) {
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
         w->fd = -1;
-        w->heard(w, (dbm_status)w->status);
-    }
+        w->heard(w, (dbm_status)w->status); }
 }
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
     memset(w, 0, sizeof *w);
@@ -32245,8 +30438,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->first = w;
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
-        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
-    }
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f); }
     dbm__loop_ask(loop, false);
 }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
@@ -32262,9 +30454,7 @@ DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
         if (f != NULL) {
             for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
             if (*p != NULL) *p = w->next;
-            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
-        }
-    }
+            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f); } }
     w->fd = -1;
 }
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
@@ -32290,16 +30480,14 @@ static void dbm__loop_tell_changes(dbm_loop *loop) {
         if (f->anew) f->gen++;
         st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
         f->drop = f->anew = false;
-        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st);
-    }
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st); }
 }
 static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
     dbm__fd *f = dbm__fd_find(loop, fd);
     if (f == NULL) return;
     if (fd == loop->wake_read) {
         if (loop->epoll < 0 || loop->hooked) dbm__wake_drain(fd);
-        return;
-    }
+        return; }
     if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
     if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
     if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
@@ -32317,10 +30505,8 @@ static void dbm__loop_work_off(dbm_loop *loop) {
         for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
             dbm__watch *w = loop->times[0];
             dbm__loop_unwatch(loop, w);
-            w->heard(w, DBM_E_TIMEOUT);
-        }
-        dbm__loop_run_jobs(loop);
-    }
+            w->heard(w, DBM_E_TIMEOUT); }
+        dbm__loop_run_jobs(loop); }
     if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
 }
 /* What was kept for now, then the system is told. */
@@ -32330,8 +30516,7 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
     loop->last_at_end = &loop->at_end;
     for (; job != NULL; job = next) {
         next = job->next;
-        job->run(job);
-    }
+        job->run(job); }
     dbm__loop_run_jobs(loop);
     dbm__loop_tell_changes(loop);
     loop->forgot = false;
@@ -32371,8 +30556,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
         int want = f->told;
         f->told = 0;
         if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
-        else if (f->first != NULL) dbm__fd_changed(loop, i, f);
-    }
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f); }
 }
 static void dbm__epoll_wait(dbm_loop *loop, int ms) {
     struct epoll_event events[DBM__EPOLL_EVENTS];
@@ -32385,8 +30569,7 @@ static void dbm__epoll_wait(dbm_loop *loop, int ms) {
         const dbm__fd *f = dbm__fd_find(loop, fd);
         bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
         if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
-        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken);
-    }
+        else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken); }
     if (stale) dbm__epoll_anew(loop);
 }
 #endif
@@ -32403,21 +30586,18 @@ static void dbm__poll_wait(dbm_loop *loop, int ms) {
         loop->polled[i].revents = 0;
         fd = (int)loop->polled[i].fd;
         broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
-        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken);
-    }
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken); }
 }
 #endif
 static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
     int ms = dbm__loop_wait_ms(loop, until_us);
     if (ms != 0) {
         (void)dbm__swap(&loop->sleeping, 1);
-        if (dbm__loop_has_work(loop)) ms = 0;
-    }
+        if (dbm__loop_has_work(loop)) ms = 0; }
 #if DBM__EPOLL
     if (loop->epoll >= 0) {
         dbm__epoll_wait(loop, ms);
-        return;
-    }
+        return; }
 #endif
 #if DBM__POLL
     dbm__poll_wait(loop, ms);
@@ -32462,9 +30642,7 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
         dbm__loop_turn(loop, until_us);
         if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
             if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
-            break;
-        }
-    }
+            break; } }
     dbm__store(&loop->stopped, 0);
     if (loop->freed) st = DBM_E_CLOSED;
     (void)dbm__loop_leave(loop);
@@ -32570,7 +30748,19 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return loop->wake_read >= 0;
 #elif defined(_WIN32)
-    return dbm__wake_pair(&loop->wake_read, &loop->wake_write);
+    /* A datagram socket that is connected to itself: nobody else is heard. */
+    WSADATA unused;
+    struct sockaddr_in a;
+    int size = (int)sizeof a;
+    u_long on = 1;
+    SOCKET s = WSAStartup(0x0202, &unused) == 0 ? socket(AF_INET, SOCK_DGRAM, 0) : INVALID_SOCKET;
+    if (s == INVALID_SOCKET) return false;
+    loop->wake_read = loop->wake_write = (int)s;
+    memset(&a, 0, sizeof a);
+    a.sin_family = AF_INET;
+    a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return bind(s, (struct sockaddr *)&a, size) == 0 && getsockname(s, (struct sockaddr *)&a, &size) == 0 && connect(s, (struct sockaddr *)&a, size) == 0
+           && ioctlsocket(s, (long)FIONBIO, &on) == 0;
 #elif DBM__POLL
     int fds[2];
     if (pipe(fds) != 0) return false;
@@ -32592,9 +30782,7 @@ static void dbm__loop_destroy(dbm_loop *loop) {
         while (loop->blocks[i] != NULL) {
             dbm__block *block = loop->blocks[i];
             loop->blocks[i] = block->next;
-            dbm__free(host, block);
-        }
-    }
+            dbm__free(host, block); } }
 #if DBM__POLL
     dbm__free(host, loop->polled);
 #endif
@@ -32635,20 +30823,16 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
         loop->hooked = true;
         loop->hooks = *loop->options.hooks;
         loop->options.hooks = NULL;
-        loop->sleeping = 1;
-    }
+        loop->sleeping = 1; }
     if ((!loop->hooked && !dbm__loop_open(loop)) || (loop->hooks.wake == NULL && !dbm__loop_open_wake(loop))) {
         dbm__loop_destroy(loop);
-        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had");
-    }
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: no descriptor could be had"); }
     if (loop->wake_read >= 0) {
         f = dbm__fd_make(loop, loop->wake_read);
         st = f == NULL ? DBM_E_NOMEM : dbm__fd_tell(loop, loop->wake_read, f, DBM_STEP_READ);
         if (st != DBM_OK) {
             dbm__loop_destroy(loop);
-            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken");
-        }
-    }
+            return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken"); } }
     *out = loop;
     return DBM_OK;
 }
@@ -32661,8 +30845,7 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     for (i = 0; i < loop->fd_count; i++) {
         dbm__fd *f = &loop->fds[i];
         if (f->told != 0) (void)dbm__fd_tell(loop, DBM__FD_OF(i), f, 0);
-        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f);
-    }
+        if (f->first != NULL || DBM__FD_OF(i) == loop->wake_read) dbm__fd_changed(loop, DBM__FD_OF(i), f); }
     loop->hooks.timer(loop->hooks.ud, -1);
     if (loop->holds != 0 && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
     if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
@@ -32689,13 +30872,10 @@ static void dbm__loop_end(dbm_loop *loop) {
         while (dbm__loop_under_way(loop)) {
             if (dbm__now(loop->host) >= until_us) {
                 dbm__loop_time_out(loop);
-                until_us = dbm__deadline(loop->host, 10);
-            }
+                until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
-            dbm__loop_turn(loop, until_us);
-        }
-        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
-    }
+            dbm__loop_turn(loop, until_us); }
+        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */ }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);
 }
@@ -32798,13 +30978,11 @@ static void dbm__worker_main(dbm__workers *ws) {
     for (;;) {
         if (ws->first != NULL) {
             dbm__worker_turn(ws);
-            continue;
-        }
+            continue; }
         if (ws->stop) break;
         ws->idle++;
         dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
-        ws->idle--;
-    }
+        ws->idle--; }
     dbm__lock_give(&ws->lock);
 }
 #  if defined(_WIN32)
@@ -32844,13 +31022,11 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     if (ws == NULL) return NULL;
     if (!dbm__lock_init(&ws->lock)) {
         dbm__free(dbm__loop_host(loop), ws);
-        return NULL;
-    }
+        return NULL; }
     if (!dbm__signal_init(&ws->signal)) {
         dbm__lock_free(&ws->lock);
         dbm__free(dbm__loop_host(loop), ws);
-        return NULL;
-    }
+        return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
     return *at = ws;
 }
@@ -32862,20 +31038,17 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting) {
         dbm__lock_give(&ws->lock);
-        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
-    }
+        return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
     if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
-        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started");
-    }
+        return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
     if (lane != NULL && lane->busy) {
         dbm__worked_append(&lane->first, &lane->last, work);
     } else {
         if (lane != NULL) lane->busy = true;
         dbm__worked_ready(ws, work);
-        if (ws->idle != 0) dbm__signal_one(&ws->signal);
-    }
+        if (ws->idle != 0) dbm__signal_one(&ws->signal); }
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
     if (ws->most == 0) dbm__loop_ask(loop, false);
@@ -32891,8 +31064,7 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
         ws->ready--;
         dbm__lane_next(ws, work->lane);
     } else if (work->lane != NULL) {
-        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work);
-    }
+        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
     if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
@@ -32920,8 +31092,7 @@ DBM__FN void dbm__workers_end(dbm_loop *loop) {
         while (ws->threads > 0) dbm__worker_join(ws, --ws->threads);
 #endif
         dbm__signal_free(&ws->signal);
-        dbm__lock_free(&ws->lock);
-    }
+        dbm__lock_free(&ws->lock); }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL;
 }
@@ -32936,8 +31107,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
         (void)dbm__fail_again(error);
         dbm__free(host, error);
     } else if (st >= DBM_E_NOT_FOUND) {
-        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL);
-    }
+        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
     return st;
 }
 #endif /* DBM_HAS_ASYNC */
@@ -32981,12 +31151,10 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
         rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
         if (rc != 0) {
             free(p);
-            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST;
-        }
+            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST; }
         p->fd = fd;
         p->poll.data = b;
-        *mine = p;
-    }
+        *mine = p; }
     if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
     *mine = NULL;
     uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
@@ -33004,8 +31172,7 @@ static void dbm__uv_timer(void *ud, int64_t after_us) {
         (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
     } else if (after_us > 0) {
         uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
-        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0);
-    }
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0); }
 }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
@@ -33038,8 +31205,7 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
         free(b);
         *out = NULL;
-        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
     (void)uv_timer_init(uv, &b->timer);
     (void)uv_prepare_init(uv, &b->prepare);
     (void)uv_idle_init(uv, &b->idle);
@@ -33096,8 +31262,7 @@ static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
     if (io != NULL) ev_io_stop(b->ev, io);
     if (want == 0) {
         dbm__free(b->host, io);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
     ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
     io->data = b;
@@ -33147,8 +31312,7 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
     if (b == NULL) {
         *out = NULL;
-        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
-    }
+        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
     b->host = dbm__host_of(mgr);
     b->ev = ev;
     ev_init(&b->timer, dbm__ev_time);
@@ -33203,14 +31367,12 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     short what = (short)(EV_PERSIST | (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
     if (want == 0) {
         if (e != NULL) event_free(e);
-        return DBM_OK;
-    }
+        return DBM_OK; }
     if (e != NULL) {
         (void)event_del(e);
         if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
     } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
-        return DBM_E_NOMEM;
-    }
+        return DBM_E_NOMEM; }
     if (event_add(e, NULL) == 0) return DBM_OK;
     event_free(e);
     *mine = NULL;
@@ -33362,8 +31524,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm
         act->of_loop = true;
         dbm__act_link(act, &dbm__tasks_of(loop)->first);
         dbm__loop_hold(loop);
-        return;
-    }
+        return; }
     if (dbm__tasks_of(loop)->current != NULL) t = dbm__tasks_of(loop)->current;
     act->of.task = t;
     if (dbm__task_settles(t)) t->at++;
@@ -33411,7 +31572,7 @@ static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
     dbm__loop_soon(dbm__act_loop(act), &act->job);
 }
 DBM__FN void dbm__act_stop(dbm_act *act) {
-    if (act->done || act->stopped) return;
+    if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act);
 }
@@ -33425,8 +31586,7 @@ static void dbm__act_ended(dbm_act *act) {
     act->done = true;
     if (act->of_loop) {
         dbm__soon(act, dbm__act_tell);
-        return;
-    }
+        return; }
     t = act->of.task;
     joined = dbm__task_joins(t);
     if (act->awaited) {
@@ -33434,16 +31594,13 @@ static void dbm__act_ended(dbm_act *act) {
     } else if (dbm__task_settles(t)) {
         if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
             dbm__act_fails_as(&t->act, act);
-            dbm__acts_stop(t->acts);
-        }
+            dbm__acts_stop(t->acts); }
         if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
     } else if (joined != NULL) {
         if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
             dbm__act_fails_as(&joined->act, act);
-            dbm__acts_stop(joined->act.next);
-        }
-        if (--joined->left == 0) dbm__act_ended(&joined->act);
-    }
+            dbm__acts_stop(joined->act.next); }
+        if (--joined->left == 0) dbm__act_ended(&joined->act); }
 }
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
     DBM_ASSERT(!act->done);
@@ -33467,18 +31624,15 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (dbm__task_settles(t)) {
             dbm__act_fails(&t->act, dbm__asked_fail(t, why));
             dbm__acts_stop(t->acts);
-            return;
-        }
+            return; }
         act = dbm__task_awaits(t);
-        if (act == NULL || act->done || act->stopped) return;
+        if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
-            return;
-        }
+            return; }
         act->stopped = true;
         t = (dbm_task *)act;
-        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED;
-    }
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; }
 }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
@@ -33489,12 +31643,10 @@ static void dbm__tasks_end(dbm_loop *loop) {
     while (tasks->spare != NULL) {
         dbm_task *t = tasks->spare;
         tasks->spare = t->u.next;
-        dbm__free(dbm__loop_host(loop), t);
-    }
+        dbm__free(dbm__loop_host(loop), t); }
     for (act = tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
-        else dbm__act_stop(act);
-    }
+        else dbm__act_stop(act); }
 }
 typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
 static void dbm__cancel_now(dbm__job *job) {
@@ -33534,12 +31686,10 @@ static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     if (m->await_until_us <= now) {
         m->await_until_us = INT64_MAX;
         m->late = true; /* of the await that is under way, which ends this limit when it is over */
-        dbm__act_stop(t->acts);
-    }
+        dbm__act_stop(t->acts); }
     if (m->until_us <= now) {
         m->until_us = INT64_MAX;
-        dbm__task_ask(t, DBM_E_TIMEOUT);
-    }
+        dbm__task_ask(t, DBM_E_TIMEOUT); }
     dbm__more_arm(m);
 }
 static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
@@ -33568,8 +31718,7 @@ static void dbm__joined_begin(dbm__joined *joined) {
     joined->left = 1; /* so that none of those that are stopped here is the last */
     for (act = joined->act.next; act != NULL; act = act->next) {
         if (!act->done) joined->left++;
-        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act);
-    }
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act); }
     if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
     joined->act.done = --joined->left == 0;
 }
@@ -33605,19 +31754,16 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false;
-    }
+        return false; }
     if (t->acts != act) {
         dbm__act_unlink(act);
-        dbm__act_link(act, &t->acts);
-    }
+        dbm__act_link(act, &t->acts); }
     if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
     act->awaited = true;
     if (!act->done) return true;
     if (t->DBM__CREDIT > 0) {
         t->DBM__CREDIT--;
-        return false;
-    }
+        return false; }
     act->job.run = dbm__act_resume;
     dbm__loop_at_turn_end(t->loop, &act->job);
     return true;
@@ -33625,8 +31771,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
     if (act != NULL && !dbm__task_more_make(t)) {
         dbm__act_stop(act);
-        act = NULL;
-    }
+        act = NULL; }
     if (!dbm__await(t, act, site)) return false;
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
@@ -33641,8 +31786,7 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     if (t->act.more) {
         late = t->u.more->late;
         t->u.more->late = false;
-        t->u.more->await_until_us = INT64_MAX;
-    }
+        t->u.more->await_until_us = INT64_MAX; }
     st = dbm__act_fail_again(act);
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
@@ -33670,8 +31814,7 @@ static void dbm__task_reap(dbm_act *act) {
     if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
     if (dbm__loop_ends(loop)) {
         dbm__free(dbm__loop_host(loop), t);
-        return;
-    }
+        return; }
     t->gen++;
     t->u.next = tasks->spare;
     tasks->spare = t;
@@ -33682,13 +31825,11 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     uint32_t gen;
     if (dbm__loop_ends(loop)) {
         (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
-        return NULL;
-    }
+        return NULL; }
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
-        return NULL;
-    }
+        return NULL; }
     tasks = dbm__tasks_of(loop);
     if (t == tasks->spare) tasks->spare = t->u.next;
     gen = t->gen;
@@ -33711,20 +31852,17 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     memset(&handle, 0, sizeof handle);
     if (loop == NULL || fn == NULL) {
         (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
-        return handle;
-    }
+        return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
     if (t == NULL) {
         if (more != NULL) dbm__loop_give(loop, more, sizeof *more);
-        return handle;
-    }
+        return handle; }
     if (more != NULL) {
         more->on_end = options->on_end;
         more->on_end_ud = options->on_end_ud;
         dbm__task_more_put(t, more);
-        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms);
-    }
+        if (options->deadline_ms > 0) (void)dbm_task_deadline(t, options->deadline_ms); }
     handle.loop = loop;
     handle.slot = t;
     handle.gen = t->gen;
@@ -33774,9 +31912,8 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
     t->at = 1; /* so that none of those that are stopped here is the last */
     for (act = t->acts; act != NULL; act = act->next) {
         if (!act->done) t->at++;
-        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
-    }
-    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+        else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act); }
+    if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
     return --t->at > 0;
 }
 /* Whether a session's end is under way. */
@@ -33788,14 +31925,12 @@ static bool dbm__task_gives_back(dbm_task *t) {
         if (act != NULL) {
             if (!act->done) return true;
             if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
-            dbm__act_drop(act);
-        }
+            dbm__act_drop(act); }
         if (owned == NULL) return false;
         t->owned = owned->next;
         act = owned->end(owned, t, dbm__failing(t->act.status), &st);
         if (act != NULL) act->awaited = true;
-        else if (dbm__failing(st)) dbm__act_fails(&t->act, st);
-    }
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st); }
 }
 static void dbm__task_go(dbm_task *t) {
     for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
@@ -33819,8 +31954,7 @@ static void dbm__task_go(dbm_task *t) {
             dbm__tasks_of(t->loop)->stats.running--;
             if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
-            return;
-        }
+            return; }
 }
 /* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
 static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
@@ -33889,8 +32023,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->work.done = dbm__called_done;
     if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
         dbm__loop_give(loop, call, sizeof *call);
-        return NULL;
-    }
+        return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act;
 }
@@ -34043,8 +32176,7 @@ static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
     if (a->running.want == DBM_STEP_DONE) {
         a->rc = dbm__op_end(c, a->op, a->op->status);
-        return true;
-    }
+        return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false;
@@ -34068,8 +32200,7 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
     if (st != DBM_E_UNSUPPORTED) {
         a->rc = dbm__op_end(c, op, st);
-        return true;
-    }
+        return true; }
     dbm__running_start(&a->running, c, op);
     return dbm__flow_on(a);
 }
@@ -34108,11 +32239,8 @@ static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
             if (st == DBM_OK) return &rows->row;
             if (st != DBM_DONE) {
                 a->rc = st;
-                return NULL;
-            }
-        }
-        rows = rows == &w->one ? w->rows : rows->next;
-    }
+                return NULL; } }
+        rows = rows == &w->one ? w->rows : rows->next; }
     return NULL;
 }
 /* The statement's own place: of its rows, or for the call alone. */
@@ -34124,21 +32252,17 @@ static dbm_status dbm__flow_place(dbm__async *a) {
     a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
     if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
-        return dbm__work_fail(w, r->site);
-    }
+        return dbm__work_fail(w, r->site); }
     if (a->rows != NULL) {
         dbm__rows_reset(w, a->rows, r->site);
-        a->rows->row.op.result = NULL;
-    }
+        a->rows->row.op.result = NULL; }
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
                   r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
-        return dbm__work_fail(w, r->site);
-    }
+        return dbm__work_fail(w, r->site); }
     if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
         dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
-        return dbm__work_fail(w, r->site);
-    }
+        return dbm__work_fail(w, r->site); }
     return DBM_OK;
 }
 /* The end of a statement that failed: its place goes back. */
@@ -34147,8 +32271,7 @@ static bool dbm__flow_over(dbm__async *a, dbm_status st) {
     if (rows != NULL) {
         rows->row.entry = NULL;
         rows->row.op.result = NULL;
-        if (rows != &a->work->one) dbm__rows_spare(a->work, rows);
-    }
+        if (rows != &a->work->one) dbm__rows_spare(a->work, rows); }
     return dbm__flow_end(a, st);
 }
 /* The entry is found or made; false: it is to be prepared. */
@@ -34161,8 +32284,7 @@ static bool dbm__flow_find(dbm__async *a) {
         dbm__cache_hit(c, e);
         a->entry = e;
         a->rc = DBM_OK;
-        return true;
-    }
+        return true; }
     a->entry = NULL;
     a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
     if (a->rc == DBM_OK) a->entry = e;
@@ -34175,8 +32297,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__entry *e = a->entry;
     if (e->verb >= DBM__VERB_STATE || w->read_only) {
         dbm_status st = dbm__refuse(w, e, r->site);
-        if (st != DBM_OK) return st;
-    }
+        if (st != DBM_OK) return st; }
     return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
 }
 /* The values in the order of the statement, where they stay until it has ended. */
@@ -34192,8 +32313,7 @@ static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *co
         dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
         if (st != DBM_OK) return st;
         values = ordered;
-        if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
-    }
+        if (e->prepared.parameters >= 0) *count = e->prepared.parameters; }
     if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
     return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
 }
@@ -34206,8 +32326,7 @@ static dbm_status dbm__flow_execute(dbm__async *a) {
     if (r->kind != DBM__ASYNC_COMMAND) {
         dbm_status st = dbm__flow_values(a, &values, &count);
         if (st != DBM_OK) return st;
-        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site);
-    }
+        if (w->echo) dbm__echo(w, a->entry->text, values, count, r->site); }
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
     dbm__op_init(op, r->kind != DBM__ASYNC_COMMAND ? DBM_OP_EXECUTE : DBM_OP_COMMAND, dbm__work_deadline(w));
@@ -34222,8 +32341,7 @@ static dbm_status dbm__flow_execute(dbm__async *a) {
         op->sql = a->entry->prepared.sql;
         op->sql_size = a->entry->prepared.sql_size;
         op->prepared = &a->entry->prepared;
-        op->one_row = r->kind == DBM__ASYNC_ONE;
-    }
+        op->one_row = r->kind == DBM__ASYNC_ONE; }
     return DBM_OK;
 }
 /* A statement has run: what that means, and where it goes on. */
@@ -34240,8 +32358,7 @@ static dbm_status dbm__flow_executed(dbm__async *a) {
     if (rows != NULL) {
         rows->row.entry = op->result != NULL ? a->entry : NULL;
         dbm__rows_opened(w, rows);
-        r->rows = rows;
-    }
+        r->rows = rows; }
     return DBM_OK;
 }
 static dbm_op *dbm__flow_begin_op(dbm__async *a) {
@@ -34276,8 +32393,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->after = DBM__AT_OVER;
             if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
                 if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
-                dbm__bulk_leave(w, w->top);
-            }
+                dbm__bulk_leave(w, w->top); }
             if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
             case DBM__ASYNC_COMMIT:
@@ -34304,8 +32420,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             case DBM__ASYNC_NEXT:
                 a->rows = r->rows;
                 if (!a->rows->row.open) {
-                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended"));
-                }
+                    return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended")); }
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_ROW;
                 break;
@@ -34317,8 +32432,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_STATEMENT;
-                break;
-            }
+                break; }
             break;
         case DBM__AT_STATEMENT:
             a->at = DBM__AT_ONE_ENDED;
@@ -34327,8 +32441,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ONE_ENDED:
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
-                dbm__rows_close(&w->one);
-            }
+                dbm__rows_close(&w->one); }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
             if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
@@ -34337,8 +32450,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             row = dbm__flow_next_row(a, true);
             if (row == NULL) {
                 a->at = a->after;
-                break;
-            }
+                break; }
             a->holding = row;
             DBM__RUN(&row->op, DBM__AT_HELD);
             break;
@@ -34351,8 +32463,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_ENTRY;
             if (!dbm__flow_find(a)) {
                 dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
-                DBM__RUN(&a->own, DBM__AT_PREPARED);
-            }
+                DBM__RUN(&a->own, DBM__AT_PREPARED); }
             break;
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
@@ -34364,8 +32475,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
                 a->at = DBM__AT_RENEW;
                 a->after = DBM__AT_TAKE;
-                break;
-            }
+                break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
             if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
@@ -34399,8 +32509,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
                 a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
-                break;
-            }
+                break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -34408,10 +32517,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_FAILED_ENDED;
             if (op->result != NULL && (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMAND)) {
                 op->kind = DBM_OP_FINISH;
-                DBM__RUN(op, DBM__AT_FAILED_ENDED);
-            }
-            break;
-        }
+                DBM__RUN(op, DBM__AT_FAILED_ENDED); }
+            break; }
         case DBM__AT_FAILED_ENDED:
             dbm__self()->last = a->kept;
             if (r->kind == DBM__ASYNC_COMMAND) return dbm__flow_over(a, dbm__command_over(w, dbm__flow_statement_op(a), a->failed, r->writes, r->site));
@@ -34481,8 +32588,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (row == NULL) {
                 dbm__rows_close_all(w);
                 a->at = a->after;
-                break;
-            }
+                break; }
             a->holding = row;
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
             break;
@@ -34493,8 +32599,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ROWS_CLOSED:
             if (r->rows->row.open) {
                 if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
-                dbm__rows_close(r->rows);
-            }
+                dbm__rows_close(r->rows); }
             return dbm__flow_end(a, DBM_OK);
         case DBM__AT_COMMIT:
             a->at = DBM__AT_UNDO;
@@ -34505,8 +32610,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
                 (void)dbm__work_late(w);
                 a->at = DBM__AT_UNDO;
-                break;
-            }
+                break; }
             op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
             dbm__work_shield(w);
             DBM__RUN(op, DBM__AT_COMMITTED);
@@ -34516,8 +32620,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_UNDO;
             if (a->rc != DBM_OK) {
                 (void)dbm__work_uncommitted(w, &a->own, a->rc);
-                break;
-            }
+                break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
@@ -34527,8 +32630,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w);
                 a->at = DBM__AT_OVER;
-                break;
-            }
+                break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -34545,12 +32647,10 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->points_sent = 0;
             if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
-                break;
-            }
+                break; }
             if (r->kind == DBM__ASYNC_END) {
                 a->at = DBM__AT_OVER;
-                break;
-            }
+                break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
@@ -34572,9 +32672,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
-        default: return dbm__flow_end(a, DBM_OK);
-        }
-    }
+        default: return dbm__flow_end(a, DBM_OK); } }
 }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
@@ -34616,11 +32714,9 @@ static void dbm__request_stop(dbm_act *act) {
         dbm__store_release(&w->trouble, 1);
         if (!a->blocks) {
             dbm__flow_cancel(a);
-            return;
-        }
+            return; }
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-    }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); }
 }
 /* That is over. */
 static void dbm__request_stopped(dbm__work *w) {
@@ -34649,9 +32745,7 @@ static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, con
         for (i = 0; i < count; i++) {
             size_t n = strlen(values[i].name) + 1;
             copy[i].name = (const char *)memcpy(at, values[i].name, n);
-            at += n;
-        }
-    }
+            at += n; } }
     if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
     r->hint = dbm__cache_hint(sql);
     return r;
@@ -34674,8 +32768,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
     if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
     if (a->first != NULL) {
         a->last = a->last->next = r;
-        return;
-    }
+        return; }
     a->first = a->last = r;
     a->side.busy = true;
     if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
@@ -34688,8 +32781,7 @@ static void dbm__async_next(dbm__async *a, dbm_status st) {
     if (r->act.stopped) dbm__request_stopped(a->work);
     if (a->first == NULL) {
         a->side.busy = false;
-        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
-    }
+        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
     dbm__request_done(r, st);
 }
 /* The end of a session, its connection apart. Why it failed stays with the request. */
@@ -34726,14 +32818,12 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
     case DBM__ASYNC_NEXT: {
         dbm_status st = dbm_rows_next(r->rows, &r->row);
-        return st == DBM_DONE ? DBM_OK : st;
-    }
+        return st == DBM_DONE ? DBM_OK : st; }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
-    default: return DBM_OK;
-    }
+    default: return DBM_OK; }
 }
 /* On a worker. */
 static void dbm__async_worker(dbm__worked *worked) {
@@ -34748,8 +32838,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
-        return;
-    }
+        return; }
     dbm__store(&a->side.runner, dbm__thread_number());
     if (a->turns == NULL || w->gate_held) {
         r->status = dbm__async_sync(a, r);
@@ -34760,8 +32849,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
-        if (w->gate_held) dbm__store(&a->turns->held, 1);
-    }
+        if (w->gate_held) dbm__store(&a->turns->held, 1); }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
     r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
@@ -34797,8 +32885,7 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
     } else {
         a->next_turn = NULL;
         *turns->last = a;
-        turns->last = &a->next_turn;
-    }
+        turns->last = &a->next_turn; }
     dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
 }
 /* It need not wait any more, for it is cancelled or late. */
@@ -34811,8 +32898,7 @@ static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
         dbm__turns_next(turns);
-        return;
-    }
+        return; }
     for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
     *p = turns->next;
     dbm__loop_give(loop, turns, sizeof *turns);
@@ -34828,8 +32914,7 @@ static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *si
         turns->gate = gate;
         turns->last = &turns->first;
         turns->next = sides->turns;
-        sides->turns = turns;
-    }
+        sides->turns = turns; }
     turns->sessions++;
     return turns;
 }
@@ -34842,8 +32927,7 @@ static void dbm__async_ran(dbm__worked *worked) {
         turns = r->turns;
         dbm__async_ended(worked->loop, r);
         if (turns != NULL) dbm__turns_left(worked->loop, turns);
-        return;
-    }
+        return; }
     turns = a->turns;
     a->on = false;
     if (r->turned) {
@@ -34854,8 +32938,7 @@ static void dbm__async_ran(dbm__worked *worked) {
         st = dbm__error_kept(dbm__loop_host(worked->loop), r->error, r->status);
         r->error = NULL;
         dbm__async_next(a, st);
-        dbm__async_go(a);
-    }
+        dbm__async_go(a); }
     if (turns != NULL) dbm__turns_next(turns);
 }
 /* Has it run, where workers can't be had on this thread. */
@@ -34885,8 +32968,7 @@ static void dbm__way_ran(dbm__worked *worked) {
     dbm__async *a = r->side;
     if (!r->given && r->want == DBM_STEP_DONE) {
         (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
-        r->error = NULL;
-    }
+        r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
 }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
@@ -34895,8 +32977,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     slot = &a->work->slot;
     if (want == DBM__STEP_BLOCKS) {
         dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
-        return false;
-    }
+        return false; }
     a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
     dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false;
@@ -34919,8 +33000,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     } else if (a->waits) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
-        dbm__way_over(loop, a, r);
-    }
+        dbm__way_over(loop, a, r); }
 }
 /* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
 static void dbm__async_unlink(dbm__async *a) {
@@ -34953,8 +33033,7 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
-                return;
-            }
+                return; }
             a->on = true;
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
@@ -34973,11 +33052,8 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind == DBM__ASYNC_END) {
                 a->first = NULL;
                 dbm__async_give(a, r);
-                return;
-            }
-        }
-        dbm__async_next(a, st);
-    }
+                return; } }
+        dbm__async_next(a, st); }
 }
 /* Nothing comes after it. */
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
@@ -35002,8 +33078,7 @@ static void dbm__async_end_all(dbm_loop *loop) {
     for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
         if (a->first != NULL) dbm__act_stop(&a->first->act);
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
-    }
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told); }
 }
 /* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
@@ -35019,14 +33094,12 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
         a->work = w;
-        w->side = &a->side;
-    }
+        w->side = &a->side; }
     if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
     if (!ok) {
         if (end != NULL) dbm__loop_give(loop, end, end->size);
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
-        return NULL;
-    }
+        return NULL; }
     a->turns = turns;
     a->turned = a->late = false;
     a->loop = loop;
@@ -35049,8 +33122,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         a->in = all;
         if (a->next != NULL) a->next->in = &a->next;
         *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all);
-    }
+        dbm__loop_at_end(loop, dbm__async_end_all); }
     return a;
 }
 typedef struct dbm__beginning {
@@ -35092,8 +33164,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     if (st != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
-        dbm__self()->last = kept;
-    }
+        dbm__self()->last = kept; }
     dbm__beginning_over(b, st);
 }
 static void dbm__beginning_taken(dbm__beginning *b) {
@@ -35116,8 +33187,7 @@ static void dbm__beginning_taken(dbm__beginning *b) {
         dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
-        dbm__beginning_over(b, DBM_OK);
-    }
+        dbm__beginning_over(b, DBM_OK); }
 }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
 static void dbm__beginning_run(dbm__worked *worked) {
@@ -35133,8 +33203,7 @@ static void dbm__beginning_ran(dbm__worked *worked) {
     if (b->want != DBM_STEP_DONE && b->act.stopped) {
         dbm__taking_abandon(&b->taking);
         dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-        return;
-    }
+        return; }
     dbm__beginning_on(b);
 }
 /* Waits for what the step wanted. */
@@ -35150,12 +33219,10 @@ static void dbm__beginning_on(dbm__beginning *b) {
         if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
             dbm_error_info kept = dbm__self()->last;
             dbm__taking_abandon(&b->taking);
-            dbm__beginning_over(b, dbm__fail_again(&kept));
-        }
+            dbm__beginning_over(b, dbm__fail_again(&kept)); }
     } else {
         int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
-    }
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); }
 }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
     b->want = dbm__taking_step(&b->taking, heard, false);
@@ -35171,8 +33238,7 @@ static void dbm__beginning_woken(dbm__job *job) {
     if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
     else if (b->queued) {
         dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK);
-    }
+        dbm__beginning_step(b, DBM_OK); }
 }
 /* Any thread. */
 static void dbm__beginning_wake(void *ud) {
@@ -35195,16 +33261,14 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     dbm_status st;
     if (out == NULL) {
         (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_async_session: the session is NULL");
-        return NULL;
-    }
+        return NULL; }
     out->slot = NULL;
     out->step = 0;
     st = dbm__session_allowed(db, options, site);
     b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b == NULL) {
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
-        return NULL;
-    }
+        return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
     b->loop = loop;
     b->task = task;
@@ -35216,8 +33280,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (options != NULL) {
         b->has_options = true;
         b->options = *options;
-        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
-    }
+        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
     dbm__watch_init(&b->watch, dbm__beginning_heard);
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
     dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
@@ -35250,21 +33313,17 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
     dbm__async *a;
     if (w == NULL) {
         (void)dbm__session_bad(s, site);
-        return NULL;
-    }
+        return NULL; }
     a = (dbm__async *)(void *)w->side;
     if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
-        return NULL;
-    }
+        return NULL; }
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
-        return NULL;
-    }
+        return NULL; }
     if (!of_task && dbm__loop_ends(a->loop)) {
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
-        return NULL;
-    }
+        return NULL; }
     return a;
 }
 static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
@@ -35341,12 +33400,10 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
         dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__async_bad(a, to, site);
-    }
+        return dbm__async_bad(a, to, site); }
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
-        if (values[i].name != NULL) named = true;
-    }
+        if (values[i].name != NULL) named = true; }
     if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
     return dbm__async_add_statement(a, to, site, sql, copy, count, named);
 }
@@ -35360,8 +33417,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         s->slot = NULL;
         s->gen = 0;
         dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
-        return &r->act;
-    }
+        return &r->act; }
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
 }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
@@ -35379,12 +33435,10 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     if (to.out != NULL) *(void **)to.out = NULL;
     if (rows == NULL) {
         (void)dbm__fail_null("rows");
-        return NULL;
-    }
+        return NULL; }
     if (!rows->row.open) {
         (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL;
-    }
+        return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
@@ -35412,8 +33466,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
         if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
         if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
     } else {
-        (void)dbm__rows_at_hand(rows, &st);
-    }
+        (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true;
 }
@@ -35516,8 +33569,7 @@ static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status st
     } else if (h != NULL) {
         l->hearing = NULL;
         *h->out = heard;
-        dbm__act_done(&h->act, DBM_OK);
-    }
+        dbm__act_done(&h->act, DBM_OK); }
 }
 /* ---- one operation after the other ---------------------------------------------------------------------------------------- */
 /* The operation is done. */
@@ -35534,8 +33586,7 @@ static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
     l->fd = -1;
     if (l->running) {
         dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
-        (void)dbm__listen_over(l);
-    }
+        (void)dbm__listen_over(l); }
     dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
     for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
 }
@@ -35553,8 +33604,7 @@ static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
     if (told) return;
     if (dbm__listen_wanted(l)) {
         dbm__listen_tell(l, DBM_HEARD_GAP, st);
-        return;
-    }
+        return; }
     l->gap = true;
     l->ready = false;
     l->gap_status = st;
@@ -35582,10 +33632,8 @@ static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadlin
             if (first == NULL) first = n;
             if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
             n->asked = true;
-            l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
-        }
-        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
-    }
+            l->values[l->op.value_count++] = dbm_textn(n->name, n->size); }
+        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP); }
     dbm__running_start(&l->run, &l->connection, &l->op);
     return dbm__listen_waits(l);
 }
@@ -35605,8 +33653,7 @@ static void dbm__listen_connected(dbm__worked *worked) {
     if (l->state == DBM__LISTEN_ENDED) {
         dbm__listen_close(l, DBM_DISCONNECT_POLITE);
         dbm__listen_soon(l);
-        return;
-    }
+        return; }
     if (st != DBM_OK) dbm__listen_failed(l, st);
     else l->state = DBM__LISTEN_WANTS;
     dbm__listen_go(l);
@@ -35621,11 +33668,9 @@ static bool dbm__listen_settled(dbm_listener *l, bool done) {
         if (!n->wanted && !n->there) {
             *p = n->next;
             dbm__free(l->db->host, n);
-            continue;
-        }
+            continue; }
         if (n->wanted != n->there) settled = false;
-        p = &n->next;
-    }
+        p = &n->next; }
     return settled;
 }
 /* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
@@ -35647,8 +33692,7 @@ static void dbm__listen_go(dbm_listener *l) {
     for (turns = 0; l->state != DBM__LISTEN_ENDED && !l->running && !l->works; turns++) {
         if (turns == 64) { /* others have a turn */
             dbm__listen_soon(l);
-            return;
-        }
+            return; }
         if (l->state == DBM__LISTEN_NEW) {
             if (!dbm__listen_wanted(l)) return;
             if (l->error != NULL) { /* the gap that nobody awaited */
@@ -35656,8 +33700,7 @@ static void dbm__listen_go(dbm_listener *l) {
                 (void)dbm__error_kept(l->db->host, l->error, st);
                 l->error = NULL;
                 dbm__listen_tell(l, DBM_HEARD_GAP, st);
-                continue;
-            }
+                continue; }
             l->state = DBM__LISTEN_CONNECT;
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
@@ -35665,8 +33708,7 @@ static void dbm__listen_go(dbm_listener *l) {
                 if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
                 l->works = false;
                 dbm__listen_failed(l, dbm__self()->last.status);
-                continue;
-            }
+                continue; }
             if (dbm__listen_start(l, DBM_OP_CONNECT, dbm__listen_limit(l))) return;
         } else if (l->state == DBM__LISTEN_WANTS) {
             if (dbm__listen_settled(l, false)) {
@@ -35674,17 +33716,14 @@ static void dbm__listen_go(dbm_listener *l) {
                 l->state = DBM__LISTEN_HEARS;
                 l->failures = 0;
                 if (!l->ready && l->names != NULL) dbm__listen_tell(l, DBM_HEARD_READY, DBM_OK);
-                continue;
-            }
+                continue; }
             if (dbm__listen_start(l, DBM_OP_LISTEN, dbm__listen_limit(l))) return;
         } else if (l->state == DBM__LISTEN_HEARS) {
             if (!dbm__listen_wanted(l)) return;
             if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
         } else {
-            return; /* a gap: until its time has come */
-        }
-        dbm__listen_done(l);
-    }
+            return; /* a gap: until its time has come */ }
+        dbm__listen_done(l); }
 }
 static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
@@ -35694,8 +33733,7 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         if (dbm__listen_waits(l)) return;
         dbm__listen_done(l);
     } else if (l->state == DBM__LISTEN_GAP) {
-        l->state = DBM__LISTEN_NEW;
-    }
+        l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l);
 }
 /* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
@@ -35707,13 +33745,11 @@ static void dbm__listen_job(dbm__job *job) {
     l->soon = false;
     if (l->state != DBM__LISTEN_ENDED) {
         dbm__listen_go(l);
-        return;
-    }
+        return; }
     while (l->names != NULL) {
         dbm__heard_name *next = l->names->next;
         dbm__free(l->db->host, l->names);
-        l->names = next;
-    }
+        l->names = next; }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
     dbm__free(l->db->host, l);
@@ -35725,8 +33761,7 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
     if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
-        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
-    }
+        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type); }
     l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
     if (l == NULL) return dbm__no_memory(DBM_STAGE_NONE, db->name, NULL);
     l->loop = loop;
@@ -35759,8 +33794,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l->hearing != NULL) {
         dbm__hearing *h = l->hearing;
         l->hearing = NULL;
-        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
-    }
+        dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended")); }
     dbm__listen_soon(l);
 }
 /* ---- channels ----------------------------------------------------------------------------------------------------------------- */
@@ -35770,8 +33804,7 @@ static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channe
     if (l == NULL) return dbm__fail_null("listener");
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"
-                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD");
-    }
+                         : channel == NULL ? "the channel is NULL" : "the kind is DBM_LISTEN_CHANNEL, _PATTERN or _SHARD"); }
     size = strlen(channel);
     if (size == 0 || size > 1000) return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, l->db->name, NULL, "a channel's name has 1 to 1000 bytes, and this one %l", (int64_t)size);
     for (p = &l->names; *p != NULL && ((*p)->kind != kind || (*p)->size != size || memcmp((*p)->name, channel, size) != 0); p = &(*p)->next) {}
@@ -35783,15 +33816,13 @@ static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channe
         n->kind = kind;
         n->size = size;
         memcpy(n->name, channel, size);
-        *p = n;
-    }
+        *p = n; }
     n->wanted = wanted;
     if (wanted) l->ready = false;
     if (l->state == DBM__LISTEN_HEARS) {
         dbm__listen_leave(l);
         l->state = DBM__LISTEN_WANTS;
-        dbm__listen_soon(l);
-    }
+        dbm__listen_soon(l); }
     return DBM_OK;
 }
 DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
@@ -35811,13 +33842,11 @@ DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out,
     dbm__hearing *h;
     if (t == NULL || l == NULL || out == NULL) {
         (void)dbm__fail_null(t == NULL ? "task" : l == NULL ? "listener" : "place for what is heard");
-        return NULL;
-    }
+        return NULL; }
     if (l->fn != NULL || l->hearing != NULL || l->state == DBM__LISTEN_ENDED) {
         (void)dbm__fail(l->state == DBM__LISTEN_ENDED ? DBM_E_CLOSED : DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, site, "dbm_async_heard: %s",
                         l->state == DBM__LISTEN_ENDED ? "the listener has ended" : l->fn != NULL ? "the listener has a callback" : "another task awaits it");
-        return NULL;
-    }
+        return NULL; }
     h = (dbm__hearing *)dbm__act_take(l->loop, sizeof *h, site);
     if (h == NULL) return NULL;
     h->of = l;
