@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8cb6d0a1e3620b76: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content bcc9f1a260398dbc: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3305,7 +3305,6 @@ DBM_API void dbm_listen_end(dbm_listener *l);
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
-#define DBM__WORD_BITS ((int)(sizeof(dbm__word) * CHAR_BIT))
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
@@ -3420,8 +3419,7 @@ DBM__INLINE void dbm__fork_look(void) { }
 DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
- * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
- * long a connection has been idle where a clock read would cost more than the work. */
+ * One per manager, reached by each of its databases. */
 typedef struct dbm__heap dbm__heap; /* first-fit allocator in the caller's block */
 typedef struct dbm__host {
     dbm_allocator allocator;
@@ -3432,7 +3430,6 @@ typedef struct dbm__host {
     void *event_ud;
     int64_t (*clock)(void *ud);
     void *clock_ud;
-    dbm__word tick; /* seconds, so that one word holds it everywhere */
     dbm__word random; /* state of dbm__random */
 } dbm__host;
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
@@ -3448,8 +3445,6 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 DBM__FN void dbm__wipe(void *p, size_t size);
 /* Monotonic microseconds. */
 DBM__FN int64_t dbm__now(dbm__host *host);
-/* The time of the last clock read, never later than now; seconds are exact enough here. In microseconds. */
-DBM__FN int64_t dbm__tick(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
@@ -3815,13 +3810,7 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
-DBM__FN int64_t dbm__now(dbm__host *host) {
-    int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
-    dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
-    if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
-    return us;
-}
-DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
+DBM__FN int64_t dbm__now(dbm__host *host) { return host->clock ? host->clock(host->clock_ud) : dbm__system_us(); }
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
     uint64_t left = (uint64_t)until - (uint64_t)now;
@@ -8192,7 +8181,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 DBM__FN void dbm__pool_close(dbm__pool *pool);
 /* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
-DBM__FN int dbm__pool_out(dbm__pool *pool);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
@@ -8896,13 +8884,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n;
-}
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
@@ -12689,7 +12670,6 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
-DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
@@ -15647,7 +15627,6 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : "";
 }
-DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
