@@ -15,7 +15,7 @@
  *
  * CONTENTS: search for the tag
  *
- *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ASYNC, ERRORS, MEMORY,
  *                          WRITING AN ADAPTER, EMBEDDED
  *     >>status >>error     every status; what is told about a failure
  *     >>values             types of values                          >>making-values  values with a type of their own
@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
+ *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -242,6 +244,31 @@
  * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ASYNC
+ *
+ * With DBM_WITH_ASYNC. A loop belongs to the thread that runs it; a task is a function of that thread that waits without holding it, and which is called
+ * again where it waited: what must live across an await stands in the struct it was given.
+ *
+ *     struct transfer { dbm_session s; int from, to, n; };
+ *     static dbm_task_status move_money(dbm_task *t) {
+ *         struct transfer *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
+ *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *     }
+ *     dbm_loop_create(&loop, mgr, NULL);
+ *     dbm_spawn(loop, move_money, &x);
+ *     dbm_loop_run(loop, -1);
+ *     dbm_loop_free(loop);
+ *
+ * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
+ * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * come from other threads.
  *
  *
  * ERRORS
