@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e997f3cbd23760e2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9785a30d48c60eb7: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -233,11 +233,13 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection.
+ * dates are texts. A cancel is KILL QUERY by another connection. What still blocks inside a step: the look-up of a host's name, and TLS's handshake, of a
+ * connect (for connect_timeout) and of such a KILL QUERY (for 450 ms). A reset runs init_sql again.
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
- * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers: that
+ * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -19193,7 +19195,9 @@ typedef struct dbm__pg {
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
-    uint32_t begins;         /* which BEGINs it has prepared */
+    uint32_t begins;         /* which BEGINs the server has prepared, by */
+    char begin_name[20];     /* this name and a letter behind it */
+    size_t begin_size;
     int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
     int fd;
     dbm__pg_in in;
@@ -19450,7 +19454,7 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
 }
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
-static dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
     if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
@@ -20575,8 +20579,8 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
     return to;
 }
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
-    char name[28];
-    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    const char *name = q->begin_name;
+    q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
         char *start = to, block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
@@ -22123,6 +22127,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
         q->peer_size = (socklen_t)sizeof *file; }
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
+    dbm__format(q->begin_name, sizeof q->begin_name, "dbm_%u_", (uint64_t)q->salt);
+    q->begin_size = strlen(q->begin_name);
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
@@ -22925,7 +22931,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #else
 #include DBM__MYSQL_HEADER
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
+ * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
+ * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
