@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c9203ab2e22cc08d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 382cadc7a758fef8: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -23318,7 +23318,7 @@ typedef bool dbm__mysql_bool;
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
     DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
-    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_NOWAIT = 3572, DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
@@ -23425,11 +23425,11 @@ typedef struct dbm__mysql {
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
     unsigned long id;        /* the server's, for KILL QUERY */
     int host;                /* which of the list */
-    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     bool mariadb;            /* the server is */
     bool tls;
     bool broken;             /* no byte is sent any more */
-    bool connecting, connected;
+    bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
@@ -23491,38 +23491,23 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
     return q->status;
 }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
-    return q->status;
-}
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
-static dbm_status dbm__mysql_status(int native, bool *retryable) {
-    *retryable = false;
+static dbm_status dbm__mysql_status(int native) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
-        *retryable = true;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
         return DBM_E_CONNECT;
-    case 2007: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
-        *retryable = true;
         return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
-    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
-        *retryable = true;
-        return DBM_E_DEADLOCK;
-    case 1020: /* the record has changed since it was read (snapshot isolation) */
-        *retryable = true;
-        return DBM_E_SERIALIZATION;
-    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
-        *retryable = true;
-        return DBM_E_TIMEOUT;
-    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
+    case 1020: return DBM_E_SERIALIZATION; /* the record has changed since it was read (snapshot isolation) */
+    case DBM__MYSQL_LOCK_TIMEOUT: case DBM__MYSQL_NOWAIT: case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
@@ -23533,10 +23518,16 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     default: return DBM_OK;
     }
 }
+static bool dbm__mysql_retryable(int native) {
+    dbm_status status = dbm__mysql_status(native);
+    return native == DBM__MYSQL_LOCK_TIMEOUT || native == DBM__MYSQL_NOWAIT || (status == DBM_E_CONNECT && native != 2007) || status == DBM_E_LOST ||
+           status == DBM_E_DEADLOCK || status == DBM_E_SERIALIZATION;
+}
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
-    return dbm__mysql_status(native, retryable);
+    *retryable = dbm__mysql_retryable(native);
+    return dbm__mysql_status(native);
 }
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
 static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
@@ -23593,8 +23584,8 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
-    bool retryable = false;
-    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    bool retryable = dbm__mysql_retryable(e->native);
+    dbm_status status = dbm__mysql_status(e->native);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
@@ -24569,10 +24560,9 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
-    bool retryable;
     DBM__MYSQL_FLOW(q->sub)
     if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        dbm__mysql_status(q->error.native) != DBM_E_LOST) {
         DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
         if (q->rc == 0) {
             dbm__mysql_note_status(q);
@@ -24637,8 +24627,8 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
 }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
-    if (!q->unit || !q->undone) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    if (DBM__LIKELY(!q->unit || !q->undone)) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true;
 }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
@@ -25287,14 +25277,8 @@ static void dbm__mysql_unit_over(dbm__mysql *q) {
     dbm__mysql_note_status(q);
 }
 static const char *dbm__mysql_level(dbm_isolation isolation) {
-    switch (isolation) {
-    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
-    case DBM_READ_COMMITTED: return "READ COMMITTED";
-    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
-    case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
-    }
-    return NULL;
+    static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
+    return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL;
 }
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
@@ -25317,10 +25301,7 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
-    if (commit && q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break;
-    }
+    if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
@@ -25334,10 +25315,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
 }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    if (q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break;
-    }
+    if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -25576,18 +25554,13 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         dbm__mysql_statement_free(q, s);
     }
 }
-static void dbm__mysql_free(dbm__mysql *q) {
-    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
-    dbm_adapter_free(q->owner, q->user);
-    dbm_adapter_free(q->owner, q->password);
-    dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q);
-}
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
-    dbm__mysql_free(q);
+    dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
     dbm_adapter_set_data(c, NULL);
 }
 static dbm_status dbm__mysql_alive(dbm_connection *c) {
@@ -25599,12 +25572,6 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     q->broken = true;
     dbm_adapter_broken(c);
     return DBM_E_LOST;
-}
-static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy;
 }
 /* The library's side of an attempt to connect to q->host. False: reported. */
 static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
@@ -25634,8 +25601,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         if (q->made != NULL) break;
         dbm__mysql_note_error(q, NULL);
         {
-            bool retryable;
-            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            dbm_status status = dbm__mysql_status(q->error.native);
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
@@ -25662,28 +25628,28 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_OVER;
 }
 /* Makes what we keep of a connection. NULL: reported. */
-static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm_credentials who;
     dbm__mysql *q;
+    size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
-    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    user = who.user != NULL ? strlen(who.user) : 0;
+    password = who.password != NULL ? strlen(who.password) : 0;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q + user + password + 2);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
         return NULL;
     }
-    memset(q, 0, sizeof *q);
+    memset(q, 0, sizeof *q + user + password + 2);
     q->c = c;
     q->owner = owner;
     q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
     q->connecting = true;
-    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
-    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
-    if (q->user == NULL || q->password == NULL) {
-        dbm__mysql_no_memory(q);
-        dbm__mysql_free(q);
-        return NULL;
-    }
+    q->user = (char *)(q + 1);
+    q->password = q->user + user + 1;
+    if (user != 0) memcpy(q->user, who.user, user);
+    if (password != 0) memcpy(q->password, who.password, password);
     return q;
 }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
