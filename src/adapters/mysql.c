@@ -501,14 +501,18 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands (left_us > 0) the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
-static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+static void dbm__mysql_tls_reads(MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags;
     struct timeval limit;
-    int fd = dbm__mysql_socket(my);
     if (fd < 0) return;
-    if (left_us < 1000) left_us = 1000;
+    if (left_us <= 0) {
+        flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        return;
+    }
     if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
     memset(&limit, 0, sizeof limit);
     limit.tv_sec = (long)(left_us / 1000000);
@@ -517,14 +521,6 @@ static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
 #else
     (void)my;
     (void)left_us;
-#endif
-}
-static void dbm__mysql_unblock(MYSQL *my) {
-#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
-    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
-    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-#else
-    (void)my;
 #endif
 }
 
@@ -559,8 +555,9 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
-        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my);
+        int64_t left = q->limit_us - dbm_adapter_clock(q->owner);
+        if (wait != 0) dbm__mysql_tls_reads(q->my, left > 1000 ? left : 1000);
+        else if (q->made != NULL) dbm__mysql_tls_reads(q->my, 0);
     }
     return wait;
 }
@@ -1009,26 +1006,28 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     if (q->active == s) q->active = NULL;
 }
 
-/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
- * q->rc is not 0. */
-static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+/* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
+ * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
+static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
-    while (mysql_more_results(q->my)) {
-        q->stmt = stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, stmt);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_stmt_field_count(stmt) != 0) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        }
+    q->stmt = s->stmt;
+    if (drop) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1;
     }
-    if (q->rc < 0) q->rc = 0;
-    if (q->rc == 0) dbm__mysql_note_status(q);
+    while (q->rc == 0 && mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    }
+    dbm__mysql_result_over(q, s);
+    if (q->rc <= 0) {
+        q->rc = 0;
+        dbm__mysql_note_status(q);
+        break;
+    }
+    dbm__mysql_note_error(q, s->stmt);
+    if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER;
 }
 
@@ -1040,27 +1039,20 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->open) break;
     if (s->reads) {
         q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        q->stmt = s->stmt;
         do {
             s->seen++;
-            q->stmt = s->stmt;
             DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
             break;
         }
         DBM__MYSQL_AWAIT_STOP;
     }
-    q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-    dbm__mysql_result_over(q, s);
-    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-        dbm__mysql_note_error(q, NULL);
-        break;
-    }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1074,8 +1066,8 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     s->held = true;
     dbm__mysql_drop(q, s);
     if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    q->stmt = s->stmt;
     for (;;) {
-        q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
@@ -1095,22 +1087,12 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         dbm__mysql_result_over(q, s);
         goto spoil;
     }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) {
-        dbm__mysql_report(q);
-        goto spoil;
-    }
-    break;
-    spoil:
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) break;
+spoil:
     s->spoiled = true;
     dbm__mysql_drop(q, s);
-    if (s->open) {
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-    }
+    if (s->open) DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1547,10 +1529,8 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
         break;
     }
     s->ended = true;
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) dbm__mysql_report(q);
-    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER;
 }
 
@@ -1660,11 +1640,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-            if (q->rc != 0) {
-                dbm__mysql_report(q);
-                break;
-            }
+            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false));
         }
         dbm__mysql_done(q, s, op);
         break;
@@ -2566,8 +2542,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
     wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
                       : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
-    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
-    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+    if (q->tls && (wait != 0 || k->made != NULL)) dbm__mysql_tls_reads(k->my, wait != 0 ? DBM__MYSQL_KILL_US : 0);
 #else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
     enum net_async_status st = NET_ASYNC_ERROR;
     if (ready == MYSQL_WAIT_TIMEOUT) return 0;
