@@ -7,9 +7,8 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
-                         "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
-                         "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter was built for another dbm.h (size %u and version %u, "
+                         "here %u and %u): compile it again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
     if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
@@ -120,6 +119,19 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
+    const dbm_url *url = &db->settings->url;
+    const dbm_config *config = &db->settings->config;
+    for (; *i < url->parameter_count + config->option_count; ++*i) {
+        bool of_url = *i < url->parameter_count;
+        *out = of_url ? url->parameters[*i] : config->options[*i - url->parameter_count];
+        if (!of_url && strncmp(out->name, "connect_args.", 13) != 0) continue;
+        if (!of_url) out->name += 13;
+        ++*i;
+        return of_url ? "the URL's parameter" : "the connect_args key";
+    }
+    return NULL;
+}
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -160,9 +172,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
-    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
-               "tls = off if that is meant", c->db->name);
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
+               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name);
 }
 
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {

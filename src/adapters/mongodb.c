@@ -1926,28 +1926,17 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
 }
 
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text != 0; text++) {
-        unsigned char c = (unsigned char)*text;
-        char coded[3];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        coded[0] = plain ? *text : '%';
-        coded[1] = digits[c >> 4];
-        coded[2] = digits[c & 15];
-        dbm__put_n(t, coded, plain ? 1 : 3);
-    }
+    char code[3];
+    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code));
 }
 
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    size_t i;
-    for (i = 0; i < config->option_count; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
-    }
-    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
-    return NULL;
+    const char *said = NULL;
+    dbm_option one;
+    size_t i = 0;
+    while (dbm__adapter_argument(db, &i, &one) != NULL) if (dbm__same_word(one.name, name)) said = one.value;
+    return said;
 }
 
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
@@ -2376,14 +2365,11 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
     return status;
 }
 

@@ -28,7 +28,8 @@
 #include DBM__MYSQL_HEADER
 
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
+ * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
+ * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -2851,19 +2852,11 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
     return status;
 }
 

@@ -386,9 +386,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
-            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
-        }
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
         if (!list) return false;
         list[count++] = one;
@@ -453,9 +451,7 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
         dbm__cfg_secret(job->settings, job->keep, secret, strlen(secret));
         at = value + size;
     }
-    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) {
-        dbm__cfg_secret(job->settings, job->keep, value, size);
-    }
+    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) dbm__cfg_secret(job->settings, job->keep, value, size);
     colon = strchr(text, ':');
     last = strrchr(text, '@');
     if (colon && last && colon < last) dbm__cfg_secret(job->settings, job->keep, colon + 1, (size_t)(last - colon - 1));
@@ -580,9 +576,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-        }
+        if ((unsigned char)*c < ' ' || *c == 0x7F) return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
     }
     if (!separator) {
         c = dbm__url_find(text, end, ":", false, job->variables);

@@ -843,10 +843,6 @@ static void test_atomics(void **state) {
     assert_int_equal(dbm__load_acquire(&w), 6);
     dbm__store32(&v, 77);
     assert_int_equal(dbm__load32(&v), 77);
-    for (expected = 0; expected < (dbm__word)DBM__WORD_BITS; expected++) {
-        assert_int_equal(dbm__lowest_bit((dbm__word)1 << expected), expected);
-        assert_int_equal(dbm__lowest_bit(SIZE_MAX << expected), expected);
-    }
 }
 
 #if HAS_PTHREADS
