@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3c68098b6f12d153: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1048cf90c0b14912: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -224,8 +224,10 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
- * reader is waited for, and dbm_send runs at once.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
+ * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
+ * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
+ * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -19181,7 +19183,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
