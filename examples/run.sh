@@ -18,7 +18,7 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-examples="quickstart threads cpp_app custom_adapter"
+examples="quickstart threads cpp_app custom_adapter async_fanout"
 named="adapter_memcached adapter_odbc listen web_cache async_libuv five_databases"
 for name in "$@"; do
     case " $examples $named " in
@@ -164,6 +164,7 @@ example quickstart quickstart.c -lsqlite3 -linih -lpthread
 example threads threads.c -lsqlite3 -lpthread
 example cpp_app cpp_app.cpp -lsqlite3 -lpthread
 example custom_adapter custom_adapter.c -linih -lpthread
+example async_fanout async_fanout.c -lsqlite3 -lpthread
 example adapter_memcached adapter_memcached.c -lmemcached -linih -lpthread
 example adapter_odbc adapter_odbc.c -lodbc -linih -lpthread
 example listen listen.c -DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS ${postgresql:-} ${redis:-} -lpthread

@@ -18,6 +18,7 @@ has_all() { for backend in "$@"; do [ -f "$ROOT/src/adapters/$backend.c" ] || re
 with_servers="adapter_memcached adapter_odbc"
 if has_all postgresql redis; then with_servers="$with_servers listen web_cache async_libuv"; fi
 if has_all postgresql mysql redis mongodb; then with_servers="$with_servers five_databases"; fi
+if has_all postgresql mysql redis; then with_servers="$with_servers async_fanout"; fi
 
 # tree: what lies in the repository, so that litter is seen.
 tree() { (cd "$ROOT" && find . -path ./.git -prune -o -type f ! -name '*.pyc' -print | LC_ALL=C sort); }
@@ -101,6 +102,13 @@ checked() {
             check "$2: hears" says "orders: message 3"
             check "$2: no warning" mute
             ;;
+        async_fanout)
+            check "$2: a progress line" says " of 1000 tasks are over"
+            check "$2: all of them" says "1000 orders sold, 0 failed"
+            check "$2: gives back" says "connections, 0 of them out"
+            if [ -n "${3:-}" ]; then check "$2: Redis" says "Redis counted 1000"; check "$2: PostgreSQL and MariaDB" says "in 3 databases"; fi
+            check "$2: no warning" mute
+            ;;
         web_cache)
             check "$2: a warm cache" says "100.0 % from Redis"
             check "$2: invalidation" says "product 1 costs 123456.78 now"
@@ -125,7 +133,7 @@ checked() {
     esac
 }
 
-for name in quickstart threads custom_adapter bulk_import; do
+for name in quickstart threads custom_adapter bulk_import async_fanout; do
     for cc in gcc clang; do
         for std in c99 c11; do
             check "$name: $cc $std" build $cc -std=$std -O0 $WARNINGS "-I$ROOT" "$ROOT/examples/$name.c" -o "$WORK/$name" -lsqlite3 -linih -lpthread || continue
@@ -146,6 +154,7 @@ libraries() {
         adapter_memcached) echo "-lmemcached -linih" ;;
         adapter_odbc) echo "-lodbc -linih" ;;
         async_libuv) echo "$DRIVER_CFLAGS $DRIVER_LIBS -luv" ;;
+        async_fanout) echo "-DDBM_WITH_POSTGRESQL -DDBM_WITH_MYSQL -DDBM_WITH_REDIS $DRIVER_CFLAGS $DRIVER_LIBS" ;;
         listen) echo "-DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS $DRIVER_CFLAGS $DRIVER_LIBS" ;;
         *) echo "$DRIVER_CFLAGS $DRIVER_LIBS" ;;
     esac
@@ -155,7 +164,7 @@ for name in $with_servers; do
         for std in c99 c11; do
             check "$name: $cc $std" build $cc -std=$std -O0 $WARNINGS "-I$ROOT" "$ROOT/examples/$name.c" -o "$WORK/$name" $(libraries $name) -lpthread || continue
             check "$name: $cc $std: runs" run $name || continue
-            checked $name "$name: $cc $std"
+            checked $name "$name: with servers: $cc $std" servers
         done
     done
 done

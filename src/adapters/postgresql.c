@@ -233,7 +233,9 @@ typedef struct dbm__pg {
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
-    uint32_t begins;         /* which BEGINs it has prepared */
+    uint32_t begins;         /* which BEGINs the server has prepared, by */
+    char begin_name[20];     /* this name and a letter behind it */
+    size_t begin_size;
     int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
     int fd;
     dbm__pg_in in;
@@ -531,7 +533,7 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 
 /* Whether the server could take it at all. */
-static dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
     if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
@@ -1401,7 +1403,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
@@ -1839,8 +1841,8 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
 }
 
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
-    char name[28];
-    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    const char *name = q->begin_name;
+    q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
         char *start = to, block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
@@ -3622,6 +3624,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
     }
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
+    dbm__format(q->begin_name, sizeof q->begin_name, "dbm_%u_", (uint64_t)q->salt);
+    q->begin_size = strlen(q->begin_name);
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;

@@ -648,7 +648,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     if (w->no_transaction && level->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(level, &dbm__self()->last, 0);
+        dbm__level_stick(w, level, &dbm__self()->last, 0);
     }
 }
 
