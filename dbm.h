@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 97db0edaa2d38c1b: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 68748b48b3ac05c0: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28608,8 +28608,8 @@ DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting)
     *waiting = loop->options.work_queue; }
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
-    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
-    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all; }
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
@@ -28957,7 +28957,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
     if (epoll < 0) return;
     (void)close(loop->epoll);
     loop->epoll = epoll;
-    for (i = 0; i < loop->fd_count; i++) {
+    for (i = 0; i < loop->fd_count && loop->fds != NULL; i++) {
         dbm__fd *f = &loop->fds[i];
         int want = f->told;
         f->told = 0;
@@ -29315,7 +29315,7 @@ typedef struct dbm__workers {
 } dbm__workers;
 static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     work->next = NULL;
-    if (*first != NULL) (*last)->next = work;
+    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
     else *first = work;
     *last = work; }
 static dbm__worked *dbm__worked_pop(dbm__worked **first) {

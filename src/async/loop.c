@@ -88,8 +88,8 @@ DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting)
 
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
-    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
-    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all;
 }
 
@@ -541,7 +541,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
     if (epoll < 0) return;
     (void)close(loop->epoll);
     loop->epoll = epoll;
-    for (i = 0; i < loop->fd_count; i++) {
+    for (i = 0; i < loop->fd_count && loop->fds != NULL; i++) {
         dbm__fd *f = &loop->fds[i];
         int want = f->told;
         f->told = 0;
