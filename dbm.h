@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 68748b48b3ac05c0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 19fe58cefeca06f7: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -15,7 +15,7 @@
  *
  * CONTENTS: search for the tag
  *
- *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ASYNC, ERRORS, MEMORY,
  *                          WRITING AN ADAPTER, EMBEDDED
  *     >>status >>error     every status; what is told about a failure
  *     >>values             types of values                          >>making-values  values with a type of their own
@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
+ *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -224,8 +226,10 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
- * reader is waited for, and dbm_send runs at once.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
+ * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
+ * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
+ * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -242,6 +246,31 @@
  * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ASYNC
+ *
+ * With DBM_WITH_ASYNC. A loop belongs to the thread that runs it; a task is a function of that thread that waits without holding it, and which is called
+ * again where it waited: what must live across an await stands in the struct it was given.
+ *
+ *     struct transfer { dbm_session s; int from, to, n; };
+ *     static dbm_task_status move_money(dbm_task *t) {
+ *         struct transfer *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
+ *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *     }
+ *     dbm_loop_create(&loop, mgr, NULL);
+ *     dbm_spawn(loop, move_money, &x);
+ *     dbm_loop_run(loop, -1);
+ *     dbm_loop_free(loop);
+ *
+ * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
+ * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * come from other threads.
  *
  *
  * ERRORS
@@ -2952,7 +2981,8 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
  * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
- * hold an await.
+ * hold an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins children
+ * without end uses dbm_spawn().
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
  *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
@@ -3311,7 +3341,6 @@ DBM_API void dbm_listen_end(dbm_listener *l);
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
-#define DBM__WORD_BITS ((int)(sizeof(dbm__word) * CHAR_BIT))
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
@@ -3421,8 +3450,7 @@ DBM__INLINE void dbm__fork_look(void) { }
 DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
- * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
- * long a connection has been idle where a clock read would cost more than the work. */
+ * One per manager, reached by each of its databases. */
 typedef struct dbm__heap dbm__heap; /* first-fit allocator in the caller's block */
 typedef struct dbm__host {
     dbm_allocator allocator;
@@ -3433,7 +3461,6 @@ typedef struct dbm__host {
     void *event_ud;
     int64_t (*clock)(void *ud);
     void *clock_ud;
-    dbm__word tick; /* seconds, so that one word holds it everywhere */
     dbm__word random; /* state of dbm__random */
 } dbm__host;
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
@@ -3449,8 +3476,6 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 DBM__FN void dbm__wipe(void *p, size_t size);
 /* Monotonic microseconds. */
 DBM__FN int64_t dbm__now(dbm__host *host);
-/* The time of the last clock read, never later than now; seconds are exact enough here. In microseconds. */
-DBM__FN int64_t dbm__tick(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
@@ -3801,12 +3826,7 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
-DBM__FN int64_t dbm__now(dbm__host *host) {
-    int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
-    dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
-    if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
-    return us; }
-DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
+DBM__FN int64_t dbm__now(dbm__host *host) { return host->clock ? host->clock(host->clock_ud) : dbm__system_us(); }
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
     uint64_t left = (uint64_t)until - (uint64_t)now;
@@ -7677,7 +7697,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 DBM__FN void dbm__pool_close(dbm__pool *pool);
 /* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
-DBM__FN int dbm__pool_out(dbm__pool *pool);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
@@ -8291,12 +8310,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n; }
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
@@ -11669,7 +11682,6 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
-DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
@@ -14222,7 +14234,6 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : ""; }
-DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -19181,7 +19192,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
@@ -21798,7 +21809,7 @@ typedef bool dbm__mysql_bool;
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
     DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
-    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_NOWAIT = 3572, DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
@@ -21905,11 +21916,11 @@ typedef struct dbm__mysql {
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
     unsigned long id;        /* the server's, for KILL QUERY */
     int host;                /* which of the list */
-    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     bool mariadb;            /* the server is */
     bool tls;
     bool broken;             /* no byte is sent any more */
-    bool connecting, connected;
+    bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
@@ -21970,37 +21981,23 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     q->refused = true;
     q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
     return q->status; }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
-    return q->status; }
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
-static dbm_status dbm__mysql_status(int native, bool *retryable) {
-    *retryable = false;
+static dbm_status dbm__mysql_status(int native) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
-        *retryable = true;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
         return DBM_E_CONNECT;
-    case 2007: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
-        *retryable = true;
         return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
-    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
-        *retryable = true;
-        return DBM_E_DEADLOCK;
-    case 1020: /* the record has changed since it was read (snapshot isolation) */
-        *retryable = true;
-        return DBM_E_SERIALIZATION;
-    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
-        *retryable = true;
-        return DBM_E_TIMEOUT;
-    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
+    case 1020: return DBM_E_SERIALIZATION; /* the record has changed since it was read (snapshot isolation) */
+    case DBM__MYSQL_LOCK_TIMEOUT: case DBM__MYSQL_NOWAIT: case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
@@ -22009,10 +22006,15 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
     default: return DBM_OK; } }
+static bool dbm__mysql_retryable(int native) {
+    dbm_status status = dbm__mysql_status(native);
+    return native == DBM__MYSQL_LOCK_TIMEOUT || native == DBM__MYSQL_NOWAIT || (status == DBM_E_CONNECT && native != 2007) || status == DBM_E_LOST ||
+           status == DBM_E_DEADLOCK || status == DBM_E_SERIALIZATION; }
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
-    return dbm__mysql_status(native, retryable); }
+    *retryable = dbm__mysql_retryable(native);
+    return dbm__mysql_status(native); }
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
 static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
     const char *at = NULL, *p = text, *stop;
@@ -22062,8 +22064,8 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
-    bool retryable = false;
-    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    bool retryable = dbm__mysql_retryable(e->native);
+    dbm_status status = dbm__mysql_status(e->native);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
@@ -22186,14 +22188,17 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands (left_us > 0) the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
-static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+static void dbm__mysql_tls_reads(MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags;
     struct timeval limit;
-    int fd = dbm__mysql_socket(my);
     if (fd < 0) return;
-    if (left_us < 1000) left_us = 1000;
+    if (left_us <= 0) {
+        flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        return; }
     if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
     memset(&limit, 0, sizeof limit);
     limit.tv_sec = (long)(left_us / 1000000);
@@ -22202,14 +22207,6 @@ static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
 #else
     (void)my;
     (void)left_us;
-#endif
-}
-static void dbm__mysql_unblock(MYSQL *my) {
-#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
-    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
-    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-#else
-    (void)my;
 #endif
 }
 /* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
@@ -22240,8 +22237,9 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
-        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my); }
+        int64_t left = q->limit_us - dbm_adapter_clock(q->owner);
+        if (wait != 0) dbm__mysql_tls_reads(q->my, left > 1000 ? left : 1000);
+        else if (q->made != NULL) dbm__mysql_tls_reads(q->my, 0); }
     return wait; }
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     q->sql = sql;
@@ -22614,23 +22612,25 @@ static bool dbm__mysql_stop(dbm__mysql *q);
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
     if (q->active == s) q->active = NULL; }
-/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
- * q->rc is not 0. */
-static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+/* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
+ * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
+static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
-    while (mysql_more_results(q->my)) {
-        q->stmt = stmt;
+    q->stmt = s->stmt;
+    if (drop) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
+    while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, stmt);
-            break; }
-        if (q->rc < 0) break;
-        if (mysql_stmt_field_count(stmt) != 0) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); } }
-    if (q->rc < 0) q->rc = 0;
-    if (q->rc == 0) dbm__mysql_note_status(q);
+        if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
+    dbm__mysql_result_over(q, s);
+    if (q->rc <= 0) {
+        q->rc = 0;
+        dbm__mysql_note_status(q);
+        break; }
+    dbm__mysql_note_error(q, s->stmt);
+    if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
@@ -22640,24 +22640,18 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->open) break;
     if (s->reads) {
         q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        q->stmt = s->stmt;
         do {
             s->seen++;
-            q->stmt = s->stmt;
             DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
             break; }
         DBM__MYSQL_AWAIT_STOP; }
-    q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-    dbm__mysql_result_over(q, s);
-    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-        dbm__mysql_note_error(q, NULL);
-        break; }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
@@ -22669,8 +22663,8 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     s->held = true;
     dbm__mysql_drop(q, s);
     if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    q->stmt = s->stmt;
     for (;;) {
-        q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
@@ -22687,20 +22681,12 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         goto spoil; }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) {
-        dbm__mysql_report(q);
-        goto spoil; }
-    break;
-    spoil:
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) break;
+spoil:
     s->spoiled = true;
     dbm__mysql_drop(q, s);
-    if (s->open) {
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s); }
+    if (s->open) DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -22932,10 +22918,9 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
-    bool retryable;
     DBM__MYSQL_FLOW(q->sub)
     if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        dbm__mysql_status(q->error.native) != DBM_E_LOST) {
         DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
         if (q->rc == 0) {
             dbm__mysql_note_status(q);
@@ -22988,8 +22973,8 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
-    if (!q->unit || !q->undone) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    if (DBM__LIKELY(!q->unit || !q->undone)) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
@@ -23046,10 +23031,8 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fetched(q, s);
         break; }
     s->ended = true;
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) dbm__mysql_report(q);
-    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER; }
 /* Whether the rows end with what has been read already: then they have ended. */
 DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -23140,10 +23123,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-            if (q->rc != 0) {
-                dbm__mysql_report(q);
-                break; } }
+            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
         dbm__mysql_done(q, s, op);
         break; }
     s->open = true;
@@ -23548,13 +23528,8 @@ static void dbm__mysql_unit_over(dbm__mysql *q) {
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q); }
 static const char *dbm__mysql_level(dbm_isolation isolation) {
-    switch (isolation) {
-    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
-    case DBM_READ_COMMITTED: return "READ COMMITTED";
-    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
-    case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break; }
-    return NULL; }
+    static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
+    return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL; }
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
@@ -23574,9 +23549,7 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
-    if (commit && q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break; }
+    if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
@@ -23587,9 +23560,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_OVER; }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    if (q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break; }
+    if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -23804,17 +23775,13 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
         s->stmt = NULL;
         dbm__mysql_statement_free(q, s); } }
-static void dbm__mysql_free(dbm__mysql *q) {
-    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
-    dbm_adapter_free(q->owner, q->user);
-    dbm_adapter_free(q->owner, q->password);
-    dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q); }
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
-    dbm__mysql_free(q);
+    dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
     dbm_adapter_set_data(c, NULL); }
 static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
@@ -23825,11 +23792,6 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     q->broken = true;
     dbm_adapter_broken(c);
     return DBM_E_LOST; }
-static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy; }
 /* The library's side of an attempt to connect to q->host. False: reported. */
 static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     int64_t now = dbm_adapter_clock(q->owner), left;
@@ -23855,8 +23817,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         if (q->made != NULL) break;
         dbm__mysql_note_error(q, NULL);
         {
-            bool retryable;
-            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            dbm_status status = dbm__mysql_status(q->error.native);
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
@@ -23878,26 +23839,27 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
     DBM__MYSQL_OVER; }
 /* Makes what we keep of a connection. NULL: reported. */
-static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm_credentials who;
     dbm__mysql *q;
+    size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
-    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    user = who.user != NULL ? strlen(who.user) : 0;
+    password = who.password != NULL ? strlen(who.password) : 0;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q + user + password + 2);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
         return NULL; }
-    memset(q, 0, sizeof *q);
+    memset(q, 0, sizeof *q + user + password + 2);
     q->c = c;
     q->owner = owner;
     q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
     q->connecting = true;
-    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
-    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
-    if (q->user == NULL || q->password == NULL) {
-        dbm__mysql_no_memory(q);
-        dbm__mysql_free(q);
-        return NULL; }
+    q->user = (char *)(q + 1);
+    q->password = q->user + user + 1;
+    if (user != 0) memcpy(q->user, who.user, user);
+    if (password != 0) memcpy(q->password, who.password, password);
     return q; }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 /* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
@@ -23910,8 +23872,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
     wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
                       : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
-    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
-    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+    if (q->tls && (wait != 0 || k->made != NULL)) dbm__mysql_tls_reads(k->my, wait != 0 ? DBM__MYSQL_KILL_US : 0);
 #else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
     enum net_async_status st = NET_ASYNC_ERROR;
     if (ready == MYSQL_WAIT_TIMEOUT) return 0;
