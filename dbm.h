@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c43f6ba02ce5f428: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content dd1e0930a8c000be: edit src/, not this file. There the code of
  * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that waits
+ *     >>awaitable          what tasks wait for                      >>async-sessions and the calls of sessions
+ *     >>async-callbacks    the same, told                           >>listeners      messages of a server
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know more backends by itself than SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB: others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *

@@ -29,7 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
-SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis", "MongoDB",
+SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis", "MongoDB", "Async",
             "Adapters of your own", "Speed", "FAQ", "Licence"]
 
 PROLOGUE = r"""

@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that waits
+ *     >>awaitable          what tasks wait for                      >>async-sessions and the calls of sessions
+ *     >>async-callbacks    the same, told                           >>listeners      messages of a server
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know more backends by itself than SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB: others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
