@@ -330,6 +330,7 @@ if includes sql.h; then
     library libsqliteodbc odbc/libsqlite3odbc.so
 fi
 if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
+if wants examples; then tool wrk wrk; fi
 if wants counts; then tool valgrind valgrind; tool binutils nm; fi
 install_missing
 # The sanitizers' library is a package of its own, of the same version as clang.
@@ -367,7 +368,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac

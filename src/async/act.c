@@ -142,7 +142,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     st = dbm__session_leave(w);
     r->status = dbm__async_fails(st) ? st : DBM_OK;
     if (r->status == DBM_OK) return;
-    dbm__self()->last = w->base.error;
+    (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st);
 }
 

@@ -167,7 +167,7 @@ static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
 }
 
 DBM__FN void dbm__act_stop(dbm_act *act) {
-    if (act->done || act->stopped) return;
+    if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act);
 }
@@ -232,7 +232,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
             return;
         }
         act = dbm__task_awaits(t);
-        if (act == NULL || act->done || act->stopped) return;
+        if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
             return;
@@ -576,7 +576,7 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
         if (!act->done) t->at++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act);
     }
-    if (dbm__failing(t->act.status)) dbm__acts_stop(t->acts);
+    if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
     return --t->at > 0;
 }
 

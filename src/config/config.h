@@ -155,7 +155,6 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables);
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
 DBM__FN bool dbm__cfg_blank(char c);
-DBM__FN int dbm__cfg_hex(char c); /* -1: not a digit */
 
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {

@@ -311,8 +311,8 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
-                                                                              : "dbm_db_native: the database is of type %q, not %q",
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL,
+                  native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own" : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
         return NULL;
     }
