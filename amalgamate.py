@@ -16,7 +16,8 @@ Nothing is rewritten. The same src/ always gives the same bytes.
 
 The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
-and blank lines. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half stay whole.
+and blank lines; and the braces that close functions and their blocks stand behind the last statement of these. Longer heads, which
+draw a state machine or tell an invariant, all other comments, and the public half stay whole.
 """
 
 import argparse
@@ -44,6 +45,7 @@ NOT_IN_CONFIG = {"DBM_IMPLEMENTATION"}
 ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
 # The head of a file of src/, when it is no longer than the house rules ask for.
 HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
+CLOSERS = re.compile(r" *\}+$")
 # The four things that dbm_config.h says about every switch.
 CONFIG_FIELDS = ("Values", "Where", "Requires", "Costs")
 # Which switch asks for the code that a bundled C file serves; other files are compiled always.
@@ -210,6 +212,14 @@ class Source:
                 numbers.add(number)
             above = line
         return numbers
+
+    def closers(self, directives):
+        """The numbers of the lines that only close blocks, behind a line of code that they can stand on."""
+        bare = self.bare.split("\n")
+        of_directives = {n for d in directives.values() for n in range(d.number, d.last + 1)}
+        return {number for number in range(2, len(self.lines) + 1)
+                if CLOSERS.match(self.lines[number - 1]) and bare[number - 1] == self.lines[number - 1] and bare[number - 2].strip()
+                and number not in of_directives and number - 1 not in of_directives}
 
     def problems(self):
         """The house rules that keep dbm.h the same everywhere: LF, no tabs, ASCII, balanced conditionals."""
@@ -632,6 +642,7 @@ class Amalgam:
         logical = [line for line in source.logical if line.name]
         guard = {line.number for line in (logical[0], logical[1], logical[-1])} if source.guard and self.declarations is not None else ()
         left_out = source.for_maintainers() if self.implementing else ()
+        closers = source.closers(directives) if self.implementing else ()
         again = False           # another file has been inlined, and what follows is of this one again
         for number, text in enumerate(source.lines, 1):
             line = directives.get(number)
@@ -646,7 +657,10 @@ class Amalgam:
                 if banner and line is not logical[-1]:
                     self._emit("/* --- src/%s again --- */" % rel, rel, number)
             if line is None:
-                self._emit(text, rel, number)
+                if self.implementing and number in closers:
+                    self.out[-1] += " " + text.lstrip()
+                else:
+                    self._emit(text, rel, number)
                 continue
             if line.name in OPENERS:
                 if rel == MANIFEST and self.declarations is None and "DBM_IMPLEMENTATION" in line.rest:

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds and runs the examples: `sh examples/run.sh`, or some of them: `sh examples/run.sh quickstart threads`.
 # Those that need more than SQLite run when they are named, on servers that are there: adapter_memcached (MEMCACHED_URL), adapter_odbc
-# (ODBC_URL; without it an SQLite file), listen (POSTGRESQL_URL), web_cache (the same, REDIS_URL), five_databases (these, MYSQL_URL and MONGODB_URL).
+# (ODBC_URL; without it an SQLite file), listen (POSTGRESQL_URL), web_cache and async_libuv (the same, REDIS_URL), five_databases (these, MYSQL_URL and MONGODB_URL).
 # Where apt is, missing packages are installed; elsewhere a message says which. Everything is built and run in a temporary
 # directory. In the environment: CC, CXX (the compilers), CFLAGS, CXXFLAGS.
 set -u
@@ -18,8 +18,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-examples="quickstart threads cpp_app custom_adapter"
-named="adapter_memcached adapter_odbc listen web_cache five_databases"
+examples="quickstart threads cpp_app custom_adapter async_fanout"
+named="adapter_memcached adapter_odbc listen web_cache async_libuv five_databases"
 for name in "$@"; do
     case " $examples $named " in
         *" $name "*) ;;
@@ -69,13 +69,17 @@ int main(void) { return memcached_create(NULL) == NULL; }' -lmemcached
 int main(void) { SQLHENV e; return SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDLE, &e) != SQL_SUCCESS; }' -lodbc
         if [ -z "${ODBC_URL:-}" ]; then have "libsqliteodbc odbcinst" sh -c 'odbcinst -q -d | grep -i sqlite3'; fi
     fi
-    if wants listen web_cache five_databases; then
+    if wants listen web_cache async_libuv five_databases; then
         have pkg-config pkg-config --version
         postgresql=$(driver libpq postgresql -lpq) redis=$(driver hiredis hiredis -lhiredis)
         needs libpq-dev "$CC" c '#include <libpq-fe.h>
 int main(void) { return PQlibVersion() < 0; }' $postgresql
         needs libhiredis-dev "$CC" c '#include <hiredis/hiredis.h>
 int main(void) { redisReaderFree(redisReaderCreate()); return 0; }' $redis
+    fi
+    if wants async_libuv; then
+        needs libuv1-dev "$CC" c '#include <uv.h>
+int main(void) { return uv_version() == 0; }' -luv
     fi
     if wants five_databases; then
         mysql=$(driver libmariadb mariadb -lmariadb) mongodb=$(driver libmongoc-1.0 libmongoc-1.0 "-I/usr/include/libbson-1.0 -lmongoc-1.0 -lbson-1.0")
@@ -160,10 +164,12 @@ example quickstart quickstart.c -lsqlite3 -linih -lpthread
 example threads threads.c -lsqlite3 -lpthread
 example cpp_app cpp_app.cpp -lsqlite3 -lpthread
 example custom_adapter custom_adapter.c -linih -lpthread
+example async_fanout async_fanout.c -lsqlite3 -lpthread
 example adapter_memcached adapter_memcached.c -lmemcached -linih -lpthread
 example adapter_odbc adapter_odbc.c -lodbc -linih -lpthread
 example listen listen.c -DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS ${postgresql:-} ${redis:-} -lpthread
 example web_cache web_cache.c ${postgresql:-} ${redis:-} -linih -lpthread
+example async_libuv async_libuv.c ${postgresql:-} ${redis:-} -linih -luv -lpthread
 example five_databases five_databases.c -lsqlite3 ${postgresql:-} ${mysql:-} ${redis:-} ${mongodb:-} -linih -lpthread
 if [ -n "$failed" ]; then
     echo "failed:$failed"

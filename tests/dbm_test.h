@@ -39,6 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -55,6 +56,19 @@
 #endif
 
 #define TEST_HELPER static __attribute__((__unused__))
+
+/* Milliseconds that never go back, and so many of them spent. */
+TEST_HELPER long test_now_ms(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+TEST_HELPER void test_pause_ms(long ms) {
+    struct timespec t;
+    t.tv_sec = ms / 1000;
+    t.tv_nsec = ms % 1000 * 1000000;
+    (void)nanosleep(&t, NULL);
+}
 
 /* ---- an allocator that fails on demand ---------------------------------------------------------------------------------
  * test_heap heap = {0};

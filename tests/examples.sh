@@ -16,8 +16,9 @@ postgresql_odbc() { echo "odbc://$(echo "$1" | sed 's|^[^:]*://||; s|/.*||')/?dr
 export SQLITE_URL POSTGRESQL_URL MYSQL_URL REDIS_URL MONGODB_URL MEMCACHED_URL
 has_all() { for backend in "$@"; do [ -f "$ROOT/src/adapters/$backend.c" ] || return 1; done; }
 with_servers="adapter_memcached adapter_odbc"
-if has_all postgresql redis; then with_servers="$with_servers listen web_cache"; fi
+if has_all postgresql redis; then with_servers="$with_servers listen web_cache async_libuv"; fi
 if has_all postgresql mysql redis mongodb; then with_servers="$with_servers five_databases"; fi
+if has_all postgresql mysql redis; then with_servers="$with_servers async_fanout"; fi
 
 # tree: what lies in the repository, so that litter is seen.
 tree() { (cd "$ROOT" && find . -path ./.git -prune -o -type f ! -name '*.pyc' -print | LC_ALL=C sort); }
@@ -101,10 +102,22 @@ checked() {
             check "$2: hears" says "orders: message 3"
             check "$2: no warning" mute
             ;;
+        async_fanout)
+            check "$2: a progress line" says " of 1000 tasks are over"
+            check "$2: all of them" says "1000 orders sold, 0 failed"
+            check "$2: gives back" says "connections, 0 of them out"
+            if [ -n "${3:-}" ]; then check "$2: Redis" says "Redis counted 1000"; check "$2: PostgreSQL and MariaDB" says "in 3 databases"; fi
+            check "$2: no warning" mute
+            ;;
         web_cache)
             check "$2: a warm cache" says "100.0 % from Redis"
             check "$2: invalidation" says "product 1 costs 123456.78 now"
             check "$2: no page was wrong" says "errors: 0"
+            check "$2: no warning" mute
+            ;;
+        async_libuv)
+            check "$2: each page was right" says "2992 pages were visited, 0 were wrong"
+            check "$2: the cache serves" grep -q '^2992 requests: 2[0-9]* from Redis, [23][0-9]* from PostgreSQL, 48 of no item, 0 failed; 16 clients at once$' "$WORK/said"
             check "$2: no warning" mute
             ;;
         five_databases)
@@ -120,7 +133,7 @@ checked() {
     esac
 }
 
-for name in quickstart threads custom_adapter bulk_import; do
+for name in quickstart threads custom_adapter bulk_import async_fanout; do
     for cc in gcc clang; do
         for std in c99 c11; do
             check "$name: $cc $std" build $cc -std=$std -O0 $WARNINGS "-I$ROOT" "$ROOT/examples/$name.c" -o "$WORK/$name" -lsqlite3 -linih -lpthread || continue
@@ -140,6 +153,8 @@ libraries() {
     case $1 in
         adapter_memcached) echo "-lmemcached -linih" ;;
         adapter_odbc) echo "-lodbc -linih" ;;
+        async_libuv) echo "$DRIVER_CFLAGS $DRIVER_LIBS -luv" ;;
+        async_fanout) echo "-DDBM_WITH_POSTGRESQL -DDBM_WITH_MYSQL -DDBM_WITH_REDIS $DRIVER_CFLAGS $DRIVER_LIBS" ;;
         listen) echo "-DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS $DRIVER_CFLAGS $DRIVER_LIBS" ;;
         *) echo "$DRIVER_CFLAGS $DRIVER_LIBS" ;;
     esac
@@ -149,7 +164,7 @@ for name in $with_servers; do
         for std in c99 c11; do
             check "$name: $cc $std" build $cc -std=$std -O0 $WARNINGS "-I$ROOT" "$ROOT/examples/$name.c" -o "$WORK/$name" $(libraries $name) -lpthread || continue
             check "$name: $cc $std: runs" run $name || continue
-            checked $name "$name: $cc $std"
+            checked $name "$name: with servers: $cc $std" servers
         done
     done
 done
@@ -170,6 +185,24 @@ case $with_servers in
         listens() { (cd "$WORK" && ./listen "$DBM_TEST_REDIS_URL" --self 2 stock orders) >"$WORK/said" 2>"$WORK/errors"; }
         check "listen: on Redis" listens && check "listen: on Redis: hears" says "stock: message 2"
         check "web_cache: without PostgreSQL" without POSTGRESQL_URL postgresql://127.0.0.1:1/x web_cache
+        # A load from outside, that stops in the middle of it: every request is answered, and every connection given back.
+        service() {
+            (cd "$WORK" && exec ./async_libuv 0) >"$WORK/said" 2>"$WORK/errors" &
+            service_pid=$!
+            for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do grep -q listening "$WORK/said" && break; sleep 0.5; done
+            service_url=http://$(sed -n 's/^listening on //p' "$WORK/said")/item
+            wrk -t1 -c32 -d3 --timeout 10 "$service_url/7" >"$WORK/wrk" 2>&1
+            wrk -t1 -c32 -d3 --timeout 10 "$service_url/8" >"$WORK/wrk2" 2>&1 &
+            wrk_pid=$!
+            sleep 1
+            kill -INT "$service_pid"
+            wait "$service_pid"
+            service_status=$?
+            wait "$wrk_pid"
+            cat "$WORK/wrk" "$WORK/said" "$WORK/errors"
+            grep -q '[1-9][0-9]* requests in' "$WORK/wrk" && ! grep -q -e 'Socket errors' -e 'Non-2xx' "$WORK/wrk" && [ "$service_status" -eq 0 ]
+        }
+        check "async_libuv: under load, and stopped under load" service && check "async_libuv: nothing failed" says " 0 failed; " && check "async_libuv: no warning" mute
         no_cache() { (REDIS_URL=redis://127.0.0.1:1/0 && export REDIS_URL && cd "$WORK" && "$WORK/web_cache") >"$WORK/said" 2>"$WORK/errors"; }
         check "web_cache: without Redis" no_cache && check "web_cache: without Redis: no page was wrong" says "errors: 0"
         ;;
@@ -191,7 +224,7 @@ for name in quickstart threads cpp_app custom_adapter; do
     check "run.sh: runs $name" says "$ ./$name"
 done
 check "run.sh: prints its commands" says "quickstart.c -o quickstart -lsqlite3 -linih -lpthread"
-check "run.sh: what needs servers is not run unasked" lacks "adapter_memcached|adapter_odbc|listen.c|web_cache|five_databases" "$WORK/said"
+check "run.sh: what needs servers is not run unasked" lacks "adapter_memcached|adapter_odbc|listen.c|web_cache|async_libuv|five_databases" "$WORK/said"
 check "run.sh: what needs servers" script $with_servers
 for name in $with_servers; do check "run.sh: runs $name" says "$ ./$name"; done
 check "run.sh: prints their commands" says "adapter_memcached.c -o adapter_memcached -lmemcached -linih -lpthread"

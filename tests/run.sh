@@ -330,6 +330,7 @@ if includes sql.h; then
     library libsqliteodbc odbc/libsqlite3odbc.so
 fi
 if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
+if wants examples; then tool wrk wrk; fi
 if wants counts; then tool valgrind valgrind; tool binutils nm; fi
 install_missing
 # The sanitizers' library is a package of its own, of the same version as clang.

@@ -4,35 +4,21 @@
 #include "adapter.h"
 
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
-    const char *type;
+    const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
     if (a->size != sizeof(dbm_adapter) || a->version != DBM_ADAPTER_VERSION) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL,
-                         "dbm_register: the adapter was built for another dbm.h (size %u and version %u, here %u and %u): compile it "
-                         "again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter was built for another dbm.h (size %u and version %u, "
+                         "here %u and %u): compile it again, with .size = sizeof(dbm_adapter) and .version = DBM_ADAPTER_VERSION",
                          (uint64_t)a->size, (uint64_t)a->version, (uint64_t)sizeof(dbm_adapter), (uint64_t)DBM_ADAPTER_VERSION);
     }
-    type = a->type != NULL ? a->type : "";
-    if (type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
-    if (a->init == NULL || a->close == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q lacks .%s, which is required", type,
-                         a->init == NULL ? "init" : "close");
-    }
-    if ((a->start == NULL) != (a->step == NULL)) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q has one of .start and .step; both or none",
-                         type);
-    }
-    if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q is DBM_ADAPTER_PIPELINE, which needs .start and .step and "
-                         "a connection for each session", type);
-    }
-    if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q connects but has no .disconnect", type);
-    }
-    if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q fetches rows but has no .column", type);
-    }
-    return DBM_OK;
+    if (a->type == NULL || a->type[0] == 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter has no .type");
+    if (a->init == NULL) wrong = "lacks .init, which is required";
+    else if (a->close == NULL) wrong = "lacks .close, which is required";
+    else if ((a->start == NULL) != (a->step == NULL)) wrong = "has one of .start and .step; both or none";
+    else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
+    else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
+    else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
 }
 
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
@@ -133,6 +119,19 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
+    const dbm_url *url = &db->settings->url;
+    const dbm_config *config = &db->settings->config;
+    for (; *i < url->parameter_count + config->option_count; ++*i) {
+        bool of_url = *i < url->parameter_count;
+        *out = of_url ? url->parameters[*i] : config->options[*i - url->parameter_count];
+        if (!of_url && strncmp(out->name, "connect_args.", 13) != 0) continue;
+        if (!of_url) out->name += 13;
+        ++*i;
+        return of_url ? "the URL's parameter" : "the connect_args key";
+    }
+    return NULL;
+}
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -159,33 +158,10 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
 
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
-    const char *c = db->settings->url.hosts, *end, *last;
-    size_t size = 0;
-    for (; i > 0 && c != NULL; i--) c = (c = strchr(c, ',')) != NULL ? c + 1 : NULL;
-    if (i < 0 || c == NULL || *c == 0) return false;
-    end = last = c + strcspn(c, ",");
-    if (*c == '[') {
-        c++;
-        last = (const char *)memchr(c, ']', (size_t)(end - c));
-        if (last == NULL) return false;
-    } else {
-        const char *colon = (const char *)memchr(c, ':', (size_t)(end - c));
-        if (colon != NULL) last = colon;
-    }
-    for (; c < last; c++) {
-        char one = *c;
-        if (one == '%' && last - c > 2 && dbm__cfg_hex(c[1]) >= 0 && dbm__cfg_hex(c[2]) >= 0) {
-            one = (char)(dbm__cfg_hex(c[1]) * 16 + dbm__cfg_hex(c[2]));
-            c += 2;
-        }
-        if (size + 1 >= n) return false;
-        host[size++] = one;
-    }
-    if (n == 0) return false;
-    host[size] = 0;
-    if (last < end && *last == ']') last++;
-    if (last < end && *last == ':' && port != NULL) for (*port = 0, last++; last < end; last++) *port = *port * 10 + (*last - '0');
-    return true;
+    const char *list = db->settings->url.hosts;
+    int unused;
+    for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
 }
 
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
@@ -196,9 +172,8 @@ DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
 
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
-    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0,
-               "database %q is reached over the network without encryption, so password and data may be read on the way: set tls = require or better, or "
-               "tls = off if that is meant", c->db->name);
+    dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
+               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name);
 }
 
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {

@@ -108,7 +108,7 @@ typedef struct dbm__mongo_result {
 
 /* ---- the wire --------------------------------------------------------------------------------------------------------------
  * What a client sends to a server and hears from it goes over a stream of ours, under the driver's TLS where there is any, so that each wait of the
- * driver's knows the operation that it is for: it ends at that operation's deadline, and soon after dbm_cancel.
+ * driver's knows the operation that it is for: it ends at that operation's deadline, and at dbm_cancel.
  *
  * An operation that is given up ends as if the server had said so: the driver is handed a reply "MaxTimeMSExpired" or "Interrupted" of our own. A stream
  * that failed would make it look for a server anew, send the command a second time, and take every other connection to that server for dead. From
@@ -118,7 +118,8 @@ typedef struct dbm__mongo_result {
  * A second try of the driver's ends at once then; a cancel is heard between two messages, for nothing ends a wait from outside. */
 
 #define DBM__MONGO_GRACE_US 500000 /* the server's own answer that time is up comes first */
-#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within */
+#define DBM__MONGO_LOOK_US 50000   /* dbm_cancel is heard within, while a connection is made */
+enum { DBM__MONGO_SHUTTING = 0x7ffffffe, DBM__MONGO_SHUT };
 
 /* Of a client of the driver's. It lives as long as the client, which goes with its pool. */
 typedef struct dbm__mongo_wire {
@@ -130,6 +131,7 @@ typedef struct dbm__mongo_wire {
     int64_t until_us;        /* the operation in hand is given up then; INT64_MAX: never */
     int64_t last_us;         /* given up: what it still has to do, ends then */
     bool hears;              /* dbm_cancel */
+    dbm__word waits;         /* the socket that it waits for and that dbm_cancel may shut, from 1; 0: none; or what dbm_cancel is about */
     dbm_status over;         /* DBM_OK; DBM_E_TIMEOUT or DBM_E_CANCELLED: it was given up */
     int mute;                /* streams that are */
     int patience_ms;         /* plain streams: set on the client */
@@ -207,11 +209,19 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     q->late = false;
     for (;;) {
         int64_t now = dbm_adapter_clock(w->base->db), limit = w->over != DBM_OK ? w->last_us : w->until_us;
-        dbm_status heard;
-        if (q->mute || dbm__mongo_over(w, now)) break;
+        dbm__word none = 0, mine = (dbm__word)q->fd + 1;
+        dbm_status heard = DBM_E_TIMEOUT;
+        bool over;
         if (until_us < limit) limit = until_us;
-        if (w->hears && now + DBM__MONGO_LOOK_US < limit) limit = now + DBM__MONGO_LOOK_US;
-        heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears) (void)dbm__cas(&w->waits, &none, mine); /* before it is looked whether dbm_cancel came */
+        over = q->mute || dbm__mongo_over(w, now);
+        if (!over) heard = dbm__net_wait(w->base->db->host, q->fd, want, limit);
+        if (w->hears && !dbm__cas(&w->waits, &mine, 0)) {
+            while (dbm__load_acquire(&w->waits) != DBM__MONGO_SHUT) dbm__sleep_us(20);
+            dbm__store(&w->waits, 0);
+            over = over || dbm__mongo_over(w, now);
+        }
+        if (over) break;
         if (heard == DBM_OK) return true;
         if (heard != DBM_E_TIMEOUT) return false;
         if (dbm_adapter_clock(w->base->db) >= until_us) break;
@@ -1916,28 +1926,17 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
 }
 
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
-    static const char digits[] = "0123456789ABCDEF";
-    for (; *text != 0; text++) {
-        unsigned char c = (unsigned char)*text;
-        char coded[3];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
-        coded[0] = plain ? *text : '%';
-        coded[1] = digits[c >> 4];
-        coded[2] = digits[c & 15];
-        dbm__put_n(t, coded, plain ? 1 : 3);
-    }
+    char code[3];
+    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code));
 }
 
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    size_t i;
-    for (i = 0; i < config->option_count; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0 && dbm__same_word(config->options[i].name + 13, name)) return config->options[i].value;
-    }
-    for (i = url->parameter_count; i-- > 0;) if (dbm__same_word(url->parameters[i].name, name)) return url->parameters[i].value;
-    return NULL;
+    const char *said = NULL;
+    dbm_option one;
+    size_t i = 0;
+    while (dbm__adapter_argument(db, &i, &one) != NULL) if (dbm__same_word(one.name, name)) said = one.value;
+    return said;
 }
 
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
@@ -2285,6 +2284,15 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mongo_lease_end(m);
 }
 
+/* What waits for the server is woken: it is over with its socket in any case. */
+static void dbm__mongo_cancel(dbm_connection *c) {
+    dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
+    dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
+    if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
+    dbm__net_shut((int)waits - 1);
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
+}
+
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 
 /* All that can be changed on a client. */
@@ -2357,14 +2365,11 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
 }
 
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) status = dbm__mongo_check_option(db, url->parameters[i].name, "the URL's parameter");
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        if (strncmp(config->options[i].name, "connect_args.", 13) == 0) status = dbm__mongo_check_option(db, config->options[i].name + 13, "the connect_args key");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
     return status;
 }
 
@@ -2511,7 +2516,7 @@ static const dbm_adapter dbm__mongo_adapter = {
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__mongo_init, dbm__mongo_close,
     dbm__mongo_connect, dbm__mongo_disconnect, NULL, dbm__mongo_ping, dbm__mongo_reset,
-    NULL, /* cancel: what waits for the server looks for one by itself */
+    dbm__mongo_cancel,
     NULL,
     dbm__mongo_execute, dbm__mongo_fetch, dbm__mongo_column, dbm__mongo_column_name,
     NULL, NULL, /* start, step: the driver blocks */

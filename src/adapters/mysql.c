@@ -28,7 +28,8 @@
 #include DBM__MYSQL_HEADER
 
 /* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out. The flows below are the same. */
+ * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
+ * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -69,7 +70,7 @@ typedef bool dbm__mysql_bool;
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
     DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
-    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_NOWAIT = 3572, DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
@@ -188,11 +189,11 @@ typedef struct dbm__mysql {
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
     unsigned long id;        /* the server's, for KILL QUERY */
     int host;                /* which of the list */
-    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     bool mariadb;            /* the server is */
     bool tls;
     bool broken;             /* no byte is sent any more */
-    bool connecting, connected;
+    bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
@@ -207,8 +208,9 @@ typedef struct dbm__mysql {
     const char *sql;
     size_t sql_size;
     MYSQL_STMT *stmt;
-    MYSQL_RES *rows;
-    int64_t number;          /* that was asked for */
+    MYSQL_RES *rows, *first;
+    int64_t number;          /* that was asked for; of results that have come */
+    uint64_t affected, made_id; /* of the first of them */
     size_t total;            /* bytes of the statement and its values */
     int64_t limit_us;        /* of the attempt to connect */
     int64_t leave_at;        /* the row at which a result that is left is stopped */
@@ -256,39 +258,24 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     return q->status;
 }
 
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
-    return q->status;
-}
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
-static dbm_status dbm__mysql_status(int native, bool *retryable) {
-    *retryable = false;
+static dbm_status dbm__mysql_status(int native) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
-        *retryable = true;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
         return DBM_E_CONNECT;
-    case 2007: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
-        *retryable = true;
         return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
-    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
-        *retryable = true;
-        return DBM_E_DEADLOCK;
-    case 1020: /* the record has changed since it was read (snapshot isolation) */
-        *retryable = true;
-        return DBM_E_SERIALIZATION;
-    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
-        *retryable = true;
-        return DBM_E_TIMEOUT;
-    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
+    case 1020: return DBM_E_SERIALIZATION; /* the record has changed since it was read (snapshot isolation) */
+    case DBM__MYSQL_LOCK_TIMEOUT: case DBM__MYSQL_NOWAIT: case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
@@ -300,10 +287,17 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     }
 }
 
+static bool dbm__mysql_retryable(int native) {
+    dbm_status status = dbm__mysql_status(native);
+    return native == DBM__MYSQL_LOCK_TIMEOUT || native == DBM__MYSQL_NOWAIT || (status == DBM_E_CONNECT && native != 2007) || status == DBM_E_LOST ||
+           status == DBM_E_DEADLOCK || status == DBM_E_SERIALIZATION;
+}
+
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
-    return dbm__mysql_status(native, retryable);
+    *retryable = dbm__mysql_retryable(native);
+    return dbm__mysql_status(native);
 }
 
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
@@ -364,8 +358,8 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
-    bool retryable = false;
-    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    bool retryable = dbm__mysql_retryable(e->native);
+    dbm_status status = dbm__mysql_status(e->native);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
@@ -507,14 +501,18 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands (left_us > 0) the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
-static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+static void dbm__mysql_tls_reads(MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags;
     struct timeval limit;
-    int fd = dbm__mysql_socket(my);
     if (fd < 0) return;
-    if (left_us < 1000) left_us = 1000;
+    if (left_us <= 0) {
+        flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        return;
+    }
     if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
     memset(&limit, 0, sizeof limit);
     limit.tv_sec = (long)(left_us / 1000000);
@@ -523,14 +521,6 @@ static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
 #else
     (void)my;
     (void)left_us;
-#endif
-}
-static void dbm__mysql_unblock(MYSQL *my) {
-#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
-    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
-    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-#else
-    (void)my;
 #endif
 }
 
@@ -565,8 +555,9 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
-        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my);
+        int64_t left = q->limit_us - dbm_adapter_clock(q->owner);
+        if (wait != 0) dbm__mysql_tls_reads(q->my, left > 1000 ? left : 1000);
+        else if (q->made != NULL) dbm__mysql_tls_reads(q->my, 0);
     }
     return wait;
 }
@@ -1015,26 +1006,28 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     if (q->active == s) q->active = NULL;
 }
 
-/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
- * q->rc is not 0. */
-static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+/* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
+ * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
+static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
-    while (mysql_more_results(q->my)) {
-        q->stmt = stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, stmt);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_stmt_field_count(stmt) != 0) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        }
+    q->stmt = s->stmt;
+    if (drop) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1;
     }
-    if (q->rc < 0) q->rc = 0;
-    if (q->rc == 0) dbm__mysql_note_status(q);
+    while (q->rc == 0 && mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    }
+    dbm__mysql_result_over(q, s);
+    if (q->rc <= 0) {
+        q->rc = 0;
+        dbm__mysql_note_status(q);
+        break;
+    }
+    dbm__mysql_note_error(q, s->stmt);
+    if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER;
 }
 
@@ -1046,27 +1039,20 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->open) break;
     if (s->reads) {
         q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        q->stmt = s->stmt;
         do {
             s->seen++;
-            q->stmt = s->stmt;
             DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
             break;
         }
         DBM__MYSQL_AWAIT_STOP;
     }
-    q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-    dbm__mysql_result_over(q, s);
-    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-        dbm__mysql_note_error(q, NULL);
-        break;
-    }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1080,8 +1066,8 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     s->held = true;
     dbm__mysql_drop(q, s);
     if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    q->stmt = s->stmt;
     for (;;) {
-        q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
@@ -1101,22 +1087,12 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         dbm__mysql_result_over(q, s);
         goto spoil;
     }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) {
-        dbm__mysql_report(q);
-        goto spoil;
-    }
-    break;
-    spoil:
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) break;
+spoil:
     s->spoiled = true;
     dbm__mysql_drop(q, s);
-    if (s->open) {
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-    }
+    if (s->open) DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1405,10 +1381,9 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
-    bool retryable;
     DBM__MYSQL_FLOW(q->sub)
     if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        dbm__mysql_status(q->error.native) != DBM_E_LOST) {
         DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
         if (q->rc == 0) {
             dbm__mysql_note_status(q);
@@ -1478,53 +1453,45 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
 }
 
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
-    if (!q->unit || !q->undone) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    if (DBM__LIKELY(!q->unit || !q->undone)) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true;
 }
 
-/* As text, for what can't be prepared or is not worth it. */
-static int dbm__mysql_run_text(dbm__mysql *q, dbm__mysql_statement *s, dbm_op *op) {
-    DBM__MYSQL_FLOW(q->pre)
-    q->sql = op->prepared->sql;
-    q->sql_size = op->prepared->sql_size;
-    q->was_open = q->open;
+/* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
+static int dbm__mysql_text(dbm__mysql *q) {
+    DBM__MYSQL_FLOW(q->sub)
+    q->first = NULL;
+    q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
-    if (q->rc != 0) {
+    while (q->rc == 0) {
+        if (q->number == 0) {
+            q->affected = mysql_affected_rows(q->my);
+            q->made_id = mysql_insert_id(q->my);
+        }
+        if (mysql_field_count(q->my) != 0) {
+            DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
+            if (q->number == 0) q->first = q->rows;
+            else if (q->rows != NULL) mysql_free_result(q->rows);
+            q->rc = q->rows == NULL;
+        }
+        q->number++;
+        if (q->rc != 0 || !mysql_more_results(q->my)) break;
+        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
+    }
+    if (q->rc > 0) {
         dbm__mysql_note_error(q, NULL);
+        if (q->first != NULL) mysql_free_result(q->first);
         break;
     }
-    if (mysql_field_count(q->my) != 0) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows == NULL) {
-            q->rc = 1;
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        s->text_rows = q->rows;
-        op->result = s;
-        op->columns = (int)mysql_num_fields(s->text_rows);
-        op->settled = true;
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
-        op->row = !s->ended;
-    } else {
-        dbm__mysql_numbers(s, op, mysql_affected_rows(q->my), mysql_insert_id(q->my));
-    }
-    while (mysql_more_results(q->my)) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, NULL);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_field_count(q->my) == 0) continue;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
-        if (q->rows != NULL) mysql_free_result(q->rows);
-    }
-    if (q->rc < 0) q->rc = 0;
+    q->rc = 0;
     DBM__MYSQL_OVER;
+}
+
+static void dbm__mysql_text_row(dbm__mysql_statement *s) {
+    s->text_row = mysql_fetch_row(s->text_rows);
+    s->text_sizes = mysql_fetch_lengths(s->text_rows);
+    s->ended = s->text_row == NULL;
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
@@ -1562,10 +1529,8 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
         break;
     }
     s->ended = true;
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) dbm__mysql_report(q);
-    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER;
 }
 
@@ -1637,16 +1602,25 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
     q->was_open = q->open;
-    if (s->stmt == NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_run_text(q, s, op));
+    if (s->stmt == NULL) { /* what can't be prepared, or is not worth it */
+        q->sql = p->sql;
+        q->sql_size = p->sql_size;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_text_free(s);
-            op->result = NULL;
-            op->row = false;
             DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        } else {
-            dbm__mysql_done(q, s, op);
+            break;
         }
+        s->text_rows = q->first;
+        if (q->first != NULL) {
+            op->result = s;
+            op->columns = (int)mysql_num_fields(q->first);
+            op->settled = true;
+            dbm__mysql_text_row(s);
+            op->row = !s->ended;
+        } else {
+            dbm__mysql_numbers(s, op, q->affected, q->made_id);
+        }
+        dbm__mysql_done(q, s, op);
         break;
     }
     q->stmt = s->stmt;
@@ -1666,11 +1640,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-            if (q->rc != 0) {
-                dbm__mysql_report(q);
-                break;
-            }
+            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false));
         }
         dbm__mysql_done(q, s, op);
         break;
@@ -1721,9 +1691,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         break;
     }
     if (s->text_rows != NULL) {
-        s->text_row = mysql_fetch_row(s->text_rows);
-        s->text_sizes = mysql_fetch_lengths(s->text_rows);
-        s->ended = s->text_row == NULL;
+        dbm__mysql_text_row(s);
         if (!s->ended) q->status = DBM_OK;
         break;
     }
@@ -1787,31 +1755,35 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
 
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 
-/* From BULK to BULK_END. Rows are gathered as values, and sent by arrays (MariaDB's way: one message, a row is some bytes of it), or by an INSERT of many
- * rows. Arrays of the caller are sent from where they are. */
+/* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
+ * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
 typedef struct dbm__mysql_bulk {
     bool arrays;
-    bool in_place;           /* the arrays are filled, with `rows` rows; there are no values */
+    bool waiting;            /* a row does: */
     int columns;
-    size_t most, rows, sent; /* rows: that fit; that are there; of those, that were sent */
-    size_t bytes;
-    size_t group;            /* rows under way */
-    size_t limit;            /* bytes of a row */
+    size_t most, rows;       /* that fit; that are there */
+    size_t bytes, limit;     /* of those; of a row */
     int64_t affected;
-    dbm_value *values;
     char *data;              /* of each column one after the other: `most` times 8 bytes, a number or a pointer, */
     unsigned long *sizes;    /* `most` sizes of texts, */
     char *marks;             /* and `most` marks of what is NULL */
     bool marked[DBM__MYSQL_BULK_COLUMNS]; /* one of them is set */
-    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS];
-    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the values */
+    MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
+    dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
+    dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
+    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
+    size_t kept;
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 
-/* What a value takes in a message, at most. */
-static size_t dbm__mysql_bulk_size(const dbm_value *v) {
-    return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14;
+static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
+    dbm__mysql_chunk *chunks = b->chunks;
+    size_t kept = b->kept;
+    b->chunks = b->many.chunks;
+    b->kept = b->many.kept;
+    b->many.chunks = chunks;
+    b->many.kept = kept;
 }
 
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
@@ -1819,10 +1791,11 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     q->bulk = NULL;
     if (b == NULL) return;
     dbm__mysql_drop(q, &b->many);
+    dbm__mysql_bulk_swap(b);
+    dbm__mysql_drop(q, &b->many);
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b->values);
     dbm_adapter_free(q->owner, b);
 }
 
@@ -1834,16 +1807,12 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (most > (size_t)DBM__MYSQL_BULK_ROWS) most = (size_t)DBM__MYSQL_BULK_ROWS;
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
-    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + (arrays ? cells * (8 + sizeof(unsigned long) + 1) : 0));
-    if (b != NULL) {
-        memset(b, 0, sizeof *b);
-        b->values = (dbm_value *)dbm_adapter_alloc(q->owner, cells * sizeof(dbm_value));
-    }
-    if (b == NULL || b->values == NULL) {
-        dbm_adapter_free(q->owner, b);
+    b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
+    if (b == NULL) {
         dbm__mysql_no_memory(q);
         return NULL;
     }
+    memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
     b->most = most;
@@ -1888,77 +1857,6 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_OVER;
 }
 
-/* Looks at a row as it will be bound, and adds up its size. */
-static dbm_status dbm__mysql_bulk_check(dbm__mysql *q, dbm_op *op, const dbm_value *values, size_t *size) {
-    int i;
-    for (i = 0; i < q->bulk->columns; i++) {
-        MYSQL_BIND bind;
-        MYSQL_TIME time;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, &values[i], &time, i + 1, &bind))) {
-            op->bulk->failed_column = i;
-            return q->status;
-        }
-        *size += dbm__mysql_bulk_size(&values[i]);
-    }
-    if (*size <= q->bulk->limit) return DBM_OK;
-    return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
-                          "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", *size, q->packet);
-}
-
-static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
-    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
-    dbm__mysql_bulk *b = q->bulk;
-    dbm_value *to = b->values + b->rows * (size_t)b->columns;
-    size_t size = 0;
-    dbm_status status = dbm__mysql_bulk_check(q, op, values, &size);
-    int i;
-    if (status != DBM_OK) return status;
-    for (i = 0; i < b->columns; i++) {
-        char *text;
-        to[i] = values[i];
-        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
-        if (text == NULL) return dbm__mysql_no_memory(q);
-        to[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
-    }
-    b->rows++;
-    b->bytes += size;
-    return b->rows == b->most || b->bytes >= (size_t)DBM__MYSQL_BULK_BYTES ? DBM_DONE : DBM_OK;
-}
-
-/* Puts a value where row r of column i is. False: it is of another type than those before it, or reported (q->refused). */
-static bool dbm__mysql_bulk_put(dbm__mysql *q, int i, size_t r, const dbm_value *v) {
-    dbm__mysql_bulk *b = q->bulk;
-    MYSQL_BIND *bind = &b->binds[i], value;
-    size_t at = (size_t)i * b->most + r;
-    MYSQL_TIME *time = NULL;
-    dbm_status status = DBM_OK;
-    b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
-    if (v->type == DBM_TYPE_NULL) {
-        b->marked[i] = true;
-        b->sizes[at] = 0;
-        return true;
-    }
-    if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
-        dbm__mysql_no_memory(q);
-        return false;
-    }
-    if (!dbm__mysql_bind_value(q, v, time, i + 1, &value)) return false;
-    if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
-        bind->buffer_type = value.buffer_type;
-        bind->is_unsigned = value.is_unsigned;
-    } else if (bind->buffer_type != value.buffer_type || bind->is_unsigned != value.is_unsigned) {
-        return false;
-    }
-    if (value.buffer_type == MYSQL_TYPE_LONGLONG || value.buffer_type == MYSQL_TYPE_DOUBLE) {
-        memcpy(b->data + 8 * at, value.buffer, 8);
-    } else {
-        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
-        b->sizes[at] = value.buffer_length;
-    }
-    return true;
-}
-
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
@@ -1966,22 +1864,85 @@ static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
 }
 
-/* As many rows as make one message, from b->sent on: while there is room and, in arrays, as long as the types stay the same. A failure is reported. */
-static void dbm__mysql_bulk_group(dbm__mysql *q, dbm__mysql_bulk *b) {
-    size_t limit = b->limit < (size_t)DBM__MYSQL_BULK_BYTES ? b->limit : (size_t)DBM__MYSQL_BULK_BYTES, bytes = 0;
+static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
+
+/* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
+static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
+    dbm__mysql_bulk *b = q->bulk;
+    size_t bytes = 0;
+    bool fits = true;
+    dbm_status status;
     int i;
-    dbm__mysql_bulk_clean(b);
-    for (b->group = 0; b->sent + b->group < b->rows; b->group++) {
-        const dbm_value *row = b->values + (b->sent + b->group) * (size_t)b->columns;
-        size_t size = 0;
-        for (i = 0; i < b->columns; i++) size += dbm__mysql_bulk_size(&row[i]);
-        if (b->group != 0 && bytes + size > limit) break;
-        for (i = 0; b->arrays && i < b->columns; i++) if (!dbm__mysql_bulk_put(q, i, b->group, &row[i])) return;
-        bytes += size;
+    for (i = 0; i < b->columns; i++) {
+        const dbm_value *v = &values[i];
+        MYSQL_BIND *bind = &b->binds[i], value;
+        MYSQL_TIME *time = NULL;
+        size_t at = (size_t)i * b->most + r;
+        bytes += v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP ? v->as.text.size + 10 : 14; /* in the message, at most */
+        if (bind->buffer != NULL) continue;
+        b->marks[at] = v->type == DBM_TYPE_NULL; /* STMT_INDICATOR_NULL */
+        if (v->type == DBM_TYPE_NULL) {
+            b->marked[i] = true;
+            b->sizes[at] = 0;
+            continue;
+        }
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+            return dbm__mysql_no_memory(q);
+        }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
+            op->bulk->failed_column = i;
+            return q->status;
+        }
+        if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
+            bind->buffer_type = value.buffer_type;
+            bind->is_unsigned = value.is_unsigned;
+        }
+        fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
+        if (dbm__mysql_of_8(&value)) {
+            memcpy(b->data + 8 * at, value.buffer, 8);
+            continue;
+        }
+        if (keep && time == NULL && value.buffer_length != 0) {
+            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            if (text == NULL) return dbm__mysql_no_memory(q);
+            value.buffer = memcpy(text, value.buffer, value.buffer_length);
+        }
+        ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
+        b->sizes[at] = value.buffer_length;
     }
+    if (DBM__UNLIKELY(bytes > b->limit)) {
+        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+                              "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
+    }
+    if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
+    b->bytes += bytes;
+    return DBM_OK;
 }
 
-/* An INSERT of so many rows. */
+static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
+    dbm__mysql_bulk *b = q->bulk;
+    dbm_status status;
+    int i;
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
+    status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
+    if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
+    if (status != DBM_DONE) return status;
+    dbm__mysql_bulk_swap(b);
+    for (i = 0; i < b->columns && status == DBM_DONE; i++) {
+        char *text;
+        b->waits[i] = values[i];
+        if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
+        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        if (text == NULL) dbm__mysql_no_memory(q);
+        else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
+    }
+    dbm__mysql_bulk_swap(b);
+    b->waiting = status == DBM_DONE;
+    return status;
+}
+
+/* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
@@ -2004,87 +1965,104 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     return true;
 }
 
-/* How many rows the arrays have that are bound; 0: there are no arrays. */
-static void dbm__mysql_array_size(MYSQL_STMT *stmt, unsigned rows) {
+/* Tells the library of the rows. False: reported. */
+static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
+    MYSQL_BIND *binds = b->binds;
+    size_t r;
+    int i;
+    if (b->arrays) {
 #if DBM__MYSQL_MARIADB
-    (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
-#else
-    (void)stmt;
-    (void)rows;
+        unsigned rows = (unsigned)b->rows;
+        (void)mysql_stmt_attr_set(stmt, STMT_ATTR_ARRAY_SIZE, &rows);
+        for (i = 0; i < b->columns; i++) {
+            if (binds[i].buffer == NULL) binds[i].buffer = b->data + 8 * (size_t)i * b->most;
+            if (binds[i].buffer_type == MYSQL_TYPE_NULL) binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
+            binds[i].length = b->sizes + (size_t)i * b->most;
+            binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
+        }
+#endif
+    } else {
+        binds = b->many.values;
+        for (r = 0; r < b->rows; r++) {
+            for (i = 0; i < b->columns; i++, binds++) {
+                size_t at = (size_t)i * b->most + r;
+                *binds = b->binds[i];
+                if (b->marks[at]) binds->buffer_type = MYSQL_TYPE_NULL;
+                binds->buffer = dbm__mysql_of_8(binds) ? b->data + 8 * at : ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r];
+                binds->buffer_length = b->sizes[at];
+            }
+        }
+        binds = b->many.values;
+    }
+    if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
+    dbm__mysql_fail(q, stmt);
+    return false;
+}
+
+/* After a message: its statement serves single rows again. */
+static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
+    s->bound = false;
+#if DBM__MYSQL_MARIADB
+    {
+        unsigned none = 0;
+        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none);
+    }
 #endif
 }
 
-/* Sends what was gathered. A failure is reported. */
+/* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
 static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_bulk *b = q->bulk;
     dbm__mysql_statement *s = b->arrays ? (dbm__mysql_statement *)op->prepared->data : &b->many;
     uint64_t affected;
     DBM__MYSQL_FLOW(q->pre)
-    if (dbm__mysql_is_undone(q)) break;
-    for (b->sent = 0; b->sent < b->rows; b->sent += b->group) {
+    if (b->rows == 0 || dbm__mysql_is_undone(q)) break;
 #if !DBM__MYSQL_MARIADB
-        DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
+    DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
-        if (b->in_place) b->group = b->rows;
-        else dbm__mysql_bulk_group(q, b);
-        if (q->refused) break;
-        if (!b->arrays) {
-            if (s->stmt != NULL && b->many_rows.parameters != (int)b->group * b->columns) {
-                dbm_adapter_free(q->owner, s->values);
-                s->values = NULL;
-                DBM__MYSQL_CLOSE(s);
-            }
-            if (s->stmt == NULL) {
-                if (!dbm__mysql_bulk_text(q, b, op->bulk, b->group)) break;
-                DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
-            }
-        }
-        if (b->arrays) {
-            int i;
-            dbm__mysql_array_size(s->stmt, (unsigned)b->group);
-            for (i = 0; i < b->columns; i++) {
-                if (b->binds[i].buffer == NULL) b->binds[i].buffer = b->data + 8 * (size_t)i * b->most;
-                if (b->binds[i].buffer_type == MYSQL_TYPE_NULL) b->binds[i].buffer_type = MYSQL_TYPE_STRING; /* all are marked */
-                b->binds[i].length = b->sizes + (size_t)i * b->most;
-#if DBM__MYSQL_MARIADB
-                b->binds[i].u.indicator = b->marked[i] ? b->marks + (size_t)i * b->most : NULL;
-#endif
-            }
-            s->bound = false;
-            if (mysql_stmt_bind_param(s->stmt, b->binds) != 0) {
-                dbm__mysql_array_size(s->stmt, 0);
-                dbm__mysql_fail(q, s->stmt);
-                break;
-            }
-        } else {
-            if (!dbm__mysql_bind(q, s, b->values + b->sent * (size_t)b->columns, b->many_rows.parameters)) break;
-        }
-        q->stmt = s->stmt;
-        q->was_open = q->open;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
-        if (b->arrays) dbm__mysql_array_size(s->stmt, 0);
-        if (q->rc != 0) {
-            s->bound = false;
-            dbm__mysql_note_error(q, s->stmt);
-            /* Since 10.7 MariaDB's server can tell which row of the message it was. */
-            if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
-                DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
-                if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
-                if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->group) {
-                    op->bulk->failed_row = op->bulk->rows - (int64_t)b->rows + (int64_t)b->sent + q->number - 1;
-                }
-            }
-            dbm__mysql_report(q);
-            break;
-        }
-        dbm__mysql_note_status(q);
-        q->wrote = true;
-        affected = mysql_stmt_affected_rows(s->stmt);
-        b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
+    if (!b->arrays && s->stmt != NULL && b->many_rows.parameters != (int)b->rows * b->columns) {
+        dbm_adapter_free(q->owner, s->values);
+        s->values = NULL;
+        DBM__MYSQL_CLOSE(s);
     }
+    if (s->stmt == NULL) {
+        if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
+        DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows));
+    }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
+        dbm__mysql_bulk_unbind(s);
+        break;
+    }
+    q->stmt = s->stmt;
+    q->was_open = q->open;
+    DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
+    dbm__mysql_bulk_unbind(s);
+    if (q->rc != 0) {
+        dbm__mysql_note_error(q, s->stmt);
+        /* Since 10.7 MariaDB's server can tell which row of the message it was. */
+        if (q->mariadb && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK) {
+            DBM__MYSQL_AWAIT(dbm__mysql_query(q, "GET DIAGNOSTICS CONDITION 1 @dbm_row=ROW_NUMBER"));
+            if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
+            if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
+                op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1;
+            }
+        }
+        dbm__mysql_report(q);
+        break;
+    }
+    dbm__mysql_note_status(q);
+    q->wrote = true;
+    affected = mysql_stmt_affected_rows(s->stmt);
+    b->affected += affected == UINT64_MAX ? 0 : (int64_t)affected;
     dbm__mysql_drop(q, &b->many);
     b->rows = b->bytes = 0;
-    b->in_place = false;
+    if (b->waiting) {
+        b->waiting = false;
+        dbm__mysql_bulk_swap(b);
+        dbm__mysql_bulk_clean(b);
+        if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
+        b->rows = 1;
+    }
     DBM__MYSQL_OVER;
 }
 
@@ -2113,10 +2091,9 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t bytes = 0, r, size;
+    size_t r;
     int i;
-    q->refused = false;
-    dbm__mysql_bulk_clean(b);
+    if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
@@ -2128,33 +2105,22 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         bind->is_unsigned = column->kind == DBM__TO_UINT;
         bind->buffer = (char *)(uintptr_t)column->data + first * column->size;
     }
-    for (r = 0; r < count; r++, bytes += size) {
+    for (r = 0; r < count && status == DBM_OK; r++) {
         for (i = 0; i < b->columns; i++) {
-            if (b->binds[i].buffer != NULL) continue;
-            status = dbm_adapter_element(&columns[i], first + r, &values[i]);
-            if (status == DBM_OK) continue;
+            if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
             dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
-        size = 0;
-        if (!in_place) { /* behind rows that are there already, or for an INSERT */
-            status = dbm__mysql_bulk_row(c, op, values);
-            if (status == DBM_OK || status == DBM_DONE) ++*taken;
-            if (status != DBM_OK) return status;
-            continue;
-        }
-        if ((status = dbm__mysql_bulk_check(q, op, values, &size)) != DBM_OK || (r != 0 && bytes + size > (size_t)DBM__MYSQL_BULK_BYTES) ||
-            bytes + size > b->limit) goto stop;
-        for (i = 0; i < b->columns; i++) if (b->binds[i].buffer == NULL && !dbm__mysql_bulk_put(q, i, r, &values[i])) goto stop;
+        /* Behind rows that are there already, or for an INSERT, as any other row. */
+        status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
+        if (in_place ? status != DBM_OK : status != DBM_OK && status != DBM_DONE) goto stop;
     }
 stop:
-    if (q->refused) status = q->status;
+    *taken = r;
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
-    b->in_place = true;
     b->rows = r;
-    *taken = r;
     return DBM_DONE;
 }
 
@@ -2166,14 +2132,8 @@ static void dbm__mysql_unit_over(dbm__mysql *q) {
 }
 
 static const char *dbm__mysql_level(dbm_isolation isolation) {
-    switch (isolation) {
-    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
-    case DBM_READ_COMMITTED: return "READ COMMITTED";
-    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
-    case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
-    }
-    return NULL;
+    static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
+    return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL;
 }
 
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
@@ -2198,10 +2158,7 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
-    if (commit && q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break;
-    }
+    if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
@@ -2216,10 +2173,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
 
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    if (q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break;
-    }
+    if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -2298,7 +2252,10 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
     return DBM__MYSQL_DONE;
 }
 
+/* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
+    const char *sql = dbm_adapter_config(q->owner)->init_sql;
+    size_t next;
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
@@ -2309,7 +2266,21 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         break;
     }
     q->generation++; /* the server has forgotten its prepared statements */
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
+    DBM__MYSQL_DO(dbm__mysql_set_up(q));
+    for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
+        q->sql = sql + q->total;
+        q->sql_size = dbm__sql_statement_end(q->sql, strlen(q->sql), DBM__MYSQL_LEXER, &next);
+        q->total += next;
+        if (q->sql_size == 0) continue;
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
+        if (q->rc != 0) {
+            dbm__mysql_report(q);
+            break;
+        }
+        if (q->first != NULL) mysql_free_result(q->first);
+    }
+    dbm__mysql_note_status(q);
+    q->failed = q->open;
     DBM__MYSQL_OVER;
 }
 
@@ -2455,19 +2426,13 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     }
 }
 
-static void dbm__mysql_free(dbm__mysql *q) {
-    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
-    dbm_adapter_free(q->owner, q->user);
-    dbm_adapter_free(q->owner, q->password);
-    dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q);
-}
-
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
-    dbm__mysql_free(q);
+    dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
     dbm_adapter_set_data(c, NULL);
 }
 
@@ -2480,13 +2445,6 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     q->broken = true;
     dbm_adapter_broken(c);
     return DBM_E_LOST;
-}
-
-static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy;
 }
 
 /* The library's side of an attempt to connect to q->host. False: reported. */
@@ -2519,8 +2477,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         if (q->made != NULL) break;
         dbm__mysql_note_error(q, NULL);
         {
-            bool retryable;
-            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            dbm_status status = dbm__mysql_status(q->error.native);
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
@@ -2548,28 +2505,28 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
 }
 
 /* Makes what we keep of a connection. NULL: reported. */
-static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm_credentials who;
     dbm__mysql *q;
+    size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
-    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    user = who.user != NULL ? strlen(who.user) : 0;
+    password = who.password != NULL ? strlen(who.password) : 0;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q + user + password + 2);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
         return NULL;
     }
-    memset(q, 0, sizeof *q);
+    memset(q, 0, sizeof *q + user + password + 2);
     q->c = c;
     q->owner = owner;
     q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
     q->connecting = true;
-    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
-    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
-    if (q->user == NULL || q->password == NULL) {
-        dbm__mysql_no_memory(q);
-        dbm__mysql_free(q);
-        return NULL;
-    }
+    q->user = (char *)(q + 1);
+    q->password = q->user + user + 1;
+    if (user != 0) memcpy(q->user, who.user, user);
+    if (password != 0) memcpy(q->password, who.password, password);
     return q;
 }
 
@@ -2585,8 +2542,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
     wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
                       : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
-    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
-    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+    if (q->tls && (wait != 0 || k->made != NULL)) dbm__mysql_tls_reads(k->my, wait != 0 ? DBM__MYSQL_KILL_US : 0);
 #else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
     enum net_async_status st = NET_ASYNC_ERROR;
     if (ready == MYSQL_WAIT_TIMEOUT) return 0;
@@ -2670,9 +2626,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: return dbm__mysql_op_end(q, op);
     case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: return dbm__mysql_op_savepoint(q, op);
     case DBM_OP_PING: return dbm__mysql_op_ping(q);
-    case DBM_OP_RESET:
-        if (dbm_adapter_config(q->owner)->init_sql != NULL) break; /* which a reset would undo: another connection takes its place */
-        return dbm__mysql_op_reset(q);
+    case DBM_OP_RESET: return dbm__mysql_op_reset(q);
     case DBM_OP_NATIVE: return dbm__mysql_op_native(q, op);
     case DBM_OP_CONNECT: return dbm__mysql_op_connect(q, op);
     case DBM_OP_BULK: return dbm__mysql_op_bulk(q, op);
@@ -2838,19 +2792,11 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
 }
 
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
+    dbm_option one;
+    const char *where;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__mysql_check_arg(db, url->parameters[i].name, url->parameters[i].value, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__mysql_check_arg(db, name + sizeof prefix - 1, config->options[i].value, "connect_args");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
     return status;
 }
 

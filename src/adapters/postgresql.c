@@ -65,6 +65,7 @@ enum { /* commands */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
+    DBM__PG_ROW_OF_BULK, /* number: which one */
     DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
 };
@@ -204,6 +205,7 @@ typedef struct dbm__pg {
     bool cursor_run, named_run;
     dbm__pg_kill kill;       /* of our own: the driver of the operation wants its end, or nobody wants its rows */
     bool killed;             /* it was begun in this operation; */
+    int64_t patience_us;     /* when it is, at the end of a bulk */
     bool ended;              /* which is over but for it */
     int mode;                /* of rows: DBM__PG_TAKE ... */
     int depth;               /* savepoints, as asked for */
@@ -225,12 +227,15 @@ typedef struct dbm__pg {
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
     bool beginning;          /* BEGIN is unanswered */
+    bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
     bool ddl;                /* the transaction has changed the schema, maybe */
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
-    uint32_t begins;         /* which BEGINs it has prepared */
+    uint32_t begins;         /* which BEGINs the server has prepared, by */
+    char begin_name[20];     /* this name and a letter behind it */
+    size_t begin_size;
     int awaited, owed;       /* times that the server will be ready; of them, those that nobody waits for */
     int fd;
     dbm__pg_in in;
@@ -238,7 +243,8 @@ typedef struct dbm__pg {
     size_t out_size, out_at, out_end;
     dbm_status outcome;
     dbm__pg_statement *cursors;
-    dbm__pg_copy *copy;      /* the bulk that is open */
+    dbm__pg_copy *copy;      /* the bulk that is open, */
+    struct dbm__pg_each *each; /* or one of single rows */
     bool copying;            /* the server takes its rows */
     bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
     bool before_copy;        /* what must be done first is under way */
@@ -524,6 +530,16 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     if (before) dbm__put(t, " BC");
 }
 
+DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
+
+/* Whether the server could take it at all. */
+DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
+    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+}
+
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -544,8 +560,10 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     need += (size_t)op->value_count * 40;
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
-        if (v->type < DBM_TYPE_TEXT || v->type == DBM_TYPE_TIMESTAMP) continue;
-        if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+        dbm_status st;
+        if (!dbm__pg_is_bytes(v)) continue;
+        st = dbm__pg_check(q, v, i);
+        if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
@@ -597,12 +615,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->blobs = true;
             break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
-            if (v->as.text.size != 0) {
-                if (memchr(v->as.text.data, 0, v->as.text.size) != NULL) {
-                    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
-                }
-                memcpy(at, v->as.text.data, v->as.text.size);
-            }
+            if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
             at += (length = (int)v->as.text.size) + 1;
             break;
@@ -662,6 +675,8 @@ static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
     dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
 }
 
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row);
+
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -682,7 +697,8 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DISCARD: dbm__put(&t, "DISCARD ALL"); break;
     case DBM__PG_SET: dbm__pg_settings(q, &t); break;
     case DBM__PG_INIT: return dbm__pg_emit_init(q, item->number);
-    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_PARSE: return PQsendPrepare(q->conn, "", q->each != NULL ? op->bulk->sql : dbm__pg_copy_select(q->copy), 0, NULL) == 1;
+    case DBM__PG_ROW_OF_BULK: return dbm__pg_each_emit(q, item->number);
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
@@ -1044,6 +1060,9 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     else PQclear(res);
 }
 
+static void dbm__pg_each_took(dbm__pg *q, int64_t n);
+static void dbm__pg_each_lost(dbm__pg *q, int row);
+
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
@@ -1057,6 +1076,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
         if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
         if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
             item->s->known = dbm__pg_learned(item->s, res);
@@ -1088,6 +1108,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
+        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
@@ -1256,6 +1277,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     q->out_end = (size_t)(to - q->out);
     q->awaited++;
     q->lane = q->laned = true;
+    q->closing = false;
     q->gather = gather;
     if (q->in.at == q->in.end) q->in.row = q->in.at = q->in.end = 0;
     q->in.keep = 0;
@@ -1304,12 +1326,14 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         q->tx = DBM__PG_TX_OPEN;
         return;
     }
+    q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
     dbm__pg_look_at_tag(q, tag);
     if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
 }
 
 static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
+    q->closing = true;
     if (q->fault != NULL) return;
     q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
     if (q->fault == NULL) {
@@ -1370,7 +1394,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         }
     }
     if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather ? DBM__PG_ROW : DBM__PG_WAITS;
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
 }
 
 /* Reads once, or as often as there is more than fits. */
@@ -1379,7 +1403,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
@@ -1817,8 +1841,8 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
 }
 
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
-    char name[28];
-    dbm__format(name, sizeof name, "dbm_%u_b%u", (uint64_t)q->salt, (uint64_t)number);
+    const char *name = q->begin_name;
+    q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
         char *start = to, block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
@@ -2123,12 +2147,191 @@ static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     dbm__pg_end_local(q, DBM_OK);
 }
 
+static void dbm__pg_wait_done(dbm__pg *q);
+
+/* ---- a bulk of single rows ------------------------------------------------------------------------------------------
+ * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
+ * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
+
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
+
+static void dbm__pg_each_free(dbm__pg *q) {
+    if (q->each == NULL) return;
+    dbm_adapter_free(q->owner, q->each->texts);
+    dbm_adapter_free(q->owner, q->each);
+    q->each = NULL;
+}
+
+static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
+    struct dbm__pg_each *e;
+    size_t size = sizeof *e + DBM__PG_EACH_ROWS * (size_t)plan->column_count * sizeof(dbm_value);
+    e = q->each = (struct dbm__pg_each *)dbm_adapter_alloc(q->owner, size);
+    if (e == NULL) return dbm__pg_no_memory(q);
+    memset(e, 0, sizeof *e);
+    e->values = (dbm_value *)(void *)(e + 1);
+    e->columns = plan->column_count;
+    e->window = DBM__PG_EACH_ROWS;
+    plan->data = e;
+    return DBM_OK;
+}
+
+static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    struct dbm__pg_each *e = q->each;
+    dbm_value *to;
+    size_t from;
+    int i;
+    if (DBM__LIKELY(e == NULL)) return dbm__pg_bulk_row(c, op, values);
+    to = e->values + (size_t)e->rows * (size_t)e->columns;
+    from = e->size;
+    for (i = 0; i < e->columns; i++) {
+        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        dbm_status st = dbm__pg_check(q, &values[i], i);
+        to[i] = values[i];
+        if (st == DBM_OK && e->capacity - e->size < size) {
+            size_t capacity = 2 * e->capacity + size + 1024;
+            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
+            if (texts != NULL) {
+                e->texts = texts;
+                e->capacity = capacity;
+            } else {
+                st = dbm__pg_no_memory(q);
+            }
+        }
+        if (st != DBM_OK) {
+            e->size = from;
+            op->bulk->failed_column = i;
+            return st;
+        }
+        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
+        to[i].as.text.data = (const char *)(uintptr_t)e->size;
+        e->size += size;
+    }
+    e->numbers[e->rows++] = op->bulk->rows;
+    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
+}
+
+static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
+    dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
+    int64_t rows = op->bulk->rows;
+    dbm_status st = DBM_OK;
+    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
+    for (*taken = 0; *taken < count && st == DBM_OK;) {
+        dbm_value values[DBM__MAX_VALUES];
+        int i;
+        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
+            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
+            if (st == DBM_OK) continue;
+            op->bulk->failed_column = i;
+            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
+        }
+        op->bulk->rows = rows + (int64_t)*taken;
+        st = dbm__pg_take_row(c, op, values);
+        op->bulk->rows = rows;
+        if (st == DBM_OK || st == DBM_DONE) ++*taken;
+    }
+    return st;
+}
+
+/* The INSERT of one row. */
+static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
+    struct dbm__pg_each *e = q->each;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_op op;
+    int i;
+    memset(&op, 0, sizeof op);
+    op.values = values;
+    op.value_count = e->columns;
+    for (i = 0; i < e->columns; i++) {
+        values[i] = e->values[row * (size_t)e->columns + (size_t)i];
+        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data;
+    }
+    if (dbm__pg_encode(q, &op) != DBM_OK) {
+        q->no_memory = true;
+        return false;
+    }
+    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
+}
+
+static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
+static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
+
+/* The next flight. False: there is none. */
+static bool dbm__pg_each_go(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    int i;
+    if (e->first == e->rows && !e->undo) return false;
+    e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
+    e->failed = -1;
+    dbm__pg_push_before(q);
+    if (e->undo) {
+        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    e->undo = false;
+    if (e->first < e->limit) {
+        dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
+        dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
+        for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
+        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT);
+    }
+    dbm__pg_go(q);
+    return true;
+}
+
+/* A flight was answered. True: so was the last one. */
+static bool dbm__pg_each_end(dbm__pg *q) {
+    struct dbm__pg_each *e = q->each;
+    dbm__pg_wait_done(q);
+    if (q->no_memory) {
+        q->outcome = dbm__pg_no_memory(q);
+        return true;
+    }
+    if (!dbm__pg_failed(q)) {
+        e->written += e->flown;
+        e->first = e->limit;
+        if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
+    } else {
+        dbm_status st = dbm__pg_refused(q);
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
+            q->outcome = st;
+            return true;
+        }
+        dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
+        dbm__pg_failure_drop(q);
+        e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
+        e->undo = true;
+        if (e->window > 1) e->window /= 2;
+    }
+    e->flown = 0;
+    if (dbm__pg_each_go(q)) return q->local;
+    e->rows = e->first = 0;
+    e->size = 0;
+    q->op->affected = e->written;
+    return true;
+}
+
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
     if (op->bulk->each_row) {
-        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
         return;
     }
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
@@ -2138,6 +2341,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     }
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
+    q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
@@ -2333,7 +2537,10 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_BULK: dbm__pg_start_bulk(q, op); break;
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
         q->main = NULL;
-        if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
+        if (q->each != NULL && !q->given_up) {
+            q->affected = q->each->written;
+            if (op->bulk->abandon || !dbm__pg_each_go(q)) dbm__pg_end_local(q, DBM_OK);
+        } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
@@ -2440,7 +2647,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
     const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE));
     bool named = q->named_run && !q->of_pipeline, stale = named && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION));
-    bool misfit = named && !q->bound && state[0] == '2' && state[1] == '2'; /* a value does not fit the type that its parameter had */
+    bool misfit = named && !q->bound && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0); /* a value, or a column, and the type that the parameter had */
     s->cursor = 0;
     if ((stale || misfit) && PQstatus(q->conn) != CONNECTION_BAD) {
         dbm__pg_unkeep(q, s, s->kept && strcmp(state, "26000") != 0);
@@ -2683,6 +2890,7 @@ back:
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
+    if (q->each != NULL) return dbm__pg_each_end(q);
     dbm__pg_wait_done(q);
     op->affected = q->affected;
     if (q->error != NULL && !q->no_memory) {
@@ -2756,7 +2964,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->of_pipeline = false;
     }
     q->op = NULL;
-    if (DBM__UNLIKELY(q->copy != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+    if (DBM__UNLIKELY(q->copy != NULL || q->each != NULL) && (op->kind == DBM_OP_BULK_END || (op->kind == DBM_OP_BULK && q->outcome != DBM_OK))) {
+        if (q->each != NULL && op->kind == DBM_OP_BULK_END) op->affected = q->each->written;
+        dbm__pg_each_free(q);
         dbm__pg_copy_free(q->copy);
         q->copy = NULL;
         q->copying = false;
@@ -2935,6 +3145,13 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
     if (op->kind == DBM_OP_CONNECT || DBM__LIKELY(step == DBM_STEP_DONE && !q->kill.active)) return step;
+    /* Rows that the server has yet to undo would be a long time coming to their end. */
+    if (op->kind == DBM_OP_BULK_END && op->bulk->abandon && !q->killed) {
+        int64_t now = dbm_adapter_clock(q->owner);
+        if (q->patience_us == 0) q->patience_us = now + 50000;
+        if (now >= q->patience_us) return dbm__pg_kill_beside(q, op, step);
+        op->wake_us = q->patience_us;
+    }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step);
@@ -3262,6 +3479,7 @@ static void dbm__pg_free(dbm__pg *q) {
     PQfreemem(q->told);
     dbm_adapter_free(db, q->listen);
     dbm__pg_copy_free(q->copy);
+    dbm__pg_each_free(q);
     PQclear(q->sent_error);
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
@@ -3406,6 +3624,8 @@ static bool dbm__pg_connected(dbm__pg *q) {
     }
 #endif
     q->salt = dbm__random(q->owner->host) ^ (uint32_t)PQbackendPID(q->conn);
+    dbm__format(q->begin_name, sizeof q->begin_name, "dbm_%u_", (uint64_t)q->salt);
+    q->begin_size = strlen(q->begin_name);
     q->state = DBM__PG_READY;
     q->sent_affected = q->sent_last_id = -1;
     q->tls = PQsslInUse(q->conn) != 0;
@@ -3665,7 +3885,7 @@ static const dbm_adapter dbm__postgresql_adapter = {
     NULL,
     dbm__pg_finish, dbm__pg_fetch, dbm__pg_column, dbm__pg_column_name,
     dbm__pg_start, dbm__pg_step,
-    dbm__pg_bulk_row, dbm__pg_bulk_columns
+    dbm__pg_take_row, dbm__pg_take_columns
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_postgresql(void) { return &dbm__postgresql_adapter; }

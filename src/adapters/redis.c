@@ -614,8 +614,12 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
-    do block[n++] = (char)('0' + (int)(v % 10)); while (DBM__UNLIKELY((v /= 10) != 0));
-    while (n > 0) out[i++] = block[--n];
+    if (DBM__LIKELY(v < 10)) {
+        out[i++] = (char)('0' + (int)v);
+    } else {
+        do block[n++] = (char)('0' + (int)(v % 10)); while ((v /= 10) != 0);
+        while (n > 0) out[i++] = block[--n];
+    }
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2;

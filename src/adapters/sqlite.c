@@ -1487,20 +1487,11 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
 }
 
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
-    static const char prefix[] = "connect_args.";
-    const dbm_url *url = dbm_adapter_url(db);
-    const dbm_config *config = dbm_adapter_config(db);
-    const char *value;
+    const char *value, *where;
+    dbm_option one;
     dbm_status status = DBM_OK;
-    size_t i;
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        status = dbm__sqlite_check_parameter(db, url->parameters[i].name, "the URL's parameter");
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        status = dbm__sqlite_check_parameter(db, name + sizeof prefix - 1, "the connect_args key");
-    }
+    size_t i = 0;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
     if (status != DBM_OK) return status;
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
@@ -1672,9 +1663,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
                          dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
-        if (path[strlen(path) - 1] == '/') {
-            return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
-        }
+        if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         return dbm__sqlite_init_file(db, &settings, path);
     }
     dbm_adapter_single(db);

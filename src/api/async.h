@@ -62,6 +62,7 @@ DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *s
 DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
 DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
 DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
+DBM_API void dbm__async_came(dbm_rows *rows);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -115,12 +116,14 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
 #define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
 #define dbm_async_end_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_END, fn, ud), DBM__SITE))
 
-/* The row is at hand, or awaited; both lead into the else. */
+/* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) return DBM_TASK_WAITS; \
-        else case DBM__TASK_LABEL(n): \
-            if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
-            else if ((row) == NULL) break; \
-            else
+        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+            return DBM_TASK_WAITS; \
+            case DBM__TASK_LABEL(n): \
+            dbm__async_came(rows); \
+        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        else if ((row) == NULL) break; \
+        else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)

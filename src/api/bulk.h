@@ -39,8 +39,8 @@ extern "C" {
  * Source    PostgreSQL's COPY, mysql_stmt_attr_set(STMT_ATTR_ARRAY_SIZE) of MariaDB, mongoc_bulk_operation_t. */
 DBM_API dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                    const char *site);
-DBM_API dbm_status dbm__bulk_row(dbm_bulk *bulk, const char *codes, ...);
-DBM_API dbm_status dbm_bulk_rowv(dbm_bulk *bulk, const dbm_value *values, int count);
+DBM_API dbm_status dbm__bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *bulk, const dbm_value *values, int count);
 DBM_API dbm_status dbm_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows);
 DBM_API dbm_status dbm_bulk_end(dbm_bulk *bulk);
 DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
@@ -52,7 +52,8 @@ DBM_API dbm_status dbm_bulk_abandon(dbm_bulk *bulk);
 #define dbm_bulk_begin(on, out, table, columns) dbm__bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
 #define dbm_bulk_begin_opt(on, out, table, columns, ...) \
     dbm__bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
-#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_row(...) DBM__CALL(dbm__bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_rowv(...) dbm__bulk_rowv(DBM__SITE, __VA_ARGS__)
 
 /* A column by hand, where there is neither _Generic nor C++: dbm_column_of(dbm_to_int64(ids), 0, DBM_TYPE_NULL, NULL). */
 static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type type, const unsigned char *nulls) {
@@ -61,9 +62,9 @@ static inline dbm_column dbm_column_of(dbm_target first, size_t stride, dbm_type
     return c;
 }
 #if defined(__cplusplus)
-template <class... V> inline dbm_status dbm__bulk_row_cpp(dbm_bulk *bulk, const V &...v) {
+template <class... V> inline dbm_status dbm__bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
     const dbm_value a[] = { v..., dbm_null() };
-    return dbm_bulk_rowv(bulk, a, static_cast<int>(sizeof...(V)));
+    return dbm__bulk_rowv(site, bulk, a, static_cast<int>(sizeof...(V)));
 }
 template <class T> inline dbm_target dbm__element(const T *p) { return dbm__to(const_cast<T *>(p)); }
 #  define DBM__ELEMENT(p) dbm__element(p)

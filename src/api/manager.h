@@ -66,6 +66,9 @@ DBM_API dbm_status dbm_maintain(dbm_manager *mgr);
 
 /* The name a database was configured with, and the configuration in force, with every default filled in (its URL is masked). */
 DBM_API const char *dbm_database_name(const dbm_database *db);
+/* Whether its configuration asks for the asynchronous form: type = sqlasync, or the URL has an asynchronous driver of SQLAlchemy's (postgresql+asyncpg://,
+ * mysql+aiomysql://, mysql+asyncmy://, sqlite+aiosqlite://). For programs that choose by it: both forms work on every database. */
+DBM_API bool dbm_database_async(const dbm_database *db);
 DBM_API const dbm_config *dbm_database_config(const dbm_database *db);
 
 /* The adapter's own handle of a whole database ("neo4j"), or NULL and E_UNSUPPORTED when it has none or is of another type. */

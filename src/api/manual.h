@@ -1,7 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
  * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file. There the code of
- * the implementation stands with its blank lines and a head in each file; a banner above each part of it names the file.
+ * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -226,8 +226,10 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
- * reader is waited for, and dbm_send runs at once.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
+ * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
+ * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
+ * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -235,11 +237,13 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection.
+ * dates are texts. A cancel is KILL QUERY by another connection. What still blocks inside a step: the look-up of a host's name, and TLS's handshake, of a
+ * connect (for connect_timeout) and of such a KILL QUERY (for 450 ms). A reset runs init_sql again.
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
- * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts.
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers: that
+ * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *

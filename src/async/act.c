@@ -142,7 +142,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     st = dbm__session_leave(w);
     r->status = dbm__async_fails(st) ? st : DBM_OK;
     if (r->status == DBM_OK) return;
-    dbm__self()->last = w->base.error;
+    (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st);
 }
 
@@ -905,6 +905,10 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
+    if (rows != NULL && rows->row.came) {
+        rows->row.came = false;
+        return true;
+    }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -923,6 +927,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
+DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 static dbm_status dbm__no_sessions(void) {
     return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
@@ -948,4 +953,5 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
+DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
 #endif /* DBM_HAS_ASYNC */

@@ -5,12 +5,9 @@
 #if DBM_HAS_LIBEV
 #if defined(__has_include)
 #  if !__has_include(<ev.h>)
-#    define DBM__EV_MISSING 1
+#    error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__EV_MISSING)
-#  error "dbm: DBM_WITH_LIBEV needs ev.h: install libev-dev (Debian, Alpine), libev (macOS, vcpkg), or put it on the include path"
-#else
 #include <ev.h>
 
 typedef struct dbm__ev {
@@ -109,7 +106,6 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     (void)mgr; (void)ev; (void)options;

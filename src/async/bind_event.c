@@ -5,12 +5,9 @@
 #if DBM_HAS_LIBEVENT
 #if defined(__has_include)
 #  if !__has_include(<event2/event.h>)
-#    define DBM__EVENT_MISSING 1
+#    error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__EVENT_MISSING)
-#  error "dbm: DBM_WITH_LIBEVENT needs event2/event.h: install libevent-dev (Debian, Alpine), libevent (macOS, vcpkg), or put it on the include path"
-#else
 #include <event2/event.h>
 
 typedef struct dbm__event_base {
@@ -86,7 +83,6 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     (void)mgr; (void)base; (void)options;

@@ -5,12 +5,9 @@
 #if DBM_HAS_LIBUV
 #if defined(__has_include)
 #  if !__has_include(<uv.h>)
-#    define DBM__UV_MISSING 1
+#    error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
 #  endif
 #endif
-#if defined(DBM__UV_MISSING)
-#  error "dbm: DBM_WITH_LIBUV needs uv.h: install libuv1-dev (Debian), libuv-dev (Alpine), libuv (macOS, vcpkg), or put it on the include path"
-#else
 #include <uv.h>
 #include <stdlib.h>
 
@@ -126,7 +123,6 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     else b->loop = *out;
     return st;
 }
-#endif
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     (void)mgr; (void)uv; (void)options;

@@ -115,6 +115,18 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     loop->blocks[i - 1] = (dbm__block *)block;
 }
 
+/* The array with room for `need` items, twice as many when it grows, the new ones zero; NULL: no memory, and it is as it was. */
+static void *dbm__loop_room(dbm_loop *loop, void *array, int *room, int need, size_t size) {
+    int more = *room > 0 ? *room : 64;
+    if (need <= *room) return array;
+    while (more < need) more *= 2;
+    array = dbm__resize(loop->host, array, (size_t)more * size);
+    if (array == NULL) return NULL;
+    memset((char *)array + (size_t)*room * size, 0, (size_t)(more - *room) * size);
+    *room = more;
+    return array;
+}
+
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
@@ -236,13 +248,9 @@ static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
 }
 
 static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
-    if (loop->time_count == loop->time_room) {
-        int room = loop->time_room > 0 ? loop->time_room * 2 : 64;
-        dbm__watch **more = room < loop->time_room ? NULL : (dbm__watch **)dbm__resize(loop->host, (void *)loop->times, (size_t)room * sizeof *more);
-        if (more == NULL) return false;
-        loop->times = more;
-        loop->time_room = room;
-    }
+    dbm__watch **times = (dbm__watch **)dbm__loop_room(loop, (void *)loop->times, &loop->time_room, loop->time_count + 1, sizeof *times);
+    if (times == NULL) return false;
+    loop->times = times;
     dbm__time_sift(loop, loop->time_count++, w);
     return true;
 }
@@ -270,17 +278,11 @@ enum { DBM__FD_MOST = 1 << 22 };
 static dbm__fd *dbm__fd_find(dbm_loop *loop, int fd) { return fd >= 0 && DBM__FD_PLACE(fd) < loop->fd_count ? &loop->fds[DBM__FD_PLACE(fd)] : NULL; }
 
 static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
-    int at = DBM__FD_PLACE(fd), count = loop->fd_count > 0 ? loop->fd_count : 64;
-    dbm__fd *more;
-    if (at < loop->fd_count) return &loop->fds[at];
-    if (at >= DBM__FD_MOST) return NULL;
-    while (count <= at) count *= 2;
-    more = (dbm__fd *)dbm__resize(loop->host, loop->fds, (size_t)count * sizeof *more);
-    if (more == NULL) return NULL;
-    memset(more + loop->fd_count, 0, (size_t)(count - loop->fd_count) * sizeof *more);
-    loop->fds = more;
-    loop->fd_count = count;
-    return &more[at];
+    int at = DBM__FD_PLACE(fd);
+    dbm__fd *fds = at < DBM__FD_MOST ? (dbm__fd *)dbm__loop_room(loop, loop->fds, &loop->fd_count, at + 1, sizeof *fds) : NULL;
+    if (fds == NULL) return NULL;
+    loop->fds = fds;
+    return &fds[at];
 }
 
 static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
@@ -316,13 +318,9 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
         return DBM_OK;
     }
     if (f->told == 0) {
-        if (loop->polled_count == loop->polled_room) {
-            int room = loop->polled_room > 0 ? loop->polled_room * 2 : 16;
-            dbm__poll_fd *more = (dbm__poll_fd *)dbm__resize(loop->host, loop->polled, (size_t)room * sizeof *more);
-            if (more == NULL) return DBM_E_NOMEM;
-            loop->polled = more;
-            loop->polled_room = room;
-        }
+        dbm__poll_fd *polled = (dbm__poll_fd *)dbm__loop_room(loop, loop->polled, &loop->polled_room, loop->polled_count + 1, sizeof *polled);
+        if (polled == NULL) return DBM_E_NOMEM;
+        loop->polled = polled;
         f->place = loop->polled_count++;
     }
     memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
@@ -721,10 +719,12 @@ static void dbm__loop_arrange(dbm_loop *loop, bool again) {
 }
 
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
+    const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
+    f = dbm__fd_find(loop, fd);
     loop->turning = true;
     dbm__store(&loop->sleeping, 0);
-    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, (what & DBM_STEP_BOTH) == DBM_STEP_BOTH);
+    dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
     dbm__loop_arrange(loop, false);
@@ -905,15 +905,14 @@ static void dbm__loop_end(dbm_loop *loop) {
         for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
         dbm__loop_work_off(loop);
         dbm__loop_end_turn(loop);
-        while (dbm__loop_under_way(loop)) {
+        while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
                 dbm__loop_time_out(loop);
                 until_us = dbm__deadline(loop->host, 10);
             }
             dbm__store(&loop->stopped, 0);
-            dbm__loop_turn(loop, until_us);
+            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN);
         }
-        while (dbm__load_acquire(&loop->posting) != 0) dbm__yield(); /* its last words */
     }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);

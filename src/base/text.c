@@ -159,6 +159,32 @@ DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text_end(&t);
 }
 
+DBM__FN int dbm__hex(char c) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
+    const char *c = *list, *end = c + strcspn(c, ","), *last;
+    size_t n = 0;
+    bool whole = size != 0;
+    *list = *end ? end + 1 : NULL;
+    last = (const char *)memchr(c, *c == '[' ? ']' : ':', (size_t)(end - c));
+    if (!last) last = end;
+    for (c += *c == '['; c < last; c++) {
+        char one = *c;
+        if (one == '%' && last - c > 2 && dbm__hex(c[1]) >= 0 && dbm__hex(c[2]) >= 0) {
+            one = (char)(dbm__hex(c[1]) * 16 + dbm__hex(c[2]));
+            c += 2;
+        }
+        if (n + 1 < size) host[n++] = one;
+        else whole = false;
+    }
+    if (size) host[n] = 0;
+    if (last < end && *last == ']') last++;
+    if (end - last > 1 && *last == ':') for (*port = 0, last++; last < end && *port < 100000; last++) *port = *port * 10 + (*last - '0');
+    return whole;
+}
+
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     static const char digits[] = "0123456789ABCDEF";
     code[0] = c;

@@ -105,9 +105,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (!dbm__ini_title(d, &title, &size)) {
         title = d->line + 1;
         size = dbm__ini_trim(&title, d->size - 1);
-        if (dbm__ini_ours(title, size)) {
-            dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
-        }
+        if (dbm__ini_ours(title, size)) dbm__problem(d->p, d->file, d->number, NULL, NULL, "a section's [ has no ]; expected [databases.NAME]");
         return;
     }
     ours = dbm__ini_ours(title, size);

@@ -196,9 +196,7 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
         if (strcmp(c->options[i].name, key) == 0) return c->options[i].value;
     }
     for (i = 0; i < c->option_count; i++) {
-        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) {
-            return c->options[i].value;
-        }
+        if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value;
     }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value;
@@ -232,9 +230,7 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     const char *comment = variables ? strpbrk(written, ";#") : NULL;
     bool variable = variables && strstr(written, "${");
     dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
-    if (!variable && comment && comment > written) {
-        dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
-    }
+    if (!variable && comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
     return shown->text;
 }
 
@@ -379,6 +375,10 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
+    if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
+        d->s->async = true;
+        return;
+    }
     d->type_failed = true;
     dbm__cfg_type_names(&d->scratch, d->types, d->type_count, word, &names);
     if (show) {
@@ -482,9 +482,10 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     }
 }
 
-static void dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
+static const dbm__cfg_at *dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
+    return at;
 }
 
 static void dbm__draft_complete_pool(dbm__draft *d) {
@@ -493,15 +494,12 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
     int i, id = DBM__SET_MAX_OVERFLOW;
     dbm__cfg_at at;
     for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) {
-            dbm__draft_complete_number(d, i);
-        }
+        if (dbm__setting_table[i].kind == DBM__SET_INT || dbm__setting_table[i].kind == DBM__SET_TIME) dbm__draft_complete_number(d, i);
     }
     wrong = d->wrong[DBM__SET_POOL_SIZE] || d->wrong[DBM__SET_MAX_CONNECTIONS];
     if (wrong) return;
     if (d->set[DBM__SET_MAX_CONNECTIONS] && (d->set[DBM__SET_POOL_SIZE] || d->set[DBM__SET_MAX_OVERFLOW])) {
-        dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at);
-        dbm__cfg_bad(d->p, &at, "it means pool_size = n with max_overflow = 0; leave out either it or %s",
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MAX_CONNECTIONS, &at), "it means pool_size = n with max_overflow = 0; leave out either it or %s",
                      d->set[DBM__SET_POOL_SIZE] ? "pool_size" : "max_overflow");
         return;
     }
@@ -509,14 +507,12 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
         if (!set) {
             pool->max_overflow = DBM__SET_LIMIT - pool->size; /* the default gives way */
         } else {
-            dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at);
-            dbm__cfg_bad(d->p, &at, "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000",
-                         pool->size, pool->max_overflow, pool->size + pool->max_overflow);
+            dbm__cfg_bad(d->p, dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at),
+                         "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow, pool->size + pool->max_overflow);
         }
     }
     if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__draft_at(d, DBM__SET_MIN_IDLE, &at);
-        dbm__cfg_bad(d->p, &at, "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MIN_IDLE, &at), "min_idle %d is more than pool_size %d", pool->min_idle, pool->size);
     }
 }
 
@@ -547,8 +543,7 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             }
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
-            dbm__draft_at(d, DBM__SET_TLS, &at);
-            dbm__cfg_bad(d->p, &at, "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
+            dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_TLS, &at), "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
                          word ? " = " : "", word ? word->word : "", where[round]);
         }
     }
@@ -559,6 +554,10 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__cfg_at at;
     c->options = d->option_count ? d->options : NULL;
     c->option_count = d->option_count;
+    if (d->s->async && d->type && (strcmp(d->type->type, "redis") == 0 || strcmp(d->type->type, "mongodb") == 0)) {
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "sqlasync is a type of SQL databases, and the URL is one of type %s: leave type out", d->type->type);
+    }
+    if (d->s->url.driver && *d->s->url.driver && dbm__list_has("asyncpg,psycopg_async,aiomysql,asyncmy,aiosqlite", d->s->url.driver, strlen(d->s->url.driver))) d->s->async = true;
     if (!d->set[DBM__SET_URL] && !d->partly && !d->type_failed && !d->wrong[DBM__SET_TYPE] && (!d->type || strcmp(d->type->type, "sqlite") == 0)) {
         dbm__draft_at(d, DBM__SET_URL, &at);
         at.line = d->section.line;
@@ -673,8 +672,7 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__cfg_at at;
     if (v >= 0 && v <= last) return;
     d->wrong[id] = true;
-    dbm__draft_at(d, id, &at);
-    dbm__cfg_bad(d->p, &at, "%d is no value of %s", v, type);
+    dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type);
 }
 
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {

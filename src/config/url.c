@@ -113,7 +113,7 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     if (strncmp(at, secret, size) == 0) return size;
     for (i = 0; i < size && *c; i++) {
         char want = secret[i];
-        int high = *c == '%' ? dbm__cfg_hex(c[1]) : -1, low = high >= 0 ? dbm__cfg_hex(c[2]) : -1;
+        int high = *c == '%' ? dbm__hex(c[1]) : -1, low = high >= 0 ? dbm__hex(c[2]) : -1;
         if (low >= 0 && (char)(unsigned char)(high * 16 + low) == want) c += 3;
         else if (*c == '\\' && want != '\\' && c[1] == want) c += 2;
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
@@ -334,7 +334,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
     } else {
         for (at = c; at < end && *at != ':'; at++) {
             if (strchr("[]\"<>\\^`{|}", *at)) return dbm__url_bad_host(job, "it has a character that no host has");
-            if (*at == '%' && (end - at < 3 || dbm__cfg_hex(at[1]) < 0 || dbm__cfg_hex(at[2]) < 0)) {
+            if (*at == '%' && (end - at < 3 || dbm__hex(at[1]) < 0 || dbm__hex(at[2]) < 0)) {
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits");
             }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");
@@ -386,9 +386,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         if (!*one.name) return dbm__cfg_bad(job->problems, job->at, "the URL's %s has no name", name);
         one.value = equal < stop ? dbm__url_expand(job, dbm__url_slice(equal + 1, stop), DBM__CFG_DECODE, name) : "";
         if (!one.value) return false;
-        if (dbm__cfg_secret_name(one.name, strlen(one.name))) {
-            dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
-        }
+        if (dbm__cfg_secret_name(one.name, strlen(one.name))) dbm__cfg_secret(job->settings, job->keep, one.value, strlen(one.value));
         list = (dbm_option *)dbm__cfg_room(job->keep, list, count, &capacity, sizeof *list);
         if (!list) return false;
         list[count++] = one;
@@ -453,9 +451,7 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
         dbm__cfg_secret(job->settings, job->keep, secret, strlen(secret));
         at = value + size;
     }
-    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) {
-        dbm__cfg_secret(job->settings, job->keep, value, size);
-    }
+    for (at = text; (value = dbm__secret_next(at, false, &size)) != NULL; at = value + size) dbm__cfg_secret(job->settings, job->keep, value, size);
     colon = strchr(text, ':');
     last = strrchr(text, '@');
     if (colon && last && colon < last) dbm__cfg_secret(job->settings, job->keep, colon + 1, (size_t)(last - colon - 1));
@@ -580,9 +576,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     }
     if (text == end) return dbm__cfg_bad(job->problems, job->at, "the URL is empty");
     for (c = text; c < end; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7F) {
-            return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
-        }
+        if ((unsigned char)*c < ' ' || *c == 0x7F) return dbm__cfg_bad(job->problems, job->at, "the URL has a control character (a tab, perhaps)");
     }
     if (!separator) {
         c = dbm__url_find(text, end, ":", false, job->variables);

@@ -286,10 +286,6 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
     return c + 1;
 }
 
-DBM__FN int dbm__cfg_hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -339,11 +335,11 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
         if (variables && *text == '$' && end - text >= 2 && text[1] == '{') {
             if (!dbm__cfg_variable(&b, text, next, how, p, at, of, part)) return NULL;
         } else if (*text == '%' && (how & DBM__CFG_DECODE)) {
-            if (end - text < 3 || dbm__cfg_hex(text[1]) < 0 || dbm__cfg_hex(text[2]) < 0) {
+            if (end - text < 3 || dbm__hex(text[1]) < 0 || dbm__hex(text[2]) < 0) {
                 dbm__cfg_bad(p, at, "%s%sa %% must be followed by two hexadecimal digits; a literal %% is written %%25", part, of);
                 return NULL;
             }
-            c = (char)(unsigned char)(dbm__cfg_hex(text[1]) * 16 + dbm__cfg_hex(text[2]));
+            c = (char)(unsigned char)(dbm__hex(text[1]) * 16 + dbm__hex(text[2]));
             if (!c) {
                 dbm__cfg_bad(p, at, "%s%s%%00 is not allowed", part, of);
                 return NULL;

@@ -14,7 +14,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     last->status = status;
     if (w && w->top->sticky != DBM_OK) {
         w->top->sticky = status;
-        w->top->error = *last;
+        dbm__level_note(w, w->top, last);
     }
     return status;
 }

@@ -298,6 +298,7 @@ DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
 
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 
+DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -310,8 +311,8 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     native = (void *)dbm__load(&db->native);
     if (native == NULL) native = db->data;
     if (type == NULL || !dbm__same_word(type, db->adapter->type) || native == NULL) {
-        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own"
-                                                                              : "dbm_db_native: the database is of type %q, not %q",
+        dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL,
+                  native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own" : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
         return NULL;
     }

@@ -127,41 +127,12 @@ DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (!d->connected) dbm__dial_drop(d);
 }
 
-static int dbm__dial_hex(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The next place of the list into host and at_port. False: there is none, or (with a problem noted) it is none. */
+/* The next place of the list into host and at_port. False: there is none. */
 static bool dbm__dial_place(dbm__dial *d) {
-    const char *c = d->hosts, *end, *colon = NULL, *p;
-    size_t n = 0;
-    bool brackets;
-    if (c == NULL) return false;
-    for (end = c; *end != 0 && *end != ','; end++) {}
-    d->hosts = *end != 0 ? end + 1 : NULL;
-    brackets = *c == '[';
-    for (p = c; p < end; p++) {
-        if (*p == ']') colon = NULL;
-        else if (*p == ':' && (!brackets || (p > c && p[-1] == ']'))) colon = p;
-    }
+    if (d->hosts == NULL) return false;
     d->at_port = d->port;
-    if (colon != NULL && colon + 1 < end) {
-        d->at_port = 0;
-        for (p = colon + 1; p < end && d->at_port < 100000; p++) d->at_port = d->at_port * 10 + (*p - '0');
-    }
-    if (colon == NULL) colon = end;
-    for (p = brackets ? c + 1 : c; p < colon && !(brackets && *p == ']'); p++) {
-        char out = *p;
-        if (out == '%' && colon - p > 2 && dbm__dial_hex(p[1]) >= 0 && dbm__dial_hex(p[2]) >= 0) {
-            out = (char)(dbm__dial_hex(p[1]) * 16 + dbm__dial_hex(p[2]));
-            p += 2;
-        }
-        if (n + 1 < sizeof d->host) d->host[n++] = out;
-    }
-    d->host[n] = 0;
-    if (n == 0) memcpy(d->host, "localhost", 10);
+    (void)dbm__host_next(&d->hosts, d->host, sizeof d->host, &d->at_port);
+    if (d->host[0] == 0) memcpy(d->host, "localhost", 10);
     return true;
 }
 

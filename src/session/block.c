@@ -39,7 +39,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site,
                   "the session of %s is used while the block of %s inside it is open: use that one's session, or end it first",
                   level->site, w->top->site);
-        dbm__level_stick(level, &dbm__self()->last, 0);
+        dbm__level_stick(w, level, &dbm__self()->last, 0);
         return DBM_E_MISUSE;
     }
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -134,7 +134,8 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     dbm__lock_give(&w->slot.pool->lock);
     if (level->outer->sticky != DBM_OK) { /* nothing can run in there: it begins failed */
         level->sticky = level->outer->sticky;
-        level->error = level->outer->error;
+        (void)dbm__level_again(level->outer);
+        dbm__level_note(w, level, &dbm__self()->last);
         dbm__store(&w->trouble, 1);
     }
     out->slot = w;
@@ -306,8 +307,9 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         if (level->point == 0) {
             dbm__work_rollback(w, true);
         } else if (dbm__work_point_rollback(w, level->point) != DBM_OK || (w->slot.connection.broken && w->in_transaction)) {
-            level->outer->sticky = level->sticky; /* it could not be undone, or all is lost: the outer one must not commit */
-            level->outer->error = level->error;
+            (void)dbm__level_again(level); /* it could not be undone, or all is lost: the outer one must not commit */
+            level->outer->sticky = level->sticky;
+            dbm__level_note(w, level->outer, &dbm__self()->last);
         }
         dbm__level_outcome(level, level->sticky);
         return;
@@ -317,17 +319,17 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     if (st != DBM_OK && level->point != 0) {
         dbm__self()->last.status = st;
         level->outer->sticky = st;
-        level->outer->error = dbm__self()->last;
+        dbm__level_note(w, level->outer, &dbm__self()->last);
     }
     if (level->wrote) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_COMMIT, w->db->name, level->site,
                   "the session of %s was left before its end, so its writes were rolled back; to keep them, say dbm_commit(s) before return, break or goto",
                   level->site);
-        level->error = dbm__self()->last;
+        dbm__level_note(w, level, &dbm__self()->last);
         dbm__level_outcome(level, DBM_E_LEFT_EARLY);
         dbm__add(&w->slot.pool->left_early, 1);
         if (level->kind == DBM__KIND_BLOCK) {
-            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", level->error.message);
+            dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", dbm__self()->last.message);
         }
     } else if (level->ran && !level->committed) {
         dbm__level_outcome(level, DBM_ROLLED_BACK);
@@ -345,11 +347,9 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
         dbm__level_settle(w, level);
     }
     if (level->sticky != DBM_OK) {
-        dbm_error_info kept;
         dbm__level_abandon(w, level);
-        kept = level->error;
         dbm__level_outcome(level, level->sticky);
-        dbm__fail_again(&kept);
+        (void)dbm__level_again(level);
         return level->sticky;
     }
     if (DBM__UNLIKELY(w->open_rows != 0)) {
@@ -425,7 +425,8 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
 }
 
 static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
-    self->failed = level->error;
+    if (level->error == NULL) (void)dbm__level_again(level);
+    self->failed = level->error != NULL ? *level->error : self->last;
     self->has_failed = true;
 }
 
@@ -534,7 +535,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     if (st != DBM_OK) return st;
     dbm__level_rows_close(w, level);
     dbm__level_settle(w, level);
-    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__fail_again(&level->error); /* the outer one's work is lost too */
+    if (level->point != 0 && w->slot.connection.broken && level->sticky != DBM_OK) return dbm__level_again(level); /* the outer one's work is lost too */
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
@@ -818,9 +819,9 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     db = w->db;
     dbm__block_commit(s);
     if (s->slot == NULL) return false; /* it has ended, and well */
-    if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || !w->top->error.retryable || (step >> 8 & 255u) == 0
+    if (w->top->outcome == DBM_OK || w->top->outcome == DBM_ROLLED_BACK || w->top->error == NULL || !w->top->error->retryable || (step >> 8 & 255u) == 0
         || w->top != &w->base || (w->top->asked && !w->top->ran && w->top->sticky == DBM_OK)) return false;
-    error = w->top->error;
+    error = *w->top->error;
     site = w->top->site;
     options = w->base.options;
     dbm__session_close(s);

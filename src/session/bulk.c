@@ -309,16 +309,19 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     return dbm__op_run(&b->work->slot.connection, &b->op);
 }
 
-/* A row, or the one after *taken rows, was not simply taken. */
-static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st) {
+/* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
+static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
+    const char *begun = b->site;
     if (st == DBM_DONE) {
         st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
         return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
     }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
+    b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
         dbm__bulk_refused(&b->plan, b->plan.rows++);
+        b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
         return DBM_OK;
     }
@@ -333,7 +336,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
 }
 
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st) {
+static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+    b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
     } else if (st == DBM_OK) {
@@ -343,7 +347,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     return dbm__bulk_row_failed(b, b->plan.rows, st);
 }
 
-DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
+DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
     dbm__work *w = b->work;
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
@@ -353,10 +357,10 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values) {
         return DBM_OK;
     }
     if (st == DBM_DONE) b->plan.rows++;
-    return dbm__bulk_took(b, st);
+    return dbm__bulk_took(b, st, site);
 }
 
-DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
+DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
     int count = 0;
@@ -366,24 +370,24 @@ DBM__DEF dbm_status dbm__bulk_row(dbm_bulk *b, const char *codes, ...) {
     va_start(ap, codes);
     st = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
-    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, values);
+    if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, values, site);
 }
 
-DBM__DEF dbm_status dbm_bulk_rowv(dbm_bulk *b, const dbm_value *values, int count) {
+DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
     int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
-    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK);
+    if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         if (values[i].name != NULL) named = true;
     }
-    st = dbm__values_check(copy, count, b->work->db->name, b->site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st);
-    return dbm__bulk_take(b, copy);
+    st = dbm__values_check(copy, count, b->work->db->name, site);
+    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
+    return dbm__bulk_take(b, copy, site);
 }
 
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
@@ -428,7 +432,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK;
     }
-    return dbm__bulk_take(b, values);
+    return dbm__bulk_take(b, values, b->site);
 }
 
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
@@ -450,7 +454,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st);
+            st = dbm__bulk_took(b, st, b->site);
         }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
     }
@@ -644,7 +648,7 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     if (w->no_transaction && level->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(level, &dbm__self()->last, 0);
+        dbm__level_stick(w, level, &dbm__self()->last, 0);
     }
 }
 

@@ -732,13 +732,11 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     return name != NULL ? name : "";
 }
 
-DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error); /* the first one is what matters */
+    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -755,7 +753,7 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
     if (!row->open || !row->standing) {
-        if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__fail_again(&row->work->top->error);
+        if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
         if (row->work != NULL && row->gen == row->work->gen) return dbm__work_fail(row->work, row->site); /* of a session that is still open */

@@ -59,7 +59,7 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
     dbm__statement_shown(w, s.entry->text);
     if (w->points_sent > s.points) w->points_sent = s.points; /* those behind it were never made */
-    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(level, e, s.points);
+    for (level = s.level; level != NULL; level = level != w->top ? level->inner : NULL) dbm__level_stick(w, level, e, s.points);
     dbm__store(&w->trouble, 1);
     st = e->status;
     dbm__sent_pop(w, w->sent_count);

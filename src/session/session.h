@@ -38,7 +38,7 @@ typedef struct dbm__level {
     const char *site;
     int64_t deadline_us;
     struct dbm__level *outer, *inner;    /* inner: kept for the next one that joins */
-    dbm_error_info error;                /* of sticky, or of outcome */
+    dbm_error_info *error;               /* of sticky, or of outcome; NULL: nothing has failed in this place yet, or there was no memory */
     dbm_session_options options;         /* of DBM_RETRY_OPT, for the next attempt */
 } dbm__level;
 
@@ -57,6 +57,7 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
+    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -174,7 +175,9 @@ typedef struct dbm__work {
 } dbm__work;
 
 /* ---- unit.c: begin, commit, roll back, stick ---- */
-DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
+DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
+DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e); /* why it failed */
+DBM__FN dbm_status dbm__level_again(const dbm__level *level);           /* that is this thread's last failure again */
 DBM__FN dbm_status dbm__work_fail(dbm__work *w, const char *site);      /* makes the thread's last failure stick; returns its status */
 DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the sticky failure again, or E_CANCELLED */
 DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
@@ -208,7 +211,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
 /* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
- * rolls back, if that was not done yet; why it failed is in w->base.error. */
+ * rolls back, if that was not done yet; why it failed says dbm__level_again(&w->base). */
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
@@ -343,6 +346,5 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
-DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 #endif /* DBM__SESSION_H */

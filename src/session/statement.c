@@ -73,7 +73,7 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
 }
 
 DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
-    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error); /* what failed was sent before it */
+    if (w->top->sticky != DBM_OK) return dbm__level_again(w->top); /* what failed was sent before it */
     dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site);
 }

@@ -5,10 +5,21 @@
 
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
 
-DBM__FN bool dbm__level_stick(dbm__level *level, const dbm_error_info *e, int points) {
+DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e) {
+    if (level->error == NULL) level->error = (dbm_error_info *)dbm__alloc(w->db->host, sizeof *e); /* kept until the database closes */
+    if (level->error != NULL) *level->error = *e;
+}
+
+DBM__FN dbm_status dbm__level_again(const dbm__level *level) {
+    dbm_status st = level->sticky != DBM_OK ? level->sticky : level->outcome;
+    if (level->error != NULL) return dbm__fail_again(level->error);
+    return dbm__fail(st, DBM_STAGE_NONE, NULL, level->site, "%s (there was no memory to keep the message in)", dbm_status_text(st));
+}
+
+DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points) {
     if (level->sticky != DBM_OK) return false;
     level->sticky = e->status;
-    level->error = *e;
+    dbm__level_note(w, level, e);
     level->failed_at = points;
     level->undone = false;
     return true;
@@ -25,7 +36,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
         if (st != DBM_OK) return st;
         *e = kept;
     }
-    if (dbm__level_stick(w->top, e, w->points)) dbm__store(&w->trouble, 1);
+    if (dbm__level_stick(w, w->top, e, w->points)) dbm__store(&w->trouble, 1);
     return e->status;
 }
 
@@ -38,7 +49,7 @@ DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
 
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
-    if (w->top->sticky != DBM_OK) return dbm__fail_again(&w->top->error);
+    if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
     if (dbm__load(&w->cancelled) != 0) {
         dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
         return dbm__work_fail(w, site);
@@ -403,8 +414,10 @@ DBM__FN void dbm__works_free(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         dbm__level *level = w->base.inner;
+        dbm__free(db->host, w->base.error);
         while (level != NULL) {
             dbm__level *inner = level->inner;
+            dbm__free(db->host, level->error);
             dbm__free(db->host, level);
             level = inner;
         }

@@ -98,7 +98,7 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
     if (limit < 0) limit = 0;
-    while (chains < (size_t)limit && chains < 4096) chains *= 2;
+    while (chains < (size_t)limit / 4 && chains < 1024) chains *= 2; /* most texts are found by their address */
     k = (dbm__cache *)dbm__alloc_zero(c->db->host, sizeof *k + chains * sizeof k->chains[0]);
     if (!k) return dbm__no_memory(DBM_STAGE_CONNECT, c->db->name, NULL);
     k->chains = (dbm__entry **)(void *)(k + 1);

@@ -11,23 +11,20 @@
 
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(AGGREGATE, OTHER) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) \
-    X(ATTACH, STATE) X(BEGIN, TRANSACTION) X(CASE, OTHER) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) \
-    X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) \
-    X(DECLARE, STATE) X(DEFINER, OTHER) X(DELETE, WRITE) X(DESC, READ) X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) \
-    X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXECUTE, OTHER) X(EXISTS, OTHER) X(EXPLAIN, READ) X(FETCH, READ) \
-    X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GLOBAL, OTHER) X(GRANT, SCHEMA) X(IF, OTHER) \
-    X(IN, OTHER) X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) \
-    X(LOCAL, OTHER) X(LOCK, STATE) X(LOOP, OTHER) X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) \
-    X(OPTIMIZE, SCHEMA) X(OR, OTHER) X(PG_ADVISORY_LOCK, OTHER) X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) \
-    X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) X(PLAN, OTHER) X(PRAGMA, READ) X(PREPARE, STATE) \
-    X(PROCEDURE, OTHER) X(QUERY, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) X(REFRESH, SCHEMA) \
-    X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPEAT, OTHER) X(REPLACE, WRITE) X(RESET, STATE) \
+    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+    X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
+    X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
+    X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
+    X(FETCH, READ) X(FOR, OTHER) X(FORMAT, OTHER) X(FUNCTION, OTHER) X(GET_LOCK, OTHER) X(GRANT, SCHEMA) X(IN, OTHER) \
+    X(INDEX, OTHER) X(INSERT, WRITE) X(INTO, OTHER) X(KEY, OTHER) X(LISTEN, STATE) X(LOAD, STATE) X(LOCAL, OTHER) X(LOCK, STATE) \
+    X(MERGE, WRITE) X(MOVE, READ) X(NO, OTHER) X(NOT, OTHER) X(NOTIFY, WRITE) X(OPTIMIZE, SCHEMA) X(PG_ADVISORY_LOCK, OTHER) \
+    X(PG_ADVISORY_LOCK_SHARED, OTHER) X(PG_TEMP, OTHER) X(PG_TRY_ADVISORY_LOCK, OTHER) X(PG_TRY_ADVISORY_LOCK_SHARED, OTHER) \
+    X(PRAGMA, READ) X(PREPARE, STATE) X(PROCEDURE, OTHER) X(RANDOM, OTHER) X(RANDOMBLOB, OTHER) X(RECURSIVE, OTHER) \
+    X(REFRESH, SCHEMA) X(REINDEX, SCHEMA) X(RELEASE, TRANSACTION) X(RENAME, SCHEMA) X(REPLACE, WRITE) X(RESET, STATE) \
     X(RETURNING, OTHER) X(REVOKE, SCHEMA) X(ROLLBACK, TRANSACTION) X(SAVEPOINT, TRANSACTION) X(SELECT, READ) X(SET, STATE) \
-    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) \
-    X(TEMPORARY, OTHER) X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNIQUE, OTHER) X(UNLISTEN, STATE) \
-    X(UNLOCK, STATE) X(UPDATE, WRITE) X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(VIRTUAL, OTHER) \
-    X(WAL, OTHER) X(WHILE, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
+    X(SET_CONFIG, OTHER) X(SHARE, OTHER) X(SHOW, READ) X(START, TRANSACTION) X(TABLE, READ) X(TEMP, OTHER) X(TEMPORARY, OTHER) \
+    X(TRANSACTION, OTHER) X(TRIGGER, OTHER) X(TRUNCATE, SCHEMA) X(UNLISTEN, STATE) X(UNLOCK, STATE) X(UPDATE, WRITE) \
+    X(USE, STATE) X(VACUUM, SCHEMA) X(VALUES, READ) X(VIEW, OTHER) X(WAL, OTHER) X(WITH, OTHER) X(XA, TRANSACTION) X(XML, OTHER)
 
 enum {
     DBM__KW_NONE = 0,
@@ -196,6 +193,11 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->size = size;
     x->bits = bits;
     x->mysql = (bits & mysql) == mysql;
+}
+
+/* Whether the token in hand is one of these words, in capitals, a blank behind each. After a dot it is a name, and none of them. */
+static bool dbm__lex_is(const dbm__lex *x, const char *words) {
+    return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start);
 }
 
 /* A token that takes all up to `end`; 0: it is not closed. */
@@ -371,8 +373,7 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     bool ended = p->ended;
     p->ended = false;
-    if (ended && x->mysql && (x->code == DBM__KW_IF || x->code == DBM__KW_LOOP || x->code == DBM__KW_WHILE ||
-                              x->code == DBM__KW_REPEAT || x->code == DBM__KW_CASE || x->code == DBM__KW_FOR)) {
+    if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
     } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
                                                        x->previous == DBM__KW_ATOMIC)) {
@@ -391,13 +392,11 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     switch (p->state) {
     case DBM__SPLIT_FIRST:
         if (x->code == DBM__KW_CREATE) p->state = DBM__SPLIT_CREATE;
-        else if (x->code != DBM__KW_EXPLAIN && x->code != DBM__KW_QUERY && x->code != DBM__KW_PLAN) p->state = DBM__SPLIT_PLAIN;
+        else if (!dbm__lex_is(x, "EXPLAIN QUERY PLAN ")) p->state = DBM__SPLIT_PLAIN;
         break;
     case DBM__SPLIT_CREATE:
-        if (x->code == DBM__KW_DEFINER || x->code == DBM__KW_AGGREGATE) p->state = DBM__SPLIT_DEFINER;
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_TEMP && x->code != DBM__KW_TEMPORARY) {
-            p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
-        }
+        if (dbm__lex_is(x, "DEFINER AGGREGATE ")) p->state = DBM__SPLIT_DEFINER;
+        else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
         p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
@@ -576,8 +575,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
 }
 
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
-    bool changes = x->code == DBM__KW_INSERT || x->code == DBM__KW_UPDATE || x->code == DBM__KW_DELETE ||
-                   x->code == DBM__KW_MERGE;
+    bool changes = dbm__lex_is(x, "INSERT UPDATE DELETE MERGE ");
     dbm__classify_select(v, x);
     if (v->depth > v->base) { /* AS (INSERT ..., or AS (WITH ... AS (...) INSERT ... */
         if (changes && (x->previous == DBM__CODE_SIGN('(') || x->previous == DBM__CODE_SIGN(')'))) v->writes = true;
@@ -591,26 +589,18 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
     }
 }
 
-static bool dbm__classify_explained(int code) {
-    return code == DBM__KW_SELECT || code == DBM__KW_INSERT || code == DBM__KW_UPDATE || code == DBM__KW_DELETE ||
-           code == DBM__KW_REPLACE || code == DBM__KW_MERGE || code == DBM__KW_WITH || code == DBM__KW_VALUES ||
-           code == DBM__KW_TABLE || code == DBM__KW_CREATE || code == DBM__KW_DECLARE || code == DBM__KW_EXECUTE ||
-           code == DBM__KW_REFRESH;
-}
+static const char dbm__explained[] = "SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE CREATE DECLARE EXECUTE REFRESH ";
 
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
     case DBM__VERBS_CREATE:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_TEMPORARY) dbm__classify_done(v, DBM__VERB_STATE);
-        else if (x->code != DBM__KW_OR && x->code != DBM__KW_REPLACE && x->code != DBM__KW_LOCAL && x->code != DBM__KW_GLOBAL &&
-                 x->code != DBM__KW_UNIQUE && x->code != DBM__KW_VIRTUAL) {
-            v->state = DBM__VERBS_CREATE_NAME;
-        }
+        else if (!dbm__lex_is(x, "OR REPLACE LOCAL GLOBAL UNIQUE VIRTUAL ")) v->state = DBM__VERBS_CREATE_NAME;
         break;
     case DBM__VERBS_CREATE_NAME:
         if (x->code == DBM__KW_TEMP || x->code == DBM__KW_PG_TEMP || x->code == DBM__CODE_QUOTED + DBM__KW_TEMP) {
             v->state = DBM__VERBS_CREATE_TEMP;
-        } else if (x->code != DBM__KW_IF && x->code != DBM__KW_NOT && x->code != DBM__KW_EXISTS) {
+        } else if (!dbm__lex_is(x, "IF NOT EXISTS ")) {
             v->state = DBM__VERBS_DONE;
         }
         break;
@@ -654,13 +644,13 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     case DBM__VERBS_WITH: dbm__classify_with(v, x); break;
     case DBM__VERBS_EXPLAIN:
         if (x->code == DBM__KW_ANALYZE || x->code == DBM__KW_ANALYSE) v->analyze = true; /* (ANALYZE FALSE) is taken for true */
-        if (v->depth == v->base && dbm__classify_explained(x->code)) {
+        if (v->depth == v->base && dbm__lex_is(x, dbm__explained)) {
             if (v->analyze) dbm__classify_first(v, x);
             else v->state = DBM__VERBS_DONE;
         }
         break;
     case DBM__VERBS_ANALYZE:
-        if (dbm__classify_explained(x->code) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
+        if (dbm__lex_is(x, dbm__explained) && x->code != DBM__KW_TABLE) dbm__classify_first(v, x);
         else if (x->code != DBM__KW_FORMAT && x->previous != DBM__KW_FORMAT && x->previous != DBM__CODE_SIGN('=')) {
             v->state = DBM__VERBS_DONE;
         }

@@ -26,7 +26,7 @@ typedef struct dbm__entry {
     dbm__place *places;              /* named: the name of each placeholder */
 } dbm__entry;
 
-enum { DBM__HINT_BITS = 7, DBM__HINTS = 1 << DBM__HINT_BITS };
+enum { DBM__HINT_BITS = 6, DBM__HINTS = 1 << DBM__HINT_BITS };
 enum { DBM__CACHE_TEXT_MAX = 65536 }; /* longer texts are bulks written out: they are not kept */
 typedef struct dbm__cache {
     dbm__entry **chains;             /* behind this struct, in the same block */

@@ -113,9 +113,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     const char *best = NULL;
     char block[2][65]; /* longer names have no nearest */
     int i, at = 0;
-    if (name[0] == ':') {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
-    }
+    if (name[0] == ':') return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "dbm_named(\"%s\", ...): leave the colon out", name);
     for (i = 0; i < e->prepared.parameters; i++) {
         const dbm__place *p = &e->places[i];
         const char *both[2];

@@ -157,10 +157,7 @@ static long checkouts(long n) {
     for (long i = 0; i < n; i++) apr_reslist_release(pool, take());
     return n;
 }
-static void checkouts_1(long n) { bench_sum += (uint64_t)checkouts(n); }
-static void checkouts_2(long n) { bench_threads(2, n, checkouts); }
-static void checkouts_4(long n) { bench_threads(4, n, checkouts); }
-static void checkouts_8(long n) { bench_threads(8, n, checkouts); }
+BENCH_CHECKOUTS(checkouts, checkouts)
 static void starts(long n) {
     for (long i = 0; i < n; i++) {
         open_it();
@@ -177,24 +174,10 @@ static void idle(long n) {
     bench_sum = sum + (uint64_t)n;
 }
 
-#define SQL(name) \
-    { name "_lookup", "", open_it, NULL, lookup, NULL, close_it }, \
-    { name "_session", "", start, NULL, session, NULL, end }, \
-    { name "_scan", "", open_it, NULL, scan, NULL, close_it }, \
-    { name "_insert", "", open_it, clear, insert, notes, close_it }
-
 static const bench_entry entries[] = {
-    SQL("sqlite"),
-    { "sqlite_transaction", "", start, NULL, transaction, NULL, end },
-    SQL("postgresql"),
-    { "postgresql_transaction", "", start, NULL, transaction, NULL, end },
-    SQL("mariadb"),
-    { "pool_1", "", start, NULL, checkouts_1, NULL, end },
-    { "pool_2", "", start, NULL, checkouts_2, NULL, end },
-    { "pool_4", "", start, NULL, checkouts_4, NULL, end },
-    { "pool_8", "", start, NULL, checkouts_8, NULL, end },
+    BENCH_PEER(start, end, insert),
     { "start_sqlite", "", NULL, NULL, starts, NULL, NULL },
-    { "start_idle", "", NULL, NULL, idle, NULL, NULL },
+    BENCH_POOL(start, end),
 };
 
 BENCH_MAIN(entries)

@@ -345,6 +345,31 @@ static int bench_main(int argc, char **argv, const bench_entry *entries, size_t 
     if (entry->close != NULL) entry->close();
     return 0;
 }
+/* What the lists of entries share. A connection is opened by open_it and closed by close_it; for a session each, `start` and `end` stand around. */
+#define BENCH_SQL(name, start, end, insert) \
+    { name "_lookup", "", open_it, NULL, lookup, NULL, close_it }, \
+    { name "_session", "", start, NULL, session, NULL, end }, \
+    { name "_scan", "", open_it, NULL, scan, NULL, close_it }, \
+    { name "_insert", "", open_it, clear, insert, notes, close_it }
+#define BENCH_PEER(start, end, insert) \
+    BENCH_SQL("sqlite", start, end, insert), \
+    { "sqlite_transaction", "", start, NULL, transaction, NULL, end }, \
+    BENCH_SQL("postgresql", start, end, insert), \
+    { "postgresql_transaction", "", start, NULL, transaction, NULL, end }, \
+    BENCH_SQL("mariadb", start, end, insert), \
+    { "start_idle", "", NULL, NULL, idle, NULL, NULL }
+/* The rows of a pool: `alone` by one thread, `shared` by several, both as bench_threads() takes them. */
+#define BENCH_CHECKOUTS(alone, shared) \
+    static void checkouts_1(long n) { bench_sum += (uint64_t)alone(n); } \
+    static void checkouts_2(long n) { bench_threads(2, n, shared); } \
+    static void checkouts_4(long n) { bench_threads(4, n, shared); } \
+    static void checkouts_8(long n) { bench_threads(8, n, shared); }
+#define BENCH_POOL(start, end) \
+    { "pool_1", "", start, NULL, checkouts_1, NULL, end }, \
+    { "pool_2", "", start, NULL, checkouts_2, NULL, end }, \
+    { "pool_4", "", start, NULL, checkouts_4, NULL, end }, \
+    { "pool_8", "", start, NULL, checkouts_8, NULL, end }
+
 #define BENCH_MAIN(entries) \
     int main(int argc, char **argv) { return bench_main(argc, argv, entries, sizeof(entries) / sizeof((entries)[0])); }
 #endif

@@ -123,20 +123,9 @@ static void idle(long n) {
     bench_sum = sum + (uint64_t)n;
 }
 
-#define SQL(name) \
-    { name "_lookup", "", open_it, NULL, lookup, NULL, close_it }, \
-    { name "_session", "", open_it, NULL, session, NULL, close_it }, \
-    { name "_scan", "", open_it, NULL, scan, NULL, close_it }, \
-    { name "_insert", "", open_it, clear, insert, notes, close_it }
-
 static const bench_entry entries[] = {
-    SQL("sqlite"),
-    { "sqlite_transaction", "", open_it, NULL, transaction, NULL, close_it },
-    SQL("postgresql"),
-    { "postgresql_transaction", "", open_it, NULL, transaction, NULL, close_it },
-    SQL("mariadb"),
+    BENCH_PEER(open_it, close_it, insert),
     { "start_sqlite", "", NULL, NULL, starts, NULL, NULL },
-    { "start_idle", "", NULL, NULL, idle, NULL, NULL },
 };
 
 BENCH_MAIN(entries)

@@ -233,7 +233,6 @@ static long checkouts(long n) {
     }
     return n;
 }
-static void checkouts_1(long n) { bench_sum += (uint64_t)checkouts(n); }
 /* Who takes a slot names itself: what waits for whom is told by that. */
 static long checkouts_shared(long n) {
     dbm__word me = (dbm__word)dbm__self();
@@ -244,9 +243,7 @@ static long checkouts_shared(long n) {
     }
     return n;
 }
-static void checkouts_2(long n) { bench_threads(2, n, checkouts_shared); }
-static void checkouts_4(long n) { bench_threads(4, n, checkouts_shared); }
-static void checkouts_8(long n) { bench_threads(8, n, checkouts_shared); }
+BENCH_CHECKOUTS(checkouts, checkouts_shared)
 
 static void empty(long n) {
     for (long i = 0; i < n; i++) DBM_SESSION_ON(db, s) bench_sum++;
@@ -307,10 +304,7 @@ static const bench_entry entries[] = {
     { "mongodb_insert", "", open_it, mongo_clear, mongo_insert, mongo_notes, end },
     { "mongodb_insert", "bulk", open_it, mongo_clear, mongo_insert_bulk, mongo_notes, end },
 #endif
-    { "pool_1", "", open_it, NULL, checkouts_1, NULL, end },
-    { "pool_2", "", open_it, NULL, checkouts_2, NULL, end },
-    { "pool_4", "", open_it, NULL, checkouts_4, NULL, end },
-    { "pool_8", "", open_it, NULL, checkouts_8, NULL, end },
+    BENCH_POOL(open_it, end),
     { "session_empty", "", open_it, NULL, empty, NULL, end },
     { "session_empty", "byname", open_it, NULL, empty_by_name, NULL, end },
     { "start_sqlite", "", NULL, NULL, starts, NULL, NULL },

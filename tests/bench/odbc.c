@@ -156,20 +156,9 @@ static void idle(long n) {
     bench_sum = sum + (uint64_t)n;
 }
 
-#define SQL(name) \
-    { name "_lookup", "", open_it, NULL, lookup, NULL, close_it }, \
-    { name "_session", "", start, NULL, session, NULL, end }, \
-    { name "_scan", "", open_it, NULL, scan, NULL, close_it }, \
-    { name "_insert", "", open_it, clear, insert, notes, close_it }
-
 static const bench_entry entries[] = {
-    SQL("sqlite"),
-    { "sqlite_transaction", "", start, NULL, transaction, NULL, end },
-    SQL("postgresql"),
-    { "postgresql_transaction", "", start, NULL, transaction, NULL, end },
-    SQL("mariadb"),
+    BENCH_PEER(start, end, insert),
     { "pool_1", "", start, NULL, checkouts, NULL, end },
-    { "start_idle", "", NULL, NULL, idle, NULL, NULL },
 };
 
 BENCH_MAIN(entries)

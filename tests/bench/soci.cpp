@@ -127,10 +127,7 @@ static long checkouts(long n) {
     for (long i = 0; i < n; i++) pool->give_back(pool->lease());
     return n;
 }
-static void checkouts_1(long n) { bench_sum += static_cast<uint64_t>(checkouts(n)); }
-static void checkouts_2(long n) { bench_threads(2, n, checkouts); }
-static void checkouts_4(long n) { bench_threads(4, n, checkouts); }
-static void checkouts_8(long n) { bench_threads(8, n, checkouts); }
+BENCH_CHECKOUTS(checkouts, checkouts)
 static void starts(long n) {
     for (long i = 0; i < n; i++) {
         open_size(1);
@@ -146,25 +143,13 @@ static void idle(long n) {
     bench_sum = sum + static_cast<uint64_t>(n);
 }
 
-#define SQL(name) \
-    { name "_lookup", "", open_it, NULL, lookup, NULL, close_it }, \
-    { name "_session", "", open_it, NULL, session, NULL, close_it }, \
-    { name "_scan", "", open_it, NULL, scan, NULL, close_it }, \
-    { name "_insert", "", open_it, clear, insert_loop, notes, close_it }, \
-    { name "_insert", "bulk", open_it, clear, insert, notes, close_it }
-
 static const bench_entry entries[] = {
-    SQL("sqlite"),
-    { "sqlite_transaction", "", open_it, NULL, transaction, NULL, close_it },
-    SQL("postgresql"),
-    { "postgresql_transaction", "", open_it, NULL, transaction, NULL, close_it },
-    SQL("mariadb"),
-    { "pool_1", "", open_it, NULL, checkouts_1, NULL, close_it },
-    { "pool_2", "", open_it, NULL, checkouts_2, NULL, close_it },
-    { "pool_4", "", open_it, NULL, checkouts_4, NULL, close_it },
-    { "pool_8", "", open_it, NULL, checkouts_8, NULL, close_it },
+    BENCH_PEER(open_it, close_it, insert_loop),
+    { "sqlite_insert", "bulk", open_it, clear, insert, notes, close_it },
+    { "postgresql_insert", "bulk", open_it, clear, insert, notes, close_it },
+    { "mariadb_insert", "bulk", open_it, clear, insert, notes, close_it },
     { "start_sqlite", "", NULL, NULL, starts, NULL, NULL },
-    { "start_idle", "", NULL, NULL, idle, NULL, NULL },
+    BENCH_POOL(open_it, close_it),
 };
 
 int main(int argc, char **argv) {

@@ -5,8 +5,6 @@
 #ifndef AWAITED_H
 #define AWAITED_H
 
-#define LEFT_EARLY DBM_ROLLED_BACK
-
 static dbm_loop *awaited_loop;
 typedef struct awaited { bool over; dbm_status status; dbm_error_info error; } awaited;
 static struct { dbm_rows *rows; dbm_session session; } awaited_own[8]; /* rows of calls on a database */
@@ -125,7 +123,7 @@ TEST_HELPER bool awaited_row_step(dbm_row *row) {
     awaited a = { 0 };
     dbm_row *next = NULL;
     if (rows->row.work->points != 0) return dbm__row_step(row);
-    if (dbm__async_row(rows, &next)) return true;
+    if (dbm__async_row(rows, &next)) return next != NULL;
     return awaited_wait(&a, dbm_async_next_cb(rows, &next, awaited_fn, &a)) == DBM_OK && next != NULL;
 }
 TEST_HELPER void awaited_cursor_end(dbm__cursor *cursor) {
@@ -184,6 +182,8 @@ TEST_HELPER dbm_status awaited_session_end(dbm_session *s) {
     return awaited_step(s, DBM__ASYNC_END);
 }
 
+#if defined(TEST_AWAITED)
+#define LEFT_EARLY DBM_ROLLED_BACK
 #undef dbm_exec
 #undef dbm_query_one
 #undef dbm_session_begin
@@ -201,4 +201,5 @@ TEST_HELPER dbm_status awaited_session_end(dbm_session *s) {
 #define dbm__block_begin_on awaited_block_begin_on
 #define dbm__block_step awaited_block_step
 #define dbm__block_over awaited_block_over
+#endif
 #endif /* AWAITED_H */

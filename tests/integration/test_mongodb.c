@@ -589,6 +589,17 @@ static void native_handles_are_the_drivers(void **state) {
         assert_null(dbm_native(s, "sqlite"));
     }
     assert_int_equal(count_of("raw"), 1);
+    /* what the client was told is forgotten with the session, and what was made of it meanwhile */
+    DBM_SESSION_RC(mgr, NULL, s, &rc) {
+        mongoc_client_t *client = (mongoc_client_t *)dbm_native(s, "mongodb");
+        mongoc_write_concern_t *none = mongoc_write_concern_new();
+        mongoc_write_concern_set_w(none, MONGOC_WRITE_CONCERN_W_UNACKNOWLEDGED);
+        mongoc_client_set_write_concern(client, none);
+        mongoc_write_concern_destroy(none);
+        OK(dbm_mongo_insert(s, "raw", "{\"_id\": 1}")); /* a duplicate, and nobody asks */
+    }
+    assert_int_equal(rc, DBM_OK);
+    IS(dbm_mongo_insert(db, "raw", "{\"_id\": 1}"), DBM_E_CONSTRAINT);
 }
 
 /* ---- transactions ----------------------------------------------------------------------------------------------------------------------------- */

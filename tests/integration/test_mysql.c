@@ -1,61 +1,21 @@
 /* The MySQL adapter against a real MariaDB: values, errors, transactions and their locks, rows, statements, configuration. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
-#include <mysql.h>
-#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
-#  define MARIADBS_CLIENT 1
-#else
-#  define MARIADBS_CLIENT 0
-#endif
+#include "servers/test_mysql.h"
 
 /* With Oracle's client (tests/mysql_oracle.sh) json and uuid of a MariaDB server are plain texts: the server tells of them in a word of the column's
  * description that this client does not read. */
 #define KNOWS_MARIADB_TYPES MARIADBS_CLIENT
 
-static struct {
-    test_heap heap;
-    test_log log;
-    servers_own own;
-    servers_database server;
-    dbm_manager *mgr;
-    dbm_database *db, *other; /* other: a second program, so to speak, that waits for no lock longer than a second */
-} fx;
-
-static const char *message(void) { return dbm_last_error()->message; }
-static void says(const char *part) {
-    if (strstr(message(), part) == NULL) fail_msg("\"%s\" does not say \"%s\"", message(), part);
-}
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s", #call, message()); } while (0)
-
 static int setup(void **state) {
-    dbm_options options;
     (void)state;
-    memset(&options, 0, sizeof options);
-    options.allocator = test_heap_allocator(&fx.heap);
-    test_log_clear(&fx.log);
-    options.log = test_log_hook;
-    options.log_ud = &fx.log;
     servers_start(&fx.own, "mysql", NULL); /* what the server counts is of this test alone */
     servers_fresh_on(&fx.server, &fx.own);
-    OK(dbm_manager_create(&fx.mgr, &options));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "default", .url = fx.server.url)));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "other", .url = fx.server.url, .init_sql = "SET lock_wait_timeout=1, innodb_lock_wait_timeout=1")));
-    OK(dbm_init_all(fx.mgr));
-    fx.db = dbm_get(fx.mgr, "default");
-    fx.other = dbm_get(fx.mgr, "other");
+    open_both();
     OK(dbm_exec(fx.db, "CREATE TABLE users(id BIGINT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(100) NOT NULL, email VARCHAR(100), age INT, UNIQUE KEY email(email), "
                        "CONSTRAINT grown CHECK (age >= 0)) ENGINE=InnoDB"));
     OK(dbm_exec(fx.db, "CREATE TABLE pets(id INT PRIMARY KEY, owner BIGINT, CONSTRAINT owned FOREIGN KEY (owner) REFERENCES users(id)) ENGINE=InnoDB"));
     OK(dbm_exec(fx.db, "CREATE TABLE t(a INT PRIMARY KEY, b VARCHAR(100)) ENGINE=InnoDB"));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    dbm_manager_free(fx.mgr);
-    servers_drop(&fx.server);
-    servers_remove(&fx.own);
-    assert_int_equal(test_heap_live(&fx.heap), 0);
     return 0;
 }
 
@@ -67,17 +27,6 @@ static int clean(void **state) {
     return 0;
 }
 
-static int64_t number(dbm_database *db, const char *sql) {
-    dbm_row *row;
-    int64_t v = -1;
-    dbm_session s;
-    OK(dbm_session_begin(db, NULL, &s));
-    OK(dbm_query_one(&s, &row, sql));
-    v = dbm_row_int(row, 0);
-    OK(dbm_session_end(&s));
-    return v;
-}
-
 /* How often the server has been asked to do something, by SHOW GLOBAL STATUS. */
 static int64_t server_count(const char *what) {
     char sql[120];
@@ -85,12 +34,6 @@ static int64_t server_count(const char *what) {
     return number(fx.other, sql);
 }
 
-/* Whether the table can be altered: nobody holds a lock on it. */
-static void assert_unlocked(const char *table) {
-    char sql[100];
-    (void)snprintf(sql, sizeof sql, "ALTER TABLE %s COMMENT = 'x'", table);
-    if (dbm_exec(fx.other, sql) != DBM_OK) fail_msg("%s is locked: %s", table, message());
-}
 static void assert_locked(const char *table) {
     char sql[100];
     (void)snprintf(sql, sizeof sql, "ALTER TABLE %s COMMENT = 'x'", table);
@@ -364,19 +307,31 @@ static void test_errors(void **state) {
 
 /* What a session changed is gone for the next one, and what init_sql set is there for all. */
 static void test_reset_and_init_sql(void **state) {
+    static const dbm_reset resets[] = { DBM_RESET_DEFAULT, DBM_RESET_FULL };
+    static const char *const names[] = { "init", "init_full" };
+    dbm_stats_info stats;
     dbm_status rc;
     dbm_row *row;
     (void)state;
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "init", .url = fx.server.url, .pool.size = 1, .pool.max_overflow = -1,
-                                           .init_sql = "SET @mine = 5; SELECT 1 UNION SELECT 2")));
-    for (int i = 0; i < 3; i++) {
-        DBM_SESSION_OPT(fx.mgr, "init", s, .status = &rc) {
-            OK(dbm_query_one(s, &row, "SELECT @mine, @other"));
-            assert_int_equal(dbm_row_int(row, 0), 5);
-            assert_true(dbm_row_is_null(row, 1));
-            OK(dbm_exec(s, "SET @mine = 6, @other = 7"));
+    for (int k = 0; k < 2; k++) {
+        int64_t id = 0;
+        OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = names[k], .url = fx.server.url, .pool.size = 1, .pool.max_overflow = -1,
+                                               .pool.reset_on_return = resets[k], .init_sql = "SET @mine = 5;; SELECT 1 UNION SELECT 2; SET @last = 'a;b'")));
+        for (int i = 0; i < 4; i++) {
+            DBM_SESSION_OPT(fx.mgr, names[k], s, .status = &rc) {
+                OK(dbm_query_one(s, &row, "SELECT @mine, @other, @last, CONNECTION_ID()"));
+                assert_int_equal(dbm_row_int(row, 0), 5);
+                assert_true(dbm_row_is_null(row, 1));
+                assert_string_equal(dbm_row_text(row, 2), "a;b");
+                if (i == 0) id = dbm_row_int(row, 3);
+                assert_int_equal(dbm_row_int(row, 3), id); /* the same connection each time */
+                if (k == 0 || i % 2 != 0) OK(dbm_exec(s, "SET @mine = 6, @other = 7"));
+            }
+            OK(rc);
         }
-        OK(rc);
+        OK(dbm_stats(dbm_get(fx.mgr, names[k]), &stats));
+        assert_int_equal(stats.connects, 1);
+        assert_int_equal(stats.disconnects, 0);
     }
     OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "bad_init", .url = fx.server.url, .init_sql = "SET @mine = 5; SET nosuch_variable = 1")));
     assert_int_equal(dbm_ping(dbm_get(fx.mgr, "bad_init")), DBM_E_SQL);

@@ -2,50 +2,30 @@
 /* cc: -Wl,--wrap=mariadb_get_infov */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#include "servers/test_mysql.h"
 #include "proxy.h"
 #include <math.h>
-#include <mysql.h>
 
-static struct {
-    test_heap heap;
-    servers_database server;
-    dbm_manager *mgr;
-    dbm_database *db, *other;
-    bool many; /* the server's word that it takes arrays is not heard */
-} fx;
+static bool many; /* the server's word that it takes arrays is not heard */
 
-#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#if MARIADBS_CLIENT
 /* What dbm.h asks, with its one argument. */
 my_bool STDCALL __wrap_mariadb_get_infov(MYSQL *mysql, enum mariadb_value value, void *arg, ...);
 my_bool STDCALL __real_mariadb_get_infov(MYSQL *mysql, enum mariadb_value value, void *arg, ...);
 my_bool STDCALL __wrap_mariadb_get_infov(MYSQL *mysql, enum mariadb_value value, void *arg, ...) {
     my_bool failed = __real_mariadb_get_infov(mysql, value, arg);
-    if (fx.many && value == MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES) *(unsigned long *)arg = 0;
+    if (many && value == MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES) *(unsigned long *)arg = 0;
     return failed;
 }
 #endif
 
-static const char *message(void) { return dbm_last_error()->message; }
-static void says(const char *part) {
-    if (strstr(message(), part) == NULL) fail_msg("\"%s\" does not say \"%s\"", message(), part);
-}
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s", #call, message()); } while (0)
-#define IS(call, status) do { dbm_status is_ = (call); if (is_ != (status)) fail_msg("%s is %s: %s", #call, dbm_status_name(is_), message()); } while (0)
-#define BOTH_WAYS for (fx.many = false, clean();; fx.many = true, clean())
-#define BOTH_WAYS_END if (fx.many) break
+#define BOTH_WAYS for (many = false, clean();; many = true, clean())
+#define BOTH_WAYS_END if (many) break
 
 static int setup(void **state) {
-    dbm_options options;
     (void)state;
-    memset(&options, 0, sizeof options);
-    options.allocator = test_heap_allocator(&fx.heap);
     servers_fresh(&fx.server, "mysql");
-    OK(dbm_manager_create(&fx.mgr, &options));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "default", .url = fx.server.url)));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "other", .url = fx.server.url, .init_sql = "SET lock_wait_timeout=1, innodb_lock_wait_timeout=1")));
-    OK(dbm_init_all(fx.mgr));
-    fx.db = dbm_get(fx.mgr, "default");
-    fx.other = dbm_get(fx.mgr, "other");
+    open_both();
     OK(dbm_exec(fx.db, "CREATE TABLE t(a BIGINT PRIMARY KEY, b VARCHAR(100) NOT NULL, c DOUBLE) ENGINE=InnoDB"));
     OK(dbm_exec(fx.db, "CREATE TABLE big(a INT, b LONGBLOB) ENGINE=InnoDB"));
     OK(dbm_exec(fx.db, "CREATE TABLE kinds(id INT PRIMARY KEY, tiny TINYINT, small SMALLINT, u BIGINT UNSIGNED, f FLOAT, d DOUBLE, flag BOOL, dec_ DECIMAL(30,10), "
@@ -53,32 +33,10 @@ static int setup(void **state) {
     return 0;
 }
 
-static int teardown(void **state) {
-    (void)state;
-    dbm_manager_free(fx.mgr);
-    servers_drop(&fx.server);
-    assert_int_equal(test_heap_live(&fx.heap), 0);
-    return 0;
-}
-
 static void clean(void) {
     OK(dbm_exec(fx.db, "TRUNCATE TABLE t"));
     OK(dbm_exec(fx.db, "TRUNCATE TABLE big"));
     OK(dbm_exec(fx.db, "TRUNCATE TABLE kinds"));
-}
-
-static int64_t number_of(dbm_session *s, const char *sql) {
-    dbm_row *row;
-    OK(dbm_query_one(s, &row, sql));
-    return dbm_row_int(row, 0);
-}
-static int64_t number(dbm_database *db, const char *sql) {
-    int64_t v = -1;
-    dbm_session s;
-    OK(dbm_session_begin(db, NULL, &s));
-    v = number_of(&s, sql);
-    OK(dbm_session_end(&s));
-    return v;
 }
 
 /* ---- values -------------------------------------------------------------------------------------------------------------------- */
@@ -292,7 +250,7 @@ static void test_small_packets(void **state) {
     servers_fresh_on(&server, &own);
     OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "small", .url = server.url)));
     OK(dbm_exec(dbm_get(fx.mgr, "small"), "CREATE TABLE t(a INT, b MEDIUMTEXT) ENGINE=InnoDB"));
-    for (fx.many = false;; fx.many = true) {
+    for (many = false;; many = true) {
         DBM_SESSION(fx.mgr, "small", s) {
             dbm_bulk *b;
             int i;
@@ -303,7 +261,7 @@ static void test_small_packets(void **state) {
             assert_int_equal(dbm_affected(s), 3000);
         }
         assert_true(number(dbm_get(fx.mgr, "small"), "SELECT SUM(LENGTH(b)) FROM t") == 6 * 60000 + 3000 / 50 * 1225);
-        if (fx.many) break;
+        if (many) break;
     }
     servers_drop(&server);
     servers_remove(&own);
@@ -448,7 +406,7 @@ static void test_lost(void **state) {
 static void test_after_reset(void **state) {
     int i;
     (void)state;
-    fx.many = false;
+    many = false;
     clean();
     for (i = 0; i < 3; i++) {
         DBM_SESSION_ON(fx.db, s) {
@@ -483,7 +441,7 @@ static void test_round_trips(void **state) {
     long before = 0;
     int i, round;
     (void)state;
-    fx.many = false;
+    many = false;
     clean();
     proxy_start(&p, atoi(servers_variable("DBM_TEST_MYSQL_PORT")));
     (void)snprintf(url, sizeof url, "%s", fx.server.url);
@@ -500,7 +458,7 @@ static void test_round_trips(void **state) {
             OK(dbm_bulk_end(b));
         }
     }
-#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
+#if MARIADBS_CLIENT
     assert_int_equal(proxy_turns(&p) - before, 4);
 #else
     assert_in_range(proxy_turns(&p) - before, 4, 12);

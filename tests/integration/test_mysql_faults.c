@@ -1,13 +1,8 @@
 /* The MySQL adapter when things go wrong: cancels and deadlines, servers that stop or kill, forks, TLS. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
-#include <mysql.h>
+#include "servers/test_mysql.h"
 #include <signal.h>
-#if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
-#  define MARIADBS_CLIENT 1
-#else
-#  define MARIADBS_CLIENT 0
-#endif
 
 /* With Oracle's client (tests/mysql_oracle.sh) calls block, because its prepared statements have no other form: the server is told the deadline and ends
  * the statement itself, and a server that is silent is noticed only by the client's own time-out, which is socket_timeout in whole seconds. */
@@ -15,47 +10,17 @@
 /* It checks a certificate only against authorities that are named to it; MariaDB's asks the system's when none are. */
 #define WANTS_A_CA (!MARIADBS_CLIENT)
 
-static struct {
-    test_heap heap;
-    test_log log;
-    servers_database server;
-    dbm_manager *mgr;
-    dbm_database *db, *other;
-} fx;
-
-static const char *message(void) { return dbm_last_error()->message; }
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s", #call, message()); } while (0)
-
 static void piped(int signal_number) {
     (void)signal_number;
     _exit(write(2, "SIGPIPE reached the program\n", 28) == 28 ? 99 : 98);
 }
 
 static int setup(void **state) {
-    dbm_options options;
     (void)state;
     (void)signal(SIGPIPE, piped);
-    memset(&options, 0, sizeof options);
-    options.allocator = test_heap_allocator(&fx.heap);
-    test_log_clear(&fx.log);
-    options.log = test_log_hook;
-    options.log_ud = &fx.log;
     servers_fresh(&fx.server, "mysql");
-    OK(dbm_manager_create(&fx.mgr, &options));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "default", .url = fx.server.url)));
-    OK(dbm_add_database(fx.mgr, DBM_CONFIG(.name = "other", .url = fx.server.url, .init_sql = "SET lock_wait_timeout=1, innodb_lock_wait_timeout=1")));
-    OK(dbm_init_all(fx.mgr));
-    fx.db = dbm_get(fx.mgr, "default");
-    fx.other = dbm_get(fx.mgr, "other");
+    open_both();
     OK(dbm_exec(fx.db, "CREATE TABLE t(a INT PRIMARY KEY, b VARCHAR(100)) ENGINE=InnoDB"));
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    dbm_manager_free(fx.mgr);
-    servers_drop(&fx.server);
-    assert_int_equal(test_heap_live(&fx.heap), 0);
     return 0;
 }
 
@@ -63,34 +28,6 @@ static int clean(void **state) {
     (void)state;
     OK(dbm_exec(fx.db, "DELETE FROM t"));
     return 0;
-}
-
-static int64_t number_of(dbm_session *s, const char *sql) {
-    dbm_row *row;
-    OK(dbm_query_one(s, &row, sql));
-    return dbm_row_int(row, 0);
-}
-static int64_t number(dbm_database *db, const char *sql) {
-    int64_t v = -1;
-    dbm_session s;
-    OK(dbm_session_begin(db, NULL, &s));
-    v = number_of(&s, sql);
-    OK(dbm_session_end(&s));
-    return v;
-}
-
-static void sleep_ms(int ms) { dbm__sleep_us((int64_t)ms * 1000); }
-
-static int64_t now_ms(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static void assert_unlocked(const char *table) {
-    char sql[100];
-    (void)snprintf(sql, sizeof sql, "ALTER TABLE %s COMMENT = 'x'", table);
-    if (dbm_exec(fx.other, sql) != DBM_OK) fail_msg("%s is locked: %s", table, message());
 }
 
 /* ---- cancels and deadlines ----------------------------------------------------------------------------------------------------- */
@@ -104,9 +41,9 @@ static void test_deadline(void **state) {
         OK(dbm_query_one(s, &row, "SELECT CONNECTION_ID()"));
         id = dbm_row_int(row, 0);
         OK(dbm_exec(s, "INSERT INTO t VALUES (1, 'x')"));
-        before = now_ms();
+        before = test_now_ms();
         assert_int_equal(dbm_query_one(s, &row, "SELECT SLEEP(10)"), DBM_E_TIMEOUT);
-        assert_in_range(now_ms() - before, 100, 900);
+        assert_in_range(test_now_ms() - before, 100, 900);
     }
     assert_int_equal(rc, DBM_E_TIMEOUT);
     assert_true(number(fx.db, "SELECT CONNECTION_ID()") == id); /* the connection is kept */
@@ -120,17 +57,17 @@ static void test_deadline(void **state) {
         OK(dbm_query_one(s, &row, "SELECT CAST(@@max_statement_time * 1000 AS SIGNED)"));
         assert_int_equal(dbm_row_int(row, 0), CALLS_BLOCK ? 200 : 2000); /* past our own deadline, or in its place */
         OK(dbm_exec(s, "SET max_statement_time = 0.1"));
-        before = now_ms();
+        before = test_now_ms();
         assert_int_equal(dbm_query_one(s, &row, "SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b"), DBM_E_TIMEOUT);
         assert_int_equal(dbm_last_error()->native_code, 1969);
-        assert_in_range(now_ms() - before, 50, 900);
+        assert_in_range(test_now_ms() - before, 50, 900);
     }
 }
 
 typedef struct canceller { dbm_session session; int after_ms; } canceller;
 static void *cancel_later(void *ud) {
     canceller *c = (canceller *)ud;
-    sleep_ms(c->after_ms);
+    test_pause_ms(c->after_ms);
     (void)dbm_cancel(&c->session);
     return NULL;
 }
@@ -149,10 +86,10 @@ static void test_cancel(void **state) {
         c.after_ms = 100;
         OK(dbm_exec(s, "INSERT INTO t VALUES (1, 'x')"));
         assert_int_equal(pthread_create(&thread, NULL, cancel_later, &c), 0);
-        before = now_ms();
+        before = test_now_ms();
         assert_int_equal(dbm_query_one(s, &row, "SELECT COUNT(*) FROM seq_1_to_100000 a, seq_1_to_100000 b"), DBM_E_CANCELLED);
         assert_int_equal(dbm_last_error()->native_code, 1317);
-        assert_in_range(now_ms() - before, 50, 1500);
+        assert_in_range(test_now_ms() - before, 50, 1500);
         (void)pthread_join(thread, NULL);
     }
     assert_int_equal(rc, DBM_E_CANCELLED);
@@ -184,10 +121,10 @@ typedef struct timed_canceller { dbm_session session; int64_t took_ms; } timed_c
 static void *cancel_timed(void *ud) {
     timed_canceller *c = (timed_canceller *)ud;
     int64_t before;
-    sleep_ms(200);
-    before = now_ms();
+    test_pause_ms(200);
+    before = test_now_ms();
     (void)dbm_cancel(&c->session);
-    c->took_ms = now_ms() - before;
+    c->took_ms = test_now_ms() - before;
     return NULL;
 }
 
@@ -207,9 +144,9 @@ static void test_stopped_server(void **state) {
         dbm_row *row;
         OK(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"));
         servers_signal(&mine, SIGSTOP);
-        before = now_ms();
+        before = test_now_ms();
         assert_int_equal(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"), DBM_E_TIMEOUT);
-        took = now_ms() - before;
+        took = test_now_ms() - before;
         if (took > 500 + 1600) fail_msg("a stopped server held the statement for %lld ms", (long long)took);
     }
     assert_int_equal(rc, DBM_E_TIMEOUT);
@@ -229,22 +166,22 @@ static void test_stopped_server(void **state) {
         OK(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"));
         c.session = *s;
         servers_signal(&mine, SIGSTOP);
-        before = now_ms();
+        before = test_now_ms();
         assert_int_equal(pthread_create(&thread, NULL, cancel_timed, &c), 0);
         assert_int_equal(dbm_query_one(s, &row, "SELECT COUNT(*) FROM t"), CALLS_BLOCK ? DBM_E_TIMEOUT : DBM_E_CANCELLED);
         (void)pthread_join(thread, NULL);
         assert_in_range(c.took_ms, 0, 700);
-        assert_in_range(now_ms() - before, 0, 2600);
+        assert_in_range(test_now_ms() - before, 0, 2600);
     }
     /* A connect is bounded too. */
-    before = now_ms();
+    before = test_now_ms();
     assert_int_not_equal(dbm_ping(dbm_get(mgr, "mine")), DBM_OK);
-    assert_in_range(now_ms() - before, 0, 2500);
+    assert_in_range(test_now_ms() - before, 0, 2500);
     servers_signal(&mine, SIGCONT);
     servers_signal(&mine, SIGKILL);
     assert_int_not_equal(dbm_ping(dbm_get(mgr, "mine")), DBM_OK);
     servers_start_again(&mine, NULL);
-    sleep_ms(600); /* past the back-off */
+    test_pause_ms(600); /* past the back-off */
     OK(dbm_ping(dbm_get(mgr, "mine")));
     dbm_manager_free(mgr);
     servers_remove(&mine);
@@ -257,7 +194,7 @@ static void kill_connection(int64_t id) {
     (void)snprintf(sql, sizeof sql, "KILL %lld", (long long)id);
     OK(dbm_exec(fx.other, sql));
     (void)snprintf(sql, sizeof sql, "SELECT COUNT(*) FROM information_schema.processlist WHERE id = %lld", (long long)id);
-    while (number(fx.other, sql) != 0) sleep_ms(1);
+    while (number(fx.other, sql) != 0) test_pause_ms(1);
 }
 
 static void test_killed(void **state) {
@@ -310,7 +247,7 @@ static void test_killed(void **state) {
 }
 
 static void *kill_soon(void *ud) {
-    sleep_ms(150);
+    test_pause_ms(150);
     kill_connection(*(int64_t *)ud);
     return NULL;
 }

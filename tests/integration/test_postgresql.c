@@ -2,89 +2,13 @@
  * What dies, hangs or is refused on the way is in test_postgresql_faults.c. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#define TEST_POSTGRESQL_OVERFLOW 1
+#include "servers/test_postgresql.h"
 #include "proxy.h"
 #include "listener.h"
 #include <libpq-fe.h>
 #include <math.h>
 #include <sys/resource.h>
-
-static servers_database fresh;
-static dbm_manager *mgr;
-static dbm_database *db;
-static PGconn *raw; /* another client, without dbm.h */
-static test_log logged;
-static test_heap heap;
-
-static int make_fresh(void **state) {
-    (void)state;
-    servers_fresh(&fresh, "postgresql");
-    raw = PQconnectdb(fresh.url);
-    if (PQstatus(raw) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(raw));
-    PQclear(PQexec(raw, "SET client_min_messages = error"));
-    return 0;
-}
-static int drop_fresh(void **state) {
-    (void)state;
-    PQfinish(raw);
-    servers_drop(&fresh);
-    return 0;
-}
-
-static void open_with(const dbm_config *given) {
-    dbm_options options;
-    dbm_config config;
-    memset(&options, 0, sizeof options);
-    memset(&heap, 0, sizeof heap);
-    test_log_clear(&logged);
-    options.log = test_log_hook;
-    options.log_ud = &logged;
-    options.allocator = test_heap_allocator(&heap);
-    options.no_env = true;
-    memset(&config, 0, sizeof config);
-    if (given != NULL) config = *given;
-    if (config.url == NULL) config.url = fresh.url;
-    if (config.pool.size == 0) config.pool.size = 1;
-    if (config.pool.max_overflow == 0) config.pool.max_overflow = 1;
-    assert_int_equal(dbm_manager_create(&mgr, &options), DBM_OK);
-    if (dbm_add_database(mgr, &config) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    if (dbm_init_all(mgr) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    db = dbm_get(mgr, NULL);
-}
-static int open_db(void **state) {
-    (void)state;
-    open_with(NULL);
-    return 0;
-}
-static int close_db(void **state) {
-    dbm_stats_info st;
-    (void)state;
-    if (mgr == NULL) return 0;
-    assert_int_equal(dbm_stats(db, &st), DBM_OK);
-    assert_int_equal(st.out, 0);
-    dbm_manager_free(mgr);
-    mgr = NULL;
-    assert_int_equal(test_heap_live(&heap), 0);
-    assert_null(strstr(test_log_text(&logged), "s3cret"));
-    return 0;
-}
-
-/* The other client: a statement, and its first cell. */
-static const char *raw_text(const char *sql) {
-    static char text[256];
-    PGresult *res = PQexec(raw, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK) fail_msg("%s: %s", sql, PQerrorMessage(raw));
-    (void)snprintf(text, sizeof text, "%s", PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "");
-    PQclear(res);
-    return text;
-}
-static long raw_number(const char *sql) { return strtol(raw_text(sql), NULL, 10); }
-
-static void pause_ms(long ms) {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    (void)nanosleep(&t, NULL);
-}
-
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s %s", #call, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message); } while (0)
 
 static long backend(dbm_session *s) {
     dbm_row *row;
@@ -969,6 +893,141 @@ static void schemas_change_under_statements(void **state) {
     assert_int_equal(rc, DBM_OK);
 }
 
+/* ---- the short way -------------------------------------------------------------------------------------------------------------- */
+
+/* Statements that the server has, in every shape, often enough that each goes past libpq; and whatever comes between them. */
+static void the_short_way(void **state) {
+    static char wide[30001];
+    dbm_status rc;
+    dbm_row *row;
+    int run, i;
+    (void)state;
+    memset(wide, 'w', 30000);
+    (void)raw_text("DROP TABLE IF EXISTS way; CREATE TABLE way (a int, t text, b bytea); CREATE OR REPLACE FUNCTION says(int) RETURNS int LANGUAGE plpgsql AS "
+                   "$$ BEGIN RAISE NOTICE 'it says %', $1; RETURN $1; END $$");
+    for (run = 0; run < 6; run++) {
+        char blob[3] = { 0, (char)run, 0 };
+        OK(dbm_exec(db, "DELETE FROM way"));
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            const char *kept = NULL;
+            int64_t sum = 0, n = 0;
+            for (i = 0; i < 5; i++) {
+                OK(dbm_exec(s, "INSERT INTO way VALUES (?, ?, ?)", i, i == 3 ? NULL : i == 4 ? wide : i == 2 ? "" : "text", dbm_blob(blob, sizeof blob)));
+                assert_int_equal(dbm_affected(s), 1);
+            }
+            DBM_EACH(s, r, "SELECT a, t, b FROM way ORDER BY a LIMIT ?", 10) { /* a row in hand stays while others are read, and while it is written */
+                size_t size;
+                const void *bytes = dbm_row_blob(r, 2, &size);
+                assert_int_equal(size, 3);
+                assert_memory_equal(bytes, blob, 3);
+                kept = dbm_row_is_null(r, 1) ? NULL : dbm_row_text(r, 1);
+                DBM_EACH(s, r2, "SELECT a FROM way WHERE a <= ? ORDER BY a", dbm_row_int(r, 0)) {
+                    OK(dbm_exec(s, "UPDATE way SET a = a WHERE a = ?", dbm_row_int(r2, 0)));
+                    sum += dbm_row_int(r2, 0);
+                    n++;
+                }
+                if (kept == NULL) assert_int_equal(dbm_row_int(r, 0), 3);
+                else assert_string_equal(kept, dbm_row_int(r, 0) == 4 ? wide : dbm_row_int(r, 0) == 2 ? "" : "text");
+                assert_string_equal(dbm_row_name(r, 1), "t");
+            }
+            assert_int_equal(n, 15);
+            assert_int_equal(sum, 20);
+            assert_int_equal(dbm_query_one(s, &row, "SELECT t FROM way WHERE a = ?", 99), DBM_E_NOT_FOUND);
+            DBM_SAVEPOINT(s) { /* what failed in it is no matter of the transaction's */
+                assert_int_equal(dbm_query_one(s, &row, "SELECT 10 / ?::int", 0), DBM_E_SQL);
+                assert_string_equal(dbm_last_error()->sqlstate, "22012");
+            }
+            OK(dbm_clear_error(s));
+            OK(dbm_query_one(s, &row, "SELECT says(?)", run));
+            assert_int_equal(dbm_row_int(row, 0), run);
+        }
+        if (rc != DBM_OK) fail_msg("run %d: %s", run, dbm_last_error()->message);
+        assert_int_equal(raw_number("SELECT count(*) FROM way"), 5);
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) { /* live rows, kept while something else is asked; and one that fails among them */
+            int64_t n = 0, last = 0;
+            const char *first = NULL;
+            char copy[24] = "";
+            DBM_EACH(s, r, "SELECT g, 'row ' || g FROM generate_series(1, ?) g", 20000) {
+                if (n++ == 700) {
+                    first = dbm_row_text(r, 1);
+                    (void)snprintf(copy, sizeof copy, "%s", first);
+                    OK(dbm_query_one(s, &row, "SELECT ?::int", 7));
+                    assert_int_equal(dbm_row_int(row, 0), 7);
+                    assert_string_equal(first, copy);
+                    assert_string_equal(dbm_row_text(r, 1), copy);
+                }
+                assert_int_equal(dbm_row_int(r, 0), last + 1);
+                last++;
+            }
+            assert_int_equal(n, 20000);
+            n = 0;
+            DBM_EACH(s, r, "SELECT 10 / (15000 - g) FROM generate_series(1, ?) g", 20000) { (void)r; n++; }
+            assert_int_equal(dbm_status_of(s), DBM_E_SQL);
+            assert_true(n < 15000);
+        }
+        assert_int_equal(rc, DBM_E_SQL);
+        DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) OK(dbm_query_one(s, &row, "SELECT ?::int", run)); /* its COMMIT is unanswered */
+        assert_int_equal(rc, DBM_OK);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            switch (run) {
+            case 0: OK(dbm_send(s, "INSERT INTO way VALUES (1)")); break;
+            case 1: OK(dbm_script(s, "INSERT INTO way VALUES (1); SELECT 1")); break;
+            case 2: assert_int_equal(PQtransactionStatus((PGconn *)dbm_native(s, "postgresql")), PQTRANS_INTRANS); break;
+            case 3: { dbm_bulk *b; OK(dbm_bulk_begin(s, &b, "way", "a")); OK(dbm_bulk_row(b, 1)); OK(dbm_bulk_end(b)); break; }
+            case 4: OK(dbm_ping(db)); break;
+            default: DBM_SAVEPOINT(s) OK(dbm_exec(s, "INSERT INTO way VALUES (1)")); break;
+            }
+            OK(dbm_query_one(s, &row, "SELECT ?::int", 3));
+            if (run == 3) assert_int_equal(PQtransactionStatus((PGconn *)dbm_native(s, "postgresql")), PQTRANS_INTRANS); /* libpq has to be told */
+        }
+        if (rc != DBM_OK) fail_msg("run %d: %s", run, dbm_last_error()->message);
+    }
+    assert_int_equal(test_log_count(&logged, DBM_EVENT_NOTICE), 6);
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a setting that libpq has not heard of: rows for COPY are made as the server sees it */
+        dbm_bulk *b;
+        OK(dbm_exec(s, "CREATE TEMP TABLE at (t timestamptz)"));
+        for (run = 0; run < 5; run++) OK(dbm_query_one(s, &row, "SELECT set_config('TimeZone', ?, false)", run == 4 ? "Asia/Tokyo" : "UTC"));
+        OK(dbm_bulk_begin(s, &b, "at", "t"));
+        OK(dbm_bulk_row(b, "2024-01-01 09:00:00"));
+        OK(dbm_bulk_end(b));
+        OK(dbm_query_one(s, &row, "SELECT t = '2024-01-01 00:00:00+00' FROM at"));
+        assert_true(dbm_row_bool(row, 0));
+        for (run = 0; run < 5; run++) { /* what comes unasked does not come between */
+            OK(dbm_exec(s, "LISTEN heard"));
+            OK(dbm_exec(s, "NOTIFY heard, 'word'"));
+            OK(dbm_query_one(s, &row, "SELECT ?::int", run));
+            assert_int_equal(dbm_row_int(row, 0), run);
+            OK(dbm_commit(s));
+        }
+    }
+    assert_int_equal(rc, DBM_OK);
+}
+
+/* The types of parameters are those of the table as it is. */
+static void tables_made_anew(void **state) {
+    dbm_status rc;
+    int way, i;
+    (void)state;
+    for (way = 0; way < 5; way++) {
+        (void)raw_text("DROP TABLE IF EXISTS anew; CREATE TABLE anew (a int)");
+        for (i = 0; i < 4; i++) DBM_SESSION(mgr, NULL, s) OK(dbm_exec(s, "INSERT INTO anew VALUES (?)", i));
+        switch (way) {
+        case 0: OK(dbm_exec(db, "DROP TABLE anew")); OK(dbm_exec(db, "CREATE TABLE anew (a text)")); break;
+        case 1: DBM_SESSION(mgr, NULL, s) { OK(dbm_exec(s, "DROP TABLE anew")); OK(dbm_exec(s, "CREATE TABLE anew (a text)")); } break;
+        case 2: OK(dbm_script(db, "DROP TABLE anew; CREATE TABLE anew (a text)")); break;
+        default: (void)raw_text("DROP TABLE anew; CREATE TABLE anew (a text)"); break; /* by somebody else: found when a value does not fit */
+        }
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 4, .status = &rc) OK(dbm_exec(s, "INSERT INTO anew VALUES (?)", way < 3 ? "007" : "seven"));
+        if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
+        if (strcmp(raw_text("SELECT a FROM anew"), way < 3 ? "007" : "seven") != 0) fail_msg("way %d: %s", way, raw_text("SELECT a FROM anew"));
+    }
+    for (i = 0; i < 3; i++) { /* and what is no number stays none */
+        (void)raw_text("DROP TABLE IF EXISTS anew; CREATE TABLE anew (a int)");
+        assert_int_equal(dbm_exec(db, "INSERT INTO anew VALUES (?)", "none"), DBM_E_SQL);
+        assert_string_equal(dbm_last_error()->sqlstate, "22P02");
+    }
+}
+
 static void handles_and_the_cache(void **state) {
     dbm_config config;
     dbm_status rc;
@@ -1090,7 +1149,7 @@ static void a_reset_undoes_everything(void **state) {
             OK(dbm_query_one(s, &row, "SELECT 1"));
         }
         if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-        for (int wait = 0; wait < 100 && raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") != 0; wait++) pause_ms(10);
+        for (int wait = 0; wait < 100 && raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") != 0; wait++) test_pause_ms(10);
         assert_int_equal(raw_number("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"), 0); /* before anybody uses it again */
         DBM_SESSION_RC(mgr, NULL, s, &rc) {
             assert_int_equal(backend(s), pid);
@@ -1203,6 +1262,41 @@ static void open_between(void) {
     open_with(&config);
 }
 
+/* Whatever piece of an answer has come: no row is lost, and no outcome. */
+static void answers_in_pieces(void **state) {
+    dbm_status rc;
+    dbm_row *row;
+    int piece, run;
+    (void)state;
+    open_between();
+    (void)raw_text("DROP TABLE IF EXISTS pieces; CREATE TABLE pieces (a int, t text)");
+    for (piece = 1; piece < 60; piece = piece * 2 + 1) {
+        proxy_piece(&between, piece);
+        for (run = 0; run < 4; run++) {
+            int64_t n = 0, sum = 0;
+            DBM_SESSION_RC(mgr, NULL, s, &rc) {
+                OK(dbm_exec(s, "INSERT INTO pieces VALUES (?, ?)", run, "piece"));
+                assert_int_equal(dbm_affected(s), 1);
+                OK(dbm_query_one(s, &row, "SELECT t, a FROM pieces WHERE a = ?", run));
+                assert_string_equal(dbm_row_text(row, 0), "piece");
+                DBM_EACH(s, r, "SELECT g, 'x' FROM generate_series(1, ?) g", 9) sum += dbm_row_int(r, 0);
+                assert_int_equal(sum, 45);
+                OK(dbm_exec(s, "UPDATE pieces SET a = a + 0 RETURNING a"));
+                assert_int_equal(dbm_affected(s), (int64_t)raw_number("SELECT count(*) FROM pieces") + 1);
+            }
+            if (rc != DBM_OK) fail_msg("%d bytes: %s", piece, dbm_last_error()->message);
+            DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) OK(dbm_query_one(s, &row, "SELECT ?::int", run));
+            assert_int_equal(rc, DBM_OK);
+            DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+                DBM_EACH(s, r, "SELECT 10 / (4 - g) FROM generate_series(1, ?) g", 9) { (void)r; n++; }
+                if (n > 3 || dbm_status_of(s) != DBM_E_SQL) fail_msg("%d bytes, run %d: %ld rows and %s", piece, run, (long)n, dbm_status_name(dbm_status_of(s)));
+            }
+            assert_int_equal(rc, DBM_E_SQL);
+        }
+    }
+    proxy_stop(&between);
+}
+
 static void round_trips(void **state) {
     dbm_row *row;
     dbm_status rc;
@@ -1237,7 +1331,7 @@ static void round_trips(void **state) {
         (void)clock_gettime(CLOCK_MONOTONIC, &b);
         assert_int_equal(rc, DBM_OK);
         if ((b.tv_sec - a.tv_sec) * 1000 + (b.tv_nsec - a.tv_nsec) / 1000000 > 290) fail_msg("a read-only session took more than one round trip");
-        pause_ms(400);
+        test_pause_ms(400);
     }
     proxy_delay(&between, 0);
     for (run = 0; run < 200; run++) { /* and its answer is never taken for another's */
@@ -1246,7 +1340,7 @@ static void round_trips(void **state) {
             assert_int_equal(dbm_row_int(row, 0), run);
         }
         assert_int_equal(rc, DBM_OK);
-        if (run % 50 == 0) pause_ms(5);
+        if (run % 50 == 0) test_pause_ms(5);
     }
     assert_int_equal(close_db(NULL), 0);
     proxy_stop(&between);
@@ -1366,6 +1460,8 @@ int main(void) {
         T(interleaved_rows),
         T(large_values),
         T(schemas_change_under_statements),
+        T(the_short_way),
+        T(tables_made_anew),
         T(handles_and_the_cache),
         T(behind_a_pooler_of_transactions),
         T(sessions_begin_alike),
@@ -1374,7 +1470,7 @@ int main(void) {
         T(the_handle_of_libpq),
         T(scripts),
 #if !defined(DBM__PG_NO_PIPELINE)
-        T(round_trips),
+        T(round_trips), T(answers_in_pieces),
 #endif
         T(nothing_is_allocated_when_warm),
         T(every_allocation_may_fail)

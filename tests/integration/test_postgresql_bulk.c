@@ -2,91 +2,11 @@
  * servers that die. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#include "servers/test_postgresql.h"
 #include "proxy.h"
-#include <libpq-fe.h>
 #include <math.h>
 #include <sys/resource.h>
 
-static servers_database fresh;
-static dbm_manager *mgr;
-static dbm_database *db;
-static PGconn *raw; /* another client, without dbm.h */
-static test_log logged;
-static test_heap heap;
-
-static int make_fresh(void **state) {
-    (void)state;
-    servers_fresh(&fresh, "postgresql");
-    raw = PQconnectdb(fresh.url);
-    if (PQstatus(raw) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(raw));
-    PQclear(PQexec(raw, "SET client_min_messages = error"));
-    return 0;
-}
-static int drop_fresh(void **state) {
-    (void)state;
-    PQfinish(raw);
-    servers_drop(&fresh);
-    return 0;
-}
-
-static void open_with(const dbm_config *given) {
-    dbm_options options;
-    dbm_config config;
-    memset(&options, 0, sizeof options);
-    memset(&heap, 0, sizeof heap);
-    test_log_clear(&logged);
-    options.log = test_log_hook;
-    options.log_ud = &logged;
-    options.allocator = test_heap_allocator(&heap);
-    options.no_env = true;
-    memset(&config, 0, sizeof config);
-    if (given != NULL) config = *given;
-    if (config.url == NULL) config.url = fresh.url;
-    if (config.pool.size == 0) config.pool.size = 1;
-    if (config.pool.max_overflow == 0) config.pool.max_overflow = -1;
-    assert_int_equal(dbm_manager_create(&mgr, &options), DBM_OK);
-    if (dbm_add_database(mgr, &config) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    if (dbm_init_all(mgr) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    db = dbm_get(mgr, NULL);
-}
-static int open_db(void **state) {
-    (void)state;
-    open_with(NULL);
-    return 0;
-}
-static int close_db(void **state) {
-    dbm_stats_info st;
-    (void)state;
-    if (mgr == NULL) return 0;
-    assert_int_equal(dbm_stats(db, &st), DBM_OK);
-    assert_int_equal(st.out, 0);
-    dbm_manager_free(mgr);
-    mgr = NULL;
-    assert_int_equal(test_heap_live(&heap), 0);
-    assert_null(strstr(test_log_text(&logged), "s3cret"));
-    return 0;
-}
-
-/* The other client: statements, and the first cell of the last one. */
-static const char *raw_text(const char *sql) {
-    static char text[512];
-    PGresult *res = PQexec(raw, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK) fail_msg("%s: %s", sql, PQerrorMessage(raw));
-    (void)snprintf(text, sizeof text, "%s", PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "");
-    PQclear(res);
-    return text;
-}
-static long raw_number(const char *sql) { return strtol(raw_text(sql), NULL, 10); }
-
-static void pause_ms(long ms) {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    (void)nanosleep(&t, NULL);
-}
-static long now_ms(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 static long resident_kb(void) {
     long pages = 0;
     FILE *f = fopen("/proc/self/statm", "r");
@@ -94,8 +14,6 @@ static long resident_kb(void) {
     (void)fclose(f);
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
-
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s %s", #call, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message); } while (0)
 
 static long backend(void) {
     dbm_row *row;
@@ -490,7 +408,7 @@ static void failures_are_heard_early(void **state) {
     for (i = 0; i < 400 && st == DBM_OK; i++) {
         long k;
         for (k = 0; k < 1000 && st == DBM_OK; k++, taken++) st = dbm_bulk_row(b, taken, "some text, so that there is something to send");
-        if (i < 20) pause_ms(5);
+        if (i < 20) test_pause_ms(5);
     }
     assert_int_equal(st, DBM_E_CONSTRAINT);
     assert_true(taken < 100000);
@@ -512,12 +430,92 @@ static void failures_are_heard_early(void **state) {
     assert_int_equal(raw_number("SELECT count(*) FROM e"), 20000);
 }
 
+/* ---- rows by themselves --------------------------------------------------------------------------------------------------------- */
+
+typedef struct refusals { long count; int64_t rows[2000]; dbm_status first; } refusals;
+static void refused_row(void *ud, int64_t row, const dbm_error_info *error) {
+    refusals *r = (refusals *)ud;
+    if (r->count == 0) r->first = error->status;
+    if (r->count < 2000) r->rows[r->count] = row;
+    r->count++;
+}
+
+static void rows_by_themselves(void **state) {
+    static refusals r;
+    static char wide[100001];
+    dbm_status rc;
+    int way;
+    (void)state;
+    memset(wide, 'w', 100000);
+    for (way = 0; way < 5; way++) { /* none is refused; a few; every second one; all; some before they are sent */
+        int64_t i, kept = 0, expected = 0, n = 0;
+        dbm_stats_info before, after;
+        memset(&r, 0, sizeof r);
+        (void)raw_text("DROP TABLE IF EXISTS singles; CREATE TABLE singles (a int PRIMARY KEY CHECK (a >= 0), t text, b bytea, d float8)");
+        assert_int_equal(dbm_stats(db, &before), DBM_OK);
+        DBM_SESSION_RC(mgr, NULL, s, &rc) {
+            dbm_bulk *b;
+            OK(dbm_exec(s, "INSERT INTO singles VALUES (1000000)"));
+            OK(dbm_bulk_begin_opt(s, &b, "singles", "a,t,b,d", .each_row = 1, .failed = refused_row, .failed_ud = &r));
+            for (i = 0; i < 1000; i++) {
+                bool bad = way == 3 || (way == 1 && i % 300 == 7) || (way >= 2 && i % 2 == 1);
+                char blob[2] = { 0, 1 };
+                if (bad) expected++;
+                if (bad && way == 4) OK(dbm_bulk_rowv(b, (dbm_value[]){ dbm_int(i), dbm_textn("a\0b", 3), dbm_blob(blob, 2), dbm_double(0.5) }, 4));
+                else OK(dbm_bulk_row(b, bad ? i % 3 == 0 ? (int64_t)-5 : 1000000 : i, i == 500 ? wide : i % 7 == 0 ? NULL : "some text", dbm_blob(blob, 2), 0.5));
+            }
+            OK(dbm_bulk_end(b));
+            kept = dbm_affected(s);
+        }
+        if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
+        if (r.count != expected || kept != 1000 - expected) fail_msg("way %d: %ld refused, %ld kept", way, r.count, (long)kept);
+        assert_int_equal(raw_number("SELECT count(*) FROM singles WHERE a < 1000000 AND length(b) = 2 AND d = 0.5 AND (a % 7 <> 0) = (t IS NOT NULL)"), 1000 - expected);
+        for (i = 0; i < r.count && i < 2000; i++) n += r.rows[i];
+        for (i = 0; i < 1000; i++) if (way == 3 || (way == 1 && i % 300 == 7) || (way >= 2 && i % 2 == 1)) n -= i;
+        assert_int_equal(n, 0); /* each of them was told, by its own number */
+        assert_int_equal(dbm_stats(db, &after), DBM_OK);
+        assert_int_equal(after.out, 0);
+    }
+    DBM_SESSION_RC(mgr, NULL, s, &rc) { /* a bulk that can't be, and one that is dropped */
+        dbm_bulk *b;
+        DBM_SAVEPOINT(s) {
+            OK(dbm_bulk_begin_opt(s, &b, "nowhere", "a", .each_row = 1));
+            OK(dbm_bulk_row(b, 1));
+            assert_int_equal(dbm_bulk_end(b), DBM_E_SQL);
+        }
+        OK(dbm_clear_error(s));
+        OK(dbm_bulk_begin_opt(s, &b, "singles", "a", .each_row = 1));
+        for (way = 0; way < 300; way++) OK(dbm_bulk_row(b, 2000000 + way));
+        OK(dbm_bulk_abandon(b));
+        OK(dbm_exec(s, "INSERT INTO singles VALUES (3000000)"));
+    }
+    if (rc != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    assert_int_equal(raw_number("SELECT count(*) FROM singles WHERE a >= 2000000"), 1);
+}
+
+/* A failure says where the row was passed, and what was asked. */
+static void failures_say_where(void **state) {
+    dbm_bulk *b;
+    int line;
+    char place[64];
+    (void)state;
+    (void)raw_text("DROP TABLE IF EXISTS places; CREATE TABLE places (a int, \"order\" int)");
+    assert_int_equal(dbm_bulk_begin(db, &b, "places", "a,order"), DBM_E_SQL);
+    if (strstr(dbm_last_error()->message, "SELECT a, order FROM places") == NULL) fail_msg("%s", dbm_last_error()->message);
+    OK(dbm_bulk_begin(db, &b, "places", "a"));
+    OK(dbm_bulk_row(b, 1));
+    assert_int_equal(dbm_bulk_row(b, "no number"), DBM_E_RANGE); line = __LINE__;
+    (void)snprintf(place, sizeof place, "test_postgresql_bulk.c:%d", line);
+    if (strstr(dbm_last_error()->site, place) == NULL) fail_msg("%s", dbm_last_error()->site);
+    assert_int_equal(dbm_bulk_end(b), DBM_E_RANGE);
+}
+
 /* ---- cancels, deadlines, dying servers ------------------------------------------------------------------------------------------------ */
 
 typedef struct canceller { pthread_t thread; dbm_session s; long ms; } canceller;
 static void *cancel_later(void *ud) {
     canceller *c = (canceller *)ud;
-    pause_ms(c->ms);
+    test_pause_ms(c->ms);
     (void)dbm_cancel(&c->s);
     return NULL;
 }
@@ -555,7 +553,7 @@ static void cancels_and_deadlines(void **state) {
     for (way = 0; way < 4; way++) { /* while rows are sent, and while the end is waited for; a deadline, and a cancel */
         dbm_status rc;
         canceller c;
-        long i, pid = backend(), began = now_ms();
+        long i, pid = backend(), began = test_now_ms();
         DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = way < 2 ? 300 : 0, .status = &rc) {
             dbm_bulk *b;
             dbm_status st = DBM_OK;
@@ -571,7 +569,7 @@ static void cancels_and_deadlines(void **state) {
         }
         if (way >= 2) assert_int_equal(pthread_join(c.thread, NULL), 0);
         assert_int_equal(rc, way < 2 ? DBM_E_TIMEOUT : DBM_E_CANCELLED);
-        if (now_ms() - began > 2500) fail_msg("way %d: %ld ms", way, now_ms() - began);
+        if (test_now_ms() - began > 2500) fail_msg("way %d: %ld ms", way, test_now_ms() - began);
         assert_int_equal(raw_number("SELECT count(*) FROM slow"), 0);
         assert_int_equal(backend(), pid); /* the connection is as good as before */
     }
@@ -592,7 +590,7 @@ static void a_server_that_dies(void **state) {
             OK(dbm_bulk_begin(s, &b, "d", "id,t"));
             for (i = 0; i < 20000; i++) OK(dbm_bulk_row(b, i, "a row that is sent before"));
             (void)raw_text(sql);
-            pause_ms(100);
+            test_pause_ms(100);
             for (i = 0; i < 100000 && way == 0 && st == DBM_OK; i++) st = dbm_bulk_row(b, i, "a row that is sent behind");
             if (way == 0) assert_int_equal(st, DBM_E_LOST);
             if (way == 2) (void)dbm_bulk_abandon(b);
@@ -609,7 +607,7 @@ static void a_server_that_dies(void **state) {
         dbm_bulk *b;
         (void)snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%ld)", backend());
         (void)raw_text(sql);
-        pause_ms(100);
+        test_pause_ms(100);
         OK(dbm_bulk_begin(db, &b, "d", "id"));
         OK(dbm_bulk_row(b, 1));
         OK(dbm_bulk_end(b));
@@ -745,14 +743,14 @@ static void copy_in_constant_memory_and_left_early(void **state) {
         assert_int_equal(rc, DBM_OK);
         assert_int_equal(n, 200000);
         if (!SANITIZED && most - before > 2048) fail_msg("way %d: %ld KB more", way, most - before);
-        began = now_ms();
+        began = test_now_ms();
         DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 1, .status = &rc) {
             OK(dbm_exec(s, "INSERT INTO w VALUES (?)", way));
             DBM_EACH(s, r, way == 0 ? "COPY (SELECT g FROM generate_series(1, 300000) g) TO STDOUT" : "COPY (SELECT generate_series(1, 100000000)) TO STDOUT") { (void)r; break; }
             OK(dbm_exec(s, "INSERT INTO w VALUES (?)", way + 10));
         }
         if (rc != DBM_OK) fail_msg("way %d: %s", way, dbm_last_error()->message);
-        if (now_ms() - began > 5000) fail_msg("way %d: %ld ms", way, now_ms() - began);
+        if (test_now_ms() - began > 5000) fail_msg("way %d: %ld ms", way, test_now_ms() - began);
     }
     assert_int_equal(raw_number("SELECT count(*) FROM w"), 4);
 }
@@ -870,6 +868,8 @@ int main(void) {
         T(abandoned_and_left),
         T(failures_are_heard_early),
         T(a_server_that_pauses),
+        T(rows_by_themselves),
+        T(failures_say_where),
         T(cancels_and_deadlines),
         T(a_server_that_dies),
         T(over_tls),

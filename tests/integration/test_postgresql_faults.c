@@ -1,95 +1,9 @@
 /* The PostgreSQL adapter when things go wrong: cancels, deadlines, silent and dying servers, refused connects, TLS, forks. */
 #include "dbm_test.h"
 #include "servers/test_servers.h"
+#define TEST_POSTGRESQL_FRESH "CREATE TABLE t (a int)"
+#include "servers/test_postgresql.h"
 #include "proxy.h"
-#include <libpq-fe.h>
-
-static servers_database fresh;
-static dbm_manager *mgr;
-static dbm_database *db;
-static PGconn *raw; /* another client, without dbm.h */
-static test_log logged;
-static test_heap heap;
-
-static int make_fresh(void **state) {
-    (void)state;
-    servers_fresh(&fresh, "postgresql");
-    raw = PQconnectdb(fresh.url);
-    if (PQstatus(raw) != CONNECTION_OK) fail_msg("%s", PQerrorMessage(raw));
-    PQclear(PQexec(raw, "SET client_min_messages = error; CREATE TABLE t (a int)"));
-    return 0;
-}
-static int drop_fresh(void **state) {
-    (void)state;
-    PQfinish(raw);
-    servers_drop(&fresh);
-    return 0;
-}
-
-/* Configures, and opens unless it is to be seen whether that works. */
-static void configure(const dbm_config *given) {
-    dbm_options options;
-    dbm_config config;
-    memset(&options, 0, sizeof options);
-    memset(&heap, 0, sizeof heap);
-    test_log_clear(&logged);
-    options.log = test_log_hook;
-    options.log_ud = &logged;
-    options.allocator = test_heap_allocator(&heap);
-    options.no_env = true;
-    memset(&config, 0, sizeof config);
-    if (given != NULL) config = *given;
-    if (config.url == NULL) config.url = fresh.url;
-    if (config.pool.size == 0) config.pool.size = 1;
-    if (config.pool.max_overflow == 0) config.pool.max_overflow = -1;
-    assert_int_equal(dbm_manager_create(&mgr, &options), DBM_OK);
-    if (dbm_add_database(mgr, &config) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-}
-static void open_with(const dbm_config *given) {
-    configure(given);
-    if (dbm_init_all(mgr) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
-    db = dbm_get(mgr, NULL);
-}
-static int open_db(void **state) {
-    (void)state;
-    open_with(NULL);
-    return 0;
-}
-static int close_db(void **state) {
-    (void)state;
-    if (mgr == NULL) return 0;
-    dbm_manager_free(mgr);
-    mgr = NULL;
-    assert_int_equal(test_heap_live(&heap), 0);
-    assert_null(strstr(test_log_text(&logged), "s3cret"));
-    return 0;
-}
-static void reopen(const dbm_config *config) {
-    assert_int_equal(close_db(NULL), 0);
-    open_with(config);
-}
-
-static const char *raw_text(const char *sql) {
-    static char text[256];
-    PGresult *res = PQexec(raw, sql);
-    if (PQresultStatus(res) != PGRES_TUPLES_OK && PQresultStatus(res) != PGRES_COMMAND_OK) fail_msg("%s: %s", sql, PQerrorMessage(raw));
-    (void)snprintf(text, sizeof text, "%s", PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "");
-    PQclear(res);
-    return text;
-}
-static long raw_number(const char *sql) { return strtol(raw_text(sql), NULL, 10); }
-
-static void pause_ms(long ms) {
-    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
-    (void)nanosleep(&t, NULL);
-}
-static long now_ms(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (long)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-#define OK(call) do { if ((call) != DBM_OK) fail_msg("%s: %s %s", #call, dbm_status_name(dbm_last_error()->status), dbm_last_error()->message); } while (0)
 
 static long backend(dbm_session *s) {
     dbm_row *row;
@@ -109,8 +23,8 @@ static void kill_backend(long pid) {
     (void)snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(%ld)", pid);
     (void)raw_text(sql);
     (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM pg_stat_activity WHERE pid = %ld", pid);
-    for (i = 0; i < 500 && raw_number(sql) != 0; i++) pause_ms(10);
-    pause_ms(20);
+    for (i = 0; i < 500 && raw_number(sql) != 0; i++) test_pause_ms(10);
+    test_pause_ms(20);
 }
 
 /* ---- cancels and deadlines ----------------------------------------------------------------------------------------------------------- */
@@ -118,10 +32,10 @@ static void kill_backend(long pid) {
 typedef struct canceller { pthread_t thread; dbm_session s; long ms; dbm_status status; long took; } canceller;
 static void *cancel_later(void *ud) {
     canceller *c = (canceller *)ud;
-    pause_ms(c->ms);
-    c->took = now_ms();
+    test_pause_ms(c->ms);
+    c->took = test_now_ms();
     c->status = dbm_cancel(&c->s);
-    c->took = now_ms() - c->took;
+    c->took = test_now_ms() - c->took;
     return NULL;
 }
 
@@ -130,7 +44,7 @@ static void a_cancel_from_another_thread(void **state) {
     (void)state;
     for (way = 0; way < 3; way++) { /* a statement; the rows of one; alone */
         dbm_status rc;
-        long pid = current_backend(), began = now_ms();
+        long pid = current_backend(), began = test_now_ms();
         canceller c;
         DBM_SESSION_OPT(mgr, NULL, s, .autocommit = way == 2, .status = &rc) {
             memset(&c, 0, sizeof c);
@@ -143,7 +57,7 @@ static void a_cancel_from_another_thread(void **state) {
         assert_int_equal(pthread_join(c.thread, NULL), 0);
         assert_int_equal(c.status, DBM_OK);
         assert_int_equal(rc, DBM_E_CANCELLED);
-        if (now_ms() - began > 2000 || c.took > 600) fail_msg("way %d: took %ld ms, the cancel %ld", way, now_ms() - began, c.took);
+        if (test_now_ms() - began > 2000 || c.took > 600) fail_msg("way %d: took %ld ms, the cancel %ld", way, test_now_ms() - began, c.took);
         assert_int_equal(current_backend(), pid); /* the connection is as good as before */
     }
 }
@@ -161,13 +75,13 @@ static void deadlines_keep_the_connection(void **state) {
             reopen(&config);
         }
         pid = current_backend();
-        began = now_ms();
+        began = test_now_ms();
         DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = way == 3 ? 0 : 300, .autocommit = way == 2, .status = &rc) {
             if (way == 1) DBM_EACH(s, row, "SELECT pg_sleep(0.05) FROM generate_series(1, 2000)") (void)row;
             else dbm_exec(s, "SELECT pg_sleep(30)");
         }
         assert_int_equal(rc, DBM_E_TIMEOUT);
-        if (now_ms() - began > 1500) fail_msg("way %d: %ld ms", way, now_ms() - began);
+        if (test_now_ms() - began > 1500) fail_msg("way %d: %ld ms", way, test_now_ms() - began);
         assert_int_equal(current_backend(), pid);
     }
 }
@@ -200,7 +114,7 @@ static void a_server_that_is_silent(void **state) {
     reopen(&config);
     for (way = 0; way < 4; way++) {
         dbm_status rc;
-        long began = now_ms(), took;
+        long began = test_now_ms(), took;
         pid_t children[64];
         int n = 0, i;
         char command[96], line[32];
@@ -215,12 +129,12 @@ static void a_server_that_is_silent(void **state) {
             if (f != NULL) (void)pclose(f);
             servers_signal(&mine, SIGSTOP);
             for (i = 0; i < n; i++) (void)kill(children[i], SIGSTOP);
-            began = now_ms();
+            began = test_now_ms();
             if (way == 0) dbm_exec(s, "SELECT 1");
             else if (way == 1) DBM_EACH(s, row, "SELECT generate_series(1, 100000)") (void)row;
             else if (way == 2) dbm_exec(s, "INSERT INTO pg_description VALUES (1, 1, 1, 'x')");
         }
-        took = now_ms() - began;
+        took = test_now_ms() - began;
         for (i = 0; i < n; i++) (void)kill(children[i], SIGCONT);
         servers_signal(&mine, SIGCONT);
         if (way == 3) assert_int_equal(rc, DBM_OK); /* the COMMIT of a reader is not waited for */
@@ -230,7 +144,7 @@ static void a_server_that_is_silent(void **state) {
         assert_int_equal(rc, DBM_OK);
     }
     { /* and a connect to it */
-        long began = now_ms();
+        long began = test_now_ms();
         dbm_session a, b;
         dbm_status rc;
         OK(dbm_session_begin(db, NULL, &a));
@@ -239,8 +153,8 @@ static void a_server_that_is_silent(void **state) {
         rc = dbm_session_begin(db, NULL, &b);
         if (rc == DBM_OK) rc = dbm_exec(&b, "SELECT 1");
         servers_signal(&mine, SIGCONT);
-        if (rc == DBM_OK) pause_ms(1);
-        if (now_ms() - began > 32000) fail_msg("connecting took %ld ms", now_ms() - began);
+        if (rc == DBM_OK) test_pause_ms(1);
+        if (test_now_ms() - began > 32000) fail_msg("connecting took %ld ms", test_now_ms() - began);
         dbm_session_end(&b);
         dbm_session_end(&a);
     }
@@ -365,7 +279,7 @@ static void cut_at_commit(void **state) {
     proxy_cut(&between, "COMMIT", PROXY_BEFORE); /* who only read has lost nothing */
     DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) dbm_exec(s, "SELECT 7");
     assert_int_equal(rc, DBM_OK);
-    pause_ms(50);
+    test_pause_ms(50);
     DBM_SESSION_RC(mgr, NULL, s, &rc) dbm_exec(s, "SELECT 8");
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(raw_number("SELECT count(*) FROM t"), 3);
@@ -467,12 +381,12 @@ static void several_hosts(void **state) {
     config.url = url;
     config.connect_timeout_ms = 1000;
     for (way = 0; way < 2; way++) {
-        long began = now_ms();
+        long began = test_now_ms();
         (void)snprintf(hosts, sizeof hosts, "127.0.0.1:%d,%.*s", way == 0 ? 1 : ntohs(to.sin_port), (int)(slash - at), at);
         put_url(url, sizeof url, "dbm:s3cret%3Bpw%40%25", hosts, NULL);
         (void)strncat(url, "?target_session_attrs=read-write", sizeof url - strlen(url) - 1);
         reopen(&config);
-        if (now_ms() - began > 1500) fail_msg("way %d: %ld ms", way, now_ms() - began);
+        if (test_now_ms() - began > 1500) fail_msg("way %d: %ld ms", way, test_now_ms() - began);
         assert_true(current_backend() > 0);
     }
     (void)close(silent);
@@ -521,7 +435,7 @@ static void tls_modes(void **state) {
             assert_int_equal(n, 30);
         }
         /* what lies idle is looked at under TLS too */
-        pause_ms(20);
+        test_pause_ms(20);
         assert_true(current_backend() > 0);
     }
     assert_int_equal(close_db(NULL), 0);
@@ -545,9 +459,9 @@ static void silence_is_noticed_under_tls_too(void **state) {
         long began;
         config.tls = way == 0 ? DBM_TLS_OFF : DBM_TLS_REQUIRE;
         reopen(&config);
-        began = now_ms();
+        began = test_now_ms();
         assert_int_equal(dbm_exec(db, "SELECT pg_sleep(5)"), DBM_E_TIMEOUT);
-        if (now_ms() - began > 2500) fail_msg("way %d: %ld ms", way, now_ms() - began);
+        if (test_now_ms() - began > 2500) fail_msg("way %d: %ld ms", way, test_now_ms() - began);
     }
 }
 

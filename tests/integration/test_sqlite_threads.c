@@ -17,18 +17,6 @@ static char first_failure[400];
 static pthread_mutex_t failure_lock = PTHREAD_MUTEX_INITIALIZER;
 static int stop;
 
-static int64_t now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-static void sleep_ms(int ms) {
-    struct timespec t;
-    t.tv_sec = ms / 1000;
-    t.tv_nsec = (long)(ms % 1000) * 1000000L;
-    nanosleep(&t, NULL);
-}
-
 /* cmocka belongs to the main thread; the others note what goes wrong. */
 static void note(int line, const char *what, const char *message) {
     pthread_mutex_lock(&failure_lock);
@@ -172,7 +160,7 @@ static void run_jobs(int ms, bool two_names) {
         jobs[i].writes = i < THREADS / 2 || i == THREADS - 1;
         assert_int_equal(pthread_create(&jobs[i].thread, NULL, work, &jobs[i]), 0);
     }
-    sleep_ms(ms);
+    test_pause_ms(ms);
     __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
     for (int i = 0; i < THREADS; i++) pthread_join(jobs[i].thread, NULL);
     assert_no_failures();
@@ -225,9 +213,9 @@ static void *take_turn(void *ud) {
         dbm_row *row;
         if (t->reads_first) EXPECT(dbm_query_one(s, &row, "SELECT n FROM account WHERE id = 1") == DBM_OK);
         __atomic_store_n(&started, 1, __ATOMIC_RELEASE);
-        began = now_ms();
+        began = test_now_ms();
         t->status = dbm_exec(s, "UPDATE account SET n = n + 1 WHERE id = 1");
-        t->waited_ms = now_ms() - began;
+        t->waited_ms = test_now_ms() - began;
     }
     return NULL;
 }
@@ -239,8 +227,8 @@ static turn against_a_writer(const char *name, int reads_first, bool commits) {
         EXPECT(dbm_exec(s, "UPDATE account SET n = n + 10 WHERE id = 1") == DBM_OK);
         __atomic_store_n(&started, 0, __ATOMIC_RELEASE);
         assert_int_equal(pthread_create(&thread, NULL, take_turn, &t), 0);
-        while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE)) sleep_ms(1);
-        sleep_ms(120);
+        while (!__atomic_load_n(&started, __ATOMIC_ACQUIRE)) test_pause_ms(1);
+        test_pause_ms(120);
         if (!commits) dbm_rollback(s);
     }
     pthread_join(thread, NULL);
@@ -285,10 +273,10 @@ static void other_programs_are_waited_for(void **state) {
     open_file("wal.db");
     assert_int_equal(sqlite3_open(test_dir_file(&dir, "wal.db"), &raw), SQLITE_OK);
     assert_int_equal(sqlite3_exec(raw, "BEGIN IMMEDIATE; INSERT INTO log VALUES (0, 0, 0)", NULL, NULL, NULL), SQLITE_OK);
-    began = now_ms();
+    began = test_now_ms();
     DBM_SESSION_OPT(mgr, NULL, s, .timeout_ms = 150, .status = &rc) assert_int_equal(dbm_exec(s, "INSERT INTO log VALUES (1, 1, 1)"), DBM_E_TIMEOUT);
     assert_int_equal(rc, DBM_E_TIMEOUT);
-    assert_true(now_ms() - began >= 100 && now_ms() - began < 3000);
+    assert_true(test_now_ms() - began >= 100 && test_now_ms() - began < 3000);
     DBM_SESSION_RC(mgr, NULL, s, &rc) assert_int_equal(dbm_exec(s, "SELECT count(*) FROM log"), DBM_OK); /* readers don't wait */
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(sqlite3_exec(raw, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
@@ -384,7 +372,7 @@ int fdatasync(int fd) {
         beside_started = 1;
         __atomic_store_n(&beside_done, 0, __ATOMIC_RELEASE);
         if (pthread_create(&beside, NULL, write_beside, NULL) != 0) abort();
-        for (int i = 0; i < 500 && !__atomic_load_n(&beside_done, __ATOMIC_ACQUIRE); i++) sleep_ms(1);
+        for (int i = 0; i < 500 && !__atomic_load_n(&beside_done, __ATOMIC_ACQUIRE); i++) test_pause_ms(1);
         beside_in_time = __atomic_load_n(&beside_done, __ATOMIC_ACQUIRE);
     }
     return fsync(fd);

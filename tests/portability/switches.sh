@@ -84,12 +84,12 @@ DBM_IMPLEMENT dbm: the implementation is asked for by DBM_IMPLEMENTATION
 DBM_H_IMPLEMENTATION dbm: the implementation is asked for by DBM_IMPLEMENTATION
 EOF
 check "DBM_STATIC without DBM_IMPLEMENTATION" refuses "dbm: DBM_STATIC makes a private copy in one file; define DBM_IMPLEMENTATION" declarations -DDBM_STATIC
-for name in LIBUV LIBEV LIBEVENT; do # no part of DBM_WITH_ALL; each brings DBM_WITH_ASYNC
-    check "DBM_WITH_ALL gives no $name" alone $name 0 -DDBM_WITH_ALL
-    check "DBM_WITH_$name" alone $name 1 -DDBM_WITH_$name
-    check "DBM_WITH_$name=0" alone $name 0 -DDBM_WITH_$name=0
-    check "DBM_WITH_$name brings ASYNC" alone ASYNC 1 -DDBM_WITH_$name
-    check "DBM_WITH_$name without ASYNC" refuses "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC" implementation "-DDBM_WITH_$name" -DDBM_WITH_ASYNC=0
+for own in LIBUV LIBEV LIBEVENT; do # no part of DBM_WITH_ALL; each brings DBM_WITH_ASYNC
+    check "DBM_WITH_ALL gives no $own" alone $own 0 -DDBM_WITH_ALL
+    check "DBM_WITH_$own" alone $own 1 -DDBM_WITH_$own
+    check "DBM_WITH_$own=0" alone $own 0 -DDBM_WITH_$own=0
+    check "DBM_WITH_$own brings ASYNC" alone ASYNC 1 -DDBM_WITH_$own
+    check "DBM_WITH_$own without ASYNC" refuses "dbm: DBM_WITH_LIBUV, _LIBEV and _LIBEVENT need DBM_WITH_ASYNC" implementation "-DDBM_WITH_$own" -DDBM_WITH_ASYNC=0
 done
 check "half an allocator" refuses "dbm: define all three of DBM_MALLOC" implementation -DDBM_MALLOC=malloc
 

@@ -201,7 +201,7 @@ class Inlining(Case):
 
     def test_the_implementation_goes_without_heads_and_blank_lines(self):
         code = "int (dbm_both)(int s) {\n\n    return s; /* why */\n}\n"
-        self.assertEqual(self.implementation(self.HEAD + "\n" + code + "\n"), code.replace("\n\n", "\n"))
+        self.assertEqual(self.implementation(self.HEAD + "\n" + code + "\n"), code.replace("\n\n", "\n").replace("\n}", " }"))
 
     def test_other_comments_stay_whole(self):
         for comment in ("/* the manager\n\n * May call */\n",                                # no head
@@ -216,6 +216,12 @@ class Inlining(Case):
 
     def test_a_quoted_comment_hides_no_blank_line(self):
         self.assertEqual(self.implementation('const char *dbm__t = "/*";\n\nint dbm__x; /* */\n'), 'const char *dbm__t = "/*";\nint dbm__x; /* */\n')
+
+    def test_blocks_are_closed_behind_their_last_statement(self):
+        code = "int (dbm_both)(int s) {\n    if (s) {\n        s--; /* why */\n    }\n    return s;\n}\n"
+        self.assertEqual(self.implementation(code), code.replace("/* why */\n    }", "/* why */ }").replace("s;\n}", "s; }"))
+        for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X { \\\n    }\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
+            self.assertEqual(self.implementation(code), code)
 
     def test_the_public_half_keeps_both(self):
         public = self.HEAD + API.replace("#include", "\n\n#include", 1).split("#include")[0]

@@ -610,9 +610,17 @@ static void sqlite_urls(void **state) {
     assert_loads(with_url("sqlite+aiosqlite:///x.db?mode=ro&vfs=%2Fu"));
     assert_string_equal(list.items[0]->url.scheme, "sqlite");
     assert_string_equal(list.items[0]->url.driver, "aiosqlite");
+    assert_true(list.items[0]->async);
     assert_int_equal(list.items[0]->url.parameter_count, 2);
     assert_string_equal(dbm__settings_option(list.items[0], "mode"), "ro");
     assert_string_equal(dbm__settings_option(list.items[0], "vfs"), "/u");
+    assert_loads(with_url("sqlite+pysqlite:///x.db"));
+    assert_false(list.items[0]->async);
+    assert_loads("[databases.a]\ntype = SqlAsync\nurl = sqlite:///x.db\n");
+    assert_string_equal(list.items[0]->config.type, "sqlite");
+    assert_true(list.items[0]->async);
+    assert_refuses("[databases.a]\ntype = sqlasync\nurl = redis://h/0\n", AT2("type") "sqlasync is a type of SQL databases, and the URL is one of type redis: leave type out");
+    assert_refuses("[databases.a]\ntype = sqlasync\n", "app.ini:1: [databases.a] url: it is missing; for example sqlite:///file.db or postgresql://user:password@host/name");
 #define NO_HOST AT2("url") "an SQLite URL has no host: sqlite:///relative.db, sqlite:////absolute/path.db or sqlite:///:memory:"
     assert_refuses(with_url("sqlite://app.db"), NO_HOST);
     assert_refuses(with_url("sqlite://:memory:"), NO_HOST);

@@ -602,9 +602,67 @@ static void test_wakes(void **state) {
     dbm_manager_free(mgr);
 }
 
+/* Who waits is overtaken by none who comes later, but for those who take what was idle in that moment: no more than the pool has connections. */
+static task the_waiter;
+static dbm__word queued; /* not 0: the waiter stands in line, for so many'th time */
+static dbm__word overtakers;
+static void job_overtake(worker *w) {
+    while (!dbm__load(&stop)) {
+        dbm__word later = dbm__load_ordered(&queued);
+        DBM_SESSION_ON(w->db, s) {
+            if (later != 0) {
+                dbm__pool *pool = w->db->pool;
+                dbm__lock_take(&pool->lock);
+                if (dbm__load_ordered(&queued) == later && the_waiter.t.got == DBM__GOT_NOTHING) (void)dbm__add(&overtakers, 1);
+                dbm__lock_give(&pool->lock);
+            }
+        }
+    }
+}
+static void test_overtaking(void **state) {
+    enum { N = 8, SLOTS = 4 };
+    server *v = server_make();
+    dbm_config config = pool_of(SLOTS, 0);
+    dbm_manager *mgr = server_manager(NULL);
+    dbm_database *db = server_add(mgr, v, "scripted", &config);
+    worker w[N];
+    long waited = 0, most = 0;
+    (void)state;
+    dbm__store(&stop, 0);
+    for (int i = 0; i < N; i++) {
+        worker_start(&w[i], db);
+        worker_do(&w[i], job_overtake);
+    }
+    for (int64_t until = real_us() + 1000000; real_us() < until;) {
+        task_start(&the_waiter, db, INT64_MAX);
+        if (task_step(&the_waiter, DBM_OK, false) == DBM__STEP_QUEUED) {
+            waited++;
+            (void)dbm__swap(&queued, (dbm__word)waited);
+            UNTIL(dbm__load_acquire(&the_waiter.woken) != 0);
+        }
+        task_run(&the_waiter);
+        dbm__lock_take(&db->pool->lock); /* who looks at it has looked */
+        (void)dbm__swap(&queued, 0);
+        dbm__lock_give(&db->pool->lock);
+        if ((long)dbm__load(&overtakers) > most) most = (long)dbm__load(&overtakers);
+        dbm__store(&overtakers, 0);
+        CHECK_STATUS(the_waiter.t.status, DBM_OK);
+        slot_give(the_waiter.slot);
+    }
+    dbm__store(&stop, 1);
+    for (int i = 0; i < N; i++) {
+        (void)worker_wait(&w[i]);
+        worker_end(&w[i]);
+    }
+    print_message("waited %ld times, overtaken by %ld at the most\n", waited, most);
+    assert_true(waited > 0);
+    assert_true(most <= SLOTS);
+    dbm_manager_free(mgr);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_teardown(name, tear_down)
     const struct CMUnitTest tests[] = { T(test_small), T(test_steps), T(test_names), T(test_blocking_adapter), T(test_one_queue), T(test_ends), T(test_retries), T(test_served_in_a_wake), T(test_abandon), T(test_abandon_in_line),
-        T(test_wakes) };
+        T(test_wakes), T(test_overtaking) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

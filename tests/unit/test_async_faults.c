@@ -1,0 +1,199 @@
+/* Asynchronous sessions on a scripted server: whatever fails, at whichever operation, they answer and leave behind what the synchronous ones do. Each plan
+ * is run through both, and statuses, messages, rows, and what the server saw are compared. */
+#if !defined(DBM_WITH_ASYNC)
+#  define DBM_WITH_ASYNC
+#endif
+#include "scripted.h"
+#include "integration/awaited.h"
+
+enum { STEPS = 40 };
+typedef struct outcome { dbm_status step[STEPS]; int steps, rows; char words[STEPS][200], log[6000]; int64_t affected; dbm_status end; dbm_stats_info stats; } outcome;
+typedef struct shape { const char *form; bool as_sql, no_prepare, write_first, timer_first, autocommit, read_only, full; int timeout_ms; } shape;
+
+static bool async_side;
+static dbm_manager *mgr;
+static dbm_database *db;
+static server *v;
+
+static dbm_status note(outcome *o, dbm_status st) {
+    if (o->steps == STEPS) fail_msg("too many steps");
+    o->step[o->steps] = st;
+    o->words[o->steps][0] = 0;
+    if (st != DBM_OK && st != DBM_DONE) { /* but the place, and how long it took */
+        (void)snprintf(o->words[o->steps], sizeof o->words[0], "%.180s", dbm_last_error()->message);
+    }
+    o->steps++;
+    return st;
+}
+static dbm_status exec(dbm_session *s, const char *sql) {
+    return async_side ? awaited_statement(s, DBM__ASYNC_EXEC, NULL, "here", sql, "") : dbm__exec(s, "here", sql, "");
+}
+static dbm_status one(dbm_session *s, dbm_row **row, const char *sql) {
+    return async_side ? awaited_statement(s, DBM__ASYNC_ONE, row, "here", sql, "") : dbm__query_one(s, row, "here", sql, "");
+}
+static dbm_status query(dbm_session *s, dbm_rows **rows, const char *sql) {
+    return async_side ? awaited_statement(s, DBM__ASYNC_QUERY, rows, "here", sql, "") : dbm__query(s, rows, "here", sql, "");
+}
+static dbm_status next(dbm_rows *rows, dbm_row **row) {
+    awaited a = { 0 };
+    dbm_status st;
+    if (!async_side) return dbm_rows_next(rows, row);
+    if (dbm__async_row(rows, row)) return DBM_OK;
+    st = awaited_wait(&a, dbm_async_next_cb(rows, row, awaited_fn, &a));
+    return st == DBM_OK && *row == NULL ? DBM_DONE : st;
+}
+static dbm_status rows_end(dbm_rows *rows) {
+    awaited a = { 0 };
+    if (async_side) return rows->row.open ? awaited_wait(&a, dbm_async_rows_end_cb(rows, awaited_fn, &a)) : DBM_OK;
+    dbm_rows_end(rows);
+    return DBM_OK;
+}
+static dbm_status step(dbm_session *s, dbm__async_kind kind) {
+    if (async_side) return awaited_step(s, kind);
+    return kind == DBM__ASYNC_COMMIT ? dbm_commit(s) : dbm_rollback(s);
+}
+
+static void work(outcome *o, const shape *f) {
+    dbm_session s;
+    dbm_session_options options;
+    dbm_row *row;
+    dbm_rows *rows;
+    memset(&options, 0, sizeof options);
+    options.autocommit = f->autocommit;
+    options.read_only = f->read_only;
+    options.timeout_ms = f->timeout_ms;
+    options.status = &o->end;
+    if (async_side) (void)note(o, awaited_begin(db, &options, &s));
+    else (void)note(o, dbm_session_begin(db, &options, &s));
+    if (s.slot == NULL) return;
+    (void)note(o, exec(&s, f->read_only ? "rows 1 x 1" : "write"));
+    if (note(o, query(&s, &rows, "rows 3 x 2")) == DBM_OK) {
+        while (note(o, next(rows, &row)) == DBM_OK) {
+            o->rows++;
+            if (o->rows == 2) (void)note(o, exec(&s, f->read_only ? "rows 2 x 1" : "write inside"));
+            if (dbm_row_int(row, 0) % 100 > 50) o->rows += 100;
+        }
+        (void)note(o, rows_end(rows));
+    }
+    (void)note(o, one(&s, &row, "rows 2 x 1 text"));
+    if (row != NULL) o->rows += (int)strlen(dbm_row_text(row, 0));
+    (void)note(o, one(&s, &row, "rows 0 x 1"));
+    (void)note(o, step(&s, DBM__ASYNC_COMMIT));
+    if (!f->read_only) (void)note(o, exec(&s, "rows 2 x 1 write"));
+    (void)note(o, exec(&s, "set x"));
+    o->affected = dbm_affected(&s);
+    (void)note(o, step(&s, DBM__ASYNC_ROLLBACK));
+    (void)note(o, exec(&s, f->read_only ? "rows 1 x 1" : "write last"));
+    (void)note(o, query(&s, &rows, "rows 5 x 1")); /* open when it ends */
+    if (async_side) {
+        (void)note(o, awaited_step(&s, DBM__ASYNC_END));
+    } else {
+        dbm__work *w = (dbm__work *)s.slot;
+        dbm_status st;
+        (void)dbm__block_commit(&s);
+        st = o->end;
+        if (st != DBM_OK && st != DBM_ROLLED_BACK) (void)dbm__fail_again(&w->base.error);
+        (void)note(o, st == DBM_ROLLED_BACK ? DBM_OK : st);
+        if (s.slot != NULL) dbm__block_end(&s);
+    }
+}
+
+static void run_side(outcome *o, const shape *f, int kind, int nth, plan_action action, dbm_status status) {
+    dbm_config config;
+    memset(o, 0, sizeof *o);
+    memset(&config, 0, sizeof config);
+    config.pool.size = 2;
+    config.pool.max_overflow = -1;
+    config.pool.timeout_ms = 5000;
+    config.pool.reset_on_return = f->full ? DBM_RESET_FULL : DBM_RESET_DEFAULT;
+    config.pool.pre_ping = DBM_PRE_PING_OFF; /* that looks at the clock */
+    config.statement_cache = f->no_prepare ? -1 : 0;
+    config.init_sql = f->full ? "set init" : NULL;
+    v = server_make();
+    v->as_sql = f->as_sql;
+    v->no_prepare = f->no_prepare;
+    v->write_first = f->write_first;
+    v->timer_first = f->timer_first;
+    mgr = server_manager(NULL);
+    db = server_add(mgr, v, f->form, &config);
+    if (async_side) awaited_open(mgr);
+    work(o, f); /* warm: statements are known then */
+    memset(o, 0, sizeof *o);
+    log_clear(v);
+    if (kind >= 0) {
+        plan_entry *e = plan(v, kind, nth, action);
+        if (action == FAIL) {
+            e->status = status;
+            (void)snprintf(e->sqlstate, sizeof e->sqlstate, "%s", status == DBM_E_SERIALIZATION ? "40001" : "");
+        }
+    }
+    if (kind == DBM_OP_CONNECT) server_kill(v, 0);
+    work(o, f);
+    plan_clear(v);
+    (void)snprintf(o->log, sizeof o->log, "%s", log_text(v));
+    if (async_side) awaited_close();
+    o->stats = stats_of(db);
+    CHECK(o->stats.out == 0 && o->stats.connecting == 0 && o->stats.waiting == 0 && o->stats.idle == o->stats.open);
+    CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
+    dbm_manager_free(mgr);
+    CHECK(server_live(v) == 0);
+    (void)server_end_all();
+}
+
+static int compared;
+static void compare(const shape *f, int kind, int nth, plan_action action, dbm_status status) {
+    static outcome sync_o, async_o;
+    char what[200];
+    async_side = false;
+    run_side(&sync_o, f, kind, nth, action, status);
+    async_side = true;
+    run_side(&async_o, f, kind, nth, action, status);
+    (void)snprintf(what, sizeof what, "%s%s%s%s%s%s%s, kind %d, call %d, action %d, %s", f->form, f->as_sql ? " as_sql" : "", f->no_prepare ? " no_prepare" : "",
+                   f->write_first ? " write_first" : "", f->autocommit ? " autocommit" : "", f->read_only ? " read_only" : "", f->full ? " full" : "", kind, nth, (int)action,
+                   dbm_status_name(status));
+    for (int i = 0; i < sync_o.steps || i < async_o.steps; i++) {
+        if (sync_o.step[i] != async_o.step[i] || strcmp(sync_o.words[i], async_o.words[i]) != 0) {
+            fail_msg("%s: step %d: sync %s (%s), async %s (%s)\n  sync  %s\n  async %s", what, i, dbm_status_name(sync_o.step[i]), sync_o.words[i], dbm_status_name(async_o.step[i]),
+                     async_o.words[i], sync_o.log, async_o.log);
+        }
+    }
+    if (strcmp(sync_o.log, async_o.log) != 0) fail_msg("%s: the server saw\n  sync  %s\n  async %s", what, sync_o.log, async_o.log);
+    if (sync_o.rows != async_o.rows || sync_o.affected != async_o.affected) fail_msg("%s: %d rows and %d", what, sync_o.rows, async_o.rows);
+    if (sync_o.end != async_o.end) fail_msg("%s: the outcome is %s and %s", what, dbm_status_name(sync_o.end), dbm_status_name(async_o.end));
+    if (sync_o.stats.in_doubt != async_o.stats.in_doubt || sync_o.stats.broken != async_o.stats.broken || sync_o.stats.connects != async_o.stats.connects) {
+        fail_msg("%s: in doubt %d and %d, broken %d and %d", what, (int)sync_o.stats.in_doubt, (int)async_o.stats.in_doubt, (int)sync_o.stats.broken, (int)async_o.stats.broken);
+    }
+    compared++;
+}
+
+static const shape shapes[] = {
+    { .form = "stepped" }, { .form = "stepped", .as_sql = true }, { .form = "stepped", .no_prepare = true, .write_first = true }, { .form = "stepped", .autocommit = true },
+    { .form = "stepped", .read_only = true, .timer_first = true }, { .form = "stepped", .full = true }, { .form = "stepped", .timeout_ms = 30000 },
+    { .form = "piped" }, { .form = "scripted" }, { .form = "serial" }, { .form = "socketed", .autocommit = true },
+};
+enum { SHAPES = (int)(sizeof shapes / sizeof shapes[0]) };
+
+static void every_failure(void **state) {
+    static const int kinds[] = { DBM_OP_BEGIN, DBM_OP_COMMIT, DBM_OP_ROLLBACK, DBM_OP_PREPARE, DBM_OP_EXECUTE, DBM_OP_FETCH, DBM_OP_HOLD, DBM_OP_FINISH, DBM_OP_RESET };
+    static const dbm_status statuses[] = { DBM_E_SQL, DBM_E_LOST, DBM_E_SERIALIZATION };
+    (void)state;
+    compared = 0;
+    for (int i = 0; i < SHAPES; i++) {
+        compare(&shapes[i], -1, 0, FAIL, DBM_OK);
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+            for (int nth = 1; nth <= 9; nth++) {
+                if (nth > 3 && kinds[k] != DBM_OP_EXECUTE && kinds[k] != DBM_OP_FETCH) break;
+                for (size_t s = 0; s < sizeof statuses / sizeof statuses[0]; s++) if (nth < 4 || statuses[s] == DBM_E_LOST) compare(&shapes[i], kinds[k], nth, FAIL, statuses[s]);
+                if (nth > 6) continue;
+                compare(&shapes[i], kinds[k], nth, LOSE, DBM_OK);
+                if (kinds[k] != DBM_OP_FINISH) compare(&shapes[i], kinds[k], nth, REFUSE, DBM_OK);
+            }
+        }
+    }
+    print_message("%d plans\n", compared);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure) };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
