@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4a48ff3453eaf256: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ee2a6225fbb3ccb1: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2980,9 +2980,10 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
- * hold an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins children
- * without end uses dbm_spawn().
+ * A call that an await of a cancelled task would begin is not made, and after 64 such awaits in a row the body is over whether it likes it or not.
+ * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not hold
+ * an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins
+ * children without end uses dbm_spawn().
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
  *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
@@ -29778,7 +29779,8 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
-static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) {
+    return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
@@ -30008,7 +30010,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false; }
+        return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */ }
     if (t->acts != act) {
         dbm__act_unlink(act);
         dbm__act_link(act, &t->acts); }
@@ -30142,9 +30144,10 @@ static bool dbm__task_runs(dbm_task *t) {
     said = t->fn(t);
     tasks->current = NULL;
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
-    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t),
+                                         "a task's function can only return what the macros and dbm_task_fail() do"));
     return false; }
 /* Whether something is under way that it has not awaited. */
 static bool dbm__task_waits_for_all(dbm_task *t) {
