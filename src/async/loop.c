@@ -88,8 +88,8 @@ DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting)
 
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
-    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
-    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all;
 }
 
@@ -541,7 +541,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
     if (epoll < 0) return;
     (void)close(loop->epoll);
     loop->epoll = epoll;
-    for (i = 0; i < loop->fd_count; i++) {
+    for (i = 0; i < loop->fd_count && loop->fds != NULL; i++) {
         dbm__fd *f = &loop->fds[i];
         int want = f->told;
         f->told = 0;
@@ -925,14 +925,21 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
 }
 
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
     dbm_loop_options o;
+    dbm_status st;
     *out = NULL;
     memset(&o, 0, sizeof o);
     if (options != NULL) o = *options;
-    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
-    o.hooks = hooks;
-    return dbm_loop_create(out, mgr, &o);
+    if (o.hooks != NULL) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    } else {
+        o.hooks = hooks;
+        st = dbm_loop_create(out, mgr, &o);
+    }
+    if (st == DBM_OK) *own = *out;
+    else hooks->end(hooks->ud);
+    return st;
 }
 
 #else /* !DBM_HAS_ASYNC */

@@ -24,7 +24,7 @@ typedef struct dbm__workers {
 
 static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     work->next = NULL;
-    if (*first != NULL) (*last)->next = work;
+    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
     else *first = work;
     *last = work;
 }
