@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ee2a6225fbb3ccb1: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5f7cad7bd0384c4f: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28422,7 +28422,8 @@ DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
+/* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -28569,8 +28570,8 @@ DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting)
     *waiting = loop->options.work_queue; }
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
-    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
-    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all; }
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
@@ -28918,7 +28919,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
     if (epoll < 0) return;
     (void)close(loop->epoll);
     loop->epoll = epoll;
-    for (i = 0; i < loop->fd_count; i++) {
+    for (i = 0; i < loop->fd_count && loop->fds != NULL; i++) {
         dbm__fd *f = &loop->fds[i];
         int want = f->told;
         f->told = 0;
@@ -29230,14 +29231,20 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     loop->freed = true;
     if (!loop->turning) dbm__loop_end(loop); }
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
     dbm_loop_options o;
+    dbm_status st;
     *out = NULL;
     memset(&o, 0, sizeof o);
     if (options != NULL) o = *options;
-    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
-    o.hooks = hooks;
-    return dbm_loop_create(out, mgr, &o); }
+    if (o.hooks != NULL) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    } else {
+        o.hooks = hooks;
+        st = dbm_loop_create(out, mgr, &o); }
+    if (st == DBM_OK) *own = *out;
+    else hooks->end(hooks->ud);
+    return st; }
 #else /* !DBM_HAS_ASYNC */
 #define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
@@ -29270,7 +29277,7 @@ typedef struct dbm__workers {
 } dbm__workers;
 static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     work->next = NULL;
-    if (*first != NULL) (*last)->next = work;
+    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
     else *first = work;
     *last = work; }
 static dbm__worked *dbm__worked_pop(dbm__worked **first) {
@@ -29511,9 +29518,7 @@ static void dbm__uv_end(void *ud) {
     uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed); }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__uv *b;
-    dbm_status st;
     if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
     b = (dbm__uv *)calloc(1, sizeof *b);
     if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
@@ -29527,18 +29532,8 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
     b->handles = 4;
     b->uv = uv;
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__uv_watch;
-    hooks.timer = dbm__uv_timer;
-    hooks.soon = dbm__uv_soon;
-    hooks.wake = dbm__uv_wake;
-    hooks.busy = dbm__uv_busy;
-    hooks.end = dbm__uv_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__uv_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__uv_watch, dbm__uv_timer, dbm__uv_soon, dbm__uv_wake, dbm__uv_busy, dbm__uv_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks); }
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     (void)mgr; (void)uv; (void)options;
@@ -29605,9 +29600,7 @@ static void dbm__ev_end(void *ud) {
     ev_async_stop(b->ev, &b->async);
     dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__ev *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
     if (b == NULL) {
@@ -29621,18 +29614,8 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     b->timer.data = b->prepare.data = b->async.data = b;
     ev_async_start(ev, &b->async);
     ev_unref(ev);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__ev_watch;
-    hooks.timer = dbm__ev_timer;
-    hooks.soon = dbm__ev_soon;
-    hooks.wake = dbm__ev_wake;
-    hooks.busy = dbm__ev_busy;
-    hooks.end = dbm__ev_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__ev_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__ev_watch, dbm__ev_timer, dbm__ev_soon, dbm__ev_wake, dbm__ev_busy, dbm__ev_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks); }
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     (void)mgr; (void)ev; (void)options;
@@ -29686,9 +29669,7 @@ static void dbm__event_end(void *ud) {
     if (b->soon != NULL) event_free(b->soon);
     dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__event_base *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
     *out = NULL;
     b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
@@ -29697,16 +29678,10 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     b->base = base;
     b->timer = event_new(base, -1, 0, dbm__event_time, b);
     b->soon = event_new(base, -1, 0, dbm__event_time, b);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__event_watch;
-    hooks.timer = dbm__event_timer;
-    hooks.soon = dbm__event_soon;
-    hooks.end = dbm__event_end;
-    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__event_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__event_watch, dbm__event_timer, dbm__event_soon, NULL, NULL, dbm__event_end };
+    if (b->timer != NULL && b->soon != NULL) return dbm__loop_bind(out, &b->loop, mgr, options, &hooks);
+    dbm__event_end(b);
+    return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     (void)mgr; (void)base; (void)options;
