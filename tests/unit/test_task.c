@@ -480,6 +480,17 @@ static dbm_task_status goes_on(dbm_task *t) {
     note("g");
     DBM_TASK_END(t);
 }
+static dbm_task_status stubborn(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    for (;;) {
+        DBM_TRY_AWAIT(t, &x->rc, later(t, 1));
+        x->n++;
+    }
+    DBM_TASK_FINALLY(t);
+    note("f<%d>", (int)dbm_task_outcome(t));
+    DBM_TASK_END(t);
+}
 static dbm_task_status waits_for_kids(dbm_task *t) {
     frame *x = dbm_task_data(t);
     DBM_TASK_BEGIN(t);
@@ -553,6 +564,11 @@ static void test_cancel(void **state) {
     TRACE("<0><18>f<18>"); /* the await that has ended is told so; the cancel meets the next one */
     end(3, DBM_OK);
     TRACE("g|18");
+    x.n = 0; /* one that does not want to end */
+    h = run(stubborn, &x);
+    cancel(h);
+    TRACE("f<18>|18");
+    assert_int_equal(x.n, 65);
     for (x.n = 0; x.n < 2; x.n++) { /* while it waits for all, at its end or before */
         h = run(waits_for_kids, &x);
         cancel(h);
