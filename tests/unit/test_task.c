@@ -430,6 +430,37 @@ static void test_children(void **state) {
     assert_int_equal(stats().running, 0);
 }
 
+/* A helper that uses its parent's session: what it begins is its own, to await and to wait for. */
+static dbm_task *lender;
+static dbm_task_status borrows(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, later(lender, 1));
+    note("a");
+    (void)later(lender, 2);
+    DBM_TASK_FINALLY(t);
+    note("b");
+    DBM_TASK_END(t);
+}
+static dbm_task_status lends_its_own(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    lender = t;
+    DBM_AWAIT(t, dbm_async_task(t, borrows, NULL));
+    note("c");
+    DBM_TASK_END(t);
+}
+static void test_borrowed(void **state) {
+    frame x = { 0 };
+    (void)state;
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK);
+    TRACE("a");
+    end(2, DBM_OK);
+    TRACE("bc|0");
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK), end(2, DBM_E_SQL);
+    TRACE("ab|22");
+}
+
 /* A helper's helper's helper: each awaits the next. */
 static dbm_task_status chain(dbm_task *t) {
     frame *x = dbm_task_data(t);
@@ -1238,6 +1269,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_children, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_borrowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_one, set_up, tear_down),
