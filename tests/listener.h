@@ -5,9 +5,9 @@
 
 typedef struct listener { dbm_connection c; dbm_op op; dbm__running running; } listener;
 
-TEST_HELPER dbm_status listener_open(listener *l, dbm_database *db) {
-    dbm__connection_alone(&l->c, db);
-    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__now(db->host) + 5000000);
+TEST_HELPER dbm_status listener_open(listener *l, dbm_database *of) {
+    dbm__connection_alone(&l->c, of);
+    dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__now(of->host) + 5000000);
     return dbm__connection_made_alone(&l->c, dbm__op_run(&l->c, &l->op));
 }
 TEST_HELPER dbm_status listener_hears(listener *l, int about, const dbm_value *names, int count) {
