@@ -16,7 +16,7 @@ Nothing is rewritten. The same src/ always gives the same bytes.
 
 The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
-and blank lines; and the braces that close blocks inside of a function stand behind the last statement of these. Longer heads, which
+and blank lines; and the braces that close functions and their blocks stand behind the last statement of these. Longer heads, which
 draw a state machine or tell an invariant, all other comments, and the public half stay whole.
 """
 
@@ -45,7 +45,7 @@ NOT_IN_CONFIG = {"DBM_IMPLEMENTATION"}
 ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
 # The head of a file of src/, when it is no longer than the house rules ask for.
 HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
-CLOSERS = re.compile(r" +\}+$")
+CLOSERS = re.compile(r" *\}+$")
 # The four things that dbm_config.h says about every switch.
 CONFIG_FIELDS = ("Values", "Where", "Requires", "Costs")
 # Which switch asks for the code that a bundled C file serves; other files are compiled always.
@@ -214,7 +214,7 @@ class Source:
         return numbers
 
     def closers(self, directives):
-        """The numbers of the lines that only close blocks inside of a function, behind a line of code that they can stand on."""
+        """The numbers of the lines that only close blocks, behind a line of code that they can stand on."""
         bare = self.bare.split("\n")
         of_directives = {n for d in directives.values() for n in range(d.number, d.last + 1)}
         return {number for number in range(2, len(self.lines) + 1)

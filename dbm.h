@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9785a30d48c60eb7: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4a48ff3453eaf256: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -15,7 +15,7 @@
  *
  * CONTENTS: search for the tag
  *
- *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ASYNC, ERRORS, MEMORY,
  *                          WRITING AN ADAPTER, EMBEDDED
  *     >>status >>error     every status; what is told about a failure
  *     >>values             types of values                          >>making-values  values with a type of their own
@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
+ *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -224,8 +226,10 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
- * reader is waited for, and dbm_send runs at once.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
+ * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
+ * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
+ * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -242,6 +246,31 @@
  * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ASYNC
+ *
+ * With DBM_WITH_ASYNC. A loop belongs to the thread that runs it; a task is a function of that thread that waits without holding it, and which is called
+ * again where it waited: what must live across an await stands in the struct it was given.
+ *
+ *     struct transfer { dbm_session s; int from, to, n; };
+ *     static dbm_task_status move_money(dbm_task *t) {
+ *         struct transfer *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
+ *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *     }
+ *     dbm_loop_create(&loop, mgr, NULL);
+ *     dbm_spawn(loop, move_money, &x);
+ *     dbm_loop_run(loop, -1);
+ *     dbm_loop_free(loop);
+ *
+ * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
+ * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * come from other threads.
  *
  *
  * ERRORS
@@ -2952,7 +2981,8 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
  * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
- * hold an await.
+ * hold an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins children
+ * without end uses dbm_spawn().
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
  *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
@@ -3311,7 +3341,6 @@ DBM_API void dbm_listen_end(dbm_listener *l);
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
-#define DBM__WORD_BITS ((int)(sizeof(dbm__word) * CHAR_BIT))
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
@@ -3323,8 +3352,7 @@ DBM__INLINE dbm__word dbm__swap(dbm__word *p, dbm__word v) { dbm__word old = *p;
 DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) {
     if (*p != *expected) { *expected = *p; return false; }
     *p = desired;
-    return true;
-}
+    return true; }
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *p = v; }
 #elif defined(__GNUC__) && !defined(DBM_NO_ATOMICS)
@@ -3336,8 +3364,7 @@ DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { __atomic_store_
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) { return __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
 DBM__INLINE dbm__word dbm__swap(dbm__word *p, dbm__word v) { return __atomic_exchange_n(p, v, __ATOMIC_SEQ_CST); }
 DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) {
-    return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-}
+    return __atomic_compare_exchange_n(p, expected, desired, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED); }
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return __atomic_load_n(p, __ATOMIC_RELAXED); }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 #elif defined(_MSC_VER) && !defined(DBM_NO_ATOMICS)
@@ -3354,17 +3381,14 @@ DBM__INLINE dbm__word dbm__load_ordered(const dbm__word *p) { dbm__word v; Memor
 DBM__INLINE void dbm__store(dbm__word *p, dbm__word v) { *(volatile dbm__word *)p = v; }
 DBM__INLINE void dbm__store_release(dbm__word *p, dbm__word v) { MemoryBarrier(); *(volatile dbm__word *)p = v; }
 DBM__INLINE dbm__word dbm__add(dbm__word *p, dbm__word v) {
-    return (dbm__word)DBM__MSVC(_InterlockedExchangeAdd)((volatile dbm__msvc *)p, (dbm__msvc)v);
-}
+    return (dbm__word)DBM__MSVC(_InterlockedExchangeAdd)((volatile dbm__msvc *)p, (dbm__msvc)v); }
 DBM__INLINE dbm__word dbm__swap(dbm__word *p, dbm__word v) {
-    return (dbm__word)DBM__MSVC(_InterlockedExchange)((volatile dbm__msvc *)p, (dbm__msvc)v);
-}
+    return (dbm__word)DBM__MSVC(_InterlockedExchange)((volatile dbm__msvc *)p, (dbm__msvc)v); }
 DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) {
     dbm__word old = (dbm__word)DBM__MSVC(_InterlockedCompareExchange)((volatile dbm__msvc *)p, (dbm__msvc)desired, (dbm__msvc)*expected);
     if (old == *expected) return true;
     *expected = old;
-    return false;
-}
+    return false; }
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
@@ -3426,8 +3450,7 @@ DBM__INLINE void dbm__fork_look(void) { }
 DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
- * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
- * long a connection has been idle where a clock read would cost more than the work. */
+ * One per manager, reached by each of its databases. */
 typedef struct dbm__heap dbm__heap; /* first-fit allocator in the caller's block */
 typedef struct dbm__host {
     dbm_allocator allocator;
@@ -3438,7 +3461,6 @@ typedef struct dbm__host {
     void *event_ud;
     int64_t (*clock)(void *ud);
     void *clock_ud;
-    dbm__word tick; /* seconds, so that one word holds it everywhere */
     dbm__word random; /* state of dbm__random */
 } dbm__host;
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
@@ -3454,8 +3476,6 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 DBM__FN void dbm__wipe(void *p, size_t size);
 /* Monotonic microseconds. */
 DBM__FN int64_t dbm__now(dbm__host *host);
-/* The time of the last clock read, never later than now; seconds are exact enough here. In microseconds. */
-DBM__FN int64_t dbm__tick(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
@@ -3585,13 +3605,11 @@ DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)pthread_mutex_destroy(&lock
 DBM__FN void dbm__lock_take(dbm__lock *lock) {
     int rc = pthread_mutex_lock(&lock->os);
     DBM_ASSERT(rc == 0);
-    (void)rc;
-}
+    (void)rc; }
 DBM__FN void dbm__lock_give(dbm__lock *lock) {
     int rc = pthread_mutex_unlock(&lock->os);
     DBM_ASSERT(rc == 0);
-    (void)rc;
-}
+    (void)rc; }
 /* On the monotonic clock: setting the wall clock back must not make a checkout wait for an hour. */
 DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 #if defined(__APPLE__)
@@ -3662,8 +3680,7 @@ DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v) {
     old = *p;
     *p = v;
     dbm__atomic_give();
-    return old;
-}
+    return old; }
 DBM__FN dbm__word dbm__load_ordered(const dbm__word *p) { return dbm__load(p); }
 DBM__FN void dbm__store(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v) { (void)dbm__swap(p, v); }
@@ -3673,8 +3690,7 @@ DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v) {
     old = *p;
     *p = old + v;
     dbm__atomic_give();
-    return old;
-}
+    return old; }
 DBM__FN bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) {
     bool same;
     dbm__atomic_take();
@@ -3682,20 +3698,17 @@ DBM__FN bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) {
     if (same) *p = desired;
     else *expected = *p;
     dbm__atomic_give();
-    return same;
-}
+    return same; }
 DBM__FN uint32_t dbm__load32(const uint32_t *p) {
     uint32_t v;
     dbm__atomic_take();
     v = *p;
     dbm__atomic_give();
-    return v;
-}
+    return v; }
 DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     dbm__atomic_take();
     *p = v;
-    dbm__atomic_give();
-}
+    dbm__atomic_give(); }
 #endif
 /* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
 #if DBM__MEMBARRIER
@@ -3709,8 +3722,7 @@ enum { DBM__BARRIER_PRIVATE = 8, DBM__BARRIER_REGISTER = 16 }; /* of Linux 4.14,
 DBM__FN bool dbm__fence_ready(void) { return syscall(SYS_membarrier, (int)DBM__BARRIER_REGISTER, 0, 0) == 0; }
 DBM__FN bool dbm__fence_others(void) {
     return syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0
-        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */
-}
+        || (dbm__fence_ready() && syscall(SYS_membarrier, (int)DBM__BARRIER_PRIVATE, 0, 0) == 0); /* a child of a fork may have to say so again */ }
 #else
 DBM__FN bool dbm__fence_ready(void) { return false; }
 DBM__FN bool dbm__fence_others(void) { return false; }
@@ -3722,8 +3734,7 @@ static dbm__word dbm__forks, dbm__forks_watched;
 #  if defined(DBM__LOCKED_ATOMICS)
 static void dbm__fork_in_child(void) {
     dbm__forks++;
-    dbm__atomic_give();
-}
+    dbm__atomic_give(); }
 #  else
 static void dbm__fork_in_child(void) { (void)dbm__add(&dbm__forks, 1); }
 #  endif
@@ -3737,8 +3748,7 @@ DBM__FN void dbm__fork_watch(void) {
 #  else
     rc = pthread_atfork(NULL, NULL, dbm__fork_in_child);
 #  endif
-    if (rc != 0) dbm__store(&dbm__forks_watched, 0); /* no memory now: the next manager tries again */
-}
+    if (rc != 0) dbm__store(&dbm__forks_watched, 0); /* no memory now: the next manager tries again */ }
 #elif DBM__OS_POSIX
 static dbm__word dbm__forks;
 static pid_t dbm__process; /* whose epoch it is; 0: there is no manager yet */
@@ -3747,8 +3757,7 @@ DBM__FN void dbm__fork_look(void) {
     pid_t now = getpid();
     if (now == dbm__process) return;
     if (dbm__process != 0) dbm__forks++;
-    dbm__process = now;
-}
+    dbm__process = now; }
 DBM__FN void dbm__fork_watch(void) { dbm__fork_look(); }
 #else
 DBM__FN dbm__word dbm__fork_epoch(void) { return 0; }
@@ -3775,8 +3784,7 @@ DBM__FN dbm__word dbm__thread_number(void) {
     static dbm__word drawn;
     dbm__thread *self = dbm__self();
     if (!self->number) self->number = dbm__add(&drawn, 1) + 1;
-    return self->number;
-}
+    return self->number; }
 /* ---- time ------------------------------------------------------------------------------------------------------------ */
 #if defined(DBM_CLOCK_US)
 #  define DBM__HAS_CLOCK 1
@@ -3788,15 +3796,13 @@ static int64_t dbm__system_us(void) {
     QueryPerformanceFrequency(&rate);
     QueryPerformanceCounter(&count);
     /* in two parts: the product of an uptime of days and a million does not fit */
-    return count.QuadPart / rate.QuadPart * 1000000 + count.QuadPart % rate.QuadPart * 1000000 / rate.QuadPart;
-}
+    return count.QuadPart / rate.QuadPart * 1000000 + count.QuadPart % rate.QuadPart * 1000000 / rate.QuadPart; }
 #elif DBM__OS_POSIX
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) {
     struct timespec t;
     if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
 #else
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
@@ -3820,18 +3826,11 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
-DBM__FN int64_t dbm__now(dbm__host *host) {
-    int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
-    dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
-    if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
-    return us;
-}
-DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
+DBM__FN int64_t dbm__now(dbm__host *host) { return host->clock ? host->clock(host->clock_ud) : dbm__system_us(); }
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
     uint64_t left = (uint64_t)until - (uint64_t)now;
-    return until == INT64_MAX || left > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)left;
-}
+    return until == INT64_MAX || left > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)left; }
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us) {
     int64_t now;
     if (!host->clock) {
@@ -3842,22 +3841,19 @@ DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lo
     now = dbm__now(host);
     if (now < until_us) {
         int64_t left = dbm__left(now, until_us);
-        (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US); }
-}
+        (void)dbm__signal_woken(signal, lock, left < DBM__SLICE_US ? left : DBM__SLICE_US); } }
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
     int64_t now;
     if (!DBM__HAS_CLOCK && !host->clock) return; /* a clock that stands still is never late */
     for (now = dbm__now(host); now < until_us; now = dbm__now(host)) {
         int64_t left = dbm__left(now, until_us);
-        dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left); }
-}
+        dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left); } }
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
     now = dbm__now(host);
     if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
-    return now + ms * 1000;
-}
+    return now + ms * 1000; }
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -3869,8 +3865,7 @@ DBM__FN uint32_t dbm__random(dbm__host *host) {
     x *= UINT64_C(0xBF58476D1CE4E5B9);
     x ^= x >> 27;
     x *= UINT64_C(0x94D049BB133111EB);
-    return (uint32_t)(x >> 32);
-}
+    return (uint32_t)(x >> 32); }
 /* ---- the heap in the caller's block ------------------------------------------------------------------------------------
  *
  *   memory                                                                                    memory + size
@@ -3915,15 +3910,13 @@ static dbm__heap *dbm__heap_make(void *memory, size_t size) {
     end = dbm__chunk_at(heap->end);
     end->before = size;
     end->size = 1;
-    return heap;
-}
+    return heap; }
 /* Bytes of a chunk that holds `size` bytes; 0 when no chunk of this heap can. */
 static size_t dbm__heap_need(const dbm__heap *heap, size_t size) {
     size_t whole = (size_t)(heap->end - heap->first);
     if (size > whole - DBM__CHUNK_HEAD) return 0;
     size = (size + DBM__CHUNK_HEAD + DBM__HEAP_ALIGN - 1) & ~(size_t)(DBM__HEAP_ALIGN - 1);
-    return size < (size_t)DBM__CHUNK_MIN ? (size_t)DBM__CHUNK_MIN : size;
-}
+    return size < (size_t)DBM__CHUNK_MIN ? (size_t)DBM__CHUNK_MIN : size; }
 /* Puts `c` where `old` is in the list of free chunks. */
 static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     dbm__chunk *next = old->next, *prev = old->prev; /* read first: the two may overlap */
@@ -3931,18 +3924,15 @@ static void dbm__heap_replace(dbm__heap *heap, dbm__chunk *old, dbm__chunk *c) {
     c->prev = prev;
     if (next) next->prev = c;
     if (prev) prev->next = c;
-    else heap->free_list = c;
-}
+    else heap->free_list = c; }
 static void dbm__heap_unlink(dbm__heap *heap, dbm__chunk *c) {
     if (c->next) c->next->prev = c->prev;
     if (c->prev) c->prev->next = c->next;
-    else heap->free_list = c->next;
-}
+    else heap->free_list = c->next; }
 /* Sets a chunk's size, and tells the chunk after it. */
 static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) {
     c->size = size | used;
-    dbm__chunk_next(c)->before = size;
-}
+    dbm__chunk_next(c)->before = size; }
 /* Frees a chunk that is in use. */
 static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     dbm__chunk *after = dbm__chunk_next(c), *before = c->before ? dbm__chunk_at((char *)c - c->before) : NULL, *at, *last;
@@ -3965,8 +3955,7 @@ static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
         if (at) at->prev = c;
         if (last) last->next = c;
         else heap->free_list = c; }
-    dbm__heap_size(c, size, 0);
-}
+    dbm__heap_size(c, size, 0); }
 /* Gives back what a used chunk has beyond `need`, when that is enough for a chunk. */
 static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     size_t size = dbm__chunk_size(c);
@@ -3976,8 +3965,7 @@ static void dbm__heap_trim(dbm__heap *heap, dbm__chunk *c, size_t need) {
     rest = dbm__chunk_next(c);
     rest->before = need;
     dbm__heap_size(rest, size - need, 1);
-    dbm__heap_drop(heap, rest);
-}
+    dbm__heap_drop(heap, rest); }
 /* The used chunk of a payload, or NULL for an address that is none: freed twice, or never ours. */
 static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     char *p = (char *)block;
@@ -3987,8 +3975,7 @@ static dbm__chunk *dbm__heap_chunk(const dbm__heap *heap, void *block) {
     ok = c && dbm__chunk_used(c) && dbm__chunk_size(c) <= (size_t)(heap->end - (char *)c)
         && dbm__chunk_next(c)->before == dbm__chunk_size(c);
     DBM_ASSERT(ok);
-    return ok ? c : NULL;
-}
+    return ok ? c : NULL; }
 static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     size_t need = dbm__heap_need(heap, size), rest;
     dbm__chunk *c = need ? heap->free_list : NULL, *left;
@@ -4004,22 +3991,19 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
     } else {
         dbm__heap_unlink(heap, c);
         c->size |= 1u; }
-    return (char *)c + DBM__CHUNK_HEAD;
-}
+    return (char *)c + DBM__CHUNK_HEAD; }
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     void *block;
     dbm__lock_take(&heap->lock);
     block = dbm__heap_take(heap, size);
     dbm__lock_give(&heap->lock);
-    return block;
-}
+    return block; }
 static void dbm__heap_release(dbm__heap *heap, void *block) {
     dbm__chunk *c;
     dbm__lock_take(&heap->lock);
     c = dbm__heap_chunk(heap, block);
     if (c) dbm__heap_drop(heap, c);
-    dbm__lock_give(&heap->lock);
-}
+    dbm__lock_give(&heap->lock); }
 static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
     size_t need = dbm__heap_need(heap, size), now;
     void *out = NULL;
@@ -4042,8 +4026,7 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
                 memcpy(out, block, now - DBM__CHUNK_HEAD);
                 dbm__heap_drop(heap, c); } } }
     dbm__lock_give(&heap->lock);
-    return out;
-}
+    return out; }
 /* ---- memory ---------------------------------------------------------------------------------------------------------- */
 #if defined(DBM_MALLOC) || defined(DBM_REALLOC) || defined(DBM_FREE)
 #  if !defined(DBM_MALLOC) || !defined(DBM_REALLOC) || !defined(DBM_FREE)
@@ -4091,34 +4074,28 @@ DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options) {
     host->clock = o->clock;
     host->clock_ud = o->clock_ud;
     host->random = (dbm__word)((uint64_t)dbm__now(host) * UINT64_C(0x9E3779B97F4A7C15)) ^ (dbm__word)(uintptr_t)host;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN void dbm__host_free(dbm__host *host) {
     if (host->heap) dbm__lock_free(&host->heap->lock);
-    host->heap = NULL;
-}
+    host->heap = NULL; }
 /* No object is larger than half of the address space: pointer differences must fit. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size) {
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
-    return host->heap ? dbm__heap_alloc(host->heap, size) : host->allocator.alloc(host->allocator.ud, size);
-}
+    return host->heap ? dbm__heap_alloc(host->heap, size) : host->allocator.alloc(host->allocator.ud, size); }
 DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size) {
     void *block = dbm__alloc(host, size);
     if (block) memset(block, 0, size);
-    return block;
-}
+    return block; }
 DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size) {
     if (!block) return dbm__alloc(host, size);
     if (size > SIZE_MAX / 2) return NULL;
     if (!size) size = 1;
-    return host->heap ? dbm__heap_resize(host->heap, block, size) : host->allocator.resize(host->allocator.ud, block, size);
-}
+    return host->heap ? dbm__heap_resize(host->heap, block, size) : host->allocator.resize(host->allocator.ud, block, size); }
 DBM__FN void dbm__free(dbm__host *host, void *block) {
     if (!block) return;
     if (host->heap) dbm__heap_release(host->heap, block);
-    else host->allocator.release(host->allocator.ud, block);
-}
+    else host->allocator.release(host->allocator.ud, block); }
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     char *copy;
     if (!text) size = 0;
@@ -4127,12 +4104,10 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     if (!copy) return NULL;
     if (size) memcpy(copy, text, size);
     copy[size] = 0;
-    return copy;
-}
+    return copy; }
 DBM__FN void dbm__wipe(void *p, size_t size) {
     volatile unsigned char *bytes = (volatile unsigned char *)p;
-    while (size--) *bytes++ = 0;
-}
+    while (size--) *bytes++ = 0; }
 /* --- src/base/text.c --- */
 /* ---- cutting ------------------------------------------------------------------------------------------------------- */
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
@@ -4143,8 +4118,7 @@ static size_t dbm__whole(const char *data, size_t size) {
         if ((c & 0xC0u) == 0x80u) continue;
         need = c >= 0xF0u ? 4 : c >= 0xE0u ? 3 : c >= 0xC0u ? 2 : 1;
         return need > back ? size - back : size; }
-    return size;
-}
+    return size; }
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     dbm__text t;
     t.data = block;
@@ -4152,14 +4126,12 @@ DBM__FN dbm__text dbm__text_in(char *block, size_t capacity) {
     t.capacity = capacity;
     t.cut = false;
     if (capacity) block[0] = 0;
-    return t;
-}
+    return t; }
 DBM__FN void dbm__text_end(dbm__text *t) {
     if (!t->cut || t->capacity < 4) return;
     if (t->size > t->capacity - 4) t->size = dbm__whole(t->data, t->capacity - 4);
     memcpy(t->data + t->size, "...", 4);
-    t->size += 3;
-}
+    t->size += 3; }
 /* ---- putting ------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     size_t room;
@@ -4172,12 +4144,10 @@ DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     if (size) memcpy(t->data + t->size, text, size);
     t->size += size;
     if (t->cut) t->size = dbm__whole(t->data, t->size);
-    t->data[t->size] = 0;
-}
+    t->data[t->size] = 0; }
 DBM__FN void dbm__put(dbm__text *t, const char *text) {
     if (!text) text = "(null)";
-    dbm__put_n(t, text, strlen(text));
-}
+    dbm__put_n(t, text, strlen(text)); }
 static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     char digits[24];
     size_t at = sizeof digits;
@@ -4186,11 +4156,9 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
         v /= 10u;
     } while (v);
     if (negative) digits[--at] = '-';
-    dbm__put_n(t, digits + at, sizeof digits - at);
-}
+    dbm__put_n(t, digits + at, sizeof digits - at); }
 DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
-    dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0);
-}
+    dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -4220,8 +4188,7 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
     if (tenths < 100u && tenths % 10u) {
         dbm__put_n(t, ".", 1);
         dbm__put_uint(t, tenths % 10u, false); }
-    dbm__put(t, unit);
-}
+    dbm__put(t, unit); }
 /* ---- formats ------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
     const char *from, *text;
@@ -4253,23 +4220,19 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
             DBM_ASSERT(format[1] == 0);
             dbm__put_n(t, format, 2);
             break; }
-        format += 2; }
-}
+        format += 2; } }
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__putv(t, format, ap);
-    va_end(ap);
-}
+    va_end(ap); }
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
-    dbm__text_end(&t);
-}
+    dbm__text_end(&t); }
 DBM__FN int dbm__hex(char c) {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
     const char *c = *list, *end = c + strcspn(c, ","), *last;
     size_t n = 0;
@@ -4287,8 +4250,7 @@ DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *por
     if (size) host[n] = 0;
     if (last < end && *last == ']') last++;
     if (end - last > 1 && *last == ':') for (*port = 0, last++; last < end && *port < 100000; last++) *port = *port * 10 + (*last - '0');
-    return whole;
-}
+    return whole; }
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     static const char digits[] = "0123456789ABCDEF";
     code[0] = c;
@@ -4296,8 +4258,7 @@ DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     code[0] = '%';
     code[1] = digits[(unsigned char)c >> 4];
     code[2] = digits[(unsigned char)c & 15u];
-    return 3;
-}
+    return 3; }
 /* ---- words --------------------------------------------------------------------------------------------------------- */
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
@@ -4305,8 +4266,7 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
     for (; an; an--, a++, b++) {
         if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
-    return !*b;
-}
+    return !*b; }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
 DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
     const char *from = *list, *to;
@@ -4315,14 +4275,12 @@ DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
     to = *list = from + strcspn(from, ",");
     while (to > from && to[-1] == ' ') to--;
     *size = (size_t)(to - from);
-    return to > from ? from : NULL;
-}
+    return to > from ? from : NULL; }
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     const char *item;
     size_t n;
     while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
-    return false;
-}
+    return false; }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
 /* How many letters must be put in, left out, changed or swapped with their neighbour. Three rows are kept: a swap looks two back. */
 static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) {
@@ -4343,8 +4301,7 @@ static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) 
         before = last;
         last = row;
         row = turn; }
-    return last[bn];
-}
+    return last[bn]; }
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count) {
     const char *found = NULL;
     size_t length, limit, i;
@@ -4360,8 +4317,7 @@ DBM__FN const char *dbm__nearest(const char *word, const char *const *names, siz
         found = names[i];
         if (!distance) break;
         limit = distance - 1; }
-    return found;
-}
+    return found; }
 /* --- src/base/error.c --- */
 /* ---- statuses -------------------------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_status_name(dbm_status status) {
@@ -4369,15 +4325,13 @@ DBM__DEF const char *dbm_status_name(dbm_status status) {
 #define DBM__CASE(name, number, text) case number: return "DBM_" #name;
     DBM_STATUS_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return "?"; }
-}
+    default: return "?"; } }
 DBM__DEF const char *dbm_status_text(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return text;
     DBM_STATUS_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return "?"; }
-}
+    default: return "?"; } }
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
 /* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
@@ -4392,20 +4346,16 @@ DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, c
     if (format) DBM__FORMAT(error.message, sizeof error.message, format);
     if (!error.message[0]) dbm__copy_cut(error.message, sizeof error.message, dbm_status_text(status));
     dbm__self()->last = error;
-    return status;
-}
+    return status; }
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site) {
-    return dbm__fail(DBM_E_NOMEM, stage, database, site, NULL);
-}
+    return dbm__fail(DBM_E_NOMEM, stage, database, site, NULL); }
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
-    return error->status;
-}
+    return error->status; }
 DBM__FN dbm_status dbm__fail_null(const char *what) {
     dbm_status status = dbm__self()->last.status;
-    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what);
-}
+    return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what); }
 /* ---- log and events ---------------------------------------------------------------------------------------------------- */
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
@@ -4421,27 +4371,23 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
     else dbm__putf(&t, "event %d", event_id);
     dbm__text_end(&t);
     line[t.size] = '\n';
-    (void)fwrite(line, 1, t.size + 1, stderr);
-}
+    (void)fwrite(line, 1, t.size + 1, stderr); }
 #  define DBM__IS_DEFAULT_LOG(host) ((host)->log == dbm__log_to_stderr)
 #else
 #  define DBM__IS_DEFAULT_LOG(host) false
 #endif
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
-    return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host));
-}
+    return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host)); }
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
-    return host->event || dbm__log_wanted(host, level);
-}
+    return host->event || dbm__log_wanted(host, level); }
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
 #define DBM__CASE(name, number, text) case number: return text;
     DBM_EVENT_LIST(DBM__CASE)
 #undef DBM__CASE
-    default: return ""; }
-}
+    default: return ""; } }
 #endif
 DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database,
                                       const char *site, dbm_status status, int64_t duration_us, const char *format, ...) {
@@ -4465,8 +4411,7 @@ DBM__FN DBM__NOINLINE void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_
     (void)format;
 #endif
     if (host->event) host->event(host->event_ud, &event);
-    if (dbm__log_wanted(host, level)) host->log(host->log_ud, level, (int)id, event.database, event.text);
-}
+    if (dbm__log_wanted(host, level)) host->log(host->log_ud, level, (int)id, event.database, event.text); }
 /* --- src/net/net.h --- */
 /* Waits until fd is ready for `want` (DBM_STEP_READ, DBM_STEP_WRITE, or both), until until_us on the host's clock at the latest
  * (INT64_MAX: a second at the most, so that the caller can look around; a time that has passed: one look). A negative fd is only waited with, as is DBM_STEP_TIMER.
@@ -4565,8 +4510,7 @@ DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     HMODULE library = GetModuleHandleA("ws2_32.dll");
     dbm__wsapoll call = library ? (dbm__wsapoll)(void (*)(void))GetProcAddress(library, "WSAPoll") : NULL;
     *again = false;
-    return call ? call(p, (ULONG)count, ms) : -2;
-}
+    return call ? call(p, (ULONG)count, ms) : -2; }
 #elif DBM__POLL
 #  include <errno.h>
 #  include <sys/types.h>
@@ -4574,8 +4518,7 @@ DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
 DBM__FN int dbm__poll(dbm__poll_fd *p, int count, int ms, bool *again) {
     int n = poll(p, (nfds_t)count, ms);
     *again = n < 0 && (errno == EINTR || errno == EAGAIN);
-    return n;
-}
+    return n; }
 #endif
 #if DBM__POLL
 /* Milliseconds to the time, rounded up so that the last one is not spent in a spin; an hour at most, as poll() takes an int. */
@@ -4587,8 +4530,7 @@ static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     if (now >= until_us) return 0;
     if (host->clock) return 1; /* a clock of the program's may jump: look at it every millisecond */
     left_us = (uint64_t)until_us - (uint64_t)now > (uint64_t)hour_us ? hour_us : until_us - now;
-    return (int)((left_us + 999) / 1000);
-}
+    return (int)((left_us + 999) / 1000); }
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     dbm__poll_fd p;
     int n, ms;
@@ -4605,8 +4547,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
         if (n > 0) return p.revents & p.events ? DBM_OK : DBM_E_LOST;
         if (n == -2) return DBM_E_UNSUPPORTED;
         if (n < 0 && !again) return DBM_E_LOST;
-        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT; }
-}
+        if (n == 0 && (ms == 0 || until_us == INT64_MAX)) return DBM_E_TIMEOUT; } }
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
     dbm__poll_fd p[DBM__NET_MANY];
     int which[DBM__NET_MANY], i, n, polled = 0;
@@ -4630,20 +4571,17 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
     for (i = 0; i < polled; i++) {
         if (n == -2) items[which[i]].heard = DBM_E_UNSUPPORTED;
         else if (n < 0) items[which[i]].heard = DBM_E_LOST;
-        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST; }
-}
+        else if (p[i].revents != 0) items[which[i]].heard = p[i].revents & p[i].events ? DBM_OK : DBM_E_LOST; } }
 #else
 DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count, int64_t until_us) {
     int i;
     for (i = 0; i < count; i++) items[i].heard = items[i].fd >= 0 && (items[i].want & DBM_STEP_BOTH) ? DBM_E_UNSUPPORTED : DBM_E_TIMEOUT;
     for (i = 0; i < count; i++) if (items[i].heard == DBM_E_UNSUPPORTED) return;
-    dbm__sleep_until(host, until_us);
-}
+    dbm__sleep_until(host, until_us); }
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
     if (fd >= 0 && (want & DBM_STEP_BOTH)) return DBM_E_UNSUPPORTED;
     dbm__sleep_until(host, until_us);
-    return DBM_E_TIMEOUT;
-}
+    return DBM_E_TIMEOUT; }
 #endif
 #if DBM__POLL && !defined(_WIN32)
 DBM__FN dbm_status dbm__net_peek(int fd) {
@@ -4651,8 +4589,7 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
     ssize_t n;
     do n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? DBM_OK : DBM_E_LOST;
-}
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? DBM_OK : DBM_E_LOST; }
 #elif DBM__POLL
 /* Being readable says it all: an end, an error and unexpected bytes are one answer. */
 DBM__FN dbm_status dbm__net_peek(int fd) {
@@ -4664,8 +4601,7 @@ DBM__FN dbm_status dbm__net_peek(int fd) {
     p.fd = (dbm__poll_number)fd;
     p.events = (short)DBM__POLL_IN;
     n = dbm__poll(&p, 1, 0, &again);
-    return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST;
-}
+    return n == -2 ? DBM_E_UNSUPPORTED : n == 0 ? DBM_OK : DBM_E_LOST; }
 #else
 DBM__FN dbm_status dbm__net_peek(int fd) { (void)fd; return DBM_E_UNSUPPORTED; }
 #endif
@@ -4707,8 +4643,7 @@ static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
 }
 static bool dbm__hush_pending(void) {
     sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1;
-}
+    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1; }
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigset_t set;
     h->on = on;
@@ -4716,8 +4651,7 @@ DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     h->pending = dbm__hush_pending();
     sigemptyset(&set);
     sigaddset(&set, SIGPIPE);
-    dbm__hush_mask(SIG_BLOCK, &set, &h->before);
-}
+    dbm__hush_mask(SIG_BLOCK, &set, &h->before); }
 DBM__FN void dbm__hush_end(dbm__hush *h) {
     sigset_t set;
     int kept = errno, taken;
@@ -4726,8 +4660,7 @@ DBM__FN void dbm__hush_end(dbm__hush *h) {
     sigaddset(&set, SIGPIPE);
     if (!h->pending && dbm__hush_pending()) (void)sigwait(&set, &taken);
     dbm__hush_mask(SIG_SETMASK, &h->before, NULL);
-    errno = kept;
-}
+    errno = kept; }
 #endif
 #endif
 /* --- src/net/connect.c --- */
@@ -4775,8 +4708,7 @@ DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *
         *sent = n > 0 ? (size_t)n : 0;
         if (DBM__LIKELY(n >= 0)) return DBM_OK;
         e = DBM__SOCKET_ERROR();
-        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; }
-}
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; } }
 DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got) {
     for (;;) {
         int e;
@@ -4789,8 +4721,7 @@ DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got
         if (DBM__LIKELY(n > 0)) return DBM_OK;
         if (n == 0) return DBM_DONE;
         e = DBM__SOCKET_ERROR();
-        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; }
-}
+        if (!DBM__INTERRUPTED(e)) return DBM__AGAIN(e) ? DBM_E_TIMEOUT : DBM_E_LOST; } }
 #if defined(_WIN32)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown((SOCKET)fd, SD_BOTH); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd); }
@@ -4815,8 +4746,7 @@ static const char *dbm__net_reason(int e, char block[32]) {
     if (e == EMFILE || e == ENFILE) return "too many open files";
 #endif
     dbm__format(block, 32, "system error %d", e);
-    return block;
-}
+    return block; }
 static void dbm__dial_note(dbm__dial *d, const char *reason) {
     char note[330];
     dbm__text t = dbm__text_in(d->problem, sizeof d->problem);
@@ -4826,30 +4756,25 @@ static void dbm__dial_note(dbm__dial *d, const char *reason) {
     t.size = strlen(d->problem);
     if (t.size != 0) dbm__put(&t, "; ");
     dbm__put(&t, note);
-    dbm__text_end(&t);
-}
+    dbm__text_end(&t); }
 DBM__FN void dbm__dial_init(dbm__dial *d) {
     memset(d, 0, sizeof *d);
     d->fd = -1;
-    d->wake_us = INT64_MAX;
-}
+    d->wake_us = INT64_MAX; }
 static void dbm__dial_drop(dbm__dial *d) {
     dbm__net_close(d->fd);
-    d->fd = -1;
-}
+    d->fd = -1; }
 DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
     d->addresses = d->next = NULL;
-    if (!d->connected) dbm__dial_drop(d);
-}
+    if (!d->connected) dbm__dial_drop(d); }
 /* The next place of the list into host and at_port. False: there is none. */
 static bool dbm__dial_place(dbm__dial *d) {
     if (d->hosts == NULL) return false;
     d->at_port = d->port;
     (void)dbm__host_next(&d->hosts, d->host, sizeof d->host, &d->at_port);
     if (d->host[0] == 0) memcpy(d->host, "localhost", 10);
-    return true;
-}
+    return true; }
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
     struct addrinfo hints, *list = NULL;
     char port[16];
@@ -4873,8 +4798,7 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
         dbm__dial_note(d, rc == EAI_NONAME ? "there is no such host" : rc == EAI_AGAIN ? "its name can't be looked up now" : "its name can't be looked up");
         return DBM_OK; }
     d->addresses = d->next = list;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__dial_is_local(const struct sockaddr *a) {
     if (a->sa_family == AF_INET) {
         struct sockaddr_in v4;
@@ -4887,8 +4811,7 @@ static bool dbm__dial_is_local(const struct sockaddr *a) {
         struct sockaddr_in6 v6;
         memcpy(&v6, (const void *)a, sizeof v6);
         return memcmp(&v6.sin6_addr, one, 16) == 0 || memcmp(&v6.sin6_addr, mapped, 13) == 0; }
-    return false;
-}
+    return false; }
 /* What is set once on a socket; only that it does not block is a must. */
 static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
     int on = 1;
@@ -4908,8 +4831,7 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
     (void)setsockopt(d->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     dbm__net_keep_alive(d->fd, d->keepalive_ms, d->user_timeout_ms);
 #endif
-    return true;
-}
+    return true; }
 /* Begins to connect to one address. False: it can't be reached, which has been noted. */
 static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__socket_length size, int family, bool *again) {
     char block[32];
@@ -4934,8 +4856,7 @@ static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__s
     *again = d->path != NULL && DBM__AGAIN(e); /* a local server whose queue is full: there is nothing to wait on */
     if (!*again) dbm__dial_note(d, dbm__net_reason(e, block));
     dbm__dial_drop(d);
-    return false;
-}
+    return false; }
 static bool dbm__dial_begin_path(dbm__dial *d, bool *again) {
     *again = false;
 #if defined(_WIN32)
@@ -4958,8 +4879,7 @@ static dbm_step dbm__dial_done(dbm__dial *d, dbm_status status) {
     d->status = status;
     d->wake_us = INT64_MAX;
     dbm__dial_end(d);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* The time that this place gets: what is left, by the number of places that are left. */
 static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     int64_t places = 1;
@@ -4967,8 +4887,7 @@ static void dbm__dial_share(dbm__dial *d, int64_t now, int64_t deadline_us) {
     const char *c;
     for (a = (const struct addrinfo *)d->next; a != NULL; a = a->ai_next) places++;
     if (d->hosts != NULL) for (places++, c = d->hosts; *c != 0; c++) if (*c == ',') places++;
-    d->until_us = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / places;
-}
+    d->until_us = deadline_us == INT64_MAX ? INT64_MAX : now + (deadline_us - now) / places; }
 DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us) {
     bool again = false;
     char block[32];
@@ -5016,8 +4935,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             d->addresses = NULL;
             if (!dbm__dial_place(d)) return dbm__dial_done(d, DBM_E_CONNECT);
             st = dbm__dial_resolve(d);
-            if (st != DBM_OK) return dbm__dial_done(d, st); } }
-}
+            if (st != DBM_OK) return dbm__dial_done(d, st); } } }
 #endif /* DBM__SOCKETS */
 /* --- src/config/config.h --- */
 /* ---- the rules of an INI file ----------------------------------------------------------------------------------------
@@ -5208,8 +5126,7 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
         v = v * 10u + digit; }
     /* the lowest number has no positive twin, so it can't be made by a minus sign */
     *out = !negative ? (int64_t)v : v == limit ? INT64_MIN : -(int64_t)v;
-    return *out >= min && *out <= max;
-}
+    return *out >= min && *out <= max; }
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     static const struct { const char *name; int ms; } units[] = {
         { "ms", 1 }, { "s", 1000 }, { "min", 60000 }, { "h", 3600000 }, { "d", 86400000 }
@@ -5242,8 +5159,7 @@ DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     ms = whole * unit + (part * unit + (more ? 1 : 0) + 999999) / 1000000;
     if (ms > INT_MAX) return false;
     *out_ms = (int)ms;
-    return true;
-}
+    return true; }
 DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     size_t i;
@@ -5251,8 +5167,7 @@ DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
         if (!dbm__same_word(text, words[i])) continue;
         *out = i % 2 != 0;
         return true; }
-    return false;
-}
+    return false; }
 DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     static const char letters[] = "kmg";
     size_t v = 0;
@@ -5275,8 +5190,7 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
             return false; } }
     if (shift && v > (SIZE_MAX >> shift)) return false;
     *out = v << shift;
-    return true;
-}
+    return true; }
 /* ---- memory ------------------------------------------------------------------------------------------------------ */
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
@@ -5290,13 +5204,11 @@ DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     block->next = m->blocks;
     block->size = size;
     m->blocks = block;
-    return block + 1;
-}
+    return block + 1; }
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     char *copy = (char *)dbm__cfg_alloc(m, size + 1);
     if (copy && size) memcpy(copy, text, size);
-    return copy;
-}
+    return copy; }
 DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
     void *more;
     if (count < *capacity) return items;
@@ -5304,15 +5216,13 @@ DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_
     if (!more) return NULL;
     if (count) memcpy(more, items, count * size);
     *capacity = *capacity ? *capacity * 2 : 16;
-    return more;
-}
+    return more; }
 DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
     while (m->blocks) {
         dbm__cfg_block *block = m->blocks;
         m->blocks = block->next;
         dbm__wipe(block + 1, block->size);
-        dbm__free(m->host, block); }
-}
+        dbm__free(m->host, block); } }
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
@@ -5331,16 +5241,14 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
         b->capacity = capacity; }
     if (size) memcpy(b->data + b->size, text, size);
     b->size += size;
-    b->data[b->size] = 0;
-}
+    b->data[b->size] = 0; }
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b) { return b->data ? b->data : ""; }
 /* ---- problems ---------------------------------------------------------------------------------------------------- */
 enum { DBM__CFG_LOGGED = 200 }; /* problems beyond are only counted: a wrong file must not flood the log */
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity) {
     p->host = host;
     p->text = dbm__text_in(block, capacity);
-    p->count = p->shown = p->not_compiled = 0;
-}
+    p->count = p->shown = p->not_compiled = 0; }
 static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     if (file) {
         dbm__put(t, file);
@@ -5348,8 +5256,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
         dbm__put(t, ": "); }
     if (section) dbm__putf(t, "[%s] ", section);
     if (key) dbm__putf(t, "%s: ", key);
-    dbm__putv(t, format, ap);
-}
+    dbm__putv(t, format, ap); }
 static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
     char block[512];
     dbm__text log;
@@ -5376,21 +5283,18 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
     dbm__cfg_put_problem(&log, file, line, section, key, format, ap);
     dbm__text_end(&log);
     if (section && strncmp(section, "databases.", 10) == 0) section += 10;
-    dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block);
-}
+    dbm__event(p->host, DBM_EVENT_CONFIG_ERROR, DBM_LOG_ERROR, section ? section : "", NULL, DBM_E_CONFIG, 0, "%s", block); }
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
-    va_end(ap);
-}
+    va_end(ap); }
 DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
-    return false;
-}
+    return false; }
 /* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
     const char *item;
@@ -5401,14 +5305,12 @@ DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
         names->items = items;
         items[names->count] = dbm__cfg_copy(names->memory, item, size);
         if (!items[names->count]) return;
-        names->count++; }
-}
+        names->count++; } }
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity) {
     const char *nearest = names->count ? dbm__nearest(word, names->items, names->count) : NULL;
     block[0] = 0;
     if (nearest) dbm__format(block, capacity, "; did you mean %q?", nearest);
-    return block;
-}
+    return block; }
 /* ---- variables --------------------------------------------------------------------------------------------------- */
 DBM__FN const char *dbm__cfg_env(const char *name) {
 #if DBM__ENV
@@ -5424,8 +5326,7 @@ DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables
         if (c[1] == '{') {
             const char *close = (const char *)memchr(c, '}', (size_t)(end - c));
             return close ? close + 1 : end; } }
-    return c + 1;
-}
+    return c + 1; }
 /* The variable from c to end, `${` to `}`. False after a problem. */
 static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end, unsigned how, dbm__problems *p,
                               const dbm__cfg_at *at, const char *of, const char *part) {
@@ -5455,8 +5356,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
         dbm__cfg_add(b, value, strlen(value));
         return true; }
     for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
-    return true;
-}
+    return true; }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
                                     const dbm__cfg_at *at, const char *part) {
     dbm__cfg_buffer b;
@@ -5482,8 +5382,7 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
             next = text + 3;
         } else {
             dbm__cfg_add(&b, text, 1); } }
-    return m->failed ? NULL : dbm__cfg_text(&b);
-}
+    return m->failed ? NULL : dbm__cfg_text(&b); }
 /* --- src/config/url.c --- */
 /* ---- secrets ----------------------------------------------------------------------------------------------------------
  * Those of the configuration never change, so they are read without a lock. Those that a credential callback brought come and
@@ -5502,8 +5401,7 @@ DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s) {
     if (dbm__lock_init(&s->secrets->lock)) return true;
     dbm__free(host, s->secrets);
     s->secrets = NULL;
-    return false;
-}
+    return false; }
 DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
     size_t i;
     if (!s->secrets) return;
@@ -5513,8 +5411,7 @@ DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s) {
         dbm__free(host, s->secrets->late[i].text); }
     dbm__lock_free(&s->secrets->lock);
     dbm__free(host, s->secrets);
-    s->secrets = NULL;
-}
+    s->secrets = NULL; }
 DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size) {
     dbm__secret *secret;
     if (!size) return;
@@ -5524,8 +5421,7 @@ DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *t
     if (!secret->text) return;
     secret->size = size;
     secret->next = s->secrets->first;
-    s->secrets->first = secret;
-}
+    s->secrets->first = secret; }
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret) {
     struct dbm__secrets *all = settings->secrets;
     const dbm__secret *known;
@@ -5551,8 +5447,7 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     dbm__lock_give(&all->lock);
     if (old) dbm__wipe(old, old_size);
     dbm__free(host, old);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Whether the word ends in `tail`, as a word of its own when that is short: "sslpassword", "api-token", but not "bypass". */
 static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     size_t n = strlen(tail);
@@ -5561,8 +5456,7 @@ static bool dbm__secret_tail(const char *name, size_t size, const char *tail) {
     if (size == n || n > 4) return true;
     before = name[size - n - 1];
     return before == '_' || before == '-' || before == '.' ||
-           (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z');
-}
+           (before >= 'a' && before <= 'z' && name[size - n] >= 'A' && name[size - n] <= 'Z'); }
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     static const char *const tails[] = {
         "password", "passwd", "pwd", "pass", "passphrase", "passcode", "secret", "token", "apikey", "api_key", "api-key",
@@ -5571,8 +5465,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     size_t i;
     for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         if (dbm__secret_tail(name, size, tails[i])) return true; }
-    return false;
-}
+    return false; }
 /* ---- blanking ---------------------------------------------------------------------------------------------------- */
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -5587,19 +5480,16 @@ static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
         else if (*c == want) c += (want == '\'' || want == '"' || want == '\\') && c[1] == want ? 2 : 1;
         else if (*c == '+' && want == ' ') c++;
         else return 0; }
-    return i == size ? (size_t)(c - at) : 0;
-}
+    return i == size ? (size_t)(c - at) : 0; }
 static size_t dbm__secret_longest(size_t best, const char *at, char before, const char *secret, size_t size) {
     size_t n = dbm__secret_at(at, secret, size);
     if (size < DBM__SECRET_SHORT && n && (before != ':' || at[n] != '@')) n = 0;
-    return n > best ? n : best;
-}
+    return n > best ? n : best; }
 /* Writes up to three stars; returns where to go on. */
 static char *dbm__secret_stars(char *to, size_t size) {
     size_t i, n = size < 3 ? size : 3;
     for (i = 0; i < n; i++) *to++ = '*';
-    return to;
-}
+    return to; }
 static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     const char *from = text;
     char *to = text, before = 0;
@@ -5617,14 +5507,12 @@ static void dbm__redact_known(struct dbm__secrets *all, char *text) {
         } else {
             before = *from;
             *to++ = *from++; } }
-    *to = 0;
-}
+    *to = 0; }
 /* Takes size bytes out and puts stars there. Returns what follows them. */
 static char *dbm__redact_cut(char *at, size_t size) {
     char *after = dbm__secret_stars(at, size);
     if (after != at + size) memmove(after, at + size, strlen(at + size) + 1);
-    return after;
-}
+    return after; }
 static bool dbm__url_ends(char c) { return !c || dbm__cfg_blank(c) || c == '"' || c == '\'' || c == '<' || c == '>'; }
 /* scheme://user:HERE@ */
 static void dbm__redact_urls(char *text) {
@@ -5635,11 +5523,9 @@ static void dbm__redact_urls(char *text) {
         for (c = at; !dbm__url_ends(*c) && *c != '/' && *c != '?'; c++) {
             if (*c == ':' && !colon) colon = c;
             if (*c == '@') last = c; }
-        if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1)); }
-}
+        if (colon && last && colon + 1 < last) at = dbm__redact_cut(colon + 1, (size_t)(last - colon - 1)); } }
 static bool dbm__url_word(char c) {
-    return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
+    return c == '_' || c == '-' || c == '.' || (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 /* The value of the next `password=value`, value quoted or up to a blank, & ; , or ). Variables are one piece when asked. */
 static const char *dbm__secret_next(const char *text, bool variables, size_t *size) {
     const char *c, *end, *word, *value;
@@ -5658,8 +5544,7 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
         if (end == value) continue;
         *size = (size_t)(end - value);
         return value; }
-    return NULL;
-}
+    return NULL; }
 DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     const char *value;
     char *at = text;
@@ -5670,8 +5555,7 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
         dbm__redact_known(settings->secrets, text);
         dbm__lock_give(&settings->secrets->lock); }
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
-    dbm__redact_urls(text);
-}
+    dbm__redact_urls(text); }
 /* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *list = type->schemes, *item;
@@ -5683,16 +5567,14 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
         memcpy(scheme, item, n);
         scheme[n] = 0;
         if (dbm__same_word_n(word, size, scheme)) return true; }
-    return false;
-}
+    return false; }
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
     for (i = 0; size && i < count; i++) {
         if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
     for (i = 0; size && i < count; i++) {
         if (dbm__type_has(types + i, word, size)) return types + i; }
-    return NULL;
-}
+    return NULL; }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
     dbm__text list = dbm__text_in(out->known, sizeof out->known);
     dbm__cfg_names names;
@@ -5704,8 +5586,7 @@ DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *type
         dbm__cfg_names_add(&names, types[i].type);
         dbm__cfg_names_add(&names, types[i].schemes); }
     dbm__text_end(&list);
-    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint);
-}
+    dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint); }
 /* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
@@ -5713,8 +5594,7 @@ static dbm__url_part dbm__url_slice(const char *from, const char *to) {
     dbm__url_part part;
     part.text = from;
     part.size = (size_t)(to - from);
-    return part;
-}
+    return part; }
 /* The first, or last, character of the text outside variables that is one of `set`; end when there is none. */
 static const char *dbm__url_find(const char *c, const char *end, const char *set, bool last, bool variables) {
     const char *found = end;
@@ -5724,13 +5604,11 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
             found = c;
             if (!last) break; }
         c = next; }
-    return found;
-}
+    return found; }
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
     for (; c < end; c = dbm__cfg_next(c, end, variables)) {
         if (end - c >= 3 && c[0] == ':' && c[1] == '/' && c[2] == '/') return c; }
-    return NULL;
-}
+    return NULL; }
 static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part part, unsigned how, const char *name) {
     const char *c, *end = part.text + part.size;
     bool blanks = strcmp(name, "password") == 0; /* a password may be written as it is, where that can't be misread */
@@ -5739,12 +5617,10 @@ static const char *dbm__url_expand(const dbm__cfg_url_job *job, dbm__url_part pa
             dbm__cfg_bad(job->problems, job->at, "the URL has a blank in its %s; a blank is written %%20", name);
             return NULL; } }
     if (job->variables) how |= DBM__CFG_VARIABLES;
-    return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name);
-}
+    return dbm__cfg_expand(job->keep, part.text, part.size, how, job->problems, job->at, name); }
 static bool dbm__url_bad_host(const dbm__cfg_url_job *job, const char *why) {
     return dbm__cfg_bad(job->problems, job->at, "the URL's host list is wrong: %s. Expected host, host:port or [IPv6]:port, several with commas "
-                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why);
-}
+                        "between; @ : / ? # %% in a password are written %%40 %%3A %%2F %%3F %%23 %%25, or the password comes from ${NAME}", why); }
 /* One host of the list, from c to end. */
 static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char *end) {
     const char *at, *port = NULL;
@@ -5773,8 +5649,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
         if (*port < '0' || *port > '9') return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
         number = number * 10 + (*port - '0'); }
     if (number < 1 || number > 65535) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
-    return true;
-}
+    return true; }
 static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
     const char *c = hosts, *end;
     if (!*hosts) return true;
@@ -5783,8 +5658,7 @@ static bool dbm__url_hosts(const dbm__cfg_url_job *job, const char *hosts) {
     for (c = hosts;; c = end + 1) {
         for (end = c; *end && *end != ','; end++) {}
         if (!dbm__url_host(job, c, end)) return false;
-        if (!*end) return true; }
-}
+        if (!*end) return true; } }
 /* Splits and decodes the query. Parameters whose names say so are secrets. */
 static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_option *list = NULL;
@@ -5810,13 +5684,11 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
         c = stop < end ? stop + 1 : end; }
     job->settings->url.parameters = list;
     job->settings->url.parameter_count = count;
-    return true;
-}
+    return true; }
 /* ---- the mask ---------------------------------------------------------------------------------------------------- */
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     char code[3];
-    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code));
-}
+    for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code)); }
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     const dbm_url *url = &job->settings->url;
@@ -5844,8 +5716,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
         dbm__url_say(&b, "=");
         if (dbm__cfg_secret_name(one->name, strlen(one->name))) dbm__url_say(&b, "***");
         else dbm__url_put(&b, one->value, "-._~!$'()*,;:/@"); }
-    job->settings->config.url = dbm__cfg_text(&b);
-}
+    job->settings->config.url = dbm__cfg_text(&b); }
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
@@ -5866,8 +5737,7 @@ static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const
     if (!job->settings->url.path || !mask) return false;
     dbm__redact(job->settings, mask);
     job->settings->config.url = mask;
-    return true;
-}
+    return true; }
 /* Splits the scheme from its driver and finds the type. */
 static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char *end) {
     dbm_url *url = &job->settings->url;
@@ -5908,8 +5778,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         return dbm__cfg_bad(job->problems, job->at, "the URL's scheme %q is one of type %s, but type says %s; leave type out, or write %s://", scheme,
                             found->type, job->type->type, job->type->type); }
     job->type = found;
-    return true;
-}
+    return true; }
 /* sqlite: user, password and host make no sense, and what follows :/// is a file's path, relative or absolute. */
 static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const char *end, bool authority) {
     const char *query = dbm__url_find(c, end, "?", false, job->variables);
@@ -5921,8 +5790,7 @@ static bool dbm__url_sqlite(const dbm__cfg_url_job *job, const char *c, const ch
     job->settings->url.path = dbm__url_expand(job, dbm__url_slice(c, query), DBM__CFG_DECODE, "path");
     if (!job->settings->url.path) return false;
     if (!*job->settings->url.path) job->settings->url.path = ":memory:";
-    return dbm__url_query(job, query < end ? query + 1 : end, end);
-}
+    return dbm__url_query(job, query < end ? query + 1 : end, end); }
 static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const char *end) {
     dbm_url *url = &job->settings->url;
     const char *stop = dbm__url_find(c, end, "/?", false, job->variables), *at, *colon, *query;
@@ -5949,8 +5817,7 @@ static bool dbm__url_network(const dbm__cfg_url_job *job, const char *c, const c
     if (stop < query) { /* what follows the slash */
         url->path = dbm__url_expand(job, dbm__url_slice(stop + 1, query), DBM__CFG_DECODE, "path");
         if (!url->path) return false; }
-    return dbm__url_query(job, query < end ? query + 1 : end, end);
-}
+    return dbm__url_query(job, query < end ? query + 1 : end, end); }
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     const char *written = text, *c, *end = text + strlen(text), *separator = dbm__url_separator(text, end, job->variables);
     const char *authority = "://";
@@ -5984,8 +5851,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     } else if (!dbm__url_network(job, c, end)) {
         return false; }
     dbm__url_mask(job, authority);
-    return !job->keep->failed;
-}
+    return !job->keep->failed; }
 DBM__FN int dbm__url_names(const char *hosts) {
     int names = 0;
     while (*hosts != 0) {
@@ -5995,8 +5861,7 @@ DBM__FN int dbm__url_names(const char *hosts) {
             if (i < size) names++; }
         hosts += strcspn(hosts, ",");
         if (*hosts == ',') hosts++; }
-    return names;
-}
+    return names; }
 /* --- src/config/settings.c --- */
 /* ---- the table -----------------------------------------------------------------------------------------------------------
  * `zero` and `minus` are what 0 and -1 in a file become in the struct, where 0 is the default and -1 none; NO: an error. */
@@ -6091,23 +5956,20 @@ static const dbm__setting_word *dbm__setting_words(dbm__setting_id id, int *list
     case DBM__SET_ISOLATION: *listed = 5; return dbm__setting_words_isolation;
     case DBM__SET_ECHO: *listed = 3; return dbm__setting_words_echo;
     case DBM__SET_TLS: *listed = 5; return dbm__setting_words_tls;
-    default: *listed = 0; return NULL; }
-}
+    default: *listed = 0; return NULL; } }
 DBM__FN const char *dbm__cfg_key(size_t i) { return i < DBM__SET_COUNT ? dbm__setting_table[i].key : NULL; }
 static int dbm__setting_find(const char *key, size_t size) {
     int i;
     for (i = 0; i < DBM__SET_COUNT; i++) {
         if (strlen(dbm__setting_table[i].key) == size && memcmp(dbm__setting_table[i].key, key, size) == 0) return i; }
-    return -1;
-}
+    return -1; }
 DBM__FN bool dbm__cfg_known_key(const char *key, size_t size) { return dbm__setting_find(key, size) >= 0; }
 DBM__FN bool dbm__cfg_name_ok(const char *name) {
     size_t i;
     for (i = 0; name[i]; i++) {
         char c = name[i];
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false; }
-    return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database;
-}
+    return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database; }
 /* ---- settings on their way --------------------------------------------------------------------------------------- */
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
@@ -6134,8 +5996,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     d->p = p;
     for (i = 0; i < DBM__SET_COUNT; i++) d->at[i] = *at;
     d->s = (dbm__settings *)dbm__alloc_zero(host, sizeof *d->s);
-    return d->s && dbm__cfg_secrets_init(host, d->s);
-}
+    return d->s && dbm__cfg_secrets_init(host, d->s); }
 /* Hands the settings out, or frees them when there was a problem or no memory. */
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
     if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
@@ -6144,8 +6005,7 @@ static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__setting
     if (d->s) d->s->owned = d->keep.blocks;
     dbm__cfg_release(&d->scratch);
     if (ok) *out = d->s;
-    else dbm__settings_free(host, d->s);
-}
+    else dbm__settings_free(host, d->s); }
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     dbm__cfg_memory memory;
     if (!settings) return;
@@ -6154,15 +6014,13 @@ DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings) {
     memory.failed = false;
     dbm__cfg_secrets_free(host, settings);
     dbm__cfg_release(&memory);
-    dbm__free(host, settings);
-}
+    dbm__free(host, settings); }
 DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) {
     size_t i;
     for (i = 0; i < list->count; i++) dbm__settings_free(host, list->items[i]);
     dbm__free(host, list->items);
     list->items = NULL;
-    list->count = list->capacity = 0;
-}
+    list->count = list->capacity = 0; }
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
@@ -6172,8 +6030,7 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
         if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value; }
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value; }
-    return NULL;
-}
+    return NULL; }
 /* ---- one value --------------------------------------------------------------------------------------------------- */
 /* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
  * came to the wrong key. */
@@ -6188,8 +6045,7 @@ static const char *dbm__draft_value(char *block, size_t capacity, const char *wr
     for (i = 0; block[i]; i++) {
         if ((unsigned char)block[i] < ' ' || block[i] == 0x7F) block[i] = '?'; }
     dbm__redact(NULL, block);
-    return block;
-}
+    return block; }
 static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool variables) {
     dbm__text t = dbm__text_in(shown->text, sizeof shown->text);
     char value[60];
@@ -6197,23 +6053,20 @@ static const char *dbm__draft_show(dbm__shown *shown, const char *written, bool 
     bool variable = variables && strstr(written, "${");
     dbm__putf(&t, variable ? "not what %q holds" : "not %q", dbm__draft_value(value, sizeof value, written));
     if (!variable && comment && comment > written) dbm__put(&t, *comment == '#' ? " (a comment begins with ;)" : " (a blank goes before ;)");
-    return shown->text;
-}
+    return shown->text; }
 /* Says which words a key may have. */
 static void dbm__draft_word_list(const dbm__setting_word *words, int listed, char *block, size_t capacity) {
     dbm__text t = dbm__text_in(block, capacity);
     int i;
     for (i = 0; i < listed; i++) dbm__putf(&t, i == 0 ? "%s" : i + 1 < listed ? ", %s" : " or %s", words[i].word);
-    dbm__text_end(&t);
-}
+    dbm__text_end(&t); }
 /* Words compare without case; - _ and blanks, however many, are one and the same between them. */
 static char dbm__phrase_next(const char **c) {
     char one = *(*c)++;
     if (!one) (*c)--;
     if (one != ' ' && one != '_' && one != '-' && one != '\t') return one >= 'A' && one <= 'Z' ? (char)(one - 'A' + 'a') : one;
     while (**c == ' ' || **c == '_' || **c == '-' || **c == '\t') (*c)++;
-    return ' ';
-}
+    return ' '; }
 static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words, const char *value) {
     for (; words->word; words++) {
         const char *a = value, *b = words->word;
@@ -6223,19 +6076,15 @@ static const dbm__setting_word *dbm__phrase_find(const dbm__setting_word *words,
             y = dbm__phrase_next(&b);
         } while (x == y && x);
         if (x == y) return words; }
-    return NULL;
-}
+    return NULL; }
 static int dbm__draft_get(const dbm__draft *d, int id) {
     int v = 0;
     if (dbm__setting_table[id].offset) memcpy(&v, (const char *)&d->s->config + dbm__setting_table[id].offset, sizeof v);
-    return v;
-}
+    return v; }
 static void dbm__draft_put(dbm__draft *d, int id, int v) {
-    if (dbm__setting_table[id].offset) memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &v, sizeof v);
-}
+    if (dbm__setting_table[id].offset) memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &v, sizeof v); }
 static void dbm__draft_put_text(dbm__draft *d, int id, const char *text) {
-    memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &text, sizeof text);
-}
+    memcpy((char *)&d->s->config + dbm__setting_table[id].offset, &text, sizeof text); }
 static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     dbm_config *c = &d->s->config;
     switch (id) {
@@ -6244,8 +6093,7 @@ static void dbm__draft_put_word(dbm__draft *d, int id, int v) {
     case DBM__SET_ISOLATION: c->isolation = (dbm_isolation)v; break;
     case DBM__SET_ECHO: c->echo = (dbm_echo)v; break;
     case DBM__SET_TLS: c->tls = (dbm_tls)v; break;
-    default: break; }
-}
+    default: break; } }
 /* A number or time of a file; value may be empty. */
 static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     const dbm__setting *key = dbm__setting_table + id;
@@ -6281,8 +6129,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
         dbm__cfg_bad(d->p, &given->at, "expected a whole number from %d to %d, %s", key->min, key->max, shown.text);
     } else {
         dbm__cfg_bad(d->p, &given->at, "expected a time such as 30s%s, in ms, s, min, h or d, a bare number being seconds, up to 24 d, %s",
-                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text); }
-}
+                     key->minus == -1 ? ", or -1 for never" : key->zero == DBM__SET_NO ? ", above 0" : ", or 0", shown.text); } }
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     int listed;
     const dbm__setting_word *words = dbm__setting_words((dbm__setting_id)id, &listed), *found = dbm__phrase_find(words, value);
@@ -6301,8 +6148,7 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
         for (i = 0; i < listed; i++) dbm__cfg_names_add(&names, words[i].word);
         dbm__cfg_suggest(&names, value, hint, sizeof hint); }
     dbm__draft_word_list(words, listed, list, sizeof list);
-    dbm__cfg_bad(d->p, &given->at, "expected %s, %s%s", list, dbm__draft_show(&shown, given->value, given->variables), hint);
-}
+    dbm__cfg_bad(d->p, &given->at, "expected %s, %s%s", list, dbm__draft_show(&shown, given->value, given->variables), hint); }
 static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     dbm__shown shown;
     size_t size = 0;
@@ -6311,8 +6157,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
         return; }
     d->wrong[id] = true;
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
-                 dbm__draft_show(&shown, given->value, given->variables));
-}
+                 dbm__draft_show(&shown, given->value, given->variables)); }
 /* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_types names;
@@ -6328,8 +6173,7 @@ static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
         dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "the type %q is unknown%s (known types: %s)", dbm__draft_value(value, sizeof value, word),
                      names.hint, names.known);
     } else {
-        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known); }
-}
+        dbm__cfg_bad(d->p, &d->at[DBM__SET_TYPE], "what the variable holds is not a known type (known types: %s)", names.known); } }
 static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     dbm__cfg_url_job job;
     memset(&job, 0, sizeof job);
@@ -6344,16 +6188,14 @@ static void dbm__draft_url(dbm__draft *d, const char *text, bool variables) {
     job.type_failed = d->type_failed;
     job.variables = variables;
     if (!dbm__cfg_url(&job, text)) d->wrong[DBM__SET_URL] = true;
-    if (!d->type_failed) d->type = job.type;
-}
+    if (!d->type_failed) d->type = job.type; }
 static void dbm__draft_option(dbm__draft *d, const char *name, const char *value) {
     dbm_option *one = d->options + d->option_count;
     one->name = dbm__cfg_copy(&d->keep, name, strlen(name));
     one->value = dbm__cfg_copy(&d->keep, value, strlen(value));
     if (!one->name || !one->value) return;
     if (dbm__cfg_secret_name(name, strlen(name))) dbm__cfg_secret(d->s, &d->keep, one->value, strlen(one->value));
-    d->option_count++;
-}
+    d->option_count++; }
 /* Whether the adapter has a key of this name; when not, says so. */
 static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__cfg_at *at) {
     dbm__cfg_names names;
@@ -6387,8 +6229,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         dbm__cfg_bad(d->p, at, "unknown %s%s%s%s", d->in_code ? "option" : "key", hint, *own ? "; those of this type are " : "", own);
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint); }
-    return false;
-}
+    return false; }
 /* ---- what must fit together -------------------------------------------------------------------------------------- */
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
@@ -6408,13 +6249,11 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
         dbm__cfg_bad(d->p, &at, "expected milliseconds from %d%s, or 0 for the default, not %d", key->min, key->none ? ", -1 for none" : "", v);
     } else {
         dbm__cfg_bad(d->p, &at, "expected a number from %d to %d%s, or 0 for the default %d, not %d", key->min ? key->min : 1,
-                     key->max, key->none ? ", -1 for none" : "", key->standard, v); }
-}
+                     key->max, key->none ? ", -1 for none" : "", key->standard, v); } }
 static const dbm__cfg_at *dbm__draft_at(const dbm__draft *d, int id, dbm__cfg_at *at) {
     *at = d->at[id];
     at->key = d->in_code ? dbm__setting_table[id].field : dbm__setting_table[id].key;
-    return at;
-}
+    return at; }
 static void dbm__draft_complete_pool(dbm__draft *d) {
     dbm_pool_options *pool = &d->s->config.pool;
     bool set = pool->max_overflow != 0, wrong;
@@ -6435,13 +6274,11 @@ static void dbm__draft_complete_pool(dbm__draft *d) {
             dbm__cfg_bad(d->p, dbm__draft_at(d, d->in_code || d->set[id] ? id : DBM__SET_POOL_SIZE, &at),
                          "pool_size %d and max_overflow %d are %d connections together; the limit is 1,000", pool->size, pool->max_overflow, pool->size + pool->max_overflow); } }
     if (!d->wrong[DBM__SET_MIN_IDLE] && pool->min_idle > pool->size) {
-        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MIN_IDLE, &at), "min_idle %d is more than pool_size %d", pool->min_idle, pool->size); }
-}
+        dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_MIN_IDLE, &at), "min_idle %d is more than pool_size %d", pool->min_idle, pool->size); } }
 static bool dbm__sslmode_name(const char *name) {
     static const char prefix[] = "connect_args.";
     if (strncmp(name, prefix, sizeof prefix - 1) == 0) name += sizeof prefix - 1;
-    return dbm__same_word(name, "sslmode") || dbm__same_word(name, "ssl-mode") || dbm__same_word(name, "ssl_mode");
-}
+    return dbm__same_word(name, "sslmode") || dbm__same_word(name, "ssl-mode") || dbm__same_word(name, "ssl_mode"); }
 /* The same wish, said twice, must be the same. */
 static void dbm__draft_complete_tls(dbm__draft *d) {
     dbm_config *c = &d->s->config;
@@ -6463,8 +6300,7 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
             if (word && word->value == (int)given) continue;
             for (j = 0; dbm__setting_words_tls[j].word && dbm__setting_words_tls[j].value != (int)given; j++) {}
             dbm__cfg_bad(d->p, dbm__draft_at(d, DBM__SET_TLS, &at), "%s differs from sslmode%s%s %s; keep one of them", dbm__setting_words_tls[j].word,
-                         word ? " = " : "", word ? word->word : "", where[round]); } }
-}
+                         word ? " = " : "", word ? word->word : "", where[round]); } } }
 static void dbm__draft_complete(dbm__draft *d) {
     dbm_config *c = &d->s->config;
     dbm__cfg_at at;
@@ -6490,11 +6326,9 @@ static void dbm__draft_complete(dbm__draft *d) {
     dbm__draft_complete_pool(d);
     if (!d->wrong[DBM__SET_TLS] && !d->wrong[DBM__SET_URL]) dbm__draft_complete_tls(d);
     if (!c->row_buffer) c->row_buffer = (size_t)64 << 20;
-    if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type));
-}
+    if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type)); }
 static void dbm__draft_empty_url(dbm_url *url) {
-    url->scheme = url->driver = url->user = url->password = url->hosts = url->path = "";
-}
+    url->scheme = url->driver = url->user = url->password = url->hosts = url->path = ""; }
 /* ---- from a section ---------------------------------------------------------------------------------------------- */
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
@@ -6518,8 +6352,7 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     case DBM__SET_INT:
     case DBM__SET_TIME: dbm__draft_number(d, id, given, value); break;
     case DBM__SET_WORD: dbm__draft_word(d, id, given, value); break;
-    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break; }
-}
+    case DBM__SET_SIZE: dbm__draft_size(d, id, given, value); break; } }
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p, bool *no_memory) {
     dbm__draft d;
@@ -6559,19 +6392,16 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     for (i = 0; i < count; i++) dbm__draft_take(&d, given + i);
     dbm__draft_complete(&d);
 done:
-    dbm__draft_end(&d, host, p->count == before, out, no_memory);
-}
+    dbm__draft_end(&d, host, p->count == before, out, no_memory); }
 /* ---- from code --------------------------------------------------------------------------------------------------- */
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
-    if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL;
-}
+    if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
     if (v >= 0 && v <= last) return;
     d->wrong[id] = true;
-    dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type);
-}
+    dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type); }
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
     char shown[64];
@@ -6595,8 +6425,7 @@ static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
         at.key = shown;
         for (j = 0; j < i && !(in->options[j].name && strcmp(in->options[j].name, one->name) == 0); j++) {}
         if (j < i) dbm__cfg_bad(d->p, &at, "the option is given twice");
-        else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value); }
-}
+        else if (dbm__draft_option_known(d, one->name, &at)) dbm__draft_option(d, one->name, one->value); } }
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p) {
     static const char origin[] = "dbm_add_database";
@@ -6660,8 +6489,7 @@ done:
     dbm__draft_end(&d, host, p->count == before, out, &no_memory);
     if (no_memory) return dbm__no_memory(DBM_STAGE_CONFIG, name, NULL);
     if (p->count == before) return DBM_OK;
-    return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
-}
+    return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG; }
 /* --- src/config/ini.c --- */
 #if DBM_HAS_INI
 #  if defined(__has_include) && !defined(DBM__BUNDLED_INI_H)
@@ -6718,8 +6546,7 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
         (*text)++;
         size--; }
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
-    return size;
-}
+    return size; }
 /* ---- sections ---------------------------------------------------------------------------------------------------- */
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
@@ -6727,8 +6554,7 @@ static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) 
     if (!close) return false;
     *title = d->line + 1;
     *size = dbm__ini_trim(title, (size_t)(close - *title));
-    return true;
-}
+    return true; }
 /* Whether a section is about databases: 1 yes, 0 no, -1 it looks as if it were meant to be. */
 static int dbm__ini_ours(const char *title, size_t size) {
     static const char *const wanted[] = { "databases" };
@@ -6740,8 +6566,7 @@ static int dbm__ini_ours(const char *title, size_t size) {
     memcpy(word, title, head);
     word[head] = 0;
     if (head == size) return dbm__same_word(word, wanted[0]) ? -1 : 0;
-    return dbm__nearest(word, wanted, 1) ? -1 : 0;
-}
+    return dbm__nearest(word, wanted, 1) ? -1 : 0; }
 static void dbm__ini_section_begin(dbm__ini *d) {
     const char *title, *rest;
     char shown[80], name[80];
@@ -6795,8 +6620,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     if (d->last) d->last->next = s;
     else d->sections = s;
     d->last = d->current = s;
-    d->count++;
-}
+    d->count++; }
 /* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
@@ -6805,8 +6629,7 @@ static void dbm__ini_settle(dbm__ini *d) {
         dbm__ini_section_begin(d);
     } else if (d->kind != DBM__INI_NOTHING && d->current) {
         dbm__problem(d->p, d->file, d->number, d->current->title, NULL, "expected key = value, a section or a comment"); }
-    d->kind = DBM__INI_NOTHING;
-}
+    d->kind = DBM__INI_NOTHING; }
 /* Takes the next line out of the text. */
 static void dbm__ini_line(dbm__ini *d) {
     const char *end = d->at;
@@ -6828,8 +6651,7 @@ static void dbm__ini_line(dbm__ini *d) {
     d->size = dbm__ini_trim(&d->line, d->size);
     if (!d->size || *d->line == ';' || *d->line == '#') return;
     for (d->head = 0; d->head < d->size && d->line[d->head] != '=' && d->line[d->head] != ':'; d->head++) {}
-    d->kind = *d->line == '[' ? DBM__INI_SECTION : d->head < d->size ? DBM__INI_KEY : DBM__INI_BARE;
-}
+    d->kind = *d->line == '[' ? DBM__INI_SECTION : d->head < d->size ? DBM__INI_KEY : DBM__INI_BARE; }
 static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__ini *d = (dbm__ini *)stream;
     dbm__text t;
@@ -6854,8 +6676,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
         dbm__put(&t, "=~");
         break; }
     dbm__put(&t, "\n");
-    return block;
-}
+    return block; }
 /* ---- entries: what inih says ------------------------------------------------------------------------------------- */
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
@@ -6881,8 +6702,7 @@ static void dbm__ini_continue(dbm__ini *d) {
     piece->text = d->line;
     piece->size = d->size;
     d->entry->last->next = piece;
-    d->entry->last = piece;
-}
+    d->entry->last = piece; }
 static void dbm__ini_key(dbm__ini *d, const char *name) {
     dbm__ini_section *s = d->current;
     dbm__ini_entry *entry, *other;
@@ -6913,8 +6733,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
     if (other) return; /* read on, so that its continuation has a place; it counts for nothing */
     if (s->last) s->last->next = entry;
     else s->first = entry;
-    s->last = entry;
-}
+    s->last = entry; }
 /* inih's handler. An error of ours is noted, never returned, so that all of them are found. */
 #if INI_HANDLER_LINENO
 static int dbm__ini_take(void *user, const char *section, const char *name, const char *value, int line) {
@@ -6929,15 +6748,13 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     d->taken = true;
     if (d->kind == DBM__INI_KEY && strcmp(value, "~") == 0) dbm__ini_key(d, name);
     else dbm__ini_continue(d);
-    return 1;
-}
+    return 1; }
 /* ---- values ------------------------------------------------------------------------------------------------------ */
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
 static dbm__ini_comment dbm__ini_comments(const char *key) {
     if (strcmp(key, "init_sql") == 0) return DBM__INI_WHOLE;
-    return strcmp(key, "url") == 0 || !dbm__cfg_known_key(key, strlen(key)) ? DBM__INI_CAREFUL : DBM__INI_LOOSE;
-}
+    return strcmp(key, "url") == 0 || !dbm__cfg_known_key(key, strlen(key)) ? DBM__INI_CAREFUL : DBM__INI_LOOSE; }
 static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment how) {
     size_t i;
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
@@ -6946,8 +6763,7 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
         size = i;
         break; }
     while (size && dbm__cfg_blank(text[size - 1])) size--;
-    return size;
-}
+    return size; }
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
 static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, const dbm__cfg_at *at) {
     dbm__cfg_buffer b;
@@ -6983,16 +6799,14 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
     if ((size && *text != ';') || piece->next) {
         dbm__cfg_bad(d->p, at, "there is a text after the closing \"; a \" inside is written \"\"");
         return NULL; }
-    return dbm__cfg_text(&b);
-}
+    return dbm__cfg_text(&b); }
 /* ---- overrides --------------------------------------------------------------------------------------------------- */
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
         char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
         if (c == '.' && key) dbm__put(t, "_"); /* with the next: connect_args.x is CONNECT_ARGS__X */
         if (c == '-' || c == '.') c = '_';
-        dbm__put_n(t, &c, 1); }
-}
+        dbm__put_n(t, &c, 1); } }
 /* Looks for DBM__DATABASES__NAME__KEY and puts it into `given`. */
 static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
@@ -7016,8 +6830,7 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.file = dbm__cfg_copy(&d->memory, origin, strlen(origin));
     given[i].at.line = 0;
     given[i].at.section = s->title;
-    given[i].at.key = key;
-}
+    given[i].at.key = key; }
 /* ---- loading ----------------------------------------------------------------------------------------------------- */
 static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
                                  bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
@@ -7063,8 +6876,7 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
     if (s->again) { /* only its mistakes were wanted */
         dbm__settings_free(d->memory.host, *out);
         *out = NULL; }
-    return !no_memory;
-}
+    return !no_memory; }
 static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *text, size_t size, const dbm__known_type *types,
                                 size_t type_count, bool use_env, dbm__settings_list *out, dbm__problems *p) {
     dbm__ini d;
@@ -7106,8 +6918,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
         return DBM_OK; }
     dbm__settings_list_free(host, &list);
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
-    return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG;
-}
+    return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG; }
 #if DBM__STDIO
 /* Reads a whole file. NULL after a problem or without memory; all copies of its text but the returned one are wiped. */
 static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, dbm__problems *p, bool *no_memory) {
@@ -7141,8 +6952,7 @@ static char *dbm__ini_file(dbm__host *host, const char *path, size_t *out_size, 
         dbm__free(host, text);
         return NULL; }
     *out_size = size;
-    return text;
-}
+    return text; }
 #endif
 #endif /* DBM_HAS_INI */
 DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const char *text, size_t size, const dbm__known_type *types, size_t type_count,
@@ -7261,8 +7071,7 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
 DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
-    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op);
-}
+    if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
 DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
@@ -7288,8 +7097,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     else if ((a->flags & DBM_ADAPTER_PIPELINE) && (a->start == NULL || (a->flags & DBM_ADAPTER_SHARED))) wrong = "is DBM_ADAPTER_PIPELINE, which needs .start and .step and a connection for each session";
     else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
     else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
-    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong);
-}
+    return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong); }
 /* ---- failures ------------------------------------------------------------------------------------------------------- */
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
 static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
@@ -7303,8 +7111,7 @@ static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     if (strncmp(s, "28", 2) == 0) return DBM_E_AUTH;
     if (strncmp(s, "23", 2) == 0) return DBM_E_CONSTRAINT;
     if (strncmp(s, "22003", 5) == 0) return DBM_E_RANGE;
-    return DBM_E_SQL;
-}
+    return DBM_E_SQL; }
 static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     static const struct { const char *state; dbm_constraint kind; } known[] = {
         { "23505", DBM_CONSTRAINT_UNIQUE }, { "23502", DBM_CONSTRAINT_NOT_NULL }, { "23503", DBM_CONSTRAINT_FOREIGN_KEY },
@@ -7312,8 +7119,7 @@ static dbm_constraint dbm__constraint_of_sqlstate(const char *s) {
     };
     size_t i;
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strcmp(s, known[i].state) == 0) return known[i].kind;
-    return DBM_CONSTRAINT_OTHER;
-}
+    return DBM_CONSTRAINT_OTHER; }
 DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *text) {
     dbm_error_info *e;
     bool retryable = status == DBM_E_LOST || status == DBM_E_SERIALIZATION || status == DBM_E_DEADLOCK;
@@ -7332,46 +7138,38 @@ DBM__DEF dbm_status dbm_adapter_fail(dbm_connection *c, dbm_status status, const
     dbm__redact(c->db->settings, e->message);
     if (status == DBM_E_LOST) c->broken = true;
     c->reported = true;
-    return status;
-}
+    return status; }
 DBM__DEF dbm_status dbm_adapter_fail_init(dbm_database *db, dbm_status status, const char *text) {
     dbm__fail(status, DBM_STAGE_CONFIG, db->name, NULL, "database %q (%s): %s", db->name, db->settings->origin, text);
     dbm__redact(db->settings, dbm__self()->last.message);
-    return status;
-}
+    return status; }
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
     DBM__FORMAT(block, sizeof block, format);
-    return dbm_adapter_fail(c, status, sqlstate, native, block);
-}
+    return dbm_adapter_fail(c, status, sqlstate, native, block); }
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...) {
     char block[800];
     DBM__FORMAT(block, sizeof block, format);
-    return dbm_adapter_fail_init(db, status, block);
-}
+    return dbm_adapter_fail_init(db, status, block); }
 DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
     (void)c;
-    dbm__self()->last.retryable = true;
-}
+    dbm__self()->last.retryable = true; }
 DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
     dbm_error_info *e = &dbm__self()->last;
     e->constraint = kind;
     dbm__copy_cut(e->constraint_name, sizeof e->constraint_name, name != NULL ? name : "");
-    dbm__redact(c->db->settings, e->constraint_name);
-}
+    dbm__redact(c->db->settings, e->constraint_name); }
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
 DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
     c->reported = false;
-    op->bulk->refused(op->bulk, row);
-}
+    op->bulk->refused(op->bulk, row); }
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
     dbm__copy_cut(copy, sizeof copy, text);
     dbm__redact(c->db->settings, copy);
-    dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy);
-}
+    dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy); }
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
@@ -7384,8 +7182,7 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
         if (!of_url) out->name += 13;
         ++*i;
         return of_url ? "the URL's parameter" : "the connect_args key"; }
-    return NULL;
-}
+    return NULL; }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -7406,33 +7203,28 @@ DBM__DEF int dbm_adapter_left_ms(dbm_connection *c, const dbm_op *op) {
     if (op->deadline_us != INT64_MAX) left = (op->deadline_us - dbm__now(c->db->host) + 999) / 1000;
     if (silence_ms > 0 && silence_ms < left) left = silence_ms;
     if (left == INT64_MAX) return -1;
-    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left;
-}
+    return left < 1 ? 1 : left > INT32_MAX ? INT32_MAX : (int)left; }
 /* The list was checked when it was configured: what stands in it are hosts. */
 DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, int *port) {
     const char *list = db->settings->url.hosts;
     int unused;
     for (; i > 0 && list != NULL; i--) list = (list = strchr(list, ',')) != NULL ? list + 1 : NULL;
-    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused);
-}
+    return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused); }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
     if (tls != DBM_TLS_DEFAULT) return tls;
-    return local ? DBM_TLS_OFF : DBM_TLS_PREFER;
-}
+    return local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
-               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name);
-}
+               "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name); }
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) {
         dbm__wipe(c->password, strlen(c->password));
         dbm__free(c->db->host, c->password); }
     c->user = NULL;
-    c->password = NULL;
-}
+    c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got;
@@ -7454,8 +7246,7 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
         if (st != DBM_OK) return st; }
     if (c->user != NULL) out->user = c->user;
     if (c->password != NULL) out->password = c->password;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* --- src/adapter/run.c --- */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     memset(op, 0, sizeof *op);
@@ -7463,8 +7254,7 @@ DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     op->deadline_us = deadline_us;
     op->affected = -1;
     op->fd = -1;
-    op->wake_us = INT64_MAX;
-}
+    op->wake_us = INT64_MAX; }
 static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     switch (kind) {
     case DBM_OP_CONNECT: case DBM_OP_PING: case DBM_OP_RESET: return DBM_STAGE_CONNECT;
@@ -7475,8 +7265,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_EXECUTE: case DBM_OP_FINISH: case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
     case DBM__OP_SIGNED: break; }
-    return DBM_STAGE_STATEMENT;
-}
+    return DBM_STAGE_STATEMENT; }
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
@@ -7486,14 +7275,12 @@ DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_statu
     c->reported = false;
     e->stage = dbm__stage_of(kind);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, c->db->name);
-    return status;
-}
+    return status; }
 /* What may be interrupted by a cancel: nothing that ends a transaction, or that nobody would miss. */
 DBM__INLINE bool dbm__cancellable(dbm_op_kind kind) {
     const uint32_t kinds = 1u << DBM_OP_PREPARE | 1u << DBM_OP_EXECUTE | 1u << DBM_OP_FETCH | 1u << DBM_OP_HOLD | 1u << DBM_OP_FINISH | 1u << DBM_OP_SCRIPT |
         1u << DBM_OP_COMMAND | 1u << DBM_OP_SYNC | 1u << DBM_OP_RECEIVE | 1u << DBM_OP_BULK | 1u << DBM_OP_BULK_SEND | 1u << DBM_OP_BULK_END;
-    return (kinds >> (int)kind & 1u) != 0;
-}
+    return (kinds >> (int)kind & 1u) != 0; }
 /* It can't go on: what is in flight can't be told from the next answer, so the connection is given up. */
 static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status st, const char *why) {
     const dbm_adapter *a = c->db->adapter;
@@ -7505,8 +7292,7 @@ static dbm_status dbm__steps_give_up(dbm_connection *c, dbm_op *op, dbm_status s
     dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "%s", why);
     dbm__self()->last.retryable = st == DBM_E_LOST;
     c->reported = true;
-    return st;
-}
+    return st; }
 /* The server ended the statement because it was told to, at the deadline; the connection is as good as before. */
 static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     dbm_error_info *e = &dbm__self()->last;
@@ -7518,8 +7304,7 @@ static dbm_status dbm__steps_timed_out(dbm_connection *c, dbm_op *op) {
     e->status = op->status = DBM_E_TIMEOUT;
     e->retryable = false;
     c->reported = true;
-    return DBM_E_TIMEOUT;
-}
+    return DBM_E_TIMEOUT; }
 /* ---- the step loop ---------------------------------------------------------------------------------------------------
  *
  *     RUNNING --dbm_cancel--> STOPPED --a second--> given up
@@ -7535,17 +7320,14 @@ static void dbm__running_stop(dbm__running *r, int phase) {
         r->op->stop = true;
         r->op->wake_us = 0; /* the next step comes at once */
     } else {
-        r->c->db->adapter->cancel(r->c); }
-}
+        r->c->db->adapter->cancel(r->c); } }
 DBM__INLINE void dbm__running_step(dbm__running *r) {
     r->op->wake_us = r->quiet_us = INT64_MAX;
     r->want = r->c->db->adapter->step(r->c, r->op);
-    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op);
-}
+    if (r->want == DBM_STEP_DONE && DBM__UNLIKELY(r->phase == DBM__LATE) && r->op->status == DBM_E_CANCELLED) dbm__steps_timed_out(r->c, r->op); }
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why) {
     dbm__steps_give_up(r->c, r->op, st, why);
-    r->want = DBM_STEP_DONE;
-}
+    r->want = DBM_STEP_DONE; }
 DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *op) {
     r->c = c;
     r->op = op;
@@ -7558,8 +7340,7 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     op->started = op->stop = false;
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
-    else dbm__running_step(r);
-}
+    else dbm__running_step(r); }
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
@@ -7571,8 +7352,7 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (silence_ms > 0 && r->quiet_us == INT64_MAX) r->quiet_us = dbm__now(host) + (int64_t)silence_ms * 1000;
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
-    return until;
-}
+    return until; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -7590,8 +7370,7 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
                              ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return; }
-    dbm__running_step(r);
-}
+    dbm__running_step(r); }
 static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
     dbm__host *host = c->db->host;
     bool watched = op->deadline_us != INT64_MAX || c->db->settings->config.socket_timeout_ms > 0;
@@ -7606,8 +7385,7 @@ static dbm_status dbm__steps(dbm_connection *c, dbm_op *op) {
         else heard = dbm__net_wait(host, op->fd, (int)r.want & 3, until);
         if (DBM__LIKELY(heard == DBM_OK)) dbm__running_step(&r);
         else dbm__running_heard(&r, heard); }
-    return op->status;
-}
+    return op->status; }
 static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     const dbm_adapter *a = c->db->adapter;
     if (a->start != NULL) {
@@ -7619,8 +7397,7 @@ static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_PING && a->ping != NULL) return a->ping(c, op);
     if (op->kind == DBM_OP_RESET && a->reset != NULL) return a->reset(c, op);
     if (op->kind == DBM_OP_FETCH && a->fetch != NULL) return a->fetch(c, op);
-    return a->execute != NULL ? a->execute(c, op) : DBM_E_UNSUPPORTED;
-}
+    return a->execute != NULL ? a->execute(c, op) : DBM_E_UNSUPPORTED; }
 /* The transaction's words as SQL, for adapters that only execute statements. */
 static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, int number) {
     char text[64];
@@ -7642,8 +7419,7 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     if (run.result != NULL) {
         run.kind = DBM_OP_FINISH;
         dbm__op_call(c, &run); }
-    return st;
-}
+    return st; }
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     dbm_status st;
     switch (op->kind) {
@@ -7662,18 +7438,15 @@ static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     case DBM_OP_FETCH: case DBM_OP_RECEIVE: return DBM_DONE;
     case DBM_OP_CONNECT: case DBM_OP_EXECUTE: case DBM_OP_HOLD: case DBM_OP_SCRIPT: case DBM_OP_RESET: case DBM_OP_NATIVE: case DBM_OP_COMMAND:
     case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
-    return DBM_E_UNSUPPORTED;
-}
+    return DBM_E_UNSUPPORTED; }
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op) {
     c->reported = false;
     op->queued = op->of_pipeline = false;
     op->answered = 0;
     op->sent_affected = op->sent_last_id = -1;
-    return dbm__op_end(c, op, dbm__op_call(c, op));
-}
+    return dbm__op_end(c, op, dbm__op_call(c, op)); }
 static DBM__NOINLINE dbm_status dbm__op_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
-    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st;
-}
+    return c->db->pipeline && c->db->on_answered != NULL && !c->alone ? op->status = c->db->on_answered(c, op, st) : st; }
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
     if (st == DBM_E_UNSUPPORTED && !c->reported) st = dbm__emulate(c, op);
     op->status = st;
@@ -7687,27 +7460,23 @@ DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st) {
         dbm__fail(st, dbm__stage_of(op->kind), c->db->name, NULL, "an adapter of type %q can't %s", c->db->adapter->type, what);
         c->reported = true; }
     st = dbm__op_failed(c, op->kind, st);
-    return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st;
-}
+    return op->answered != 0 || op->of_pipeline || c->broken ? dbm__op_answered(c, op, st) : st; }
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db) {
     memset(c, 0, sizeof *c);
     c->db = db;
-    c->alone = c->connecting = true;
-}
+    c->alone = c->connecting = true; }
 DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st) {
     c->connecting = false;
     c->open = st == DBM_OK;
     dbm__credentials_drop(c);
-    return st;
-}
+    return st; }
 DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how) {
     if (!c->open) return;
     c->open = false;
     c->state = DBM_STATE_NONE;
     if (c->db->adapter->disconnect != NULL) c->db->adapter->disconnect(c, how);
     c->data = NULL;
-    dbm__credentials_drop(c);
-}
+    dbm__credentials_drop(c); }
 /* --- src/pool/pool.h --- */
 /* Pools: slots, checkout and return, waiting in order, upkeep, drain; the wait graph; and gates, where writers take turns.
  * May call: api/, base/, adapter/.
@@ -7919,8 +7688,7 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
 DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 /* Whether this pool's operations come in steps at all. */
 DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
-    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool);
-}
+    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7929,7 +7697,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 DBM__FN void dbm__pool_close(dbm__pool *pool);
 /* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
-DBM__FN int dbm__pool_out(dbm__pool *pool);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
@@ -7970,8 +7737,7 @@ DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__slot *slot;
     if (DBM__UNLIKELY(i >= (unsigned)pool->slot_count)) return NULL;
     slot = dbm__pool_slot(pool, (int)i);
-    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL;
-}
+    return DBM__LIKELY(dbm__cas(&slot->state, &idle, DBM__SLOT_OUT)) ? slot : NULL; }
 /* Checkout: the one that this thread had last, when nothing is special about the pool, else the long way. */
 DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out) {
     dbm__pool *pool = db->pool;
@@ -7984,8 +7750,7 @@ DBM__INLINE dbm_status dbm__pool_take(dbm_database *db, int64_t session_deadline
         dbm__store(&slot->holder, holder);
         *out = slot;
         return DBM_OK; }
-    return dbm__pool_take_slow(db, session_deadline_us, holder, site, out);
-}
+    return dbm__pool_take_slow(db, session_deadline_us, holder, site, out); }
 /* Back to the idle ones; false when that needs the lock. */
 DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8001,16 +7766,14 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
         dbm__store(&slot->state, DBM__SLOT_OUT);
         return false; }
     dbm__store_release(&slot->state, DBM__SLOT_IDLE);
-    return true;
-}
+    return true; }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
     dbm__store(&slot->holder, 0);
     dbm__store(&slot->site, 0);
     slot->used_us = 0;
     if (DBM__UNLIKELY(slot->connection.broken || slot->reset_full || (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0 || slot->pool->check
                       || !dbm__pool_put(slot))) {
-        dbm__pool_give_slow(slot); }
-}
+        dbm__pool_give_slow(slot); } }
 /* --- src/pool/graph.c --- */
 /* The wait graph: who waits for what, and whether that can ever end; and the struct that the databases of a manager share.
  * May call: api/, base/, pool.h.
@@ -8029,8 +7792,7 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, 
     shared->grace_us = options != NULL && options->grace_ms != 0 ? (options->grace_ms < 0 ? 0 : (int64_t)options->grace_ms * 1000) : 5000000;
     dbm__fork_watch();
     shared->fork = dbm__fork_epoch();
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN void dbm__shared_free(dbm__shared *shared) {
     while (shared->gates != NULL) {
         dbm__gate *gate = shared->gates;
@@ -8038,8 +7800,7 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
         dbm__lock_free(&gate->lock);
         dbm__free(&shared->host, gate->key);
         dbm__free(&shared->host, gate); }
-    dbm__lock_free(&shared->graph_lock);
-}
+    dbm__lock_free(&shared->graph_lock); }
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     dbm__gate *gate;
     if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
@@ -8052,13 +7813,11 @@ DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
         dbm__store(&gate->holder, 0);
         dbm__store(&gate->site, 0);
         dbm__store(&gate->word, 0); }
-    dbm__store_release(&shared->fork, dbm__fork_epoch());
-}
+    dbm__store_release(&shared->fork, dbm__fork_epoch()); }
 static const dbm__blocked *dbm__blocked_find(const dbm__shared *shared, dbm__word thread) {
     const dbm__blocked *b;
     for (b = shared->blocked; b != NULL; b = b->next) if (b->thread == thread) return b;
-    return NULL;
-}
+    return NULL; }
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites);
 /* Whether one holder will never run again. */
 static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word holder, const char *site, dbm__text *sites) {
@@ -8069,8 +7828,7 @@ static bool dbm__holder_stuck(dbm__shared *shared, dbm__word self, dbm__word hol
         if (b == NULL) return false;
         if (!dbm__graph_stuck(shared, self, b->pool, b->gate, sites)) return false; }
     dbm__putf(sites, "%s%s", sites->size != 0 ? ", " : "", site != NULL ? site : "?");
-    return true;
-}
+    return true; }
 static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *pool, dbm__gate *gate, dbm__text *sites) {
     int i;
     if (gate != NULL) {
@@ -8083,8 +7841,7 @@ static bool dbm__graph_stuck(dbm__shared *shared, dbm__word self, dbm__pool *poo
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         if (!dbm__holder_stuck(shared, self, dbm__load(&slot->holder), (const char *)dbm__load(&slot->site), sites)) return false; }
-    return true;
-}
+    return true; }
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site) {
     dbm__shared *shared = db->shared;
     char block[400];
@@ -8105,8 +7862,7 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
                      "database %q: waiting for %s would never end: every holder waits for another one (taken at %s); end a session first, "
                      "take both in the same order everywhere, or raise pool_size",
-                     db->name, gate != NULL ? "its writer's turn" : "a connection", block);
-}
+                     db->name, gate != NULL ? "its writer's turn" : "a connection", block); }
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__blocked **p;
     dbm__lock_take(&db->shared->graph_lock);
@@ -8114,8 +7870,7 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
         if (*p == b) {
             *p = b->next;
             break; } }
-    dbm__lock_give(&db->shared->graph_lock);
-}
+    dbm__lock_give(&db->shared->graph_lock); }
 /* --- src/pool/gate.c --- */
 /* Gates: one writer at a time per key, in a queue with bounded barging.
  * May call: api/, base/, pool.h.
@@ -8165,28 +7920,24 @@ DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key) {
                 gate->next = shared->gates;
                 shared->gates = gate; } } }
     dbm__lock_give(&shared->graph_lock);
-    return gate;
-}
+    return gate; }
 static void dbm__gate_held(dbm__gate *gate, dbm__word holder, const char *site) {
     dbm__store(&gate->site, (dbm__word)site);
-    dbm__store(&gate->holder, holder);
-}
+    dbm__store(&gate->holder, holder); }
 /* How often the head may be overtaken from its coming to the head on: so few times that, if all in the queue are, the last is not overtaken
  * more often than anybody may be. */
 static uint64_t dbm__gate_share(const dbm__gate *gate) { return (uint64_t)DBM__GATE_BARGES / (uint64_t)(gate->waiting > 1 ? gate->waiting : 1); }
 static bool dbm__gate_starved(const dbm__gate *gate, int64_t now) {
     const dbm__gate_waiter *w = gate->first;
     return w != NULL && (gate->barges - gate->turn >= dbm__gate_share(gate) || gate->barges - w->barges >= DBM__GATE_BARGES ||
-                         now - w->since_us >= DBM__GATE_PATIENCE_US);
-}
+                         now - w->since_us >= DBM__GATE_PATIENCE_US); }
 static void dbm__gate_unlink(dbm__gate *gate, dbm__gate_waiter *w) {
     if (w->previous != NULL) w->previous->next = w->next; else gate->first = w->next;
     if (w->next != NULL) w->next->previous = w->previous; else gate->last = w->previous;
     gate->waiting--;
     if (gate->first == NULL) {
         dbm__word o = dbm__load(&gate->word);
-        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {} }
-}
+        while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_WAITED)) {} } }
 #if DBM__THREADS
 /* Somebody has taken the gate while others wait. If it must be handed over soon, the one who gets it wakes up now. */
 static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
@@ -8197,8 +7948,7 @@ static void dbm__gate_taken(dbm__gate *gate, bool barged, int64_t now) {
     if (!barged) gate->turn = gate->barges;
     if (first == NULL || first->next_one || !(dbm__gate_starved(gate, now) || gate->barges - gate->turn + DBM__GATE_EARLY >= dbm__gate_share(gate))) return;
     first->next_one = true;
-    dbm__signal_one(&first->signal);
-}
+    dbm__signal_one(&first->signal); }
 /* Takes the gate before those who wait, when it is free and their head can bear it. */
 static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8207,8 +7957,7 @@ static bool dbm__gate_barge(dbm__gate *gate, int64_t now) {
         if (gate->first != NULL) gate->barges++;
         dbm__gate_taken(gate, true, now);
         return true; }
-    return false;
-}
+    return false; }
 /* To the end of the queue, unless the gate has become free. */
 static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     dbm__word o = dbm__load(&gate->word);
@@ -8220,8 +7969,7 @@ static bool dbm__gate_queue(dbm__gate *gate, dbm__gate_waiter *w, int64_t now) {
     w->previous = gate->last;
     if (gate->last != NULL) gate->last->next = w; else gate->first = w;
     gate->last = w;
-    return true;
-}
+    return true; }
 /* Until the gate is this waiter's, `stop`, or the deadline; it is in the queue. */
 static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_waiter *w, int64_t deadline_us, const dbm__word *stop) {
     dbm_status st = DBM_OK;
@@ -8257,8 +8005,7 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
             dbm__wait_until(host, &w->signal, &gate->lock, head && now + DBM__GATE_LOOK_US < deadline_us ? now + DBM__GATE_LOOK_US : deadline_us); }
         now = dbm__now(host); }
     dbm__gate_taken(gate, false, now);
-    return st;
-}
+    return st; }
 #endif
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
@@ -8327,8 +8074,7 @@ DBM__FN void dbm__gate_wake(dbm__gate *gate) {
     dbm__gate_waiter *w;
     dbm__lock_take(&gate->lock);
     for (w = gate->first; w != NULL; w = w->next) dbm__signal_one(&w->signal);
-    dbm__lock_give(&gate->lock);
-}
+    dbm__lock_give(&gate->lock); }
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     dbm__word o = DBM__GATE_TAKEN;
     dbm__gate_waiter *w;
@@ -8347,8 +8093,7 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
             w->told = true;
             dbm__signal_one(&w->signal); }
         if (gate->wary != 0) gate->wary--; }
-    dbm__lock_give(&gate->lock);
-}
+    dbm__lock_give(&gate->lock); }
 /* --- src/pool/pool.c --- */
 /* ---- making and freeing --------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
@@ -8388,8 +8133,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
         slot->connection.db = db; }
     pool->shared.db = db;
     db->pool = pool;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__host *host;
     if (pool == NULL) return;
@@ -8398,8 +8142,7 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__signal_free(&pool->drained);
     dbm__lock_free(&pool->lock);
     dbm__free(host, pool->slots_block);
-    dbm__free(host, pool);
-}
+    dbm__free(host, pool); }
 /* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 /* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
 static void dbm__pool_shut(dbm__pool *pool) {
@@ -8415,8 +8158,7 @@ static void dbm__pool_shut(dbm__pool *pool) {
         for (looks = 0; dbm__load_ordered(state) == DBM__SLOT_RETURNING; looks++) { /* two stores of a thread, if it only gets to run */
             if (looks < 100) dbm__yield();
             else dbm__sleep_us(50); } }
-    pool->may_idle = true;
-}
+    pool->may_idle = true; }
 DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
     int i;
     if ((dbm__load(&pool->slow) & DBM__SLOW_TAKE) && !pool->may_idle) return NULL;
@@ -8424,8 +8166,7 @@ DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         if (dbm__load(&slot->state) == DBM__SLOT_IDLE && dbm__pool_try(pool, (unsigned)i) != NULL) return slot; }
     pool->may_idle = false;
-    return NULL;
-}
+    return NULL; }
 DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
     int i;
     if (pool->empty == 0) return NULL;
@@ -8435,32 +8176,26 @@ DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool) {
         dbm__store(&slot->state, DBM__SLOT_OUT);
         pool->empty--;
         return slot; }
-    return NULL;
-}
+    return NULL; }
 DBM__FN int dbm__pool_idle(dbm__pool *pool) {
     int i, idle = 0;
     for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
-    return idle;
-}
+    return idle; }
 DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
     dbm__store_release(&slot->state, DBM__SLOT_IDLE);
-    slot->pool->may_idle = true;
-}
+    slot->pool->may_idle = true; }
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
     dbm__store(&slot->state, DBM__SLOT_EMPTY);
-    slot->pool->empty++;
-}
+    slot->pool->empty++; }
 /* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
-    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0));
-}
+    dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0)); }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
     if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
     if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
     t->next = t->previous = NULL;
-    pool->waiting--;
-}
+    pool->waiting--; }
 /* By ticket: one that comes back after a failed connect keeps its place. */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     dbm__taking *after = pool->last;
@@ -8471,8 +8206,7 @@ DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     if (t->next != NULL) t->next->previous = t; else pool->last = t;
     if (after != NULL) after->next = t; else pool->first = t;
     t->got = DBM__GOT_NOTHING;
-    pool->waiting++;
-}
+    pool->waiting++; }
 /* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
  * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
@@ -8486,8 +8220,7 @@ static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
         if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
     t->woken_next = pool->woken;
-    pool->woken = t;
-}
+    pool->woken = t; }
 DBM__FN void dbm__pool_leave(dbm__pool *pool) {
     dbm__taking *t = pool->woken, *next;
     pool->woken = NULL;
@@ -8499,31 +8232,26 @@ DBM__FN void dbm__pool_leave(dbm__pool *pool) {
             (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
             t->wake(t->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ }
-}
+        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
 DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared);
-}
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     dbm__shared *shared = pool->db->shared;
     bool orphaned = pool->orphaned;
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
-    if (orphaned) dbm__orphan_returned(shared);
-}
+    if (orphaned) dbm__orphan_returned(shared); }
 static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
     dbm__taking *t = pool->first;
     dbm__taking_unlink(pool, t);
     t->got = (unsigned char)got;
     t->slot = slot;
     t->status = status;
-    dbm__taking_wake(pool, t);
-}
+    dbm__taking_wake(pool, t); }
 DBM__FN void dbm__slot_back(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
-    else dbm__pool_set_idle(slot);
-}
+    else dbm__pool_set_idle(slot); }
 /* Serves the queue in order with what there is. */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
     dbm__slot *slot;
@@ -8540,19 +8268,16 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
             if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
             return; } }
-    dbm__pool_set_slow(pool);
-}
+    dbm__pool_set_slow(pool); }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
 static bool dbm__connect_fatal(const dbm_error_info *e) {
     if (e->retryable) return false;
     return e->status == DBM_E_AUTH || e->status == DBM_E_TLS || e->status == DBM_E_CONFIG || e->status == DBM_E_UNKNOWN_NAME
         || e->status == DBM_E_UNSUPPORTED || e->status == DBM_E_MISUSE || e->status == DBM_E_NOT_COMPILED || e->status == DBM_E_SQL
-        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */
-}
+        || strcmp(e->sqlstate, "3D000") == 0; /* there is no such database */ }
 static void dbm__pool_fail_waiters(dbm__pool *pool, dbm_status status) {
     while (pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_FAILURE, NULL, status);
-    dbm__pool_set_slow(pool);
-}
+    dbm__pool_set_slow(pool); }
 /* After a connect, with the lock held. True when the database was down until now. */
 DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     bool was_down = pool->down;
@@ -8562,8 +8287,7 @@ DBM__FN bool dbm__pool_connected(dbm__pool *pool) {
     pool->retry_us = 0;
     pool->down = false;
     dbm__pool_set_slow(pool);
-    return was_down;
-}
+    return was_down; }
 /* After a failed connect, with the lock held: what becomes of the others. True when the caller may wait on. */
 DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down) {
     int shift = pool->failures < 4 ? pool->failures : 4;
@@ -8577,30 +8301,20 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
         dbm__pool_fail_waiters(pool, e->status);
         return false; }
-    return true;
-}
+    return true; }
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
     const dbm_error_info *e = &dbm__self()->last;
     if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
-    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name);
-}
+    if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name); }
 /* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n;
-}
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);
     pool->orphaned = true;
     dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
-    dbm__lock_give(&pool->lock);
-}
+    dbm__lock_give(&pool->lock); }
 DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
@@ -8615,8 +8329,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__lock_take(&pool->lock);
         dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
-    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE);
-}
+    if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE); }
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     dbm__word self = dbm__thread_number();
     int out, i, mine;
@@ -8627,8 +8340,7 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
         if (out + pool->connecting <= mine || !DBM__THREADS || dbm__now(pool->db->host) >= until_us) break;
         dbm__wait_until(pool->db->host, &pool->drained, &pool->lock, until_us); }
     dbm__lock_give(&pool->lock);
-    return out;
-}
+    return out; }
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     int i;
     dbm__lock_take(&pool->lock);
@@ -8652,8 +8364,7 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->stale_handles = dbm__load(&pool->stale_handles);
     out->left_early = dbm__load(&pool->left_early);
     out->retries = dbm__load(&pool->retries);
-    out->in_doubt = dbm__load(&pool->in_doubt);
-}
+    out->in_doubt = dbm__load(&pool->in_doubt); }
 /* ---- fork -------------------------------------------------------------------------------------------------------------- */
 /* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
 DBM__FN bool dbm__fork_claim(dbm__word *fork) {
@@ -8664,8 +8375,7 @@ DBM__FN bool dbm__fork_claim(dbm__word *fork) {
         if (seen != busy && dbm__cas(fork, &seen, busy)) return true;
         if (seen == busy) {
             dbm__sleep_us(100);
-            seen = dbm__load_acquire(fork); } }
-}
+            seen = dbm__load_acquire(fork); } } }
 DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     dbm__word now = dbm__fork_epoch();
     int i;
@@ -8702,8 +8412,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     dbm__store(&pool->shared_dead, 0);
     dbm__pool_set_slow(pool);
     if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
-    dbm__store_release(&pool->fork, now);
-}
+    dbm__store_release(&pool->fork, now); }
 /* --- src/pool/slot.c --- */
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 /* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
@@ -8719,8 +8428,7 @@ DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
     dbm__store(&pool->shared_dead, 0);
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__pool_leave(pool);
-}
+    dbm__pool_leave(pool); }
 /* One more user of the shared connection, which must still be opened when *connect says so. */
 static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *connect) {
     dbm_status st = DBM_OK;
@@ -8739,16 +8447,14 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
                                                                                 : "the shared connection is still being opened or closed");
     dbm__self()->last.retryable = true;
-    return st;
-}
+    return st; }
 static void dbm__shared_joined(dbm__pool *pool, bool open) {
     dbm__lock_take(&pool->lock);
     pool->shared.open = open;
     if (!open) pool->shared_users--;
     pool->shared_busy = false;
     dbm__signal_all(&pool->drained);
-    dbm__pool_leave(pool);
-}
+    dbm__pool_leave(pool); }
 /* Ends a slot's connection. No lock is held. */
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
     dbm__pool *pool = slot->pool;
@@ -8771,8 +8477,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__connection_close(c, how); }
     c->broken = false;
     c->readers_block = false;
-    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed");
-}
+    dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
     dbm__pool *pool = slot->pool;
@@ -8805,8 +8510,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     slot->used_us = dbm__now(db->host);
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- in steps -------------------------------------------------------------------------------------------------------- */
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
@@ -8830,21 +8534,18 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
         return (int)way->running.want; }
     way->on = false;
     way->status = dbm__op_end(c, &way->op, way->op.status);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
     dbm__host *host = slot->pool->db->host;
     if (want == DBM__STEP_BLOCKS) return DBM_OK;
-    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us);
-}
+    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
 DBM__FN void dbm__way_drop(dbm__slot *slot) {
     dbm__way *way = &slot->way;
     slot->connection.broken = true;
     if (!way->on) return;
     dbm__running_give_up(&way->running, DBM_E_CANCELLED, "given up");
     way->on = false;
-    (void)dbm__op_end(&slot->connection, &way->op, way->op.status);
-}
+    (void)dbm__op_end(&slot->connection, &way->op, way->op.status); }
 enum { DBM__CONNECT_NEW, DBM__CONNECT_RUNNING, DBM__CONNECT_MADE };
 DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     dbm__way *way = &slot->way;
@@ -8853,8 +8554,7 @@ DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us) {
     way->heard = DBM_OK;
     way->began_us = dbm__now(slot->pool->db->host);
     way->limit_us = way->began_us + (int64_t)slot->pool->db->settings->config.connect_timeout_ms * 1000;
-    if (way->limit_us > deadline_us) way->limit_us = deadline_us;
-}
+    if (way->limit_us > deadline_us) way->limit_us = deadline_us; }
 /* The connect of a SHARED adapter is one for all slots, and the first one's to make. */
 static dbm_status dbm__shared_connect(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8872,8 +8572,7 @@ static dbm_status dbm__shared_connect(dbm__slot *slot) {
     if (st == DBM_OK) {
         c->data = pool->shared.data;
         c->broken = false; }
-    return st;
-}
+    return st; }
 DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
     dbm_connection *c = &slot->connection;
@@ -8901,16 +8600,14 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
         way->phase = DBM__CONNECT_MADE;
         if (st == DBM_OK && !may_block && init_sql != NULL && init_sql[0] != 0) return DBM__STEP_BLOCKS; }
     way->status = dbm__slot_connected(slot, st, way->began_us, way->limit_us);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* One physical connect. No lock is held; the slot is ours. */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us) {
     dbm_status heard = DBM_OK;
     int want;
     dbm__connect_start(slot, deadline_us);
     while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
-    return slot->way.status;
-}
+    return slot->way.status; }
 DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm_connection *c = &slot->connection;
     if (slot->way.phase == DBM__CONNECT_RUNNING) dbm__way_drop(slot);
@@ -8919,8 +8616,7 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     c->connecting = false;
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
-    c->broken = false;
-}
+    c->broken = false; }
 /* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8934,8 +8630,7 @@ DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__slot_to_empty(slot);
     dbm__pool_set_slow(pool);
     dbm__pool_dispatch(pool, dbm__now(pool->db->host));
-    dbm__pool_leave_in(pool);
-}
+    dbm__pool_leave_in(pool); }
 DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     dbm__pool *pool = slot->pool;
     bool was_open = slot->connection.open; /* not, when an earlier reconnect failed */
@@ -8948,8 +8643,7 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
         pool->stats.broken++; }
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
-    dbm__connect_start(slot, deadline_us);
-}
+    dbm__connect_start(slot, deadline_us); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     dbm_database *db = pool->db;
@@ -8966,18 +8660,15 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool_dispatch(pool, dbm__now(db->host));
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm_status heard = DBM_OK;
     int want;
     dbm__reconnect_begin(slot, deadline_us);
     while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
-    return dbm__reconnect_end(slot);
-}
+    return dbm__reconnect_end(slot); }
 DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000));
-}
+    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
 /* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
@@ -8988,8 +8679,7 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
         slot = dbm__pool_pick_empty(pool); }
     if (slot != NULL) pool->connecting++;
     dbm__pool_leave(pool);
-    return slot;
-}
+    return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
     bool went_down = false, came_up = false, closing = false;
@@ -9007,8 +8697,7 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
-    if (closing) dbm__slot_retire(slot);
-}
+    if (closing) dbm__slot_retire(slot); }
 /* --- src/pool/take.c --- */
 /* Checkout and return beyond the fast path, step by step; a thread that waits goes through the same steps.
  * May call: api/, base/, adapter/, pool.h.
@@ -9032,16 +8721,14 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
         dbm__putf(out, "%s%s", shown != 0 ? ", " : "", site);
         if (since != 0) dbm__putf(out, " for at least %m", (int64_t)((dbm__word)now_ms - since) * 1000 < 0 ? (int64_t)0 : (int64_t)((dbm__word)now_ms - since) * 1000);
         shown++; }
-    if (more != 0) dbm__putf(out, " and %d more", more);
-}
+    if (more != 0) dbm__putf(out, " and %d more", more); }
 /* Notes when slots were first seen out, so that "for at least" is true without a clock read at each checkout. */
 static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     int i;
     for (i = 0; i < pool->slot_count; i++) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm__word none = 0;
-        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u); }
-}
+        if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u); } }
 static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
     char block[600], cause[512];
@@ -9059,8 +8746,7 @@ static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t w
               holders.size != 0 ? block : "nobody by name", cause[0] != 0 ? "; the last connect failed: " : "", cause);
     dbm__self()->last.retryable = true;
     dbm__event(db->host, DBM_EVENT_POOL_TIMEOUT, DBM_LOG_INFO, db->name, site, DBM_E_POOL_TIMEOUT, waited, "%s", dbm__self()->last.message);
-    return dbm__self()->last.status;
-}
+    return dbm__self()->last.status; }
 static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const char *site) {
     if (status == DBM_E_CLOSED) {
         return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, pool->db->name, site, "database %q is closed (dbm_close_all was called)", pool->db->name); }
@@ -9068,21 +8754,18 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
     dbm__self()->last = pool->cause;
     dbm__lock_give(&pool->lock);
     if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return dbm__self()->last.status;
-}
+    return dbm__self()->last.status; }
 /* ---- the way back ------------------------------------------------------------------------------------------------------- */
 enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
 /* The session left something on the connection that its next user must not find. */
 static bool dbm__slot_unsettled(const dbm__slot *slot) {
     dbm_reset reset = slot->pool->db->settings->config.pool.reset_on_return;
     if (slot->connection.state == DBM_STATE_CHANGED) return reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT;
-    return slot->connection.state == DBM_STATE_TRANSACTION;
-}
+    return slot->connection.state == DBM_STATE_TRANSACTION; }
 static bool dbm__giving_due(const dbm__slot *slot) { return (slot->uses & (DBM__UPKEEP_EVERY - 1u)) == 0; }
 static bool dbm__giving_put(dbm__slot *slot) {
     if (slot->pool->check) slot->used_us = dbm__now(slot->pool->db->host);
-    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot);
-}
+    return !slot->way.close && !dbm__giving_due(slot) && dbm__pool_put(slot); }
 DBM__FN bool dbm__giving_start(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool leak_reported = false;
@@ -9104,8 +8787,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         slot->way.phase = DBM__GIVE_RESET;
         return true; }
     slot->way.phase = DBM__GIVE_CLOSE;
-    return !dbm__giving_put(slot);
-}
+    return !dbm__giving_put(slot); }
 DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
     dbm__pool *pool = slot->pool;
     dbm__way *way = &slot->way;
@@ -9156,14 +8838,12 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
     dbm__pool_set_slow(pool);
     dbm__pool_dispatch(pool, pool->first != NULL ? dbm__now(pool->db->host) : 0);
     dbm__pool_leave_in(pool);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     dbm_status heard = DBM_OK;
     int want;
     if (!dbm__giving_start(slot)) return;
-    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
-}
+    while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want); }
 /* ---- checkout --------------------------------------------------------------------------------------------------------- */
 enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
@@ -9188,8 +8868,7 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
         if (idle < 1000 && !suspect) return DBM__LOOK_GOOD;
         if (db->adapter->alive != NULL && db->adapter->alive(&slot->connection) != DBM_OK) return DBM__LOOK_BAD;
         if (!suspect && (idle < 1000000 || !(db->adapter->flags & DBM_ADAPTER_SOCKET))) return DBM__LOOK_GOOD; }
-    return DBM__LOOK_PING;
-}
+    return DBM__LOOK_PING; }
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
     dbm__thread *self = dbm__self();
@@ -9202,13 +8881,11 @@ static dbm__slot *dbm__pool_find(dbm__pool *pool) {
     for (i = 0; i < pool->slot_count && slot == NULL; i++) {
         if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) slot = dbm__pool_try(pool, (unsigned)i); }
     if (slot != NULL) self->slot = slot->index;
-    return slot;
-}
+    return slot; }
 static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
     dbm__store(&slot->uses, slot->uses + 1u);
     dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
-    dbm__store(&slot->site, (dbm__word)site);
-}
+    dbm__store(&slot->site, (dbm__word)site); }
 static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
                              void (*wake)(void *ud), void *ud) {
     int timeout_ms = db->settings->config.pool.timeout_ms;
@@ -9224,16 +8901,13 @@ static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, i
     t->deadline_us = now + (int64_t)timeout_ms * 1000;
     t->pools_own = t->deadline_us <= session_deadline_us;
     if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
-}
+    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */ }
 DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
     dbm__slot *had = dbm__pool_find(db->pool);
-    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
-}
+    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud); }
 /* Nobody may be in a call of `wake` when the taking ends. */
 static void dbm__taking_quiet(dbm__taking *t) {
-    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
-}
+    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield(); }
 static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     t->phase = DBM__TAKE_DONE;
@@ -9241,8 +8915,7 @@ static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     if (st != DBM_OK) t->slot = NULL;
     if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
     dbm__taking_quiet(t);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
     dbm__pool *pool = t->db->pool;
@@ -9264,8 +8937,7 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
         dbm__pool_look(pool, now); }
     dbm__pool_leave(pool);
     t->phase = DBM__TAKE_WAITING;
-    return DBM__STEP_QUEUED;
-}
+    return DBM__STEP_QUEUED; }
 /* Out of the queue, unless something has been handed to it meanwhile. */
 static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
     dbm__pool *pool = t->db->pool;
@@ -9277,8 +8949,7 @@ static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
         if (timed_out) pool->stats.timeouts++;
         dbm__pool_dispatch(pool, now); }
     dbm__pool_leave(pool);
-    return mine;
-}
+    return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
 static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
     dbm__pool *pool = t->db->pool;
@@ -9296,8 +8967,7 @@ static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
     if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
     if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
-    return DBM__STEP_BLOCKS;
-}
+    return DBM__STEP_BLOCKS; }
 /* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
 static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     dbm__pool *pool = t->db->pool;
@@ -9332,8 +9002,7 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
     else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
     else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
     if (orphaned) dbm__orphan_returned(t->db->shared);
-    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
-}
+    return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED; }
 DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
     dbm_database *db = t->db;
     int64_t now = dbm__now(db->host);
@@ -9386,8 +9055,7 @@ wait:
     if (want == DBM__STEP_BLOCKS) return want;
     t->fd = t->slot->way.fd;
     t->until_us = t->slot->way.until_us;
-    return want;
-}
+    return want; }
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->db->pool;
     dbm__slot *slot;
@@ -9418,8 +9086,7 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_dispatch(pool, dbm__now(t->db->host));
         dbm__pool_leave_in(pool); }
     dbm__self()->last = kept;
-    dbm__taking_quiet(t);
-}
+    dbm__taking_quiet(t); }
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
                                                      dbm__slot **out) {
@@ -9480,8 +9147,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     *out = t.slot;
     if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
     if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
-    return t.status;
-}
+    return t.status; }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
  * missed by somebody who has just queued. */
@@ -9499,8 +9165,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
             *old = expired;
             return slot; }
         dbm__pool_set_idle(slot); }
-    return NULL;
-}
+    return NULL; }
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
     int i;
     for (i = 0; i < pool->slot_count; i++) {
@@ -9524,8 +9189,7 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
         dbm__pool_set_slow(pool);
         dbm__lock_give(&pool->lock);
         dbm__event(pool->db->host, DBM_EVENT_LEAK, DBM_LOG_WARNING, pool->db->name, site, DBM_OK, held * 1000,
-                   "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000); }
-}
+                   "a session taken at %s has been out for at least %m (leak_warning): is it ended?", site, held * 1000); } }
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     dbm_database *db = pool->db;
     const dbm_config *config = &db->settings->config;
@@ -9551,8 +9215,7 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all) {
     while ((slot = dbm__pool_open_begin(pool, config->pool.min_idle)) != NULL) {
         dbm_status st = dbm__slot_connect(slot, INT64_MAX);
         dbm__pool_open_end(slot, st);
-        if (st != DBM_OK) return; }
-}
+        if (st != DBM_OK) return; } }
 /* --- src/sql/lexer.h --- */
 /* What a statement's first words say. */
 typedef enum dbm__verb {
@@ -9656,8 +9319,7 @@ static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     for (i = 0; i < size; i++) {
         int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i];
         if (d || !name[i]) return d ? d : 1; }
-    return name[size] ? -1 : 0;
-}
+    return name[size] ? -1 : 0; }
 static int dbm__lex_code(const char *word, size_t size) {
     int low = 1, high = DBM__KW_COUNT - 1;
     while (low <= high) {
@@ -9665,8 +9327,7 @@ static int dbm__lex_code(const char *word, size_t size) {
         if (!d) return middle;
         if (d < 0) high = middle - 1;
         else low = middle + 1; }
-    return DBM__KW_NONE;
-}
+    return DBM__KW_NONE; }
 /* Whether a word is in a list of words in capitals, each followed by a blank. */
 static bool dbm__lex_in(const char *list, const char *word, size_t size) {
     while (*list) {
@@ -9674,21 +9335,18 @@ static bool dbm__lex_in(const char *list, const char *word, size_t size) {
         while (i < n && i < size && dbm__lex_upper(word[i]) == (int)(unsigned char)list[i]) i++;
         if (i == n && i == size) return true;
         list += n + 1; }
-    return false;
-}
+    return false; }
 /* ---- bytes --------------------------------------------------------------------------------------------------------- */
 static bool dbm__lex_is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool dbm__lex_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static bool dbm__lex_is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u);
-}
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u); }
 static bool dbm__lex_is_name(char c) { return dbm__lex_is_letter(c) || dbm__lex_is_digit(c); }
 /* What would join a placeholder that stands directly beside it. */
 static bool dbm__lex_is_word(char c) { return dbm__lex_is_name(c) || c == '$'; }
 static size_t dbm__lex_name_end(const char *s, size_t n, size_t i) {
     while (i < n && dbm__lex_is_name(s[i])) i++;
-    return i;
-}
+    return i; }
 /* ---- quotes and comments: each takes the place after what opened it, and gives the one after what closes it, or 0 -------- */
 static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, bool backslash) {
     for (; i < n; i++) {
@@ -9697,8 +9355,7 @@ static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, boo
             i++;
         } else if (backslash && s[i] == '\\') {
             i++; } }
-    return 0;
-}
+    return 0; }
 /* E'...' of PostgreSQL. A text that follows after a line break belongs to it, so its backslashes escape too. */
 static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
     for (;;) {
@@ -9711,8 +9368,7 @@ static size_t dbm__lex_estring(const char *s, size_t n, size_t i) {
                 while (i + 1 < n && s[i + 1] != '\n' && s[i + 1] != '\r') i++;
             } else if (!dbm__lex_is_blank(s[i])) break; }
         if (!line || i >= n || s[i] != '\'') return end;
-        i++; }
-}
+        i++; } }
 static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
     size_t depth = 1;
     for (; i + 1 < n; i++) {
@@ -9722,8 +9378,7 @@ static size_t dbm__lex_comment(const char *s, size_t n, size_t i, bool nested) {
         } else if (nested && s[i] == '/' && s[i + 1] == '*') {
             i++;
             depth++; } }
-    return 0;
-}
+    return 0; }
 /* $tag$ ... $tag$; i is at its first $. SIZE_MAX: this is not one. No tag holds a $, so a comparison that fails never goes
  * past the next $ of the text, and all of them together look at each byte once. */
 static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
@@ -9739,8 +9394,7 @@ static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
         if (n - at < tag) return 0;
         for (k = 1; k < tag && s[at + k] == s[i + k]; k++) { }
         if (k == tag) return at + tag; }
-    return 0;
-}
+    return 0; }
 /* ---- tokens -------------------------------------------------------------------------------------------------------- */
 typedef enum dbm__token {
     DBM__TOKEN_END = 0,
@@ -9770,17 +9424,14 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
     x->sql = sql;
     x->size = size;
     x->bits = bits;
-    x->mysql = (bits & mysql) == mysql;
-}
+    x->mysql = (bits & mysql) == mysql; }
 /* Whether the token in hand is one of these words, in capitals, a blank behind each. After a dot it is a name, and none of them. */
 static bool dbm__lex_is(const dbm__lex *x, const char *words) {
-    return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start);
-}
+    return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start); }
 /* A token that takes all up to `end`; 0: it is not closed. */
 static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
     x->token = end ? token : DBM__TOKEN_OPEN;
-    x->at = end ? end : x->size;
-}
+    x->at = end ? end : x->size; }
 /* Blanks and comments, if one begins here. */
 static bool dbm__lex_blank(dbm__lex *x) {
     const char *s = x->sql;
@@ -9810,8 +9461,7 @@ static bool dbm__lex_blank(dbm__lex *x) {
     } else {
         return false; }
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
-    return true;
-}
+    return true; }
 /* The token that begins at x->at. */
 static void dbm__lex_next(dbm__lex *x) {
     const char *s = x->sql;
@@ -9867,8 +9517,7 @@ static void dbm__lex_next(dbm__lex *x) {
         x->code = DBM__CODE_VALUE;
         dbm__lex_take(x, DBM__TOKEN_NAMED, dbm__lex_name_end(s, n, i + 1));
     } else {
-        dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1); }
-}
+        dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1); } }
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
     dbm__lex x;
     dbm__lex_begin(&x, sql, size, lexer);
@@ -9880,14 +9529,12 @@ DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, 
     } while (x.token != DBM__TOKEN_WORD && x.token != DBM__TOKEN_END && x.token != DBM__TOKEN_OPEN);
     *at = x.at;
     *length = x.at - x.start;
-    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL;
-}
+    return x.token == DBM__TOKEN_WORD ? sql + x.start : NULL; }
 DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words) {
     size_t at = 0, length;
     int depth = 0;
     const char *word = dbm__sql_word(sql, size, lexer, &at, &depth, &length);
-    return word != NULL && dbm__lex_in(words, word, length);
-}
+    return word != NULL && dbm__lex_in(words, word, length); }
 DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words) {
     dbm__lex x;
     bool named = false;
@@ -9897,8 +9544,7 @@ DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const 
         if (x.token == DBM__TOKEN_BLANK) continue;
         if (named && x.code == DBM__CODE_SIGN('(')) return true;
         named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote); }
-    return false;
-}
+    return false; }
 /* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 /* Which words may still open a body, whose `;` do not end the statement. */
 typedef enum dbm__split_state {
@@ -9923,8 +9569,7 @@ static dbm__split_state dbm__split_kind(const dbm__lex *x, dbm__split_state othe
     case DBM__KW_PROCEDURE: return x->mysql ? DBM__SPLIT_HEAD : DBM__SPLIT_HEAD_ATOMIC;
     case DBM__KW_EVENT: return x->mysql ? DBM__SPLIT_HEAD : DBM__SPLIT_PLAIN;
     case DBM__KW_VIEW: return DBM__SPLIT_PLAIN;
-    default: return otherwise; }
-}
+    default: return otherwise; } }
 /* Inside a body. An END closes only where a statement begins: that tells it from the END of a CASE and, in SQLite, from a
  * column of this name. BEGIN counts only where blocks nest; elsewhere it is a name. */
 static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
@@ -9937,8 +9582,7 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
         p->blocks--;
         p->ended = true;
     } else if (x->code == DBM__KW_BEGIN && x->mysql) {
-        p->blocks++; }
-}
+        p->blocks++; } }
 /* Hears every token but blanks; true: this `;` ends the statement. */
 static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) p->depth++;
@@ -9968,8 +9612,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_PLAIN:
         break; }
-    return false;
-}
+    return false; }
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
     dbm__lex x;
     dbm__split split;
@@ -9993,8 +9636,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
                 *next = x.at;
                 return any ? x.start : 0; }
             any = true;
-            break; } }
-}
+            break; } } }
 /* ---- what a statement does ----------------------------------------------------------------------------------------- */
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
@@ -10036,8 +9678,7 @@ static const char dbm__pragma_writes[] =
 static const char dbm__pragma_acts[] = "WAL_CHECKPOINT INCREMENTAL_VACUUM OPTIMIZE ";
 static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
     v->verb = verb;
-    v->state = DBM__VERBS_DONE;
-}
+    v->state = DBM__VERBS_DONE; }
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
@@ -10057,8 +9698,7 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     case DBM__KW_SET: case DBM__KW_START: case DBM__KW_PREPARE: case DBM__KW_LOAD: case DBM__KW_BEGIN:
         v->state = DBM__VERBS_SECOND;
         break;
-    default: v->state = DBM__VERBS_DONE; break; }
-}
+    default: v->state = DBM__VERBS_DONE; break; } }
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
     switch (v->first) {
@@ -10080,8 +9720,7 @@ static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
         break;
     default:
         break; }
-    dbm__classify_done(v, verb);
-}
+    dbm__classify_done(v, verb); }
 static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
@@ -10104,8 +9743,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
             v->connection = true; }
         break;
     default: break; }
-    v->locks = locks;
-}
+    v->locks = locks; }
 static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
     bool changes = dbm__lex_is(x, "INSERT UPDATE DELETE MERGE ");
     dbm__classify_select(v, x);
@@ -10116,8 +9754,7 @@ static void dbm__classify_with(dbm__classify *v, const dbm__lex *x) {
         if (changes || x->code == DBM__KW_REPLACE) dbm__classify_done(v, DBM__VERB_WRITE);
         else if (x->code == DBM__KW_SELECT || x->code == DBM__KW_VALUES || x->code == DBM__KW_TABLE) {
             v->verb = DBM__VERB_READ;
-            v->state = DBM__VERBS_SELECT; } }
-}
+            v->state = DBM__VERBS_SELECT; } } }
 static const char dbm__explained[] = "SELECT INSERT UPDATE DELETE REPLACE MERGE WITH VALUES TABLE CREATE DECLARE EXECUTE REFRESH ";
 static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
     switch (v->state) {
@@ -10133,8 +9770,7 @@ static void dbm__classify_create(dbm__classify *v, const dbm__lex *x) {
         break;
     default: /* CREATE_TEMP */
         dbm__classify_done(v, x->code == DBM__CODE_SIGN('.') ? DBM__VERB_STATE : v->verb);
-        break; }
-}
+        break; } }
 static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
     if (v->state == DBM__VERBS_PRAGMA_VALUE) {
         /* WAL and DELETE stay with the file; the others last as long as the connection. */
@@ -10153,8 +9789,7 @@ static void dbm__classify_pragma(dbm__classify *v, const dbm__lex *x) {
             v->state = DBM__VERBS_PRAGMA_VALUE;
         } else {
             bool file = dbm__lex_in(dbm__pragma_writes, v->pragma, v->pragma_size);
-            dbm__classify_done(v, file ? DBM__VERB_WRITE : DBM__VERB_STATE); } }
-}
+            dbm__classify_done(v, file ? DBM__VERB_WRITE : DBM__VERB_STATE); } } }
 /* Hears every token of the first statement but blanks. */
 static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) v->depth++;
@@ -10177,13 +9812,11 @@ static void dbm__classify_feed(dbm__classify *v, const dbm__lex *x) {
         break;
     case DBM__VERBS_CREATE: case DBM__VERBS_CREATE_NAME: case DBM__VERBS_CREATE_TEMP: dbm__classify_create(v, x); break;
     case DBM__VERBS_PRAGMA: case DBM__VERBS_PRAGMA_VALUE: dbm__classify_pragma(v, x); break;
-    case DBM__VERBS_DONE: break; }
-}
+    case DBM__VERBS_DONE: break; } }
 static dbm__verb dbm__classify_end(const dbm__classify *v) {
     if (v->verb == DBM__VERB_READ && v->connection) return DBM__VERB_STATE;
     if (v->verb == DBM__VERB_READ && v->writes) return DBM__VERB_WRITE;
-    return v->verb;
-}
+    return v->verb; }
 /* ---- placeholders -------------------------------------------------------------------------------------------------- */
 /* What a rewritten placeholder needs at most beyond the byte it had: " $65535 " in the place of "?". */
 #define DBM__SQL_GROWTH 7
@@ -10208,32 +9841,26 @@ DBM__FN int dbm__sql_line(const char *sql, size_t position) {
         if (!found) break;
         at = (size_t)((const char *)found - sql) + 1;
         line++; }
-    return line;
-}
+    return line; }
 /* In characters of UTF-8, from 1. */
 static int dbm__sql_column(const char *sql, size_t position) {
     int column = 1;
     while (position-- && sql[position] != '\n' && column < INT_MAX) {
         if (((unsigned char)sql[position] & 0xC0u) != 0x80u) column++; }
-    return column;
-}
+    return column; }
 static dbm_status dbm__sql_refuse(const dbm__rewrite *w, dbm_status status, size_t position, const char *what, const char *cure) {
     return dbm__fail(status, DBM_STAGE_STATEMENT, w->database, w->site, "line %d, column %d of the SQL: %s%s",
-                     dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure);
-}
+                     dbm__sql_line(w->x->sql, position), dbm__sql_column(w->x->sql, position), what, cure); }
 static dbm_status dbm__sql_too_many(const dbm__rewrite *w) {
-    return dbm__sql_refuse(w, DBM_E_LIMIT, w->x->start, "more than 65535 placeholders; a bulk takes any number of rows", "");
-}
+    return dbm__sql_refuse(w, DBM_E_LIMIT, w->x->start, "more than 65535 placeholders; a bulk takes any number of rows", ""); }
 static void dbm__rewrite_put(dbm__rewrite *w, const char *text, size_t size) {
     if (!size) return;
     memcpy(w->out->sql + w->out->size, text, size);
-    w->out->size += size;
-}
+    w->out->size += size; }
 /* All up to the token in hand, which is left out. */
 static void dbm__rewrite_flush(dbm__rewrite *w) {
     dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied);
-    w->copied = w->x->at;
-}
+    w->copied = w->x->at; }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     char text[12];
@@ -10241,8 +9868,7 @@ static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     if (w->out->size && dbm__lex_is_word(w->out->sql[w->out->size - 1])) dbm__rewrite_put(w, " ", 1);
     dbm__format(text, sizeof text, "$%d", number);
     dbm__rewrite_put(w, text, strlen(text));
-    if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1);
-}
+    if (w->copied < w->x->size && dbm__lex_is_word(w->x->sql[w->copied])) dbm__rewrite_put(w, " ", 1); }
 /* The number of a name, a new one for a new name. The first free slot is noted in *slot when it is new. */
 static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t size, size_t *slot) {
     uint32_t hash = 2166136261u;
@@ -10252,8 +9878,7 @@ static int dbm__rewrite_find(const dbm__rewrite *w, const char *name, size_t siz
         const dbm__place *p = &w->out->places[w->slots[i] - 1];
         if (p->size == size && memcmp(p->name, name, size) == 0) return (int)w->slots[i]; }
     *slot = i;
-    return 0;
-}
+    return 0; }
 static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     const char *name = w->x->sql + w->x->start + 1;
     size_t size = w->x->at - w->x->start - 1, slot = 0;
@@ -10270,8 +9895,7 @@ static dbm_status dbm__rewrite_name(dbm__rewrite *w) {
     } else {
         dbm__rewrite_flush(w);
         dbm__rewrite_put(w, "?", 1); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     if (x->at < x->size && dbm__lex_is_digit(x->sql[x->at])) {
@@ -10291,8 +9915,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
     w->marked = true;
     w->out->parameters++;
     if (w->placeholders == DBM_PH_DOLLAR) dbm__rewrite_number(w, w->out->parameters);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     const dbm__lex *x = w->x;
     size_t i;
@@ -10306,8 +9929,7 @@ static dbm_status dbm__rewrite_numbered(dbm__rewrite *w) {
     if (number > DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
     w->numbered = true;
     if (w->out->parameters < number) w->out->parameters = number;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Hears every token but blanks. */
 static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     if (w->placeholders == DBM_PH_NATIVE) return DBM_OK;
@@ -10322,14 +9944,12 @@ static dbm_status dbm__rewrite_feed(dbm__rewrite *w) {
     case DBM__TOKEN_END: case DBM__TOKEN_BLANK: case DBM__TOKEN_WORD: case DBM__TOKEN_VALUE: case DBM__TOKEN_QUOTED:
     case DBM__TOKEN_SIGN: case DBM__TOKEN_OPEN:
         break; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* How often a byte occurs, up to the number of placeholders that may be. */
 static size_t dbm__sql_count(const char *sql, size_t size, char byte) {
     size_t at, count = 0;
     for (at = 0; at < size && count < DBM__SQL_MAX_PARAMETERS; at++) count += sql[at] == byte;
-    return count;
-}
+    return count; }
 /* The blocks that the result lives in. They are made as large as the text can need, so that none has to grow. */
 static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     const dbm__lex *x = w->x;
@@ -10349,8 +9969,7 @@ static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
     if (w->placeholders != DBM_PH_DOLLAR) return true;
     for (w->slot_count = 4; w->slot_count < names * 2; w->slot_count *= 2) { }
     w->slots = (uint32_t *)dbm__alloc_zero(host, w->slot_count * sizeof(uint32_t));
-    return w->slots != NULL;
-}
+    return w->slots != NULL; }
 /* The names move out of the user's text into a block of their own. */
 static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     dbm__parsed *out = w->out;
@@ -10366,8 +9985,7 @@ static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
         memcpy(at, out->places[i].name, out->places[i].size);
         out->places[i].name = at;
         at += out->places[i].size; }
-    return true;
-}
+    return true; }
 /* ---- the statement ------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     const char *what = "the text in '...'";
@@ -10378,8 +9996,7 @@ static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     case '$': what = "the text in $tag$...$tag$"; break;
     case '/': what = "the comment /*...*/"; break;
     default: break; }
-    return dbm__sql_refuse(w, DBM_E_MISUSE, w->x->start, what, " that begins here is not closed");
-}
+    return dbm__sql_refuse(w, DBM_E_MISUSE, w->x->start, what, " that begins here is not closed"); }
 DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size, dbm_placeholders placeholders, unsigned lexer,
                                   bool named, const char *database, const char *site, dbm__parsed *out) {
     dbm__lex x;
@@ -10440,15 +10057,13 @@ no_memory:
 fail:
     dbm__free(host, w.slots);
     dbm__parsed_free(host, out);
-    return status;
-}
+    return status; }
 DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     if (!parsed) return;
     dbm__free(host, parsed->sql);
     dbm__free(host, parsed->places);
     dbm__free(host, parsed->names);
-    memset(parsed, 0, sizeof *parsed);
-}
+    memset(parsed, 0, sizeof *parsed); }
 /* ---- names --------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
@@ -10464,8 +10079,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
         block[at++] = name[i]; }
     block[at++] = quote;
     block[at] = '\0';
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* --- src/sql/sql.h --- */
 #define DBM__MAX_VALUES 64  /* of one call; the macros pass 32 at most */
 /* One cached statement, in one block with its texts. Entries hang in a hash chain by text and in a list by age. */
@@ -10512,25 +10126,21 @@ DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintpt
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
 DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single);
-}
+    return e->named == named && !(e->uses > 0 && e->prepared.single); }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
 /* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
     dbm__entry *e = c->cache->hints[dbm__cache_hint(sql)];
-    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e;
-}
+    return DBM__UNLIKELY(e == NULL || e->named || strcmp(e->text, sql) != 0) ? NULL : e; }
 /* Its use, which the caller has counted. */
 DBM__INLINE void dbm__cache_hit(dbm_connection *c, dbm__entry *e) {
     if (DBM__UNLIKELY(c->cache->newest != e)) dbm__cache_touch(c->cache, e);
-    dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u);
-}
+    dbm__store(&c->cache_hits, dbm__load(&c->cache_hits) + 1u); }
 DBM__FN void dbm__cache_unused(dbm_connection *c, dbm__entry *e);
 /* Ends a use. Never changes this thread's last failure. */
 DBM__INLINE void dbm__cache_give(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->uses > 0);
-    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e);
-}
+    if (--e->uses == 0 && DBM__UNLIKELY(!e->cached || c->cache->count > c->cache->limit)) dbm__cache_unused(c, e); }
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e); /* the same for one of `sent` */
 /* Variadic values by their codes, into `out` (room for DBM__MAX_VALUES). *named tells whether dbm_named() values are among them.
  * Sizes of texts are filled in. Errors: E_LIMIT, E_MISUSE (a pointer that is no text; its type is then DBM_TYPE_INVALID). */
@@ -10550,8 +10160,7 @@ DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const cha
         else if (*codes != 's') return -1;
         else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
         else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data); }
-    return n;
-}
+    return n; }
 /* The same for values from an array; names beside values without one are refused too. */
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site);
 /* Values by name brought into the order of the placeholders: e->prepared.parameters of them in `out` (room for DBM__MAX_VALUES), which
@@ -10600,8 +10209,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #endif
 /* ---- arguments ----------------------------------------------------------------------------------------------------- */
 DBM__INLINE bool dbm__is_text(dbm_type type) {
-    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID;
-}
+    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10618,12 +10226,10 @@ static bool dbm__value_complete(dbm_value *v) {
         v->as.text.size = 0;
         return true;
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return false;
-}
+    return false; }
 static DBM__NOINLINE dbm_status dbm__value_bad(int number, const char *database, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "value %d is no value: a pointer that is not a text, or a text without data. "
-                     "Bytes are passed as dbm_blob(p, n)", number);
-}
+                     "Bytes are passed as dbm_blob(p, n)", number); }
 /* The codes are those of DBM__CODE in api/session.h. */
 DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, const char *codes, va_list ap) {
     dbm_value *v = out;
@@ -10662,27 +10268,23 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         if (DBM__UNLIKELY(v->type == DBM_TYPE_INVALID) && !bad) bad = (int)(v - out) + 1; }
     *count = (int)(v - out);
     *named = any;
-    return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", "");
-}
+    return DBM__LIKELY(!bad) ? DBM_OK : dbm__value_bad(bad, "", ""); }
 static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int count, const char *database, const char *site) {
     int i;
     const char *name = "";
     for (i = 0; i < count; i++) if (values[i].name) name = values[i].name;
     for (i = 0; i < count - 1 && values[i].name; i++) { }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                     "value %d has no name, but others have (%q); give all of them by dbm_named(), or none", i + 1, name);
-}
+                     "value %d has no name, but others have (%q); give all of them by dbm_named(), or none", i + 1, name); }
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
         names += values[i].name != NULL;
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__place_is(const dbm__place *p, const char *name) {
-    return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0;
-}
+    return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
@@ -10702,8 +10304,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
     if (best) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                          "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
-}
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name); }
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
     for (i = 0; i < count; i++) {
@@ -10731,8 +10332,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
                              "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
         out[i] = in[j];
         out[i].name = NULL; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- reasons ------------------------------------------------------------------------------------------------------- */
 /* The value itself where it is a number, or a text that looks like one; of another text only the size: it may be a secret. */
 static void dbm__why_value(dbm__text *t, const dbm_value *v) {
@@ -10752,8 +10352,7 @@ static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     case DBM_TYPE_UUID: dbm__put(t, "a UUID"); return;
     case DBM_TYPE_NULL: dbm__put(t, "NULL"); return;
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    dbm__put(t, "the value");
-}
+    dbm__put(t, "the value"); }
 static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, const char *what) {
     dbm__text t = dbm__text_in(why->text, sizeof why->text);
     if (v->type == DBM_TYPE_NULL) {
@@ -10762,8 +10361,7 @@ static DBM__NOINLINE dbm_status dbm__why_not(dbm__why *why, const dbm_value *v, 
         dbm__why_value(&t, v);
         dbm__putf(&t, " %s", what); }
     dbm__text_end(&t);
-    return DBM_E_RANGE;
-}
+    return DBM_E_RANGE; }
 /* "300 does not fit int8_t": the C type is known by its limits. */
 static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v, int64_t min, uint64_t max) {
     static const struct { int64_t min; uint64_t max; const char *name; } types[] = {
@@ -10778,8 +10376,7 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     if (i < sizeof types / sizeof types[0]) dbm__putf(&t, " does not fit %s", types[i].name);
     else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
-    return DBM_E_RANGE;
-}
+    return DBM_E_RANGE; }
 /* ---- integers ------------------------------------------------------------------------------------------------------ */
 typedef enum dbm__whole_kind { DBM__WHOLE_NONE, DBM__WHOLE_FITS, DBM__WHOLE_LARGE } dbm__whole_kind;
 /* An integer as a sign and a magnitude. A decimal may have a fraction of zeros: numeric(10, 2) writes 5 as 5.00. */
@@ -10797,8 +10394,7 @@ static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decim
     if (decimal && i + 1 < size && text[i] == '.') for (i++; i < size && text[i] == '0'; i++) { }
     if (i != size) return DBM__WHOLE_NONE;
     *magnitude = m;
-    return large ? DBM__WHOLE_LARGE : DBM__WHOLE_FITS;
-}
+    return large ? DBM__WHOLE_LARGE : DBM__WHOLE_FITS; }
 static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_t *magnitude) {
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL: case DBM_TYPE_TIMESTAMP:
@@ -10824,35 +10420,30 @@ static dbm__whole_kind dbm__whole_of(const dbm_value *v, bool *negative, uint64_
     case DBM_TYPE_TEXT: case DBM_TYPE_JSON: case DBM_TYPE_DECIMAL:
         return dbm__whole_read(v->as.text.data, v->as.text.size, v->type == DBM_TYPE_DECIMAL, negative, magnitude);
     case DBM_TYPE_NULL: case DBM_TYPE_BLOB: case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return DBM__WHOLE_NONE;
-}
+    return DBM__WHOLE_NONE; }
 /* The same, if it lies between min and max. */
 static dbm_status dbm__whole_within(const dbm_value *v, int64_t min, uint64_t max, bool *negative, uint64_t *m, dbm__why *why) {
     dbm__whole_kind kind = dbm__whole_of(v, negative, m);
     if (kind == DBM__WHOLE_NONE) return dbm__why_not(why, v, "is not an integer");
     if (kind == DBM__WHOLE_LARGE || *m > (*negative ? 0u - (uint64_t)min : max)) return dbm__why_range(why, v, min, max);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
     dbm_status st = dbm__whole_within(v, min, (uint64_t)max, &negative, &m, why);
     *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
     if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
         *out = v->as.integer;
         return DBM_OK; }
-    return dbm__to_int_slow(v, min, max, out, why);
-}
+    return dbm__to_int_slow(v, min, max, out, why); }
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
     uint64_t m = 0;
     dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
     *out = st == DBM_OK ? m : 0;
-    return st;
-}
+    return st; }
 /* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
 #if DBM__FLOAT
@@ -10881,8 +10472,7 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
 #endif
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BLOB: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_UUID:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return dbm__why_not(why, v, "is not a number");
-}
+    return dbm__why_not(why, v, "is not a number"); }
 DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
     static const char *const words[] = { "false", "true", "f", "t", "0", "1", "no", "yes", "off", "on" };
     size_t i;
@@ -10900,8 +10490,7 @@ DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why) {
         break;
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_TIMESTAMP:
     case DBM_TYPE_UUID: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return dbm__why_not(why, v, "is not a bool");
-}
+    return dbm__why_not(why, v, "is not a bool"); }
 DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why) {
     *out = 0;
     switch (v->type) {
@@ -10917,8 +10506,7 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
         return dbm__why_not(why, v, "is not a timestamp such as 2024-02-29 12:34:56.789012");
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BOOL: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return dbm__why_not(why, v, "is not a timestamp");
-}
+    return dbm__why_not(why, v, "is not a timestamp"); }
 /* ---- texts --------------------------------------------------------------------------------------------------------- */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size) {
     char number[40];
@@ -10945,34 +10533,28 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     case DBM_TYPE_NULL: case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     *size = t.size;
-    return block;
-}
+    return block; }
 DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t *size) {
     size_t unused;
-    return dbm__to_text(v, block, 64, size != NULL ? size : &unused);
-}
+    return dbm__to_text(v, block, 64, size != NULL ? size : &unused); }
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
 /* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
 static bool dbm__element_set(const char *at, size_t size) {
     size_t i;
     for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
-    return false;
-}
+    return false; }
 DBM__FN int64_t dbm__element_int(const char *at, size_t size) {
     if (size == sizeof(int64_t)) { int64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int32_t)) { int32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(int16_t)) { int16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (int64_t)*(const signed char *)at;
-}
+    return (int64_t)*(const signed char *)at; }
 DBM__FN uint64_t dbm__element_uint(const char *at, size_t size) {
     if (size == sizeof(uint64_t)) { uint64_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint32_t)) { uint32_t x; memcpy(&x, at, sizeof x); return x; }
     if (size == sizeof(uint16_t)) { uint16_t x; memcpy(&x, at, sizeof x); return x; }
-    return (uint64_t)*(const unsigned char *)at;
-}
+    return (uint64_t)*(const unsigned char *)at; }
 DBM__FN const char *dbm__element_wrong(int kind) {
-    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has";
-}
+    return kind == DBM__TO_BUFFER ? "holds no NUL, so its text has no end" : kind == DBM__TO_BYTES ? "has a size and no data" : "is of no type that a database has"; }
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out) {
     *out = dbm_null();
     switch ((dbm__target_kind)kind) {
@@ -11015,8 +10597,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
         if (!dbm__element_set(at + offsetof(dbm_optional_bool, has), sizeof(bool))) return DBM_OK;
         return dbm__from_element(DBM__TO_BOOL, sizeof(bool), at + offsetof(dbm_optional_bool, value), out);
     case DBM__TO_SIGNED: break; }
-    return DBM_E_MISUSE;
-}
+    return DBM_E_MISUSE; }
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
     const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
     dbm_status st;
@@ -11025,8 +10606,7 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
         return DBM_OK; }
     st = dbm__from_element(column->kind, column->size, at, out);
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
-    return st;
-}
+    return st; }
 /* ---- targets ------------------------------------------------------------------------------------------------------- */
 /* An integer's low bytes; sizes that no integer has are taken for 1. */
 static void dbm__target_whole(const dbm_target *t, uint64_t x) {
@@ -11036,22 +10616,19 @@ static void dbm__target_whole(const dbm_target *t, uint64_t x) {
     if (t->size == sizeof x) memcpy(t->to, &x, sizeof x);
     else if (t->size == sizeof x4) memcpy(t->to, &x4, sizeof x4);
     else if (t->size == sizeof x2) memcpy(t->to, &x2, sizeof x2);
-    else memcpy(t->to, &x1, sizeof x1);
-}
+    else memcpy(t->to, &x1, sizeof x1); }
 /* How far INT64_MAX and UINT64_MAX are shifted down to be an integer's largest. */
 static int dbm__target_narrow(const dbm_target *t) { return t->size == 8 ? 0 : t->size == 4 ? 32 : t->size == 2 ? 48 : 56; }
 static dbm_status dbm__target_int(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     int64_t x, max = INT64_MAX >> dbm__target_narrow(t);
     dbm_status st = dbm__to_int(v, -max - 1, max, &x, why);
     dbm__target_whole(t, (uint64_t)x);
-    return st;
-}
+    return st; }
 static dbm_status dbm__target_uint(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     uint64_t x;
     dbm_status st = dbm__to_uint(v, UINT64_MAX >> dbm__target_narrow(t), &x, why);
     dbm__target_whole(t, x);
-    return st;
-}
+    return st; }
 static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     double x;
     dbm_status st = dbm__to_double(v, &x, why);
@@ -11067,8 +10644,7 @@ static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm_
         if (st == DBM_OK) st = dbm__why_not(why, v, "can't be made a float: DBM_NO_FLOAT");
 #endif
         memcpy(t->to, &y, sizeof y); }
-    return st;
-}
+    return st; }
 /* char[N]: what fits is there, whole UTF-8 sequences and a NUL, also when not all fitted. */
 static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     char block[64];
@@ -11085,8 +10661,7 @@ static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, db
     if (in.cut || !t->size) {
         dbm__format(why->text, sizeof why->text, "a text of %z bytes and its NUL do not fit char[%z]", size, t->size);
         return DBM_E_RANGE; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm__why *why) {
     dbm_bytes bytes;
     bool ok = dbm__is_text(v->type) || v->type == DBM_TYPE_NULL;
@@ -11096,8 +10671,7 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
         bytes.data = (const unsigned char *)(v->as.text.data ? v->as.text.data : ""); /* NULL is SQL NULL alone */
         bytes.size = v->as.text.data ? v->as.text.size : 0; }
     memcpy(t->to, &bytes, sizeof bytes);
-    return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob");
-}
+    return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob"); }
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
@@ -11137,8 +10711,7 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 #undef DBM__OPTIONAL
     case DBM__TO_SIGNED: break; }
     dbm__format(why->text, sizeof why->text, "the target's kind %d is not known; make it by dbm_to_...()", t->kind);
-    return DBM_E_MISUSE;
-}
+    return DBM_E_MISUSE; }
 /* ---- timestamps ---------------------------------------------------------------------------------------------------------
  * Proleptic Gregorian calendar, UTC, without leap seconds. Days are counted in eras of 400 years that begin on a 1st of March, so
  * that the leap day is the last of its year. */
@@ -11146,16 +10719,14 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468; }
 DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits) {
     int i;
     if (before) *at++ = before;
     for (i = digits - 1; i >= 0; i--) {
         at[i] = (char)('0' + (int)(v % 10));
         v /= 10; }
-    return at + digits;
-}
+    return at + digits; }
 DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
     int64_t days = us / DBM__DAY_US, rest = us % DBM__DAY_US, era, of_era, year_of_era, of_year;
     int shifted;
@@ -11172,8 +10743,7 @@ DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out) {
     out->hour = (int)(rest / INT64_C(3600000000));
     out->minute = (int)(rest / 60000000 % 60);
     out->second = (int)(rest / 1000000 % 60);
-    out->us = (int)(rest % 1000000);
-}
+    out->us = (int)(rest % 1000000); }
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     dbm__calendar c;
     char *at = block;
@@ -11186,15 +10756,13 @@ DBM__FN void dbm__timestamp_write(int64_t us, char block[32]) {
     at = dbm__put_digits(at, ':', c.minute, 2);
     at = dbm__put_digits(at, ':', c.second, 2);
     if (c.us != 0) at = dbm__put_digits(at, '.', c.us, 6); /* without a fraction it is, byte for byte, what SQLite's CURRENT_TIMESTAMP writes */
-    *at = 0;
-}
+    *at = 0; }
 /* A text being read from its front. */
 typedef struct dbm__reader { const char *at, *end; } dbm__reader;
 static bool dbm__reader_sign(dbm__reader *r, char sign) {
     if (r->at == r->end || *r->at != sign) return false;
     r->at++;
-    return true;
-}
+    return true; }
 /* Exactly `digits` digits, of a number within min and max. */
 static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int *out) {
     int v = 0;
@@ -11202,8 +10770,7 @@ static bool dbm__reader_number(dbm__reader *r, int digits, int min, int max, int
         if (r->at == r->end || *r->at < '0' || *r->at > '9') return false;
         v = v * 10 + (*r->at++ - '0'); }
     *out = v;
-    return v >= min && v <= max;
-}
+    return v >= min && v <= max; }
 /* Z, +hh, +hhmm, +hh:mm, +hh:mm:ss, or nothing; seconds east of UTC. */
 static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
     int hours = 0, minutes = 0, more = 0;
@@ -11221,8 +10788,7 @@ static bool dbm__reader_zone(dbm__reader *r, int *seconds) {
         if (colon && dbm__reader_sign(r, ':') && !dbm__reader_number(r, 2, 0, 59, &more)) return false; }
     *seconds = (hours * 60 + minutes) * 60 + more;
     if (west) *seconds = -*seconds;
-    return true;
-}
+    return true; }
 /* Up to nine digits; those below microseconds must be zeros. */
 static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     int digits = 0;
@@ -11233,8 +10799,7 @@ static bool dbm__reader_fraction(dbm__reader *r, int64_t *us) {
     if (!digits) return false;
     for (; digits < 6; digits++) v *= 10;
     *us = v;
-    return true;
-}
+    return true; }
 DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     static const char lengths[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
     dbm__reader r;
@@ -11264,8 +10829,7 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
     *us = days * DBM__DAY_US + ((int64_t)(hour * 60 + minute) * 60 + second - zone) * 1000000 + fraction;
     if (*us >= dbm__days_of(1, 1, 1) * DBM__DAY_US && *us < dbm__days_of(10000, 1, 1) * DBM__DAY_US) return true;
     *us = 0; /* its zone moved it out of the years that can be written */
-    return false;
-}
+    return false; }
 /* ---- doubles ------------------------------------------------------------------------------------------------------------
  * Exact, by integers of many words: the C library's functions follow the locale, are large, or are missing. Reading divides one
  * such integer by another; writing makes digits until they tell the number from its neighbours (Steele and White, Dragon4). */
@@ -11274,8 +10838,7 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
 typedef struct dbm__big { uint32_t *words; int n; } dbm__big;
 static void dbm__big_set(dbm__big *b, uint64_t v) {
     b->n = 0;
-    for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v;
-}
+    for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v; }
 static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     uint64_t carry = plus;
     int i;
@@ -11283,14 +10846,12 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
         carry += (uint64_t)b->words[i] * factor;
         b->words[i] = (uint32_t)carry;
         carry >>= 32; }
-    if (carry) b->words[b->n++] = (uint32_t)carry;
-}
+    if (carry) b->words[b->n++] = (uint32_t)carry; }
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
     for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
     if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
-    else if (power) dbm__big_multiply(b, powers[power], 0);
-}
+    else if (power) dbm__big_multiply(b, powers[power], 0); }
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11305,14 +10866,12 @@ static void dbm__big_shift(dbm__big *b, int bits) {
     if (words) {
         memmove(b->words + words, b->words, (size_t)b->n * sizeof b->words[0]);
         memset(b->words, 0, (size_t)words * sizeof b->words[0]);
-        b->n += words; }
-}
+        b->n += words; } }
 static int dbm__big_compare(const dbm__big *a, const dbm__big *b) {
     int i;
     if (a->n != b->n) return a->n < b->n ? -1 : 1;
     for (i = a->n - 1; i >= 0; i--) if (a->words[i] != b->words[i]) return a->words[i] < b->words[i] ? -1 : 1;
-    return 0;
-}
+    return 0; }
 static void dbm__big_add(dbm__big *a, const dbm__big *b) {
     uint64_t carry = 0;
     int i;
@@ -11321,8 +10880,7 @@ static void dbm__big_add(dbm__big *a, const dbm__big *b) {
         carry += (uint64_t)a->words[i] + (i < b->n ? b->words[i] : 0u);
         a->words[i] = (uint32_t)carry;
         carry >>= 32; }
-    if (carry) a->words[a->n++] = (uint32_t)carry;
-}
+    if (carry) a->words[a->n++] = (uint32_t)carry; }
 /* b is not larger than a. */
 static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     uint64_t borrow = 0;
@@ -11331,14 +10889,12 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
         uint64_t part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
         a->words[i] = (uint32_t)part;
         borrow = part >> 63; }
-    while (a->n && !a->words[a->n - 1]) a->n--;
-}
+    while (a->n && !a->words[a->n - 1]) a->n--; }
 static int dbm__big_bits(const dbm__big *b) {
     int bits = b->n * 32;
     uint32_t top = b->n ? b->words[b->n - 1] : 1u;
     for (; !(top >> 31); top <<= 1) bits--;
-    return b->n ? bits : 0;
-}
+    return b->n ? bits : 0; }
 /* Makes a double of q * 2^exponent, and a little more when `more`, rounded to nearest, ties to even. False: too large. */
 static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits) {
     int drop = 11; /* 53 of the 64 bits stay, fewer below the smallest normal number */
@@ -11356,8 +10912,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     if (lost > half || (lost == half && (more || (m & 1u)))) m++;
     *bits = m; /* its 53rd bit, also when rounding up makes it, counts the exponent up by one */
     if (exponent >= -1022) *bits += (uint64_t)(exponent + 1022) << 52;
-    return *bits < UINT64_C(0x7FF) << 52;
-}
+    return *bits < UINT64_C(0x7FF) << 52; }
 enum { DBM__READ_DIGITS = 800, DBM__READ_WORDS = 90, DBM__WRITE_WORDS = 40 }; /* 767 digits can tell two doubles apart */
 /* digits * 10^exponent, not 0; below 10^311 and not below 10^-325. `more`: digits were left out that are not all 0. */
 static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_t *bits) {
@@ -11385,15 +10940,13 @@ static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_
         if (dbm__big_compare(digits, &by) < 0) continue;
         dbm__big_subtract(digits, &by);
         q |= 1u; }
-    return dbm__double_make(q, exponent - shift - 64, more || digits->n, bits);
-}
+    return dbm__double_make(q, exponent - shift - 64, more || digits->n, bits); }
 /* [+-](inf | infinity | nan), which SQL writes in many ways. */
 static bool dbm__double_word(const char *text, size_t size, uint64_t *bits) {
     if (dbm__same_word_n(text, size, "inf") || dbm__same_word_n(text, size, "infinity")) *bits = UINT64_C(0x7FF) << 52;
     else if (dbm__same_word_n(text, size, "nan")) *bits = UINT64_C(0x7FF8) << 48;
     else return false;
-    return true;
-}
+    return true; }
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     static const double tens[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22 };
@@ -11459,8 +11012,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     if (!ok) return false;
     if (negative) bits |= UINT64_C(1) << 63;
     memcpy(out, &bits, sizeof bits);
-    return true;
-}
+    return true; }
 /* The shortest digits of m * 2^exponent that no neighbour is nearer to; the value is 0.ddd * 10^*point. Returns how many. */
 static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *point) {
     uint32_t room[4][DBM__WRITE_WORDS];
@@ -11506,8 +11058,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
             dbm__big_shift(value, 1);
             high = dbm__big_compare(value, unit) >= (digit & 1 ? 0 : 1); }
         digits[count++] = (char)('0' + digit + (high ? 1 : 0));
-        return count; }
-}
+        return count; } }
 #if defined(FLT_EVAL_METHOD) && FLT_EVAL_METHOD == 0
 /* What has up to 8 digits behind the point and 15 in all, as most that people write have: such digits are told from all others by the one division
  * that reads them back. 0: it has more. */
@@ -11525,8 +11076,7 @@ static int dbm__double_few(double v, char digits[20], int *point) {
         for (i = count; i-- > 0; whole /= 10) digits[i] = (char)('0' + whole % 10);
         *point = count - behind;
         return count; }
-    return 0;
-}
+    return 0; }
 #else
 static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
 #endif
@@ -11571,19 +11121,16 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
         dbm__put(&t, point < 0 ? "e-" : "e+");
         if (point < 0) point = -point;
         if (point < 10) dbm__put_n(&t, "0", 1);
-        dbm__put_int(&t, point); }
-}
+        dbm__put_int(&t, point); } }
 #else /* !DBM__FLOAT */
 DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     (void)text;
     (void)size;
     *out = 0;
-    return false;
-}
+    return false; }
 DBM__FN void dbm__double_write(double v, char block[40]) {
     (void)v;
-    block[0] = 0;
-}
+    block[0] = 0; }
 #endif
 /* --- src/sql/cache.c --- */
 /* An entry is in the chain of its hash and in the list by age, or (`cached` false) only with whoever took it.
@@ -11600,15 +11147,13 @@ DBM__INLINE void dbm__cache_unlink(dbm__cache *k, dbm__entry *e) {
     if (e->newer) e->newer->older = e->older;
     else k->newest = e->older;
     if (e->older) e->older->newer = e->newer;
-    else k->oldest = e->newer;
-}
+    else k->oldest = e->newer; }
 DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     e->newer = NULL;
     e->older = k->newest;
     if (k->newest) k->newest->newer = e;
     else k->oldest = e;
-    k->newest = e;
-}
+    k->newest = e; }
 /* ---- dropping ------------------------------------------------------------------------------------------------------ */
 /* Frees an entry that is in no list. What the caller has failed at, or not, stays this thread's last failure. */
 static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
@@ -11621,8 +11166,7 @@ static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
         op.prepared = &e->prepared;
         (void)dbm__op_run(c, &op);
         dbm__self()->last = before; }
-    dbm__free(c->db->host, e);
-}
+    dbm__free(c->db->host, e); }
 static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     dbm__cache *k = c->cache;
     dbm__entry **at = dbm__cache_chain(k, e->hash);
@@ -11632,8 +11176,7 @@ static void dbm__cache_remove(dbm_connection *c, dbm__entry *e) {
     dbm__cache_unlink(k, e);
     k->count--;
     for (i = 0; i < DBM__HINTS; i++) if (k->hints[i] == e) k->hints[i] = NULL;
-    dbm__cache_drop(c, e);
-}
+    dbm__cache_drop(c, e); }
 /* Down to the limit, the oldest first; entries in use stay. */
 static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
     dbm__cache *k = c->cache;
@@ -11642,8 +11185,7 @@ static DBM__NOINLINE void dbm__cache_evict(dbm_connection *c) {
         newer = e->newer;
         if (e->uses || e->sent) continue;
         dbm__cache_remove(c, e);
-        dbm__cache_count(&c->cache_evictions); }
-}
+        dbm__cache_count(&c->cache_evictions); } }
 /* Eight bytes at a time; multiplied and folded, so that the order of the words counts. Not against an attacker: a program's
  * statements are its own, and a long chain costs time only. */
 static uint32_t dbm__cache_hash(const char *text, size_t size) {
@@ -11657,8 +11199,7 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
         memcpy(&w, text, size);
         h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32; }
-    return (uint32_t)(h ^ h >> 29);
-}
+    return (uint32_t)(h ^ h >> 29); }
 /* ---- making -------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
@@ -11671,8 +11212,7 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     k->chain_count = chains;
     k->limit = limit;
     c->cache = k;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
@@ -11681,8 +11221,7 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
         older = e->older;
         dbm__cache_drop(c, e); }
     dbm__free(c->db->host, k);
-    c->cache = NULL;
-}
+    c->cache = NULL; }
 /* One block: the entry, the places, then the texts. */
 static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t size, const dbm__parsed *parsed) {
     size_t places = parsed->places && parsed->parameters > 0 ? (size_t)parsed->parameters : 0, names = 0, need, i;
@@ -11722,14 +11261,12 @@ static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t siz
     e->prepared.returns_rows = parsed->verb == DBM__VERB_READ || parsed->verb == DBM__VERB_OTHER || parsed->returning;
     e->random = parsed->random;
     e->verb = parsed->verb;
-    return e;
-}
+    return e; }
 DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us) {
     dbm__op_init(op, DBM_OP_PREPARE, deadline_us);
     op->sql = e->prepared.sql;
     op->sql_size = e->prepared.sql_size;
-    op->prepared = &e->prepared;
-}
+    op->prepared = &e->prepared; }
 static bool dbm__cache_keeps(const dbm__cache *k, size_t size) { return k->limit > 0 && size <= (size_t)DBM__CACHE_TEXT_MAX; }
 DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site) {
     dbm_error_info *last = &dbm__self()->last;
@@ -11749,8 +11286,7 @@ DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_sta
         dbm__cache_link(k, e);
         k->hints[hint] = e;
         if (++k->count > k->limit) dbm__cache_evict(c); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* A text that is not in the cache, or only in entries that can't serve twice at once. */
 static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *sql, size_t size, uint32_t hash, bool named, const char *site,
                                                 dbm__entry **out) {
@@ -11770,18 +11306,15 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     e->named = named;
     e->hash = hash;
     *out = e;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- taking and giving --------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
     dbm__cache_unlink(k, e);
-    dbm__cache_link(k, e);
-}
+    dbm__cache_link(k, e); }
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
     if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
-    dbm__cache_count(&c->cache_hits);
-}
+    dbm__cache_count(&c->cache_hits); }
 DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e;
@@ -11799,8 +11332,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__cache_search(dbm_connection *c, const char
             dbm__cache_use(c, k, e);
             *out = e;
             return DBM_OK; } }
-    return dbm__cache_miss(c, sql, size, hash, named, site, out);
-}
+    return dbm__cache_miss(c, sql, size, hash, named, site, out); }
 static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     unsigned hint = dbm__cache_hint(sql);
     dbm__entry *e;
@@ -11811,8 +11343,7 @@ static DBM__NOINLINE dbm_status dbm__cache_find(dbm_connection *c, const char *s
         dbm__cache_prepare(e, &op, deadline_us);
         st = dbm__cache_prepared(c, e, dbm__op_run(c, &op), hint, site); }
     if (st == DBM_OK) *out = e;
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site, dbm__entry **out) {
     dbm__cache *k = c->cache;
     dbm__entry *e = k->hints[dbm__cache_hint(sql)];
@@ -11820,18 +11351,15 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
         dbm__cache_use(c, k, e);
         *out = e;
         return DBM_OK; }
-    return dbm__cache_find(c, sql, named, deadline_us, site, out);
-}
+    return dbm__cache_find(c, sql, named, deadline_us, site, out); }
 DBM__FN DBM__NOINLINE void dbm__cache_unused(dbm_connection *c, dbm__entry *e) {
     if (e->uses || e->sent) return;
     if (DBM__UNLIKELY(!e->cached)) dbm__cache_drop(c, e);
-    else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c);
-}
+    else if (DBM__UNLIKELY(c->cache->count > c->cache->limit)) dbm__cache_evict(c); }
 DBM__FN void dbm__cache_answered(dbm_connection *c, dbm__entry *e) {
     DBM_ASSERT(e->sent > 0);
     --e->sent;
-    dbm__cache_unused(c, e);
-}
+    dbm__cache_unused(c, e); }
 /* --- src/session/session.h --- */
 /* Sessions: the unit of work on a slot of a pool.
  * May call: api/, base/, adapter/, pool/, sql/.
@@ -12046,8 +11574,7 @@ DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__work *w = (dbm__work *)s->slot;
     dbm__fork_look();
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
-    return w;
-}
+    return w; }
 /* ---- statement.c: one call from its target to its end ---- */
 typedef struct dbm__call {
     dbm__work *work;
@@ -12083,8 +11610,7 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
     if (!(op->affected == 0 && entry->verb == DBM__VERB_WRITE) && !op->ended) w->wrote = w->top->wrote = true;
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
-    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w);
-}
+    if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w); }
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
@@ -12147,8 +11673,7 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return; }
-    dbm__rows_close(&w->one);
-}
+    dbm__rows_close(&w->one); }
 /* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
@@ -12157,27 +11682,23 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
-DBM__FN int64_t dbm__row_number(dbm_row *row);
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
 /* ---- failures that stick ---------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e) {
     if (level->error == NULL) level->error = (dbm_error_info *)dbm__alloc(w->db->host, sizeof *e); /* kept until the database closes */
-    if (level->error != NULL) *level->error = *e;
-}
+    if (level->error != NULL) *level->error = *e; }
 DBM__FN dbm_status dbm__level_again(const dbm__level *level) {
     dbm_status st = level->sticky != DBM_OK ? level->sticky : level->outcome;
     if (level->error != NULL) return dbm__fail_again(level->error);
-    return dbm__fail(st, DBM_STAGE_NONE, NULL, level->site, "%s (there was no memory to keep the message in)", dbm_status_text(st));
-}
+    return dbm__fail(st, DBM_STAGE_NONE, NULL, level->site, "%s (there was no memory to keep the message in)", dbm_status_text(st)); }
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points) {
     if (level->sticky != DBM_OK) return false;
     level->sticky = e->status;
     dbm__level_note(w, level, e);
     level->failed_at = points;
     level->undone = false;
-    return true;
-}
+    return true; }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) {
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
@@ -12189,14 +11710,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
         if (st != DBM_OK) return st;
         *e = kept; }
     if (dbm__level_stick(w, w->top, e, w->points)) dbm__store(&w->trouble, 1);
-    return e->status;
-}
+    return e->status; }
 DBM__FN DBM__NOINLINE bool dbm__work_busy(dbm__work *w, const char *site) {
     if (w->side == NULL || !w->side->busy || dbm__load(&w->side->runner) == dbm__thread_number()) return false;
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "a call that waits, on a session that dbm_async_... is under way on: await that one first, and "
               "use the dbm_async_ form of this one");
-    return true;
-}
+    return true; }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *site) {
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
@@ -12205,13 +11724,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
         return dbm__work_fail(w, site); }
     if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
     dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
-    if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
-}
+    if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1); }
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     int64_t d;
     int ms;
@@ -12221,21 +11738,18 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     if (ms > 0) {
         int64_t s = dbm__deadline(w->db->host, ms);
         if (s < d) d = s; }
-    return d;
-}
+    return d; }
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
     if (!w->timed) return INT64_MAX;
     d = dbm__work_deadline(w);
     g = dbm__deadline(w->db->host, 1000);
-    return d > g ? d : g;
-}
+    return d > g ? d : g; }
 /* ---- begin -------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__work_gate_leave(dbm__work *w) {
     if (!w->gate_held) return;
     w->gate_held = false;
-    dbm__gate_leave(w->db, w->db->gate);
-}
+    dbm__gate_leave(w->db, w->db->gate); }
 static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     int64_t deadline;
     dbm_status st;
@@ -12244,8 +11758,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
     st = dbm__gate_enter(w->db, w->db->gate, dbm__load(&w->slot.holder), deadline, patient, &w->cancelled, site);
     if (st == DBM_OK) w->gate_held = true;
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
     dbm_op op;
     dbm_status st;
@@ -12276,13 +11789,11 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         st = dbm__op_run(&w->slot.connection, &op);
         if (st != DBM_OK) return st;
         w->points_sent++; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- end ---------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
-    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
-}
+    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
 DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12297,8 +11808,7 @@ DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
         w->points_sent = 0; }
     dbm__work_gate_leave(w);
     w->wrote = false;
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     dbm_error_info kept;
     dbm_status st;
@@ -12307,12 +11817,10 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
     if (keep) kept = dbm__self()->last;
     st = dbm__work_undo(w);
     if (keep) dbm__self()->last = kept;
-    return st;
-}
+    return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_late(dbm__work *w) {
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_COMMIT, w->db->name, w->top->site, "the deadline passed before the commit; everything was rolled back");
-    return dbm__work_fail(w, NULL);
-}
+    return dbm__work_fail(w, NULL); }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     if (!op->of_pipeline) e->stage = DBM_STAGE_COMMIT;
@@ -12325,8 +11833,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_o
         dbm__add(&w->slot.pool->in_doubt, 1); }
     dbm__work_fail(w, w->top->site);
     if (st == DBM_E_ROLLED_BACK && !op->of_pipeline) w->in_transaction = false;
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -12349,8 +11856,7 @@ DBM__FN dbm_status dbm__work_commit(dbm__work *w) {
         w->points_sent = 0; }
     dbm__work_gate_leave(w);
     w->wrote = false;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     if (w->points_sent >= point && w->in_transaction) {
@@ -12362,8 +11868,7 @@ DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point) {
         if (st == DBM_OK) {
             dbm__sent_drop(w);
             w->points_sent = point - 1; } }
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
     dbm_status st = DBM_OK;
     (void)dbm__work_settle(w);
@@ -12378,8 +11883,7 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
         if (st == DBM_OK) {
             w->points_sent = point - 1;
             dbm__self()->last = kept; } }
-    return st;
-}
+    return st; }
 /* ---- what a connection carries ------------------------------------------------------------------------------------------- */
 /* Whose statement it was that failed: nobody has called it. */
 static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
@@ -12389,8 +11893,7 @@ static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm__copy_cut(text, sizeof text, e->message);
     dbm__format(e->message, sizeof e->message, "init_sql: %s", text);
     dbm__redact(c->db->settings, e->message);
-    return st;
-}
+    return st; }
 /* Runs the statements of init_sql, each by itself, and leaves no transaction behind. */
 static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t deadline_us) {
     size_t at = 0, size = strlen(sql);
@@ -12425,15 +11928,13 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
             dbm__cache_give(c, entry);
             if (st != DBM_OK && st != DBM_DONE) return dbm__init_sql_failed(c, st); }
         at += next; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us) {
     const dbm_config *config = &c->db->settings->config;
     dbm_status st = dbm__cache_make(c, config->statement_cache);
     if (st != DBM_OK) return st;
     if (config->init_sql != NULL && config->init_sql[0] != 0) st = dbm__init_sql(c, config->init_sql, deadline_us);
-    return st;
-}
+    return st; }
 DBM__FN void dbm__connection_gone(dbm_connection *c) { dbm__cache_free(c); }
 DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->unusual = false;
@@ -12453,8 +11954,7 @@ DBM__FN DBM__NOINLINE void dbm__work_restore(dbm__work *w) {
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     w->base.point = w->base.points = w->base.failed_at = 0;
     w->base.sticky = DBM_OK;
-    w->base.deadline_us = INT64_MAX;
-}
+    w->base.deadline_us = INT64_MAX; }
 /* In a child process: what the parent's session had open is dropped without a word, and no value of it is good any more. */
 DBM__FN void dbm__connection_forked(dbm_connection *c) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
@@ -12487,8 +11987,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
     w->open_rows = 0;
     dbm__store(&w->cancellers, 0);
     dbm__store(&w->committing, 0);
-    dbm__work_restore(w);
-}
+    dbm__work_restore(w); }
 DBM__FN void dbm__works_init(dbm_database *db) {
     int i;
     db->on_fork = dbm__connection_forked;
@@ -12498,16 +11997,14 @@ DBM__FN void dbm__works_init(dbm_database *db) {
     for (i = 0; i < db->pool->slot_count; i++) {
         dbm__work *w = (dbm__work *)(void *)dbm__pool_slot(db->pool, i);
         w->db = db;
-        dbm__work_restore(w); }
-}
+        dbm__work_restore(w); } }
 static void dbm__rows_free(dbm_database *db, dbm_rows *rows) {
     while (rows != NULL) {
         dbm_rows *next = rows->next;
         dbm__free(db->host, rows->row.arguments);
         dbm__free(db->host, rows->row.texts);
         dbm__free(db->host, rows);
-        rows = next; }
-}
+        rows = next; } }
 DBM__FN void dbm__works_free(dbm_database *db) {
     int i;
     if (db->pool == NULL) return;
@@ -12532,8 +12029,7 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->lifted);
         dbm__bulks_free(w);
         dbm__free(db->host, w->sent);
-        if (w->side != NULL) w->side->free(w); }
-}
+        if (w->side != NULL) w->side->free(w); } }
 /* --- src/session/block.c --- */
 /* ---- values that are not good --------------------------------------------------------------------------------------------- */
 /* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
@@ -12544,8 +12040,7 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     while (level != NULL && dbm__load32(&level->gen) != gen) level = level->inner;
     *suspended = level != NULL && level != w->top;
     dbm__lock_give(&w->slot.pool->lock);
-    return level;
-}
+    return level; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
     dbm__work *w;
     dbm__level *level;
@@ -12570,8 +12065,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
         return DBM_E_MISUSE; }
     dbm__add(&w->slot.pool->stale_handles, 1);
     dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done");
-}
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done"); }
 /* ---- beginning ------------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
@@ -12583,8 +12077,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
         self->open = NULL;
         return NULL; }
     while (w != NULL && (w->db != db || !w->joinable)) w = w->outer_open;
-    return w;
-}
+    return w; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind) {
     dbm__thread *self = dbm__self();
     out->slot = NULL;
@@ -12594,8 +12087,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
         self->failed = self->last;
         self->has_failed = true; }
-    return st;
-}
+    return st; }
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
     level->kind = kind;
     level->point = level->points = 0;
@@ -12605,8 +12097,7 @@ static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, con
     level->status = status;
     level->site = site;
     level->deadline_us = deadline_us;
-    if (status != NULL) *status = DBM_ROLLED_BACK;
-}
+    if (status != NULL) *status = DBM_ROLLED_BACK; }
 /* A block inside another one of the same database on this thread. */
 static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                   dbm_session *out) {
@@ -12654,8 +12145,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     out->slot = w;
     out->gen = level->gen;
     out->step = 0;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* What a session's options change on a work at rest. */
 static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_options *options, int kind, int64_t deadline) {
     const dbm_database *db = w->db;
@@ -12671,8 +12161,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
     w->base.deadline_us = deadline;
     if (deadline != INT64_MAX) w->timed = true;
-    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false;
-}
+    if (w->timed || kind >= DBM__KIND_CALL) w->lane = false; }
 /* A work that was just taken becomes a session; it is at rest. */
 DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, const char *site, dbm_session *out) {
     uint32_t gen = ++w->serial;
@@ -12689,13 +12178,11 @@ DBM__INLINE void dbm__work_begin(dbm__work *w, dbm_status *status, int kind, con
     if (status != NULL) *status = DBM_ROLLED_BACK;
     out->slot = w;
     out->gen = gen;
-    out->step = 0;
-}
+    out->step = 0; }
 DBM__INLINE void dbm__block_push(dbm__thread *self, dbm__work *w) {
     w->joinable = true;
     w->outer_open = (dbm__work *)self->open;
-    self->open = w;
-}
+    self->open = w; }
 /* .transaction = 1, or an isolation level, before anything is taken: whether there can be one. */
 static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db, const dbm_session_options *options, const char *site) {
     if (!options->transaction) {
@@ -12706,29 +12193,25 @@ static DBM__NOINLINE dbm_status dbm__transaction_allowed(const dbm_database *db,
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction and in autocommit: leave one of them out"); }
     if (db->transactions || db->transactions_asked) return DBM_OK;
     return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_BEGIN, db->name, site, "the session is asked to be a transaction, and a backend of type %q has none",
-                     db->adapter->type);
-}
+                     db->adapter->type); }
 /* The transaction that was asked for begins with the session: a backend that has none here says so before the body runs. A connection found
  * dead is replaced once. */
 DBM__FN DBM__NOINLINE dbm_status dbm__transaction_begin(dbm__work *w, const char *site) {
     dbm_status st = dbm__work_start(w, w->write, site);
     if (st != DBM_E_LOST || !w->slot.connection.broken) return st;
     st = dbm__work_renew(w);
-    return st == DBM_OK ? dbm__work_start(w, w->write, site) : st;
-}
+    return st == DBM_OK ? dbm__work_start(w, w->write, site) : st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site) {
     if (db == NULL) return dbm__fail_null("database");
     if (db->pool == NULL) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "database %q is not open", db->name);
-    return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK;
-}
+    return options != NULL && (options->transaction || options->isolation != DBM_ISOLATION_DEFAULT) ? dbm__transaction_allowed(db, options, site) : DBM_OK; }
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out) {
     dbm__work *w = (dbm__work *)(void *)slot;
     dbm__work_begin(w, options != NULL ? options->status : NULL, kind, site, out);
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline_us);
     w->joinable = false;
     w->begun_by = NULL;
-    return w;
-}
+    return w; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                                    dbm_session *out) {
     dbm__work *w;
@@ -12764,13 +12247,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__session_close(out);
         dbm__self()->last = kept;
         return dbm__session_refused(out, status, st, kind); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- ending ---------------------------------------------------------------------------------------------------------------- */
 static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     level->outcome = st;
-    if (level->status != NULL) *level->status = st;
-}
+    if (level->status != NULL) *level->status = st; }
 /* Rows that were opened in a level end with it; those of a level below are none of its business. */
 static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
     dbm_rows **p = &w->rows;
@@ -12778,12 +12259,10 @@ static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *
     else while (*p != NULL) {
         if ((*p)->row.gen == level->gen) dbm__rows_close(*p);
         else p = &(*p)->next; }
-    if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w);
-}
+    if (w->no_transaction && w->open_rows == 0) dbm__work_gate_leave(w); }
 /* What was sent is waited for at the end of the level that sent it; replies to commands belong to the session as a whole. */
 DBM__INLINE void dbm__level_settle(dbm__work *w, const dbm__level *level) {
-    if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w);
-}
+    if (DBM__UNLIKELY(w->sent_count != 0 || (w->commands != 0 && level == &w->base))) (void)dbm__work_wait(w); }
 /* What the end of a block left early, or of a session by hand, does to what was not committed. */
 static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
     dbm_status st;
@@ -12818,8 +12297,7 @@ static void dbm__level_abandon(dbm__work *w, dbm__level *level) {
         if (level->kind == DBM__KIND_BLOCK) {
             dbm__event(w->db->host, DBM_EVENT_LEFT_EARLY, DBM_LOG_WARNING, w->db->name, level->site, DBM_E_LEFT_EARLY, 0, "%s", dbm__self()->last.message); }
     } else if (level->ran && !level->committed) {
-        dbm__level_outcome(level, DBM_ROLLED_BACK); }
-}
+        dbm__level_outcome(level, DBM_ROLLED_BACK); } }
 static DBM__NOINLINE void dbm__one_close(dbm__work *w) { dbm__lane_close_one(w); }
 /* Commits one level, or its savepoint; the outcome is noted. */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
@@ -12852,8 +12330,7 @@ DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level) {
     level->ran = level->wrote = false;
     level->committed = st == DBM_OK;
     dbm__level_outcome(level, st);
-    return st;
-}
+    return st; }
 /* What a session leaves behind beyond the usual: rows, a cancel in flight, a place deeper in the list of open blocks. */
 static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50);
@@ -12862,8 +12339,7 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         dbm__work **p = (dbm__work **)(void *)&dbm__self()->open;
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
-        w->joinable = false; }
-}
+        w->joinable = false; } }
 /* The session is over. From the swap on no dbm_cancel finds it. */
 DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     uint32_t gen = ++w->serial;
@@ -12877,12 +12353,10 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
-                      || w->slot.connection.broken)) dbm__work_restore(w);
-}
+                      || w->slot.connection.broken)) dbm__work_restore(w); }
 DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
     dbm__work_leave(w, self);
-    dbm__pool_give(&w->slot);
-}
+    dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
     dbm__level_rows_close(w, level);
@@ -12893,13 +12367,11 @@ static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, 
     dbm__store32(&level->gen, 0);
     dbm__lock_give(&w->slot.pool->lock);
     dbm__work_look_again(w);
-    return st;
-}
+    return st; }
 static DBM__NOINLINE void dbm__outcome_failed(dbm__thread *self, const dbm__level *level) {
     if (level->error == NULL) (void)dbm__level_again(level);
     self->failed = level->error != NULL ? *level->error : self->last;
-    self->has_failed = true;
-}
+    self->has_failed = true; }
 /* The end of the top level: of the session, or of a block that joined. */
 DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
     dbm__level *level = w->top;
@@ -12913,8 +12385,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
     dbm__work_give(w, self);
-    return st;
-}
+    return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
     dbm_status st;
@@ -12922,12 +12393,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
     dbm__work_leave(w, dbm__self());
-    return st;
-}
+    return st; }
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
-    s->gen = 0;
-}
+    s->gen = 0; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
@@ -12938,13 +12407,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
         return st; }
     st = dbm__level_end(w);
     dbm__session_empty(s);
-    return st;
-}
+    return st; }
 /* ---- the public calls -------------------------------------------------------------------------------------------------------- */
 DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
-    return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out);
-}
+    return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out); }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     dbm_status st;
     dbm__work *w;
@@ -12953,8 +12420,7 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     w = dbm__work_of(s);
     if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
     st = dbm__session_close(s);
-    return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
-}
+    return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */ }
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     dbm_rows *r;
     if (w->points > (w->top->point != 0 ? w->top->point : 0)) {
@@ -12966,8 +12432,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
             return dbm__work_fail(w, NULL); } }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
@@ -12977,8 +12442,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     st = dbm__end_allowed(w, "dbm_commit");
     if (st != DBM_OK) return st;
     w->top->asked = true;
-    return dbm__level_commit(w, w->top);
-}
+    return dbm__level_commit(w, w->top); }
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__level *level;
@@ -12995,8 +12459,7 @@ DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     st = level->point != 0 ? dbm__work_point_rollback(w, level->point) : level == &w->base ? dbm__work_rollback(w, true) : DBM_OK;
     /* A connection that died, or is out of step, has taken the transaction with it; what follows needs another one. */
     if (level == &w->base && w->slot.connection.broken) st = dbm__work_renew(w);
-    return dbm__level_undone(w, level, st);
-}
+    return dbm__level_undone(w, level, st); }
 DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st) {
     level->sticky = DBM_OK;
     level->ran = level->wrote = level->committed = level->undone = false;
@@ -13004,8 +12467,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
     if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -13019,20 +12481,17 @@ DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     w->top->sticky = DBM_OK;
     w->top->undone = false;
     dbm__work_look_again(w);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_status_of(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
     if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) return DBM_E_CANCELLED;
-    return w->top->sticky;
-}
+    return w->top->sticky; }
 DBM__DEF int64_t dbm_affected(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return -1; }
     (void)dbm__work_settle(w);
-    return w->affected;
-}
+    return w->affected; }
 DBM__DEF int64_t dbm_last_id(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return 0; }
@@ -13042,13 +12501,11 @@ DBM__DEF int64_t dbm_last_id(dbm_session *s) {
                   "dbm_last_id: %s tells a generated key only when the statement asks for it: INSERT ... RETURNING id", w->db->adapter->type);
         dbm__work_fail(w, w->top->site);
         return 0; }
-    return w->last_id;
-}
+    return w->last_id; }
 DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
-    return w->db;
-}
+    return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__work *w;
     bool match;
@@ -13071,23 +12528,20 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
-    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, NULL, "dbm_cancel: the session has ended; nothing was cancelled");
-}
+    return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, NULL, "dbm_cancel: the session has ended; nothing was cancelled"); }
 DBM__DEF bool dbm_session_failed(dbm_error_info *out) {
     dbm__thread *self = dbm__self();
     if (!self->has_failed) return false;
     self->has_failed = false;
     if (out != NULL) *out = self->failed;
-    return true;
-}
+    return true; }
 DBM__DEF void dbm__take_failure(dbm__failure *f) {
     dbm__thread *self = dbm__self();
     f->pending = self->has_failed ? 1 : 0;
     f->info.status = DBM_OK;
     if (!self->has_failed) return;
     self->has_failed = false;
-    f->info = self->failed;
-}
+    f->info = self->failed; }
 /* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
 /* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
@@ -13106,27 +12560,22 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
             dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
         return s; }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
-    return s;
-}
+    return s; }
 DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
-    return s;
-}
+    return s; }
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
-    return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
-}
+    return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
 static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
     if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
-    if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
-}
+    if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
 DBM__FN void dbm__session_finish(dbm__work *w) {
     w->base.ended = true;
-    dbm__block_finish(w, &w->base);
-}
+    dbm__block_finish(w, &w->base); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -13145,8 +12594,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         dbm__work_give(w, self);
         return false; }
     dbm__block_finish(w, level);
-    return false;
-}
+    return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
@@ -13156,15 +12604,13 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
         return; }
     s->slot = NULL;
     s->gen = 0;
-    dbm__level_end(w);
-}
+    dbm__level_end(w); }
 /* Ends what was opened on this thread inside level `gen` of w; w NULL: inside no block. */
 static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) {
     dbm__work *open;
     while ((open = (dbm__work *)self->open) != NULL && (open != w || open->top->gen != gen)) {
         dbm__loops_end(self, self->loops_made - INT32_MAX);
-        dbm__level_end(open); }
-}
+        dbm__level_end(open); } }
 DBM__DEF void dbm__unwind(dbm_session *s) {
     dbm__work *w;
     dbm__thread *self;
@@ -13178,8 +12624,7 @@ DBM__DEF void dbm__unwind(dbm_session *s) {
     } else { /* blocks of other databases, and loops on them, that were opened inside: newest first */
         dbm__unwind_to(self, w, s->gen);
         dbm__loops_end(self, self->loops_made - INT32_MAX); }
-    dbm__session_close(s);
-}
+    dbm__session_close(s); }
 DBM__DEF void dbm__unwind_row(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     dbm__thread *self = dbm__self();
@@ -13193,8 +12638,7 @@ DBM__DEF void dbm__unwind_row(dbm_row *row) {
         for (; r != NULL && r != rows; r = next) {
             next = r->next;
             if (r->row.looping) dbm__rows_close(r); } }
-    dbm_rows_end(rows);
-}
+    dbm_rows_end(rows); }
 /* Runs the body again while it pays: `step` holds the attempts left (bits 8..15) and made (bits 16..23), and whether it has options. */
 #define DBM__RETRY_OPTIONS 2u
 static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
@@ -13207,8 +12651,7 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
                (uint64_t)made, dbm__self()->last.message);
     if (db->pool != NULL) dbm__add(&db->pool->retries, 1);
     dbm__sleep_until(db->host, dbm__now(db->host) + limit * (int64_t)(dbm__random(db->host) & 0xffffu) / 65536);
-    return true;
-}
+    return true; }
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     uint32_t step;
@@ -13225,8 +12668,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
     if (options != NULL && !joined && s.slot != NULL) {
         ((dbm__work *)s.slot)->base.options = *options;
         s.step |= DBM__RETRY_OPTIONS; }
-    return s;
-}
+    return s; }
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_database *db;
@@ -13255,8 +12697,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
         if (!dbm__self()->last.retryable) return false; }
     if (has_options) ((dbm__work *)s->slot)->base.options = options;
     s->step = step | has_options | DBM__STARTED;
-    return true;
-}
+    return true; }
 /* ---- savepoints ------------------------------------------------------------------------------------------------------------------ */
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
@@ -13289,8 +12730,7 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     p.session = s;
     p.number = (uint32_t)++w->points;
     p.state = 0;
-    return p;
-}
+    return p; }
 /* The end of the body: kept, or undone when something in it failed. */
 DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     dbm__work *w;
@@ -13307,8 +12747,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
-    return false;
-}
+    return false; }
 DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     dbm__work *w;
     if (p->state != 1) return;
@@ -13322,8 +12761,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
         dbm__work_fail(w, w->top->site);
         w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
     if (p->status != NULL) *p->status = w->top->sticky != DBM_OK ? w->top->sticky : DBM_ROLLED_BACK;
-    w->points = (int)p->number - 1;
-}
+    w->points = (int)p->number - 1; }
 /* --- src/session/pipeline.c --- */
 /* Statements that are sent without waiting: which of them are unanswered, and what becomes of one that fails.
  * May call: api/, base/, adapter/, pool/, sql/, session.h.
@@ -13336,8 +12774,7 @@ DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site) {
     w->sent = (dbm__sent *)dbm__alloc(w->db->host, DBM_PIPELINE_MAX * sizeof *w->sent);
     if (w->sent != NULL) return DBM_OK;
     dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-    return dbm__work_fail(w, site);
-}
+    return dbm__work_fail(w, site); }
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site) {
     dbm__sent *s = &w->sent[(w->sent_first + w->sent_count) % DBM_PIPELINE_MAX];
     if (DBM__UNLIKELY(w->sent_count == DBM_PIPELINE_MAX)) { /* more than an adapter may leave unanswered */
@@ -13350,20 +12787,17 @@ DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *si
     w->sent_count++;
     entry->sent++;
     entry->uses--; /* it may serve again meanwhile, though it be `single` */
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The oldest `count` are done with. Unpreparing one may answer others. */
 static void dbm__sent_pop(dbm__work *w, int count) {
     while (count-- > 0 && w->sent_count > 0) {
         dbm__entry *entry = w->sent[w->sent_first].entry;
         w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
         w->sent_count--;
-        dbm__cache_answered(&w->slot.connection, entry); }
-}
+        dbm__cache_answered(&w->slot.connection, entry); } }
 DBM__FN void dbm__sent_drop(dbm__work *w) {
     dbm__sent_pop(w, w->sent_count);
-    w->commands = 0;
-}
+    w->commands = 0; }
 /* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
 static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -13382,8 +12816,7 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     dbm__store(&w->trouble, 1);
     st = e->status;
     dbm__sent_pop(w, w->sent_count);
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_status st) {
     dbm__work *w = (dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection));
     if (op->sent_affected >= 0) w->affected = op->sent_affected;
@@ -13394,8 +12827,7 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
     if (op->kind == DBM_OP_COMMIT && c->broken) { /* which may be done, and all before it */
         dbm__sent_pop(w, w->sent_count);
         return st; }
-    return dbm__sent_failed(w, op, st);
-}
+    return dbm__sent_failed(w, op, st); }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     dbm_connection *c = &w->slot.connection;
     dbm_status st;
@@ -13411,8 +12843,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     dbm__sent_drop(w);
     if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
     if (op.write) dbm__work_doubt(w, st); /* commands */
-    return dbm__work_fail(w, op.site);
-}
+    return dbm__work_fail(w, op.site); }
 /* --- src/session/statement.c --- */
 /* ---- the target --------------------------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
@@ -13437,8 +12868,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
         dbm_status st = dbm__work_trouble(w, site);
         if (st != DBM_OK) dbm__call_end(call, st);
         return st; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
     if (call->owns) {
         if (st != DBM_OK) {
@@ -13448,8 +12878,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
         } else {
             dbm__session_close(&call->own); }
         call->owns = false; }
-    return st;
-}
+    return st; }
 /* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 /* On one line and cut short. Values are never shown. */
 DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
@@ -13470,13 +12899,11 @@ DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
         shown++; }
     while (t.size > 0 && ((unsigned char)t.data[t.size - 1] & 0x80u) && sql[i] != 0) t.data[--t.size] = 0; /* no half character */
     dbm__put(&t, sql[i] != 0 ? "...]" : "]");
-    dbm__redact(w->db->settings, e->message);
-}
+    dbm__redact(w->db->settings, e->message); }
 DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site) {
     if (w->top->sticky != DBM_OK) return dbm__level_again(w->top); /* what failed was sent before it */
     dbm__statement_shown(w, sql);
-    return dbm__work_fail(w, site);
-}
+    return dbm__work_fail(w, site); }
 DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
     char block[1000];
     dbm__text t;
@@ -13491,16 +12918,14 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
             const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
             dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
-    dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block);
-}
+    dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block); }
 static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
     for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
-    return need;
-}
+    return need; }
 DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
     char *text = block + (size_t)count * sizeof(dbm_value);
@@ -13513,8 +12938,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
             text += values[i].as.text.size + 1; } }
-    return copy;
-}
+    return copy; }
 /* Values that a result needs until it is finished: copied, texts and all, into a block that the cursor keeps. */
 DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out) {
     size_t need = dbm__values_room(values, count);
@@ -13525,8 +12949,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, 
         rows->row.arguments = block;
         rows->row.arguments_size = size; }
     *out = dbm__values_put(values, count, rows->row.arguments);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site) {
     size_t text = *sql != NULL ? strlen(*sql) + 1 : 0, room = dbm__values_room(*values, count), need;
     if (room == (size_t)count * sizeof **values) room = 0; /* no text among them */
@@ -13545,8 +12968,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
         *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
     dbm__rows_close(&w->one);
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* A statement handle's entry after a reconnect, or while its own is busy. */
 static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement *st, const char *site, dbm__entry **out) {
     dbm_status rc;
@@ -13557,13 +12979,11 @@ static DBM__NOINLINE dbm_status dbm__statement_entry(dbm__work *w, dbm_statement
     if (st->entry->prepared.single && st->entry->uses > 1) return dbm__cache_take(&w->slot.connection, st->entry->text, false, dbm__work_deadline(w), site, out);
     st->entry->uses++;
     *out = st->entry;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The session changed the connection itself; pool_reset_on_return = commit or none leaves that to the next user. */
 static void dbm__work_changed(dbm__work *w) {
     dbm_reset reset = w->db->settings->config.pool.reset_on_return;
-    if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true;
-}
+    if (reset != DBM_RESET_NONE && reset != DBM_RESET_COMMIT) w->slot.reset_full = true; }
 /* What a session refuses before anything is sent; and what changes the connection itself is noted, whether it writes (PRAGMA x = y) or not. */
 DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site) {
     if (entry->verb == DBM__VERB_STATE) dbm__work_changed(w);
@@ -13572,18 +12992,15 @@ DBM__FN DBM__NOINLINE dbm_status dbm__refuse(dbm__work *w, const dbm__entry *ent
                          "transactions belong to the session here: use dbm_commit(s), dbm_rollback(s) or DBM_SAVEPOINT(s), or dbm_native for all else"); }
     if (w->read_only && entry->prepared.writes) {
         return dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and the statement writes"); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN DBM__NOINLINE dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the statement has %d placeholder%s and the call passes %d value%s",
-                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s");
-}
+                     entry->prepared.parameters, entry->prepared.parameters == 1 ? "" : "s", count, count == 1 ? "" : "s"); }
 DBM__FN DBM__NOINLINE bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes) {
     if (rc != DBM_E_LOST || !w->slot.connection.broken || !was_clean || w->open_rows != 0) return false; /* one that is slow is not dead */
     if (w->slot.connection.state != DBM_STATE_NONE) return false; /* another one would not have what the session left on this one */
     if (w->top->sticky != DBM_OK || w->commands != 0) return false; /* what was sent before it is lost */
-    return !w->no_transaction || !writes;
-}
+    return !w->no_transaction || !writes; }
 DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     dbm_statement *st;
     for (st = w->statements; st != NULL; st = st->next) { /* their texts go with the cache; without memory for one, its handle says so */
@@ -13596,15 +13013,13 @@ DBM__FN DBM__NOINLINE void dbm__work_renewing(dbm__work *w) {
     w->in_transaction = false;
     w->points_sent = 0;
     dbm__work_gate_leave(w);
-    dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */
-}
+    dbm__work_shield(w); /* dbm_cancel reads what the adapter keeps of the connection, which goes now */ }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
     dbm__store(&w->committing, 0);
-    return rc;
-}
+    return rc; }
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
     char text[sizeof e->message];
@@ -13613,8 +13028,7 @@ DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm__format(e->message, sizeof e->message, "the connection was lost while the statement was running, so it may be done or not: %s", text);
     e->status = DBM_E_IN_DOUBT;
     e->retryable = false;
-    dbm__add(&w->slot.pool->in_doubt, 1);
-}
+    dbm__add(&w->slot.pool->in_doubt, 1); }
 /* The backend ended the transaction by itself, with the statement that just ran. */
 DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site) {
     bool wrote = w->wrote;
@@ -13625,8 +13039,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_ended(dbm__work *w, const char *site)
                          "DROP, TRUNCATE, LOCK) in a session of their own, or call dbm_commit(s) first"); }
     w->in_transaction = false;
     w->points_sent = 0;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The end of a statement that failed, and of its use. */
 static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry, dbm_op *op, dbm_status rc, const char *sql, const char *site) {
     dbm_error_info kept = dbm__self()->last;
@@ -13635,15 +13048,13 @@ static DBM__NOINLINE dbm_status dbm__run_failed(dbm__work *w, dbm__entry *entry,
         dbm__op_run(&w->slot.connection, op);
         op->result = NULL; }
     dbm__self()->last = kept;
-    return dbm__run_over(w, entry, rc, sql, site);
-}
+    return dbm__run_over(w, entry, rc, sql, site); }
 DBM__FN DBM__NOINLINE dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site) {
     if (w->no_transaction) dbm__work_gate_leave(w);
     if (entry->prepared.writes) dbm__work_doubt(w, rc);
     rc = dbm__statement_failed(w, sql, site);
     dbm__cache_give(&w->slot.connection, entry); /* sql may be its text */
-    return rc;
-}
+    return rc; }
 DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *st, bool named, const char *site, dbm_value *values, int count,
                                  dbm_op *op, dbm__entry **out, dbm_rows *rows) {
     dbm__entry *entry;
@@ -13745,8 +13156,7 @@ failed:
 replace:
     replaced = true;
     if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
-    goto again;
-}
+    goto again; }
 /* The end of a statement that has run, and of its use. Rows that nobody wants are read to the end, so that all it does is done. */
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
@@ -13763,8 +13173,7 @@ static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, 
         if (rc != DBM_DONE) dbm__self()->last = kept;
         return dbm__exec_over(w, entry, op, rc, site); }
     dbm__cache_give(&w->slot.connection, entry);
-    return rc;
-}
+    return rc; }
 /* Its rows have been read to the end, or that failed, and are finished. */
 DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry, const dbm_op *op, dbm_status rc, const char *site) {
     if (rc == DBM_DONE && entry->prepared.writes && op->affected >= 0) w->affected = op->affected;
@@ -13773,15 +13182,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
         if (entry->prepared.writes && !op->settled) dbm__work_doubt(w, rc);
         rc = dbm__statement_failed(w, entry->text, site); }
     dbm__cache_give(&w->slot.connection, entry);
-    return rc == DBM_DONE ? DBM_OK : rc;
-}
+    return rc == DBM_DONE ? DBM_OK : rc; }
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
     op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
     op->savepoint = 0;
     op->row_buffer = 0;
-    op->native = op->state = NULL;
-}
+    op->native = op->state = NULL; }
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
     dbm__entry *entry;
     dbm_op op;
@@ -13792,12 +13199,10 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
     if (rc != DBM_OK) return rc;
-    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site);
-}
+    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
-    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL);
-}
+    return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL); }
 static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e, dbm_op *op, dbm_status rc, const char *site) {
     if (w->db->adapter->start == NULL) { /* else dbm__op_run has said it */
         if (rc == DBM_E_UNSUPPORTED) rc = dbm__op_run(&w->slot.connection, op);
@@ -13806,8 +13211,7 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     if (rc == DBM_OK && op->ended) rc = dbm__work_ended(w, site);
     if (rc != DBM_OK) return dbm__run_failed(w, e, op, rc, e->text, site);
     dbm__work_wrote(w, e, op);
-    return dbm__exec_rest(w, e, op, site);
-}
+    return dbm__exec_rest(w, e, op, site); }
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
     dbm_op op;
@@ -13830,8 +13234,7 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     if (DBM__UNLIKELY(rc != DBM_OK || op.result != NULL || op.ended)) return dbm__exec_lane_else(w, e, &op, rc, site);
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
@@ -13880,8 +13283,7 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
             dbm__op_run(c, op);
             op->result = NULL; }
         dbm__self()->last = kept; }
-    return dbm__command_over(w, op, rc, changes, site);
-}
+    return dbm__command_over(w, op, rc, changes, site); }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -13890,23 +13292,20 @@ DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status 
         if (!op->ended) w->wrote = w->top->wrote = true;
         if (op->affected >= 0) w->affected = op->affected;
         if (op->last_id >= 0) w->last_id = op->last_id; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* A call on a database is a session of its own, which nothing can be sent or received in. */
 static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const char *site) {
     call->work = NULL;
     if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one"); }
-    return dbm__call_begin(call, on, DBM__KIND_ROWS, site);
-}
+    return dbm__call_begin(call, on, DBM__KIND_ROWS, site); }
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
     dbm__call call;
     dbm_op op;
     dbm_status st = dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
-    return dbm__work_command(call.work, values, count, writes, true, site, &op);
-}
+    return dbm__work_command(call.work, values, count, writes, true, site, &op); }
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -13927,8 +13326,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -13965,8 +13363,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         dbm__self()->last = kept;
         return st; }
     dbm_rows_end(rows);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
@@ -13978,8 +13375,7 @@ static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site
     st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
     if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
     else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
-    return call.owns ? dbm__call_end(&call, st) : st;
-}
+    return call.owns ? dbm__call_end(&call, st) : st; }
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -13999,8 +13395,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
     va_start(ap, codes);
     st = dbm__exec_list(on, site, false, sql, codes, ap);
     va_end(ap);
-    return st;
-}
+    return st; }
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
  * and the next call that waits, or the commit, answers it. What failed before is said at once. */
 static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
@@ -14008,12 +13403,10 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
     w = dbm__work_of(on);
     if (w == NULL) return dbm__session_bad(on, site);
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK;
-}
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
-    return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
-}
+    return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14021,8 +13414,7 @@ DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql
     st = dbm__sent_before(on, site);
     if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
     va_end(ap);
-    return st;
-}
+    return st; }
 /* Values from an array: copied, since their sizes are filled in. */
 DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
     dbm_status st;
@@ -14034,8 +13426,7 @@ DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count
         out[i] = in[i];
         if (in[i].name != NULL) *named = true; }
     st = dbm__values_check(out, count, w->db->name, site);
-    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
-}
+    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site); }
 static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     dbm__call call;
@@ -14044,15 +13435,12 @@ static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send,
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
-    return dbm__call_end(&call, st);
-}
+    return dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__exec_values(on, site, false, sql, values, count);
-}
+    return dbm__exec_values(on, site, false, sql, values, count); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
-}
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st; }
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
@@ -14068,8 +13456,7 @@ DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
         st->gen = 0;
         w->spare_statements_count++;
         if (st->next == NULL) break; }
-    w->last_spare_statement = st;
-}
+    w->last_spare_statement = st; }
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
     dbm__work *w;
     dbm_statement *st;
@@ -14111,8 +13498,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
     st->next = w->statements;
     w->statements = st;
     *out = st;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     dbm__work *w;
     dbm_statement **p;
@@ -14125,13 +13511,11 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     st->next = NULL;
-    dbm__statements_spare(w, st);
-}
+    dbm__statements_spare(w, st); }
 DBM__FN DBM__NOINLINE void dbm__statements_end(dbm__work *w) {
     dbm_statement *first = w->statements;
     w->statements = NULL;
-    if (first != NULL) dbm__statements_spare(w, first);
-}
+    if (first != NULL) dbm__statements_spare(w, first); }
 DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     dbm__work *w;
     if (st == NULL) return dbm__fail_null("prepared statement");
@@ -14141,8 +13525,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14151,8 +13534,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statem
     if (rc != DBM_OK) return rc;
     if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
     else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
-    return send ? DBM_OK : rc; /* it sticks */
-}
+    return send ? DBM_OK : rc; /* it sticks */ }
 static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14160,8 +13542,7 @@ static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, boo
     if (rc != DBM_OK) return rc;
     rc = dbm__values_copy(st->work, values, count, copy, &named, site);
     if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
-    return send ? DBM_OK : rc;
-}
+    return send ? DBM_OK : rc; }
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -14178,22 +13559,18 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     va_start(ap, codes);
     rc = dbm__stmt_exec_list(site, st, false, codes, ap);
     va_end(ap);
-    return rc;
-}
+    return rc; }
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
     va_start(ap, codes);
     rc = dbm__stmt_exec_list(site, st, true, codes, ap);
     va_end(ap);
-    return rc;
-}
+    return rc; }
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, false, values, count);
-}
+    return dbm__stmt_exec_values(site, st, false, values, count); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, true, values, count);
-}
+    return dbm__stmt_exec_values(site, st, true, values, count); }
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
@@ -14214,26 +13591,22 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
         return NULL; }
     w->top->ran = w->top->wrote = w->wrote = true;
     dbm__work_changed(w);
-    return op.native;
-}
+    return op.native; }
 DBM__DEF dbm_status dbm_ident(dbm_session *s, char *buf, size_t n, const char *name) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     st = dbm__sql_ident(buf, n, name, w->db->adapter->lexer & DBM_LEX_BACKSLASH ? '`' : '"');
-    return st == DBM_OK ? st : dbm__work_fail(w, w->top->site);
-}
+    return st == DBM_OK ? st : dbm__work_fail(w, w->top->site); }
 DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     dbm__work *w;
     if (on == NULL) return NULL;
     if (on->step == DBM__ON_DATABASE) return (dbm_database *)on->slot;
     w = dbm__work_of(on);
-    return w != NULL ? w->db : NULL;
-}
+    return w != NULL ? w->db : NULL; }
 DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     dbm_database *db = dbm__on_database(on);
-    return db != NULL ? db->host : NULL;
-}
+    return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -14249,8 +13622,7 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     } else if (db != NULL) {
         dbm__work *w = dbm__open_block(db);
         if (w != NULL) return dbm__work_fail(w, site); }
-    return status;
-}
+    return status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -14278,8 +13650,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     kept = dbm__self()->last;
     dbm__session_close(&own);
     if (st != DBM_OK) dbm__self()->last = kept;
-    return st;
-}
+    return st; }
 /* --- src/session/cursor.c --- */
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
@@ -14291,8 +13662,7 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     if (w->last_spare_rows != NULL) w->last_spare_rows->next = rows;
     else w->spare_rows = rows;
     w->last_spare_rows = rows;
-    w->spare_rows_count++;
-}
+    w->spare_rows_count++; }
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows = w->free_rows;
     if (rows != NULL) {
@@ -14304,16 +13674,14 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
         return rows; }
-    return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows);
-}
+    return (dbm_rows *)dbm__alloc_zero(w->db->host, sizeof *rows); }
 /* Copies of what the adapter gives without a NUL, for the row in hand. */
 typedef struct dbm__kept { struct dbm__kept *next; char data[1]; } dbm__kept;
 static DBM__NOINLINE void dbm__row_drop_kept(dbm_row *row) {
     while (row->kept != NULL) {
         dbm__kept *next = ((dbm__kept *)row->kept)->next;
         dbm__free(row->work->db->host, row->kept);
-        row->kept = next; }
-}
+        row->kept = next; } }
 static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, size_t size) {
     dbm__kept *copy = size < SIZE_MAX - sizeof *copy ? (dbm__kept *)dbm__alloc(row->work->db->host, sizeof *copy + size) : NULL;
     if (copy == NULL) {
@@ -14324,16 +13692,13 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
     row->kept = copy;
     if (size != 0) memcpy(copy->data, data, size);
     copy->data[size] = 0;
-    return copy->data;
-}
+    return copy->data; }
 /* Whether the process has forked since: what the row reads from is the parent's. */
 DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
     dbm__fork_look();
-    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch();
-}
+    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
-    return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent");
-}
+    return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent"); }
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     dbm_row *row = &rows->row;
     row->work = w;
@@ -14341,8 +13706,7 @@ DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
     row->number = 0;
     row->gen = w->gen;
     row->site = site;
-    row->ended = row->held = row->looping = row->owns_session = row->standing = false;
-}
+    row->ended = row->held = row->looping = row->owns_session = row->standing = false; }
 /* A command has answered: its rows, if any, stand before the first one. */
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -14352,8 +13716,7 @@ DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows) {
     if (row->op.result != NULL) w->open_rows++;
     if (rows == &w->one) return;
     rows->next = w->rows;
-    w->rows = rows;
-}
+    w->rows = rows; }
 /* Ends the result at the adapter and frees the statement for others. The cursor stays with its owner. */
 static void dbm__rows_finish(dbm_rows *rows) {
     dbm_row *row = &rows->row;
@@ -14369,8 +13732,7 @@ static void dbm__rows_finish(dbm_rows *rows) {
     if (row->entry == NULL) return; /* a command's */
     dbm__cache_give(&w->slot.connection, row->entry);
     row->entry = NULL;
-    if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w);
-}
+    if (DBM__UNLIKELY(w->no_transaction && w->open_rows == 0)) dbm__work_gate_leave(w); }
 DBM__FN void dbm__rows_close(dbm_rows *rows) {
     dbm__work *w = rows->row.work;
     dbm_rows **p;
@@ -14384,12 +13746,10 @@ DBM__FN void dbm__rows_close(dbm_rows *rows) {
     if (rows == &w->one) return;
     for (p = &w->rows; *p != NULL && *p != rows; p = &(*p)->next) {}
     if (*p == rows) *p = rows->next;
-    dbm__rows_spare(w, rows);
-}
+    dbm__rows_spare(w, rows); }
 DBM__FN void dbm__rows_close_all(dbm__work *w) {
     if (w->one.row.open) dbm__rows_close(&w->one);
-    while (w->rows != NULL) dbm__rows_close(w->rows);
-}
+    while (w->rows != NULL) dbm__rows_close(w->rows); }
 DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site) {
     if (row->op.result == NULL || row->held || row->ended) return DBM_DONE;
     if (row->entry != NULL && row->entry->random && !w->db->one_result) { /* the rest is taken from a second run, which would give other rows */
@@ -14399,8 +13759,7 @@ DBM__FN dbm_status dbm__row_holding(dbm__work *w, dbm_row *row, const char *site
     row->op.kind = DBM_OP_HOLD;
     row->op.row_buffer = w->db->settings->config.row_buffer;
     row->op.deadline_us = dbm__work_deadline(w);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, const char *site) {
     if (st != DBM_OK) {
         dbm_error_info *e = &dbm__self()->last;
@@ -14410,20 +13769,17 @@ DBM__FN dbm_status dbm__row_held(dbm__work *w, dbm_row *row, dbm_status st, cons
                     row->site, w->db->one_result ? "runs" : "writes", site != NULL ? site : "a savepoint", text);
         return st; }
     row->held = true;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__row_hold(dbm__work *w, dbm_row *row, const char *site) {
     dbm_status st = dbm__row_holding(w, row, site);
     if (st != DBM_OK) return st == DBM_DONE ? DBM_OK : st;
-    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site);
-}
+    return dbm__row_held(w, row, dbm__op_run(&w->slot.connection, &row->op), site); }
 DBM__FN DBM__NOINLINE dbm_status dbm__rows_hold(dbm__work *w, const char *site) {
     dbm_rows *rows;
     dbm_status st = DBM_OK;
     if (w->db->one_result && w->one.row.open) st = dbm__row_hold(w, &w->one.row, site);
     for (rows = w->rows; rows != NULL && st == DBM_OK; rows = rows->next) st = dbm__row_hold(w, &rows->row, site);
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out) {
     dbm_rows *rows;
@@ -14474,8 +13830,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         rows->next = w->rows;
         w->rows = rows; }
     *out = rows;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
     dbm_row *row = &rows->row;
     if (DBM__UNLIKELY(row->kept != NULL)) dbm__row_drop_kept(row);
@@ -14490,8 +13845,7 @@ DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
         row->standing = false;
         *st = DBM_DONE;
         return true; }
-    return false;
-}
+    return false; }
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st) { return dbm__rows_known(rows, st); }
 DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reported) {
     dbm_row *row = &rows->row;
@@ -14511,8 +13865,7 @@ DBM__INLINE dbm_status dbm__rows_got(dbm_rows *rows, dbm_status st, bool reporte
         dbm__rows_finish(rows);
         dbm__self()->last = kept;
         if (unsettled) dbm__work_doubt(w, st); }
-    return dbm__work_fail(w, row->site);
-}
+    return dbm__work_fail(w, row->site); }
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st) { return dbm__rows_got(rows, st, true); }
 /* The next row, without the checks of the public call. */
 static dbm_status dbm__rows_advance(dbm_rows *rows) {
@@ -14528,15 +13881,13 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
         st = dbm__op_run(&w->slot.connection, &row->op);
         reported = true; }
-    return dbm__rows_got(rows, st, reported);
-}
+    return dbm__rows_got(rows, st, reported); }
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
     dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
     if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
     (*rows)->row.owns_session = call->owns;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
                                   dbm_row **row) {
@@ -14552,8 +13903,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     dbm__rows_close(rows);
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
-    return call->owns ? dbm__call_end(call, st) : st;
-}
+    return call->owns ? dbm__call_end(call, st) : st; }
 #define DBM__READ_VALUES(call) \
     dbm_value values[DBM__MAX_VALUES]; \
     bool named = false; \
@@ -14572,8 +13922,7 @@ DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *sit
     {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows); }
-}
+        return dbm__query_values(&call, sql, values, count, named, site, rows); } }
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14585,8 +13934,7 @@ DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *si
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__query_values(&call, sql, copy, count, named, site, rows);
-}
+    return dbm__query_values(&call, sql, copy, count, named, site, rows); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
@@ -14606,8 +13954,7 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     call.owns = false;
     st = dbm__work_renew(w) == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, false, site, out) : dbm__work_fail(w, site);
     dbm__free(w->db->host, sql);
-    return st;
-}
+    return st; }
 /* The short way ended without a row in hand: one may have to be fetched, the connection may have to be replaced, or it failed. */
 static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_status rc, const char *site, dbm_row **out) {
     dbm_op *op = &w->one.row.op;
@@ -14632,8 +13979,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
         return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
-    return rc;
-}
+    return rc; }
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site, dbm_row **out) {
     dbm_row *row = &w->one.row;
@@ -14671,8 +14017,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     row->fresh = row->ended = row->held = row->looping = row->owns_session = false;
     w->open_rows++;
     *out = row;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14685,8 +14030,7 @@ static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **r
     if (st != DBM_OK) return st;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
-}
+    return dbm__one_values(&call, sql, NULL, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -14710,8 +14054,7 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
     va_start(ap, codes);
     st = dbm__query_one_list(on, row, site, sql, codes, ap);
     va_end(ap);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14723,28 +14066,24 @@ DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *
     if (st != DBM_OK) return st;
     st = dbm__values_copy(call.work, values, count, copy, &named, site);
     if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
-}
+    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row); }
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
     rows->within_gen = rows->within != NULL ? rows->within->top->gen : 0;
     rows->loop = ++self->loops_made;
     rows->outer_loop = (dbm_rows *)self->loops;
-    self->loops = rows;
-}
+    self->loops = rows; }
 static void dbm__loop_pop(dbm_rows *rows) {
     dbm_rows **p = (dbm_rows **)(void *)&dbm__self()->loops;
     while (*p != NULL && *p != rows) p = &(*p)->outer_loop;
-    if (*p == rows) *p = rows->outer_loop;
-}
+    if (*p == rows) *p = rows->outer_loop; }
 DBM__FN void dbm__loops_end(dbm__thread *self, uint32_t after) {
     dbm_rows *loop;
     while ((loop = (dbm_rows *)self->loops) != NULL && (int32_t)(loop->loop - after) > 0) {
         const dbm__work *open = (const dbm__work *)self->open;
         if (loop->within != open || (open != NULL && loop->within_gen != open->top->gen)) return;
-        dbm_rows_end(loop); }
-}
+        dbm_rows_end(loop); } }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
@@ -14752,8 +14091,7 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     if (rows != NULL) {
         rows->row.looping = true;
         if (rows->row.owns_session) dbm__loop_push(rows); }
-    return c;
-}
+    return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm__call call;
@@ -14762,13 +14100,11 @@ DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sq
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
         else dbm__query_values(&call, sql, values, count, named, site, &rows); }
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__queryv(on, &rows, site, sql, values, count);
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
@@ -14778,8 +14114,7 @@ DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, d
     {
         DBM__READ_VALUES(call);
         if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); }
-}
+        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); } }
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14788,8 +14123,7 @@ DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, 
     *rows = NULL;
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
-}
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st; }
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14804,8 +14138,7 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_s
     call.work = prepared->work;
     st = dbm__values_read(values, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
-}
+    return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
     dbm_status st;
@@ -14827,8 +14160,7 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
     va_start(ap, codes);
     st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
     va_end(ap);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -14841,8 +14173,7 @@ DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepar
     if (st != DBM_OK) return st;
     memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
-}
+    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row); }
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm_status st = dbm__statement_ready(prepared, site);
@@ -14850,13 +14181,11 @@ DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, c
         DBM__READ_VALUES(call);
         if (st != DBM_OK) dbm__work_fail(prepared->work, site);
         else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows); }
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     dbm__stmt_queryv(site, prepared, &rows, values, count);
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
     if (row != NULL) *row = NULL;
@@ -14866,16 +14195,14 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     if (dbm__load(&rows->row.work->trouble) != 0 && (st = dbm__work_trouble(rows->row.work, rows->row.site)) != DBM_OK) return st;
     st = dbm__rows_advance(rows);
     if (st == DBM_OK && row != NULL) *row = &rows->row;
-    return st;
-}
+    return st; }
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
         dbm__row_of_parent(row);
         return false; }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
-    return row->open && dbm__rows_advance(rows) == DBM_OK;
-}
+    return row->open && dbm__rows_advance(rows) == DBM_OK; }
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
     dbm__work *w;
     bool owns;
@@ -14893,13 +14220,11 @@ DBM__DEF void dbm_rows_end(dbm_rows *rows) {
         s.slot = w;
         s.gen = w->gen;
         s.step = 0;
-        dbm__session_close(&s); }
-}
+        dbm__session_close(&s); } }
 DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row); }
 DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
     if (c->dbm__row != NULL) dbm_row_end(c->dbm__row);
-    c->dbm__row = NULL;
-}
+    c->dbm__row = NULL; }
 /* ---- columns ---------------------------------------------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
@@ -14908,9 +14233,7 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
-    return name != NULL ? name : "";
-}
-DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
+    return name != NULL ? name : ""; }
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
@@ -14924,8 +14247,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
-    return dbm__work_fail(row->work, row->site);
-}
+    return dbm__work_fail(row->work, row->site); }
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
@@ -14938,8 +14260,7 @@ static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *
     if (i < 0 || i >= row->op.columns) {
         return dbm__row_fail(row, DBM_E_RANGE, -1, "there is no column %d; columns are 0 to %d", i, row->op.columns - 1); }
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, DBM_E_UNSUPPORTED);
-    return dbm__work_fail(row->work, row->site);
-}
+    return dbm__work_fail(row->work, row->site); }
 DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     dbm_status st;
     if (DBM__UNLIKELY(row == NULL || !row->standing || (unsigned)i >= (unsigned)row->op.columns || row->work->db->adapter->column == NULL)) {
@@ -14949,8 +14270,7 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
         *out = dbm_null();
         dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
         return dbm__work_fail(row->work, row->site); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
     if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
@@ -14961,8 +14281,7 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     if (st == DBM_OK) return DBM_OK;
     *out = dbm_null();
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
-    return dbm__work_fail(row->work, row->site);
-}
+    return dbm__work_fail(row->work, row->site); }
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
@@ -14970,36 +14289,31 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0;
     if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+    return x; }
 DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
     uint64_t x = 0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+    return x; }
 DBM__DEF double dbm_row_double(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
     double x = 0.0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+    return x; }
 DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
     bool x = false;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+    return x; }
 DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
     dbm_value v;
     dbm__why why;
     int64_t x = 0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x;
-}
+    return x; }
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -15010,8 +14324,7 @@ static char *dbm__row_block(dbm_row *row, int i) {
             return NULL; }
         row->texts = block;
         row->texts_columns = row->op.columns; }
-    return row->texts + (size_t)i * 64u;
-}
+    return row->texts + (size_t)i * 64u; }
 DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
     dbm_value v;
     char *block;
@@ -15024,8 +14337,7 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
         return copy != NULL ? copy : ""; }
     if (v.type == DBM_TYPE_DECIMAL || v.type == DBM_TYPE_UUID || v.type == DBM_TYPE_JSON) return v.as.text.data != NULL ? v.as.text.data : "";
     block = dbm__row_block(row, i);
-    return block != NULL ? dbm__to_text(&v, block, 64, &size) : "";
-}
+    return block != NULL ? dbm__to_text(&v, block, 64, &size) : ""; }
 DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     dbm_value v;
     size_t n = 0;
@@ -15040,35 +14352,28 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     if (block == NULL) return NULL;
     data = dbm__to_text(&v, block, 64, &n);
     if (size != NULL) *size = n;
-    return data;
-}
+    return data; }
 DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
     dbm_value v;
-    return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL;
-}
+    return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL; }
 DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm_value v;
     dbm__column(row, i, &v);
-    return v;
-}
+    return v; }
 DBM__DEF int dbm_row_columns(dbm_row *row) {
     if (row == NULL) { dbm__fail_null("row"); return 0; }
-    return row->op.columns;
-}
+    return row->op.columns; }
 DBM__DEF int dbm_rows_columns(dbm_rows *rows) {
     if (rows == NULL) { dbm__fail_null("rows"); return 0; }
-    return rows->row.op.columns;
-}
+    return rows->row.op.columns; }
 DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
-    return dbm_row_name(&rows->row, i);
-}
+    return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
     int i;
     if (row == NULL || name == NULL) return -1;
     for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1;
-}
+    return -1; }
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -15078,15 +14383,13 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     if (i >= 0) return i;
     for (i = 0; i < row->op.columns; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", dbm_row_name(row, i));
     dbm__row_fail(row, DBM_E_UNKNOWN_NAME, -1, "there is no column %q; there are %s", name != NULL ? name : "(NULL)", block);
-    return -1;
-}
+    return -1; }
 /* A target whose column can't be had is 0 or "" all the same. */
 static void dbm__target_clear(const dbm_target *t) {
     dbm_value v = t->kind == DBM__TO_TEXT || t->kind == DBM__TO_BUFFER ? dbm_textn("", 0) : t->kind == DBM__TO_VALUE || t->kind >= DBM__TO_OPTIONAL_INT || t->kind == DBM__TO_BYTES ? dbm_null() : dbm_int(0);
     char block[64];
     dbm__why why;
-    dbm__to_target(&v, t, block, sizeof block, &why);
-}
+    dbm__to_target(&v, t, block, sizeof block, &why); }
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
     if (v->type == DBM_TYPE_INT && t->kind == DBM__TO_INT && t->size == sizeof v->as.integer) memcpy(t->to, &v->as.integer, sizeof v->as.integer);
@@ -15096,8 +14399,7 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
         int32_t x = (int32_t)v->as.integer;
         memcpy(t->to, &x, sizeof x);
     } else return false;
-    return true;
-}
+    return true; }
 /* One target of a scan, which is not simply a copy. */
 static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
@@ -15114,8 +14416,7 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
             dbm__target_clear(t);
             return DBM_E_NOMEM; } }
     st = dbm__to_target(v, t, block, block != NULL ? 64u : 0u, &why);
-    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text);
-}
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, i, "%s", why.text); }
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
@@ -15131,8 +14432,7 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
         if (DBM__UNLIKELY(st != DBM_OK)) dbm__target_clear(t);
         else if (DBM__UNLIKELY(!dbm__target_same(&v, t))) st = dbm__scan_one(row, i, &v, t);
         if (result == DBM_OK) result = st; }
-    return result;
-}
+    return result; }
 /* --- src/session/bulk.c --- */
 /* One is open per session at a time, as w->bulk:
  *
@@ -15148,11 +14448,9 @@ static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char 
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                      at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
                      "dbm_bulk_begin: %s %q: no name at byte %d; names are letters, digits and _, or quoted as the backend quotes, joined by dots",
-                     what, list, (int)(at - list) + 1);
-}
+                     what, list, (int)(at - list) + 1); }
 static bool dbm__name_char(char c, bool first) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9');
-}
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || ((unsigned char)c & 0x80u) != 0 || (!first && c >= '0' && c <= '9'); }
 /* The end of a name that begins at p, NULL when there is none: parts joined by dots, each bare or quoted. */
 static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad) {
     for (;; p++) {
@@ -15167,12 +14465,10 @@ static const char *dbm__name_end(const char *p, unsigned lexer, const char **bad
         } else {
             if (!dbm__name_char(*p, true)) return NULL;
             while (dbm__name_char(*p, false)) p++; }
-        if (*p != '.') return p; }
-}
+        if (*p != '.') return p; } }
 static const char *dbm__blanks(const char *p) {
     while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') p++;
-    return p;
-}
+    return p; }
 /* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
@@ -15193,8 +14489,7 @@ static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char
     *to += n;
     *(*to)++ = 0;
     *bad = end;
-    return *end == 0 || (list && *end == ',') ? end : NULL;
-}
+    return *end == 0 || (list && *end == ',') ? end : NULL; }
 /* Fills in the plan: names, and the INSERT. All of it lies in one block that the bulk keeps. */
 static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, const char *columns, const char *site) {
     const dbm_adapter *a = w->db->adapter;
@@ -15239,8 +14534,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     DBM_ASSERT(!sql.cut);
     b->plan.sql = to;
     b->plan.sql_size = sql.size;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
 /* The session is its own again. */
 static void dbm__bulk_detach(dbm_bulk *b) {
@@ -15251,8 +14545,7 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     if (b->own_point) w->points--;
     if (b->wrapped) w->no_transaction = true;
     b->own_point = b->wrapped = false;
-    dbm__work_look_again(w);
-}
+    dbm__work_look_again(w); }
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
@@ -15279,8 +14572,7 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
     dbm__self()->last = kept;
-    return undone;
-}
+    return undone; }
 /* What stands as this thread's last failure has failed the bulk. */
 static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -15292,8 +14584,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
     if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
-    return b->error.status;
-}
+    return b->error.status; }
 /* The same of a row, or of one among those that were sent; said in front. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -15309,12 +14600,10 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         dbm__putf(&t, " for %s: %s", b->plan.table, e->message);
         dbm__copy_cut(e->message, sizeof e->message, text);
         dbm__redact(w->db->settings, e->message); }
-    return dbm__bulk_failed(b);
-}
+    return dbm__bulk_failed(b); }
 static bool dbm__bulk_of_parent(const dbm_bulk *b) {
     dbm__fork_look();
-    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
-}
+    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
 /* Of a bulk that is open: what stands in the way of the next call on it. */
 static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
@@ -15334,8 +14623,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
         w->bulk = b;
         return dbm__bulk_failed(b); }
     dbm__work_look_again(w);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Whether a row can be taken. With a deadline it is looked at for each. */
 DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     dbm__work *w;
@@ -15344,20 +14632,17 @@ DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     dbm__fork_look();
     if (DBM__UNLIKELY(w->bulk != b || b->gen != w->gen || dbm__load(&w->trouble) != DBM__BULK_OPEN || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__bulk_bad(b); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
 /* A failure of a single row, which says nothing of the next one. */
 static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
-    return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT);
-}
+    return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT); }
 static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
     dbm_bulk *b = (dbm_bulk *)(void *)((char *)plan - offsetof(dbm_bulk, plan));
     dbm_error_info e = dbm__self()->last;
     b->refused++;
     if (e.site[0] == 0) dbm__copy_cut(e.site, sizeof e.site, b->site);
-    if (b->failed != NULL) b->failed(b->failed_ud, row, &e);
-}
+    if (b->failed != NULL) b->failed(b->failed_ud, row, &e); }
 /* Without a way of the adapter's own: the INSERT, once. Where a failure would take the transaction with it, a row by itself is a savepoint. */
 static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
@@ -15391,16 +14676,14 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         if (st == DBM_OK) st = undone = dbm__work_point_release(w, w->points_sent);
         else undone = dbm__work_point_rollback(w, w->points_sent);
         if (undone != DBM_OK) c->broken = true; }
-    return st;
-}
+    return st; }
 /* BULK_SEND or BULK_END, with a time limit of its own. */
 static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
     b->op.deadline_us = dbm__work_deadline(b->work);
     b->op.affected = -1;
     b->sent = true;
-    return dbm__op_run(&b->work->slot.connection, &b->op);
-}
+    return dbm__op_run(&b->work->slot.connection, &b->op); }
 /* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
@@ -15415,14 +14698,12 @@ static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const
         b->site = begun;
         b->plan.failed_row = b->plan.failed_column = -1;
         return DBM_OK; }
-    return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st);
-}
+    return dbm__bulk_row_failed(b, b->plan.failed_row >= 0 ? b->plan.failed_row : b->plan.rows, st); }
 static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     b->op.deadline_us = dbm__work_deadline(b->work);
     if (dbm__now(b->work->db->host) < b->work->top->deadline_us) return DBM_OK;
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
-    return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT);
-}
+    return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT); }
 /* What is wrong with a row before the adapter sees it. */
 static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
     b->site = site;
@@ -15431,8 +14712,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool
     } else if (st == DBM_OK) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the bulk has %d column%s and the row passes %d value%s", b->plan.column_count,
                        b->plan.column_count == 1 ? "" : "s", count, count == 1 ? "" : "s"); }
-    return dbm__bulk_row_failed(b, b->plan.rows, st);
-}
+    return dbm__bulk_row_failed(b, b->plan.rows, st); }
 DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, const char *site) {
     dbm__work *w = b->work;
     dbm_status st;
@@ -15442,8 +14722,7 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
         b->plan.rows++;
         return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
-    return dbm__bulk_took(b, st, site);
-}
+    return dbm__bulk_took(b, st, site); }
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -15455,8 +14734,7 @@ DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *cod
     st = dbm__values_read(values, &count, &named, codes, ap);
     va_end(ap);
     if (DBM__UNLIKELY(st != DBM_OK || named || count != b->plan.column_count)) return dbm__bulk_row_wrong(b, count, named, st, site);
-    return dbm__bulk_take(b, values, site);
-}
+    return dbm__bulk_take(b, values, site); }
 DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -15469,15 +14747,13 @@ DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_valu
         if (values[i].name != NULL) named = true; }
     st = dbm__values_check(copy, count, b->work->db->name, site);
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
-    return dbm__bulk_take(b, copy, site);
-}
+    return dbm__bulk_take(b, copy, site); }
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
     return c->type == DBM_TYPE_NULL || (c->type == DBM_TYPE_TIMESTAMP && c->kind == DBM__TO_INT) ||
-           (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON));
-}
+           (text && (c->type == DBM_TYPE_TEXT || c->type == DBM_TYPE_DECIMAL || c->type == DBM_TYPE_UUID || c->type == DBM_TYPE_JSON)); }
 static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const char *database = b->work->db->name;
     int i;
@@ -15492,8 +14768,7 @@ static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, b->site, c->data == NULL ? "the array is NULL" :
                   "its C type can't be what the dbm_column says: timestamps are int64_t, decimals, UUIDs and JSON are texts");
         return dbm__bulk_row_failed(b, -1, DBM_E_MISUSE); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Row i of arrays, made to values. */
 static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
     dbm_value values[DBM__MAX_VALUES];
@@ -15507,8 +14782,7 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         dbm__bulk_refused(&b->plan, b->plan.rows++);
         b->plan.failed_column = -1;
         return DBM_OK; }
-    return dbm__bulk_take(b, values, b->site);
-}
+    return dbm__bulk_take(b, values, b->site); }
 DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
     const dbm_adapter *a;
     size_t at = 0, taken;
@@ -15529,8 +14803,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
-    return st;
-}
+    return st; }
 /* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -15559,14 +14832,12 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     b->op.sql = b->entry->prepared.sql;
     b->op.sql_size = b->entry->prepared.sql_size;
     b->op.prepared = &b->entry->prepared;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
 static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
     if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
-    return *place;
-}
+    return *place; }
 static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
     dbm_status st;
@@ -15618,8 +14889,7 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
     if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
     dbm__work_look_again(w);
     *out = b;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
                                     const char *site) {
     dbm__call call;
@@ -15632,8 +14902,7 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     if (st != DBM_OK) return dbm__call_end(&call, st);
     DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The handle stands for nothing from here on; one on a database gives its connection back. */
 static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
@@ -15646,8 +14915,7 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
         call.own.step = 0;
         call.owns = true;
         dbm__call_end(&call, st); }
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     dbm__work *w;
     dbm_status st = dbm__bulk_ready(b);
@@ -15668,8 +14936,7 @@ DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
     if (wrapped) st = dbm__work_commit(w);
-    return dbm__bulk_close(b, st);
-}
+    return dbm__bulk_close(b, st); }
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm__work *w;
     dbm_error_info why;
@@ -15687,8 +14954,7 @@ DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
         if (why.status != DBM_OK) dbm__self()->last = why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
-    return dbm__bulk_close(b, DBM_OK);
-}
+    return dbm__bulk_close(b, DBM_OK); }
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     dbm_bulk *b = w->bulk;
     bool rows = b->plan.rows != 0;
@@ -15699,24 +14965,20 @@ DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
     if (w->no_transaction && level->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(w, level, &dbm__self()->last, 0); }
-}
+        dbm__level_stick(w, level, &dbm__self()->last, 0); } }
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
               "dbm_bulk_abandon(b)", w->bulk->site);
-    return dbm__work_fail(w, NULL);
-}
+    return dbm__work_fail(w, NULL); }
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the bulk of %s is open: nothing else runs on its session before dbm_bulk_end or dbm_bulk_abandon",
               w->bulk->site);
-    return dbm__work_fail(w, site);
-}
+    return dbm__work_fail(w, site); }
 DBM__FN void dbm__bulks_free(dbm__work *w) {
     int i;
     for (i = 0; i < DBM__SPARE; i++) {
         if (w->bulks[i] != NULL) dbm__free(w->db->host, w->bulks[i]->names);
-        dbm__free(w->db->host, w->bulks[i]); }
-}
+        dbm__free(w->db->host, w->bulks[i]); } }
 /* --- src/data/data.h --- */
 #define DBM__MODEL_FIELDS 64         /* as many as DBM_MODEL takes */
 /* Puts a text before the message of the statement's failure that was just reported, and sets its status: in the session, where it
@@ -15737,8 +14999,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     if (w && w->top->sticky != DBM_OK) {
         w->top->sticky = status;
         dbm__level_note(w, w->top, last); }
-    return status;
-}
+    return status; }
 /* ---- backends ------------------------------------------------------------------------------------------------------ */
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
@@ -15760,8 +15021,7 @@ static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const char *type = dbm__on_database(s)->adapter->type;
     const dbm__dialect *d = dbm__dialects;
     while (d->adapter && strcmp(d->adapter, type) != 0) d++;
-    return d;
-}
+    return d; }
 /* ---- checks -------------------------------------------------------------------------------------------------------- */
 static bool dbm__field_is_key(const dbm_field *f) { return (f->flags & (unsigned)DBM_PRIMARY_KEY) != 0; }
 static bool dbm__field_is_integer(const dbm_field *f) { return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT; }
@@ -15769,18 +15029,15 @@ static bool dbm__field_points(const dbm_field *f) { return f->kind == DBM__TO_TE
 static size_t dbm__model_keys(const dbm_model *m) {
     size_t i, keys = 0;
     for (i = 0; i < m->field_count; i++) keys += dbm__field_is_key(&m->fields[i]) ? 1u : 0u;
-    return keys;
-}
+    return keys; }
 /* Only a single integer key is generated. */
 static bool dbm__field_generated(const dbm_model *m, const dbm_field *f) {
-    return dbm__field_is_key(f) && dbm__field_is_integer(f) && dbm__model_keys(m) == 1;
-}
+    return dbm__field_is_key(f) && dbm__field_is_integer(f) && dbm__model_keys(m) == 1; }
 /* The first field whose data the struct only points to, or NULL. */
 static const dbm_field *dbm__model_pointer(const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) if (dbm__field_points(&m->fields[i])) return &m->fields[i];
-    return NULL;
-}
+    return NULL; }
 static bool dbm__field_size_fits(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
     case DBM__TO_INT: case DBM__TO_UINT: return f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8;
@@ -15793,8 +15050,7 @@ static bool dbm__field_size_fits(const dbm_field *f) {
     case DBM__TO_OPTIONAL_DOUBLE: return f->size == sizeof(dbm_optional_double);
     case DBM__TO_OPTIONAL_BOOL: return f->size == sizeof(dbm_optional_bool);
     case DBM__TO_VALUE: case DBM__TO_SIGNED: break; /* has no column type */ }
-    return false;
-}
+    return false; }
 static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_field *f) {
     if (!f->name || !f->name[0]) {
         dbm__putf(text, "field %z of model %q has no name", (size_t)(f - m->fields) + 1, m->name);
@@ -15807,8 +15063,7 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
         dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
     } else {
         return false; }
-    return true;
-}
+    return true; }
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
     size_t i;
@@ -15828,8 +15083,7 @@ static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, b
         for (i = 0; i < m->field_count; i++) if (dbm__field_wrong(text, m, &m->fields[i])) return true;
         if (!key || dbm__model_keys(m)) return false;
         dbm__putf(text, "model %q has no key; write one of its fields as DBM_KEY(field)", m->name); }
-    return true;
-}
+    return true; }
 /* SQL takes names without case, so `Id` and `id` would be one column. */
 static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
     size_t i, j;
@@ -15838,13 +15092,11 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
             if (!dbm__same_word(m->fields[i].name, m->fields[j].name)) continue;
             dbm__putf(text, "model %q has the field %q twice", m->name, m->fields[i].name);
             return true; } }
-    return false;
-}
+    return false; }
 /* An empty target's own failure: every call of session/ answers it. */
 static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     dbm_status st = dbm__execv(on, site, "", NULL, 0);
-    return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
-}
+    return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
 static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
                                    bool key) {
     char block[320];
@@ -15854,8 +15106,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
     if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- statements ---------------------------------------------------------------------------------------------------- */
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
@@ -15883,15 +15134,12 @@ static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *
     q->heap = NULL;
     q->values = q->few;
     q->heap_values = NULL;
-    q->count = 0;
-}
+    q->count = 0; }
 static void dbm__model_sql_end(dbm__model_sql *q) {
     dbm__free(q->host, q->heap);
-    dbm__free(q->host, q->heap_values);
-}
+    dbm__free(q->host, q->heap_values); }
 static dbm_status dbm__model_no_memory(dbm_session *s, const char *site) {
-    return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory");
-}
+    return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory"); }
 /* Room for `size` bytes more and a NUL. */
 static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     size_t capacity = q->text.capacity;
@@ -15908,15 +15156,13 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     if (!q->heap) memcpy(moved, q->block, q->text.size + 1);
     q->heap = q->text.data = moved;
     q->text.capacity = capacity;
-    return true;
-}
+    return true; }
 static void dbm__model_put_name(dbm__model_sql *q, const char *name) {
     dbm_status st;
     if (!dbm__model_room(q, 2 * strlen(name) + 2)) return;
     st = dbm_ident(q->s, q->text.data + q->text.size, q->text.capacity - q->text.size, name);
     if (st != DBM_OK) q->status = st;
-    else q->text.size += strlen(q->text.data + q->text.size);
-}
+    else q->text.size += strlen(q->text.data + q->text.size); }
 /* In the format, %n is a name, which is quoted, and %s a text. */
 static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
     va_list ap;
@@ -15929,8 +15175,7 @@ static void dbm__model_put(dbm__model_sql *q, const char *format, ...) {
         if (!size) size = strlen(text);
         if (name) dbm__model_put_name(q, text);
         else if (dbm__model_room(q, size)) dbm__put_n(&q->text, text, size); }
-    va_end(ap);
-}
+    va_end(ap); }
 /* "table"."column": SQLite takes a lone "name" that is no column for a text in quotes. */
 static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     const char *before = " WHERE ";
@@ -15938,27 +15183,23 @@ static void dbm__model_put_keys(dbm__model_sql *q, const dbm_model *m) {
     for (i = 0; i < m->field_count; i++) {
         if (!dbm__field_is_key(&m->fields[i])) continue;
         dbm__model_put(q, "%s%n.%n = ?", before, m->table, m->fields[i].name);
-        before = " AND "; }
-}
+        before = " AND "; } }
 static void dbm__model_put_select(dbm__model_sql *q, const dbm_model *m) {
     size_t i;
     for (i = 0; i < m->field_count; i++) dbm__model_put(q, "%s%n.%n", i ? ", " : "SELECT ", m->table, m->fields[i].name);
-    dbm__model_put(q, " FROM %n", m->table);
-}
+    dbm__model_put(q, " FROM %n", m->table); }
 /* Runs a statement that gives no rows, and ends it. */
 static dbm_status dbm__model_exec(dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
     dbm__model_sql_end(q);
-    return st;
-}
+    return st; }
 /* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
     if (st == DBM_OK || q->status != DBM_OK) return;
     q->status = dbm__on_fail(q->s, st, q->site, f->kind == DBM__TO_BUFFER ? "field %q of model %q: char[%z] %s" : "field %q of model %q: %z bytes: it %s",
-                             f->name, m->name, f->size, dbm__element_wrong(f->kind));
-}
+                             f->name, m->name, f->size, dbm__element_wrong(f->kind)); }
 static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record) {
     if (q->status != DBM_OK) return;
     if (m->field_count > DBM__MODEL_VALUES && !q->heap_values) { /* no statement has more values than its model has fields */
@@ -15968,19 +15209,16 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
             return; }
         q->values = q->heap_values; }
     dbm__field_value(q, m, f, record, &q->values[q->count]);
-    q->count++;
-}
+    q->count++; }
 static void dbm__model_add_keys(dbm__model_sql *q, const dbm_model *m, const char *record) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record);
-}
+    for (i = 0; i < m->field_count; i++) if (dbm__field_is_key(&m->fields[i])) dbm__model_add_value(q, m, &m->fields[i], record); }
 /* Nobody's mistake, so it does not stick. A key is named where it is a number; another one may be a secret. */
 static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const dbm_model *m, const dbm_value *key) {
     const char *database = dbm__on_database(on)->name;
     if (key && key->type == DBM_TYPE_INT) {
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer); }
-    return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table);
-}
+    return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table); }
 /* ---- values to structs --------------------------------------------------------------------------------------------- */
 /* A char * that the struct points with: SQL NULL is NULL, "" is "". */
 static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, const char **out, dbm__why *why) {
@@ -16003,8 +15241,7 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
         *out = dbm_row_text(row, column); /* written out, and kept as long as the row */
         return DBM_OK;
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Column `column` (-1: there is none, the field is emptied) to one field, which is written in every case. `before` is what became of the
  * fields before it: only the first failure is reported. */
 static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
@@ -16023,19 +15260,16 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
     if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
         dbm_status trouble = dbm__work_trouble(row->work, row->site);
         if (trouble != DBM_OK) return trouble; }
-    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text);
-}
+    return st == DBM_OK ? DBM_OK : dbm__row_fail(row, st, column, "%s", why.text); }
 static void dbm__model_empty(const dbm_model *m, char *record) {
     size_t i;
-    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK);
-}
+    for (i = 0; i < m->field_count; i++) (void)dbm__field_read(NULL, -1, &m->fields[i], record, DBM_OK); }
 /* All fields from the columns of dbm__model_put_select(). */
 static dbm_status dbm__model_read(dbm_row *row, const dbm_model *m, char *record) {
     dbm_status st = DBM_OK;
     size_t i;
     for (i = 0; i < m->field_count; i++) st = dbm__field_read(row, (int)i, &m->fields[i], record, st);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void *record, size_t size) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -16059,8 +15293,7 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         if (column < 0 && st == DBM_OK) {
             (void)dbm_row_index(row, f->name); /* lists the names there are */
             st = DBM_E_UNKNOWN_NAME; } }
-    return st;
-}
+    return st; }
 /* ---- create -------------------------------------------------------------------------------------------------------- */
 /* Which sort of column a field has. */
 static int dbm__field_sort(const dbm_field *f) {
@@ -16070,8 +15303,7 @@ static int dbm__field_sort(const dbm_field *f) {
     case DBM__TO_BOOL: case DBM__TO_OPTIONAL_BOOL: return 2;
     case DBM__TO_TEXT: case DBM__TO_BUFFER: return 3;
     case DBM__TO_BYTES: case DBM__TO_VALUE: case DBM__TO_SIGNED: break; }
-    return 4;
-}
+    return 4; }
 static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const dbm_field *f) {
     if (d->key_text != NULL && dbm__field_sort(f) == 3 && (f->flags & (unsigned)(DBM_PRIMARY_KEY | DBM_UNIQUE)) != 0) {
         char text[40];
@@ -16079,18 +15311,15 @@ static void dbm__model_put_type(dbm__model_sql *q, const dbm__dialect *d, const 
         dbm__format(text, sizeof text, "%s%z)", d->key_text, longest);
         dbm__model_put(q, "%s", text);
     } else {
-        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]); }
-}
+        dbm__model_put(q, "%s", d->types[dbm__field_sort(f)]); } }
 /* What an existing row gets in a new column that can't be NULL. */
 static const char *dbm__field_default(const dbm__dialect *d, const dbm_field *f) {
     static const char *const defaults[] = { "0", "0", "FALSE", "''" };
     int sort = dbm__field_sort(f);
-    return sort < 4 ? defaults[sort] : d->no_bytes;
-}
+    return sort < 4 ? defaults[sort] : d->no_bytes; }
 static bool dbm__field_not_null(const dbm_field *f) {
     return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT || f->kind == DBM__TO_REAL || f->kind == DBM__TO_BOOL ||
-           (f->flags & (unsigned)(DBM_NOT_NULL | DBM_PRIMARY_KEY)) != 0;
-}
+           (f->flags & (unsigned)(DBM_NOT_NULL | DBM_PRIMARY_KEY)) != 0; }
 static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const dbm__dialect *d) {
     size_t i, keys = dbm__model_keys(m);
     const char *before = ", PRIMARY KEY (";
@@ -16109,20 +15338,17 @@ static void dbm__model_put_create(dbm__model_sql *q, const dbm_model *m, const d
         if (!dbm__field_is_key(&m->fields[i])) continue;
         dbm__model_put(q, "%s%n", before, m->fields[i].name);
         before = ", "; }
-    dbm__model_put(q, keys > 1 ? "))" : ")");
-}
+    dbm__model_put(q, keys > 1 ? "))" : ")"); }
 static bool dbm__rows_have(dbm_rows *rows, const char *name) {
     int i, columns = dbm_rows_columns(rows);
     for (i = 0; i < columns; i++) if (dbm__same_word(dbm_rows_name(rows, i), name)) return true;
-    return false;
-}
+    return false; }
 /* Appends the statement that adds one column to a table that has rows. UNIQUE can't be part of it everywhere. */
 static void dbm__model_put_cure(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const dbm__dialect *d) {
     dbm__model_put(q, "%sALTER TABLE %n ADD COLUMN %n ", q->text.size ? "; " : "", m->table, f->name);
     dbm__model_put_type(q, d, f);
     if (dbm__field_not_null(f)) dbm__model_put(q, " NOT NULL DEFAULT %s", dbm__field_default(d, f));
-    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name);
-}
+    if (f->flags & (unsigned)DBM_UNIQUE) dbm__model_put(q, "; CREATE UNIQUE INDEX %n ON %n (%n)", f->name, m->table, f->name); }
 static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_model *m, const dbm__dialect *d, dbm_rows *rows) {
     dbm__model_sql cure;
     dbm_status st = DBM_OK;
@@ -16147,8 +15373,7 @@ static dbm_status dbm__model_verify(dbm_session *s, const char *site, const dbm_
         st = dbm__on_fail(s, DBM_E_UNKNOWN_NAME, site, "table %q has no column %q, which model %q needs%s. dbm_create_all() never alters a table "
                           "that exists; this does it: %s", m->table, first->name, m->name, more, cure.text.data); }
     dbm__model_sql_end(&cure);
-    return st;
-}
+    return st; }
 static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_model *m) {
     const dbm__dialect *d = dbm__dialect_of(s);
     dbm__model_sql q;
@@ -16164,16 +15389,14 @@ static dbm_status dbm__model_create(dbm_session *s, const char *site, const dbm_
     if (st == DBM_OK) st = dbm__model_verify(s, site, m, d, rows);
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    return st;
-}
+    return st; }
 typedef struct dbm__create_call { const char *site; const dbm_model *const *models; size_t count; } dbm__create_call;
 static dbm_status dbm__create_run(dbm_session *s, void *ud) {
     const dbm__create_call *call = (const dbm__create_call *)ud;
     dbm_status st = DBM_OK;
     size_t i;
     for (i = 0; i < call->count && st == DBM_OK; i++) st = dbm__model_create(s, call->site, call->models[i]);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_model *const *models, size_t count) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
@@ -16190,8 +15413,7 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     call.site = site;
     call.models = models;
     call.count = count;
-    return dbm__on_group(on, site, dbm__create_run, &call);
-}
+    return dbm__on_group(on, site, dbm__create_run, &call); }
 /* ---- insert, update, delete ---------------------------------------------------------------------------------------- */
 /* One struct on its way to or from a table. */
 typedef struct dbm__model_call {
@@ -16210,8 +15432,7 @@ static void dbm__model_call_of(dbm__model_call *call, const char *site, const db
     call->site = site;
     call->model = model;
     call->from = (const char *)record;
-    call->keys = (int)dbm__model_keys(model);
-}
+    call->keys = (int)dbm__model_keys(model); }
 static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16240,8 +15461,7 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
                                 "generated; set field %q before dbm_insert_struct()", m->table, call->generated->name); }
         st = dbm__to_target(&id, &target, NULL, 0, &why);
         if (st != DBM_OK) st = dbm__on_fail(s, st, call->site, "the key that table %q generated: %s", m->table, why.text); }
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_insert_struct", model, record, size, false);
@@ -16254,8 +15474,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
         if (dbm__field_generated(model, f) && !dbm__element_uint(call.from + f->offset, f->size)) call.generated = f; }
     st = dbm__on_group(on, site, dbm__insert_run, &call);
     if (st != DBM_OK && call.generated) memset(call.record + call.generated->offset, 0, call.generated->size); /* so that a retry generates too */
-    return st;
-}
+    return st; }
 /* All structs as one bulk, a column of it for each field. */
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
@@ -16288,8 +15507,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     dbm__model_sql_end(&q);
     if (st != DBM_OK) return st;
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
-    return dbm_bulk_end(bulk); /* its failure too */
-}
+    return dbm_bulk_end(bulk); /* its failure too */ }
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
     dbm__model_call call;
     dbm_status st;
@@ -16309,13 +15527,11 @@ DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const
         if (none != 0) call.generated = f; }
     if (call.generated && model->field_count == 1) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_insert_structs: model %q has no field but the key, which is to be generated", model->name); }
-    return dbm__on_group(on, site, dbm__insert_all_run, &call);
-}
+    return dbm__on_group(on, site, dbm__insert_all_run, &call); }
 static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model_sql *q) {
     dbm_status st = dbm__model_exec(q);
     if (st == DBM_OK) call->missing = dbm_affected(s) == 0;
-    return st;
-}
+    return st; }
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -16329,8 +15545,7 @@ static dbm_status dbm__update_run(dbm_session *s, void *ud) {
         dbm__model_add_value(&q, m, &m->fields[i], call->from); }
     dbm__model_put_keys(&q, m);
     dbm__model_add_keys(&q, m, call->from);
-    return dbm__changed(s, call, &q);
-}
+    return dbm__changed(s, call, &q); }
 static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     dbm__model_sql q;
@@ -16338,8 +15553,7 @@ static dbm_status dbm__delete_run(dbm_session *s, void *ud) {
     dbm__model_put(&q, "DELETE FROM %n", call->model->table);
     dbm__model_put_keys(&q, call->model);
     dbm__model_add_keys(&q, call->model, call->from);
-    return dbm__changed(s, call, &q);
-}
+    return dbm__changed(s, call, &q); }
 /* Runs a call that looks for one row by the key in the struct. */
 static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status (*run)(dbm_session *s, void *ud)) {
     const dbm_field *f = call->model->fields;
@@ -16350,8 +15564,7 @@ static dbm_status dbm__by_key(dbm_session *on, dbm__model_call *call, dbm_status
     if (dbm__field_generated(call->model, f)) {
         key = f->kind == DBM__TO_INT ? dbm_int(dbm__element_int(call->from + f->offset, f->size))
                                      : dbm_uint(dbm__element_uint(call->from + f->offset, f->size)); }
-    return dbm__model_not_found(on, call->site, call->model, &key);
-}
+    return dbm__model_not_found(on, call->site, call->model, &key); }
 DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_update_struct", model, record, size, true);
@@ -16359,15 +15572,13 @@ DBM__DEF dbm_status dbm__update_struct(dbm_session *on, const char *site, const 
     dbm__model_call_of(&call, site, model, record);
     if ((size_t)call.keys == model->field_count) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_update_struct: model %q has no field besides its key, so nothing can change", model->name); }
-    return dbm__by_key(on, &call, dbm__update_run);
-}
+    return dbm__by_key(on, &call, dbm__update_run); }
 DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const dbm_model *model, const void *record, size_t size) {
     dbm__model_call call;
     dbm_status st = dbm__model_check(on, site, "dbm_delete_struct", model, record, size, true);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
-    return dbm__by_key(on, &call, dbm__delete_run);
-}
+    return dbm__by_key(on, &call, dbm__delete_run); }
 /* ---- find ---------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
@@ -16390,8 +15601,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         dbm__format(place, sizeof place, "table %q lacks a column of model %q: ", m->table, m->name);
         st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place); }
     dbm__model_sql_end(&q);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
                                int count) {
     dbm__model_call call;
@@ -16409,8 +15619,7 @@ DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_mode
         return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_find on a database needs a model without char * and dbm_bytes: nobody would own what "
                             "field %q of model %q points to. Use a session, dbm_query_all(), or char[N]", pointer->name, model->name); }
     st = dbm__on_group(on, site, dbm__find_run, &call);
-    return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st;
-}
+    return st == DBM_OK && call.missing ? dbm__model_not_found(on, site, model, count == 1 ? key : NULL) : st; }
 DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *record, size_t size, const char *site, const char *codes, ...) {
     dbm_value key = dbm_null();
     int count = 0;
@@ -16421,8 +15630,7 @@ DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *rec
         va_start(ap, codes);
         st = dbm__values_read(&key, &count, &named, codes, ap);
         va_end(ap); }
-    return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count);
-}
+    return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count); }
 /* ---- query_all ----------------------------------------------------------------------------------------------------- */
 /* What stands before the structs in the block that the caller frees: how to free it, also when the manager is gone. */
 typedef struct dbm__all_head { dbm_allocator allocator; dbm__heap *heap; } dbm__all_head;
@@ -16452,8 +15660,7 @@ static bool dbm__all_grow(dbm__all *a, dbm__host *host) {
     if (!block) return false;
     a->block = block;
     a->capacity = capacity;
-    return true;
-}
+    return true; }
 /* Where the next text of a field begins: bytes may be anything, so they are aligned for anything. */
 static size_t dbm__all_place(const dbm_field *f, size_t used) { return f->kind == DBM__TO_BYTES ? dbm__all_round(used) : used; }
 static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, const char *data, size_t size) {
@@ -16470,8 +15677,7 @@ static bool dbm__all_keep(dbm__all *a, dbm__host *host, const dbm_field *f, cons
     if (size) memcpy(a->texts + at, data, size);
     a->texts[at + size] = 0;
     a->used = at + size + 1;
-    return true;
-}
+    return true; }
 /* What a field points to: a text, or bytes. False: nothing. */
 static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *out) {
     const char *text;
@@ -16481,13 +15687,11 @@ static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *
     } else if (f->kind == DBM__TO_TEXT) {
         memcpy(&text, record + f->offset, sizeof text);
         out->data = (const unsigned char *)text; }
-    return out->data != NULL;
-}
+    return out->data != NULL; }
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
     dbm_bytes bytes;
     if (!dbm__all_pointed(f, record, &bytes)) return true;
-    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size);
-}
+    return dbm__all_keep(a, host, f, (const char *)bytes.data, f->kind == DBM__TO_TEXT ? strlen((const char *)bytes.data) : bytes.size); }
 /* Points a field to its copy; *at is where the texts have come to. */
 static void dbm__all_point(const dbm_field *f, char *record, const char *texts, size_t *at) {
     dbm_bytes bytes;
@@ -16497,8 +15701,7 @@ static void dbm__all_point(const dbm_field *f, char *record, const char *texts, 
     bytes.data = (const unsigned char *)texts;
     if (f->kind == DBM__TO_TEXT) memcpy(record + f->offset, &texts, sizeof texts);
     else memcpy(record + f->offset, &bytes, sizeof bytes);
-    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1;
-}
+    *at += (f->kind == DBM__TO_TEXT ? strlen(texts) : bytes.size) + 1; }
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     size_t structs = dbm__all_round(DBM__ALL_HEAD + a->n * a->model->size), at = 0, i, f;
@@ -16516,8 +15719,7 @@ static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     memcpy(block, &head, sizeof head);
     for (i = 0; i < a->n; i++) {
         for (f = 0; f < a->model->field_count; f++) dbm__all_point(&a->model->fields[f], dbm__all_record(a, i), block + structs, &at); }
-    return true;
-}
+    return true; }
 static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm_row *row) {
     const dbm_model *m = a->model;
     dbm_status st;
@@ -16530,8 +15732,7 @@ static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm
     for (i = 0; i < m->field_count && st == DBM_OK; i++) {
         if (!dbm__all_keep_field(a, host, &m->fields[i], record)) st = dbm__model_no_memory(s, a->site); }
     a->n++;
-    return st;
-}
+    return st; }
 static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm__all *a = (dbm__all *)ud;
     dbm__host *host = dbm__on_host(s);
@@ -16549,8 +15750,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
     if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site);
-}
+    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -16577,8 +15777,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
         *n = a.n;
     } else {
         dbm__free(host, a.block); }
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
@@ -16593,8 +15792,7 @@ DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void
     if (st == DBM_OK) return dbm__query_allv(on, site, model, out, size, n, tail, values, count);
     if (out) memcpy(out, &none, sizeof none);
     if (n) *n = 0;
-    return st;
-}
+    return st; }
 DBM__DEF void dbm_free(void *block) {
     dbm__all_head head;
     dbm__host host;
@@ -16605,8 +15803,7 @@ DBM__DEF void dbm_free(void *block) {
     memset(&host, 0, sizeof host);
     host.allocator = head.allocator;
     host.heap = head.heap;
-    dbm__free(&host, start);
-}
+    dbm__free(&host, start); }
 /* --- src/data/script.c --- */
 typedef struct dbm__script_call { const char *site, *sql; size_t size; } dbm__script_call;
 static bool dbm__script_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -16625,8 +15822,7 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         } else {
             return i; }
         if (end > size) return i;
-        i = end; }
-}
+        i = end; } }
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
     const dbm__script_call *call = (const dbm__script_call *)ud;
     unsigned lexer = dbm__on_database(s)->adapter->lexer;
@@ -16652,8 +15848,7 @@ static dbm_status dbm__script_run(dbm_session *s, void *ud) {
             dbm__format(place, sizeof place, "line %d of the script: ", dbm__sql_line(text, first));
             st = dbm__failure_place(s, st, place); } }
     dbm__free(host, text);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *sql) {
     dbm__script_call call;
     if (!dbm__on_database(on)) {
@@ -16663,37 +15858,30 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
     call.site = site;
     call.sql = sql;
     call.size = strlen(sql);
-    return dbm__on_group(on, site, dbm__script_run, &call);
-}
+    return dbm__on_group(on, site, dbm__script_run, &call); }
 /* --- src/data/redis.c --- */
 #if !DBM_HAS_REDIS
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
         return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site); }
-    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis");
-}
+    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis"); }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     (void)want; (void)out; (void)name; (void)values; (void)count;
-    return dbm__redis_absent(on, site);
-}
+    return dbm__redis_absent(on, site); }
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     (void)want; (void)out; (void)name; (void)codes;
-    return dbm__redis_absent(on, site);
-}
+    return dbm__redis_absent(on, site); }
 DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
     (void)use; (void)format; (void)codes; (void)ap;
-    return dbm__redis_absent(on, site);
-}
+    return dbm__redis_absent(on, site); }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     (void)format; (void)values; (void)count;
     (void)dbm__redis_absent(on, site);
-    return dbm__cursor_of(NULL);
-}
+    return dbm__cursor_of(NULL); }
 DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
     (void)format; (void)codes;
     (void)dbm__redis_absent(on, site);
-    return dbm__cursor_of(NULL);
-}
+    return dbm__cursor_of(NULL); }
 #else
 /* ---- which commands only read ------------------------------------------------------------------------------------------ */
 /* Sorted. What is not here may write. Blocking ones that take something away (BLPOP) write; transactions' own words do not: what is queued between them
@@ -16720,8 +15908,7 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
         for (i = 0; upper[i] == word[i] && word[i] != 0; i++) {}
         if (upper[i] == word[i]) return true;
         if (upper[i] > word[i]) low = middle + 1; else high = middle; }
-    return false;
-}
+    return false; }
 /* ---- formats --------------------------------------------------------------------------------------------------------------- */
 /* A command made of a format and its values. Few words and short mixed ones (user:%s) need no memory. */
 #define DBM__REDIS_WORDS 48
@@ -16738,8 +15925,7 @@ static bool dbm__redis_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r
 static void dbm__redis_command_free(dbm__redis_command *c) {
     dbm__host *host = dbm__on_host(c->on);
     if (c->words != c->few) dbm__free(host, c->words);
-    if (c->mixed != c->block) dbm__free(host, c->mixed);
-}
+    if (c->mixed != c->block) dbm__free(host, c->mixed); }
 static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
     if (c->count == c->room) {
         size_t want = (size_t)c->room * 2;
@@ -16751,8 +15937,7 @@ static bool dbm__redis_word(dbm__redis_command *c, dbm_value v) {
         c->words = more;
         c->room = (int)want; }
     c->words[c->count++] = v;
-    return true;
-}
+    return true; }
 static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size) {
     if (size > SIZE_MAX / 4 - c->mixed_size) size = SIZE_MAX / 4;
     if (c->mixed_size + size > c->mixed_room) {
@@ -16766,8 +15951,7 @@ static bool dbm__redis_mix(dbm__redis_command *c, const char *text, size_t size)
         c->mixed_room = want; }
     if (size != 0) memcpy(c->mixed + c->mixed_size, text, size);
     c->mixed_size += size;
-    return true;
-}
+    return true; }
 static const char *dbm__redis_type_name(dbm_type type) {
     switch (type) {
     case DBM_TYPE_NULL: return "NULL";
@@ -16778,11 +15962,9 @@ static const char *dbm__redis_type_name(dbm_type type) {
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON: return "a text";
     case DBM_TYPE_TIMESTAMP: return "a timestamp";
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return "a pointer that is no text";
-}
+    return "a pointer that is no text"; }
 static bool dbm__redis_is_bytes(dbm_type type) {
-    return type == DBM_TYPE_TEXT || type == DBM_TYPE_BLOB || type == DBM_TYPE_DECIMAL || type == DBM_TYPE_UUID || type == DBM_TYPE_JSON;
-}
+    return type == DBM_TYPE_TEXT || type == DBM_TYPE_BLOB || type == DBM_TYPE_DECIMAL || type == DBM_TYPE_UUID || type == DBM_TYPE_JSON; }
 /* The value for one % of the format. `i` stands on it, and then behind what was used. */
 static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *values, int count, int *i, dbm_value *out) {
     const dbm_value *v = &values[*i];
@@ -16812,8 +15994,7 @@ static bool dbm__redis_take(dbm__redis_command *c, char what, const dbm_value *v
         *i += 1;
         return true; }
     c->status = dbm__on_fail(c->on, DBM_E_MISUSE, c->site, "value %d is for %%%c, which takes %s; it is %s", *i + 1, what, expected, dbm__redis_type_name(v->type));
-    return false;
-}
+    return false; }
 static void dbm__redis_format(dbm__redis_command *c, const char *format, const dbm_value *values, int count) {
     const char *p = format;
     int used = 0, i;
@@ -16875,13 +16056,11 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
             if (c->words[i].name == NULL) continue;
             c->words[i].name = NULL;
             c->words[i].as.text.data = text;
-            text += c->words[i].as.text.size; } }
-}
+            text += c->words[i].as.text.size; } } }
 /* ---- one call ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
     dbm_row_end(row);
-    return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name);
-}
+    return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name); }
 static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *row, const dbm__redis_buffer *b) {
     dbm_value v = dbm_row_value(row, 0);
     size_t size = v.as.text.size;
@@ -16892,8 +16071,7 @@ static dbm_status dbm__redis_copied(dbm_session *on, const char *site, dbm_row *
     memcpy(b->data, v.as.text.data, size);
     b->data[size] = 0;
     dbm_row_end(row);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The first row of the reply, as the call wants it. row is NULL where the command was only queued, or the reply is empty. */
 static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_row *row) {
     int what = want & 15;
@@ -16924,8 +16102,7 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
     if ((what == DBM__REDIS_WANT_FOUND && v.as.integer == 0) || (what == DBM__REDIS_WANT_TTL && v.as.integer == -2)) {
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
     dbm_row *row = NULL;
@@ -16939,8 +16116,7 @@ static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, vo
         return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
-    return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st;
-}
+    return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st; }
 /* Every out parameter is written, also on failure. False: one that is needed is NULL. */
 static bool dbm__redis_clear(int want, void *out) {
     int what = want & 15;
@@ -16957,8 +16133,7 @@ static bool dbm__redis_clear(int want, void *out) {
         *(dbm_row **)out = NULL;
     } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
         *(dbm_rows **)out = NULL; }
-    return true;
-}
+    return true; }
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
     if (want & DBM__REDIS_EXPIRES) {
@@ -16972,8 +16147,7 @@ static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, 
             words[count++] = dbm_textn("EX", 2);
             words[count++] = dbm_int(n); } }
     words[0] = dbm_textn(name, strlen(name));
-    return dbm__redis_run(on, site, want, out, name, words, count);
-}
+    return dbm__redis_run(on, site, want, out, name, words, count); }
 static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int want, void *out, const char *format, const dbm_value *values, int count) {
     dbm__redis_command c;
     c.on = on;
@@ -16989,8 +16163,7 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
     dbm__redis_format(&c, format, values, count);
     if (c.status == DBM_OK) c.status = dbm__redis_run(on, site, want, out, NULL, c.words, c.count);
     dbm__redis_command_free(&c);
-    return c.status;
-}
+    return c.status; }
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
@@ -17003,8 +16176,7 @@ static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, 
     if (strcmp(db->adapter->type, "redis") != 0) {
         return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "%s: the database is of type %q; dbm_redis_ calls need one of type 'redis'",
                             name != NULL && !(want & DBM__REDIS_FORMAT) ? name : "a command", db->adapter->type); }
-    return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL");
-}
+    return complete ? DBM_OK : dbm__on_fail(on, DBM_E_MISUSE, site, "the pointer for the row is NULL"); }
 /* Values by their codes, texts without their sizes: under %b they need not end in a NUL. Room for DBM__MAX_VALUES. */
 static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     int n = 0;
@@ -17028,11 +16200,9 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             if (dbm__redis_is_bytes(v->type) && v->as.text.data == NULL) v->type = v->as.text.size == 0 || v->as.text.size == SIZE_MAX ? DBM_TYPE_NULL : DBM_TYPE_INVALID;
             break;
         default: v->type = DBM_TYPE_INVALID; break; } }
-    return n;
-}
+    return n; }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
-    return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES);
-}
+    return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES); }
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES + 3];
     bool named = false;
@@ -17044,19 +16214,16 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
         return count < 0 ? dbm__redis_too_many(on, site) : dbm__redis_formatted(on, site, want, out, name, values, count); }
     st = dbm__values_read(values + 1, &count, &named, codes, ap);
     if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", dbm__self()->last.message);
-    return dbm__redis_named(on, site, want, out, name, values, count + 1);
-}
+    return dbm__redis_named(on, site, want, out, name, values, count + 1); }
 DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
-    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap);
-}
+    return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap); }
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
     dbm_status st;
     va_list ap;
     va_start(ap, codes);
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
     dbm_status st = dbm__redis_ready(on, site, want, out, name);
@@ -17079,21 +16246,18 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else if (name == NULL) st = dbm__redis_run(on, site, want, out, NULL, words + 1, count);
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
-    return st;
-}
+    return st; }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const char *format, const char *codes, ...) {
     dbm_rows *rows = NULL;
     va_list ap;
     va_start(ap, codes);
     (void)dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, codes, ap);
     va_end(ap);
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 #endif /* DBM_HAS_REDIS */
 /* --- src/data/mongo.c --- */
 /* Of a command's values the first are these, then come the documents, then the values for their placeholders. */
@@ -17122,8 +16286,7 @@ static bool dbm__mongo_has(const char *json, const char *word) {
         while (*c != 0 && *c != '"') c += *c == '\\' && c[1] != 0 ? 2 : 1;
         if (*c == '"') c++;
         if ((size_t)(c - begin) == size && memcmp(begin, word, size) == 0) return true; }
-    return false;
-}
+    return false; }
 /* Whether a command changes anything, by its name, which comes first; one that is not known here is taken for one that does. */
 static bool dbm__mongo_command_writes(const char *json) {
     static const char *const reads[] = {
@@ -17138,21 +16301,18 @@ static bool dbm__mongo_command_writes(const char *json) {
     if (end == NULL) return true;
     for (i = 0; i < sizeof reads / sizeof reads[0]; i++) if (strlen(reads[i]) == (size_t)(end - json) && strncmp(json, reads[i], (size_t)(end - json)) == 0) return false;
     if ((size_t)(end - json) == 9 && strncmp(json, "aggregate", 9) == 0) return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
-    return true;
-}
+    return true; }
 static bool dbm__mongo_writes(int call, const char *json) {
     switch (call) {
     case DBM__MONGO_FIND: case DBM__MONGO_FIND_ONE: case DBM__MONGO_COUNT: return false;
     case DBM__MONGO_AGGREGATE: return dbm__mongo_has(json, "\"$out\"") || dbm__mongo_has(json, "\"$merge\"");
     case DBM__MONGO_COMMAND: return dbm__mongo_command_writes(json);
-    default: return true; }
-}
+    default: return true; } }
 /* Whether the target is one of MongoDB. A target that is none at all goes on, to be refused as it is everywhere. */
 static dbm_status dbm__mongo_allowed(dbm_session *on, const char *site, const char *call) {
     dbm_database *db = dbm__on_database(on);
     if (db == NULL || dbm__same_word(db->adapter->type, "mongodb")) return DBM_OK;
-    return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "dbm_mongo_%s works on databases of type 'mongodb', and this one is of type %q", call, db->adapter->type);
-}
+    return dbm__on_fail(on, DBM_E_UNSUPPORTED, site, "dbm_mongo_%s works on databases of type 'mongodb', and this one is of type %q", call, db->adapter->type); }
 /* Checks the call's values, which stand behind the head and `documents` texts, and puts the options in their place. */
 static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count) {
     int i, first = DBM__MONGO_HEAD + documents, n = first;
@@ -17167,8 +16327,7 @@ static dbm_status dbm__mongo_finish(dbm__mongo_call *m, int documents, int count
             return dbm__on_fail(m->on, DBM_E_MISUSE, m->site, "dbm_named(%q, ...): JSON has no placeholders with names; write ?, and pass the values in order", v->name); }
         m->values[n++] = *v; }
     m->count = n;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The head and the texts. */
 static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                    int *documents) {
@@ -17196,8 +16355,7 @@ static dbm_status dbm__mongo_begin(dbm__mongo_call *m, dbm_session *on, const ch
     if (filter != NULL) m->values[DBM__MONGO_HEAD + (*documents)++] = dbm_textn(filter, strlen(filter));
     if (json != NULL) m->values[DBM__MONGO_HEAD + (*documents)++] = dbm_textn(json, strlen(json));
     m->values[DBM__MONGO_DOCUMENTS] = dbm_int(*documents);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* What a call gives back, beside its status. */
 enum { DBM__MONGO_WANT_NOTHING, DBM__MONGO_WANT_ROWS, DBM__MONGO_WANT_ROW, DBM__MONGO_WANT_COUNT };
 static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, int want, void *out) {
@@ -17207,8 +16365,7 @@ static dbm_status dbm__mongo_clear(dbm_session *on, const char *site, int call, 
     if (want == DBM__MONGO_WANT_ROWS) *(dbm_rows **)out = NULL;
     else if (want == DBM__MONGO_WANT_ROW) *(dbm_row **)out = NULL;
     else *(int64_t *)out = 0;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Runs it. One document that is not there is E_NOT_FOUND, which does not stick. */
 static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) {
     dbm_rows *rows = NULL;
@@ -17226,8 +16383,7 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
         dbm_row_end(row);
     } else if (st == DBM_OK) {
         *(dbm_row **)out = row; }
-    return st;
-}
+    return st; }
 static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                   const char *codes, va_list ap) {
     dbm__mongo_call m;
@@ -17242,8 +16398,7 @@ static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, i
         dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
         return dbm__on_fail(on, st, site, "%s", text); }
     st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
-}
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    const dbm_value *values, int count) {
     dbm__mongo_call m;
@@ -17259,8 +16414,7 @@ static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, 
         st = dbm__values_check(v, 1, NULL, site);
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
     st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
-}
+    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
 /* A list of values, as an argument of the calls below. */
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
@@ -17272,50 +16426,40 @@ static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, 
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__mongo_rows(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROWS, rows, NULL);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__mongo_row(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_ROW, row, NULL);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm__mongo_count(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, NULL);
-    return st;
-}
+    return st; }
 DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const char *coll, const char *json, const char *codes, ...) {
     dbm_rows *rows = NULL;
     dbm_status st;
     DBM__MONGO_LIST(st, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, NULL);
     (void)st; /* it sticks */
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
-}
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count); }
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
-}
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count); }
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
-}
+    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count); }
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
-}
+    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count); }
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
-    return dbm__cursor_of(rows);
-}
+    return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
     dbm__mongo_call m;
@@ -17344,21 +16488,18 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (st == DBM_OK) st = dbm__command(on, site, values, DBM__MONGO_HEAD + (int)n, true, &rows);
     if (st == DBM_OK) dbm_rows_end(rows);
     dbm__free(host, values);
-    return st;
-}
+    return st; }
 /* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
     int i, n = doc != NULL && field != NULL ? dbm_row_columns(doc) : 0;
     for (i = 0; i < n; i++) if (strcmp(dbm_row_name(doc, i), field) == 0) return i;
-    return -1;
-}
+    return -1; }
 static int dbm__doc_index(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
     if (doc == NULL) dbm__fail_null("document");
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
-    return i;
-}
+    return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
 #define DBM__DOC_GETTER(type, what, otherwise) \
     DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
@@ -17371,20 +16512,16 @@ DBM__DOC_GETTER(bool, bool, false)
 DBM__DOC_GETTER(int64_t, timestamp, 0)
 DBM__DEF const char *dbm_doc_text(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
-    return i >= 0 ? dbm_row_text(doc, i) : "";
-}
+    return i >= 0 ? dbm_row_text(doc, i) : ""; }
 DBM__DEF dbm_value dbm_doc_value(dbm_row *doc, const char *field) {
     int i = dbm__doc_find(doc, field);
-    return i >= 0 ? dbm_row_value(doc, i) : dbm_null();
-}
+    return i >= 0 ? dbm_row_value(doc, i) : dbm_null(); }
 DBM__DEF const char *dbm_doc_json(dbm_row *doc) {
     dbm_value v;
-    return dbm__row_whole(doc, DBM_COLUMN_DOCUMENT, &v) == DBM_OK ? v.as.text.data : "";
-}
+    return dbm__row_whole(doc, DBM_COLUMN_DOCUMENT, &v) == DBM_OK ? v.as.text.data : ""; }
 DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     dbm_value v;
-    return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL;
-}
+    return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
@@ -17555,8 +16692,7 @@ static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retrya
     while (known[i].rc != 0 && known[i].rc != rc && known[i].rc != (ANY | (rc & 0xff))) i++;
     *retryable = known[i].retryable;
     *sqlstate = known[i].sqlstate;
-    return known[i].status;
-}
+    return known[i].status; }
 /* SQLITE_ERROR has no finer codes; its texts have been the same for a decade. */
 static const char *dbm__sqlite_sqlstate(const char *said) {
     static const struct { const char *part, *state; } known[] = {
@@ -17567,8 +16703,7 @@ static const char *dbm__sqlite_sqlstate(const char *said) {
     };
     size_t i;
     for (i = 0; i < sizeof known / sizeof known[0]; i++) if (strstr(said, known[i].part) != NULL) return known[i].state;
-    return "42000";
-}
+    return "42000"; }
 static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sqlstate, const char *said) {
     static const char before[] = "constraint failed: ";
     const char *name = strcmp(sqlstate, "23000") != 0 ? strstr(said, before) : NULL;
@@ -17578,8 +16713,7 @@ static dbm_status dbm__sqlite_constraint(dbm__sqlite *q, int rc, const char *sql
     dbm__adapter_say(q->c, DBM_E_CONSTRAINT, sqlstate, rc, "%s", said);
     kind = rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_ROWID ? DBM_CONSTRAINT_PRIMARY_KEY : dbm__self()->last.constraint;
     dbm_adapter_fail_constraint(q->c, kind, copy);
-    return DBM_E_CONSTRAINT;
-}
+    return DBM_E_CONSTRAINT; }
 /* Why a file can't be opened, in words: SQLite only says that it can't. */
 static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t capacity) {
     const dbm__sqlite_base *base = q->base;
@@ -17611,8 +16745,7 @@ static const char *dbm__sqlite_why(const dbm__sqlite *q, char *block, size_t cap
 }
 /* Whether dbm_cancel was called: during this operation, or so shortly before it that it found none to cancel. */
 DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
-    return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending);
-}
+    return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending); }
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     const char *said, *sqlstate;
@@ -17678,11 +16811,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     dbm__text_end(&t);
     dbm_adapter_fail(q->c, status, sqlstate, rc, block);
     if (retryable) dbm_adapter_fail_retryable(q->c);
-    return status;
-}
+    return status; }
 static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
-    return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL);
-}
+    return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL); }
 /* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
@@ -17703,8 +16834,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     if (step > left) step = left;
     dbm__sleep_us(step);
     q->slept_us += step;
-    return 1;
-}
+    return 1; }
 /* SQLite asks this now and then while a statement runs, and once more when it has run: then it is too late to stop
  * it, since what it did may be committed. */
 static int dbm__sqlite_progress(void *data) {
@@ -17713,8 +16843,7 @@ static int dbm__sqlite_progress(void *data) {
     if (!cancelled && (q->deadline_us == INT64_MAX || dbm_adapter_clock(q->owner) < q->deadline_us)) return 0;
     if (q->running == NULL || !sqlite3_stmt_busy(q->running)) return 0;
     q->timed_out = !cancelled;
-    return 1;
-}
+    return 1; }
 /* In a transaction that has read, SQLite answers BUSY at once when somebody else is writing. In WAL mode that writer
  * does not wait for us, so waiting is safe: it ends with the lock, with BUSY_SNAPSHOT because that writer committed,
  * or with busy_timeout. */
@@ -17724,20 +16853,17 @@ static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *
     while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) {
         sqlite3_reset(stmt);
         rc = sqlite3_step(stmt); }
-    return rc;
-}
+    return rc; }
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     dbm__word active = DBM__SQLITE_ACTIVE;
-    if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db);
-}
+    if (q != NULL && dbm__cas(&q->state, &active, DBM__SQLITE_CANCELLED)) sqlite3_interrupt(q->db); }
 /* An operation begins, and ends. dbm__sqlite_fail() ends it too. */
 DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_t deadline_us) {
     q->deadline_us = deadline_us;
     q->waited_us = 0;
     q->running = running;
-    dbm__store(&q->state, DBM__SQLITE_ACTIVE);
-}
+    dbm__store(&q->state, DBM__SQLITE_ACTIVE); }
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
@@ -17753,8 +16879,7 @@ static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, in
     if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
     if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
     (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
-    return SQLITE_OK;
-}
+    return SQLITE_OK; }
 #endif
 /* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
@@ -17772,8 +16897,7 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
     if (rc == SQLITE_OK) sqlite3_finalize(stmt);
     else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
-    return rc;
-}
+    return rc; }
 static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
@@ -17781,13 +16905,11 @@ static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
         dbm__copy_cut(block, capacity, fixed[word]);
     } else {
         word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); }
-}
+        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); } }
 static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
     char text[40];
     dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
-}
+    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL); }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt;
     dbm_status status;
@@ -17813,8 +16935,7 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
         return DBM_OK; }
     status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(stmt);
-    return status;
-}
+    return status; }
 /* ---- transactions ------------------------------------------------------------------------------------------------ */
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
@@ -17823,27 +16944,23 @@ static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
                                 "AUTOCOMMIT"); }
     status = dbm__sqlite_word(q, op->write ? DBM__SQLITE_IMMEDIATE : DBM__SQLITE_BEGIN, op->deadline_us);
     q->read_only = op->read_only && status == DBM_OK;
-    return status;
-}
+    return status; }
 /* A word that ends a transaction: no dbm_cancel may stop it. */
 static dbm_status dbm__sqlite_end(dbm__sqlite *q, int word, int64_t deadline_us) {
     dbm_status status;
     q->ending = true;
     status = dbm__sqlite_word(q, word, deadline_us);
     q->ending = false;
-    return status;
-}
+    return status; }
 static DBM__NOINLINE dbm_status dbm__sqlite_commit(dbm__sqlite *q, dbm_op *op) {
     q->read_only = false;
     if (DBM__UNLIKELY(sqlite3_get_autocommit(q->db))) {
         return dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P01", 0, "SQLite had already rolled this transaction back when one of its statements "
                                 "failed; nothing was committed"); }
-    return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us);
-}
+    return dbm__sqlite_end(q, DBM__SQLITE_COMMIT, op->deadline_us); }
 static void dbm__sqlite_reset_all(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
-    while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt);
-}
+    while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) sqlite3_reset(stmt); }
 static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     q->read_only = false;
@@ -17855,8 +16972,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_rollback(dbm__sqlite *q, dbm_op *op)
     if (sqlite3_get_autocommit(q->db)) return DBM_OK;
     status = dbm__sqlite_end(q, DBM__SQLITE_ROLLBACK, op->deadline_us);
     if (status != DBM_OK && !q->base->memory) dbm_adapter_broken(q->c);
-    return status;
-}
+    return status; }
 static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op) {
     int word = DBM__SQLITE_SAVEPOINT + 3 * (op->savepoint - 1);
     dbm_status status;
@@ -17864,8 +16980,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
     if (op->kind == DBM_OP_SAVEPOINT) return dbm__sqlite_word(q, word, op->deadline_us);
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
-    return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status;
-}
+    return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status; }
 /* ---- statements: prepare ----------------------------------------------------------------------------------------- */
 /* Whether nothing but blanks, comments and semicolons is left. */
 static bool dbm__sqlite_nothing(const char *sql, size_t size) {
@@ -17873,8 +16988,7 @@ static bool dbm__sqlite_nothing(const char *sql, size_t size) {
     while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
         sql += next;
         size -= next; }
-    return size == 0;
-}
+    return size == 0; }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
     int i;
@@ -17886,8 +17000,7 @@ static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int
                                     "dbm_named(\"name\", value)", name); }
         return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "the parameter %s has a name: write :%s and pass dbm_named(\"%s\", value), or write "
                                 "? for each value", name, name + 1, name + 1); }
-    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted);
-}
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, "42P02", 0, "SQLite sees %d parameters in this statement where dbm.h counted %d", found, counted); }
 static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *tail = NULL;
@@ -17929,8 +17042,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     p->writes = s->writes;
     p->returns_rows = s->rows;
     p->single = true;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
     if (s == NULL) return DBM_OK;
@@ -17939,16 +17051,14 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
         if (q->running == s->stmt) q->running = NULL;
         sqlite3_finalize(s->stmt); }
     dbm_adapter_free(q->owner, s);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- statements: bind -------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
         return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", rc, "parameter %d has %z bytes, more than SQLite takes (SQLITE_LIMIT_LENGTH)", number,
                                 v->as.text.size); }
-    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc));
-}
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
         return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
@@ -17961,8 +17071,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
-    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
-}
+    return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number); }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
     const char *data = v->as.text.data;
@@ -17999,8 +17108,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
         break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
-    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc);
-}
+    return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc); }
 DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *stmt, const dbm_value *v, int count) {
     int i;
     for (i = 1; i <= count; i++, v++) {
@@ -18011,14 +17119,12 @@ DBM__INLINE dbm_status dbm__sqlite_bind(dbm__sqlite_statement *s, sqlite3_stmt *
             if (DBM__LIKELY(sqlite3_bind_text64(stmt, i, v->as.text.data, v->as.text.size, SQLITE_STATIC, SQLITE_UTF8) == SQLITE_OK)) continue; }
         status = dbm__sqlite_bind_one(s->q, stmt, v, i);
         if (DBM__UNLIKELY(status != DBM_OK)) return status; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sqlite_statement *s, int rc) {
     dbm_status status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(s->stmt);
     s->ended = true;
-    return status;
-}
+    return status; }
 /* ---- rows -------------------------------------------------------------------------------------------------------- */
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
@@ -18056,11 +17162,9 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     default:
         out->type = DBM_TYPE_NULL;
         out->as.integer = 0;
-        return true; }
-}
+        return true; } }
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
-}
+    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -18069,8 +17173,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
         s->row = s->first; }
     s->ended = s->row == NULL;
     s->seen += s->row != NULL;
-    return s->row != NULL ? DBM_OK : DBM_DONE;
-}
+    return s->row != NULL ? DBM_OK : DBM_DONE; }
 static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm__sqlite *q;
@@ -18088,31 +17191,26 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
         s->seen++;
         return DBM_OK; }
     s->ended = true;
-    return DBM_DONE;
-}
+    return DBM_DONE; }
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)sqlite3_column_bytes(s->stmt, 0); /* whichever column: SQLite learns that the failure was noticed */
-    return dbm__sqlite_no_memory(s->q);
-}
+    return dbm__sqlite_no_memory(s->q); }
 static DBM__NOINLINE dbm_status dbm__sqlite_column_held(const dbm__sqlite_statement *s, int i, dbm_value *out) {
     if ((unsigned)i < (unsigned)s->columns) *out = dbm__sqlite_cells(s->row)[i];
     else *out = dbm_null(); /* as SQLite has it */
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__sqlite_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     (void)c;
     if (DBM__UNLIKELY(s->row != NULL)) return dbm__sqlite_column_held(s, i, out);
     s->touched = true;
-    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op);
-}
+    return DBM__LIKELY(dbm__sqlite_value(s->stmt, i, out)) ? DBM_OK : dbm__sqlite_column_failed(op); }
 static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
-    return name != NULL ? name : "";
-}
+    return name != NULL ? name : ""; }
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__sqlite *q = s->q;
@@ -18121,8 +17219,7 @@ static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
         if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
         else dbm_adapter_free(q->owner, s->chunks);
         s->chunks = next; }
-    s->first = s->row = NULL;
-}
+    s->first = s->row = NULL; }
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
 static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
     const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
@@ -18146,8 +17243,7 @@ static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limi
         *held += want; }
     at = (char *)chunk + chunk->used;
     chunk->used += size;
-    return at;
-}
+    return at; }
 /* Copies the row that stmt stands on. */
 static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
@@ -18170,8 +17266,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
         text[cells[i].as.text.size] = '\0';
         cells[i].as.text.data = text; }
     *out = row;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Copies rows from stmt until its end. `rc` is what its last step answered. */
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
@@ -18187,16 +17282,14 @@ static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *
                                     "rows at a time (LIMIT), or write after the loop", limit, s->seen, count); }
         count++;
         last = &(*last)->next; }
-    return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc);
-}
+    return rc == SQLITE_DONE ? DBM_OK : dbm__sqlite_fail(q, rc); }
 /* As long as no column of the row in hand was read, it can be copied too, and stepping on is safe. */
 static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) {
     dbm_status status = dbm__sqlite_copy_rest(s, s->stmt, SQLITE_ROW, limit);
     sqlite3_reset(s->stmt); /* the row in hand can't be gone back to, so that a failure ends the result */
     if (status != DBM_OK) s->ended = true;
     s->row = s->first;
-    return status;
-}
+    return status; }
 /* Else the rows come from a second run, past those already seen, while the first one stands: stepping it would free
  * the texts that were handed out. */
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
@@ -18222,8 +17315,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
             status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
         q->running = NULL; }
     sqlite3_finalize(again);
-    return status;
-}
+    return status; }
 static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     dbm_status status;
@@ -18236,8 +17328,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     dbm__sqlite_leave(q);
     if (status == DBM_OK) s->held = true;
     else dbm__sqlite_drop(s);
-    return status;
-}
+    return status; }
 /* ---- statements: run --------------------------------------------------------------------------------------------- */
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -18254,8 +17345,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_s
         sqlite3_reset(s->stmt);
         op->columns = 0;
         op->result = NULL; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* RETURNING. SQLite has done all of the work when it gives the first row, but checks foreign keys and commits after
  * the last one: so all rows are put aside at once, and a failure is one of EXECUTE. */
 static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, dbm_op *op, int rc) {
@@ -18276,8 +17366,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_returning(dbm__sqlite_statement *s, 
     op->result = NULL;
     op->row = false;
     dbm__sqlite_drop(s);
-    return status;
-}
+    return status; }
 /* A statement that writes. The last key is cleared before an INSERT, so that one without a key (WITHOUT ROWID, DO
  * NOTHING, DO UPDATE) does not show an older one; it is put back when no new one came, because SQL may ask for it
  * later. */
@@ -18311,11 +17400,9 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
     dbm__sqlite_leave(q);
     op->affected = DBM__SQLITE_TOTAL(q->db) != total ? DBM__SQLITE_CHANGES(q->db) : 0;
     if (s->inserts && !(s->reads_id && op->affected == 0)) op->last_id = key;
-    return status;
-}
+    return status; }
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
-    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given);
-}
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given); }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
     dbm__sqlite *q;
     dbm_status status;
@@ -18336,23 +17423,20 @@ static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_
     s->columns = op->columns = sqlite3_column_count(s->stmt); /* after the step: SQLite may have prepared it anew */
     op->result = s;
     op->row = true;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
     if (s == NULL) return DBM_OK;
     op->result = NULL;
     sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
     if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
     if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
     op->bulk->data = op->prepared->data;
-    return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED;
-}
+    return op->bulk->data != NULL ? DBM_OK : DBM_E_UNSUPPORTED; }
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sqlite_statement *s, bool each_row, int rc) {
     dbm_status status;
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -18362,15 +17446,13 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
         return DBM_OK; }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
-    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status;
-}
+    return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status; }
 /* The statement with its values bound, run. */
 DBM__INLINE dbm_status dbm__sqlite_bulk_step(dbm__sqlite *q, dbm__sqlite_statement *s, const dbm_op *op) {
     int rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_bulk_failed(q, s, op->bulk->each_row, rc);
     sqlite3_reset(s->stmt);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm_status status = DBM_OK;
@@ -18385,8 +17467,7 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
-    return status;
-}
+    return status; }
 /* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
 DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
     dbm_value v;
@@ -18400,8 +17481,7 @@ DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const 
             if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
     status = dbm_adapter_element(column, at, &v);
     if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
-}
+    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
 static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
     dbm__sqlite *q = s->q;
@@ -18420,8 +17500,7 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
         if (DBM__UNLIKELY(status != DBM_OK)) break; }
     *taken = row;
     dbm__sqlite_leave(q);
-    return status;
-}
+    return status; }
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -18431,13 +17510,11 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
         dbm_adapter_broken(c);
         return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
                                q->base->path); }
-    return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
-}
+    return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */ }
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
     if (status != DBM_OK || op->prepared->data == NULL) return status;
-    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op);
-}
+    return dbm__sqlite_start((dbm__sqlite_statement *)op->prepared->data, op); }
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op);
 static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -18462,21 +17539,18 @@ static DBM__NOINLINE dbm_status dbm__sqlite_execute_other(dbm_connection *c, dbm
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return DBM_OK;
     case DBM_OP_CONNECT: case DBM_OP_SCRIPT: case DBM_OP_COMMAND:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
-    return DBM_E_UNSUPPORTED;
-}
+    return DBM_E_UNSUPPORTED; }
 /* Only jumps: what runs once per statement has no frame of its own here. */
 static dbm_status dbm__sqlite_execute(dbm_connection *c, dbm_op *op) {
     if (op->kind == DBM_OP_EXECUTE) {
         dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->prepared->data;
         if (DBM__LIKELY(s != NULL)) return dbm__sqlite_start(s, op); }
-    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op);
-}
+    return op->kind == DBM_OP_FINISH ? dbm__sqlite_finish(op) : dbm__sqlite_execute_other(c, op); }
 static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     const char *state;
     (void)c;
     (void)sqlstate;
-    return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK;
-}
+    return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK; }
 /* ---- connections ------------------------------------------------------------------------------------------------- */
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
@@ -18497,8 +17571,7 @@ static int dbm__sqlite_set_up(dbm__sqlite *q) {
     rc = dbm__sqlite_run(q, text, NULL, 0);
     if (rc != SQLITE_OK || base->cache_size == 0) return rc;
     dbm__format(text, sizeof text, "PRAGMA cache_size = %l", base->cache_size);
-    return dbm__sqlite_run(q, text, NULL, 0);
-}
+    return dbm__sqlite_run(q, text, NULL, 0); }
 /* The journal mode of a file. SQLite does not ask the busy handler when this fails for a lock, so it is tried again
  * here; another connection may be making the same file new. */
 static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
@@ -18521,8 +17594,7 @@ static dbm_status dbm__sqlite_journal(dbm__sqlite *q) {
                                 "file system has no shared memory; set journal_mode = auto", want, q->base->path, mode); }
     q->wal = dbm__same_word(mode, "wal");
     dbm_adapter_readers_block(q->c, !q->wal);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
@@ -18556,14 +17628,12 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     q->connecting = false;
     dbm__sqlite_leave(q);
     dbm_adapter_set_data(c, q);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__sqlite_idle(dbm__sqlite *q) {
     sqlite3_stmt *stmt = NULL;
     if (!sqlite3_get_autocommit(q->db)) return false;
     while ((stmt = sqlite3_next_stmt(q->db, stmt)) != NULL) if (sqlite3_stmt_busy(stmt)) return false;
-    return true;
-}
+    return true; }
 /* In the child of a fork. SQLite keeps its book of file locks per process and file, and the child has inherited the
  * book but not the locks: a new connection would rely on locks that are not there, and lose its WAL file when the
  * parent closes its last connection.
@@ -18584,8 +17654,7 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
         if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
         out->st_dev = ~out->st_dev;
         break; }
-    return rc;
-}
+    return rc; }
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
     struct stat file;
@@ -18601,13 +17670,11 @@ static bool dbm__sqlite_part(const char *path) {
     dbm__sqlite_parents.dev[i] = file.st_dev;
     dbm__sqlite_parents.ino[i] = file.st_ino;
     dbm__sqlite_parents.count = i + 1;
-    return true;
-}
+    return true; }
 #else
 static bool dbm__sqlite_part(const char *path) {
     (void)path;
-    return false;
-}
+    return false; }
 #endif
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
@@ -18618,8 +17685,7 @@ static void dbm__sqlite_forked(dbm__sqlite *q) {
         return; }
     (void)sqlite3_db_config(q->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     while ((stmt = sqlite3_next_stmt(q->db, NULL)) != NULL) sqlite3_finalize(stmt);
-    sqlite3_close(q->db);
-}
+    sqlite3_close(q->db); }
 static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int i;
@@ -18639,8 +17705,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db); }
     if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q);
-}
+    dbm_adapter_free(q->owner, q); }
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
     for (;;) {
@@ -18656,8 +17721,7 @@ static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *form
         if (sql == NULL) return rc == SQLITE_DONE ? SQLITE_OK : rc;
         rc = dbm__sqlite_run(q, sql, NULL, 0);
         sqlite3_free(sql);
-        if (rc != SQLITE_OK) return rc; }
-}
+        if (rc != SQLITE_OK) return rc; } }
 /* A file is simply opened again; what is in memory has to be cleaned. */
 static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -18683,8 +17747,7 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     if (rc == SQLITE_OK) rc = dbm__sqlite_set_up(q);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- configuration ----------------------------------------------------------------------------------------------- */
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
@@ -18699,12 +17762,10 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         if (dbm__same_word(value, words[i])) return words[i];
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
-    return NULL;
-}
+    return NULL; }
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes;
-}
+    return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
     size_t i;
     const char *near_one;
@@ -18714,8 +17775,7 @@ static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name
     near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
-}
+                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint); }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -18733,8 +17793,7 @@ static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     if (value != NULL && sqlite3_vfs_find(value) == NULL) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "vfs = %s: SQLite has no VFS of this name; one of the program's own must be "
                                   "registered (sqlite3_vfs_register) before the database is first used", value); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *base) {
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "off", "normal", "full", "extra", NULL };
@@ -18760,8 +17819,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
     case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
     case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -18792,13 +17850,11 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
         return true; }
     if (strlen(path) >= DBM__SQLITE_PATH) return false;
     dbm__copy_cut(out, DBM__SQLITE_PATH, path);
-    return true;
-}
+    return true; }
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
     char code[3];
     size_t i;
-    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */
-}
+    for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */ }
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     size_t path_size = strlen(path) + 1, uri_size = 3 * path_size + 32, i;
@@ -18826,8 +17882,7 @@ static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *set
         between = '&'; }
     DBM_ASSERT(!t.cut);
     dbm_adapter_set_db_data(db, base);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     static const char prefix[] = "sqlite:";
     char *key = (char *)dbm_adapter_alloc(db, sizeof prefix + 2 * DBM__SQLITE_PATH), *full;
@@ -18841,8 +17896,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
         status = dbm_adapter_gate(db, key);
         if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
     dbm_adapter_free(db, key);
-    return status;
-}
+    return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *path = url->path != NULL ? url->path : "", *mode;
@@ -18874,13 +17928,11 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
         return dbm__sqlite_init_file(db, &settings, path); }
     dbm_adapter_single(db);
-    return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:");
-}
+    return dbm__sqlite_make(db, &settings, path[0] != '\0' ? path : ":memory:"); }
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
-}
+    if (base != NULL) dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -18931,29 +17983,24 @@ DBM__INLINE char *dbm__pg_to16(char *to, uint32_t v) {
     unsigned char *at = (unsigned char *)to;
     at[0] = (unsigned char)(v >> 8);
     at[1] = (unsigned char)v;
-    return to + 2;
-}
+    return to + 2; }
 DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
     unsigned char *at = (unsigned char *)to;
     at[0] = (unsigned char)(v >> 24);
     at[1] = (unsigned char)(v >> 16);
     at[2] = (unsigned char)(v >> 8);
     at[3] = (unsigned char)v;
-    return to + 4;
-}
+    return to + 4; }
 DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
     dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v);
-}
+    return dbm__pg_to32(to + 4, (uint32_t)v); }
 DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
     to = dbm__pg_to32(to, (uint32_t)size);
     memcpy(to, data, size);
-    return to + size;
-}
+    return to + size; }
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
@@ -19250,8 +18297,7 @@ static bool dbm__pg_in_binary(Oid type) {
     case DBM__PG_BPCHAR: case DBM__PG_VARCHAR: case DBM__PG_DATE: case DBM__PG_TIMESTAMP: case DBM__PG_TIMESTAMPTZ: case DBM__PG_UUID:
     case DBM__PG_JSONB:
         return true;
-    default: return false; }
-}
+    default: return false; } }
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
@@ -19262,8 +18308,7 @@ static void dbm__pg_words(dbm__text *t, const char *said) {
             dbm__put(t, " ");
             while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
         } else {
-            dbm__put_n(t, said + i, 1); } }
-}
+            dbm__put_n(t, said + i, 1); } } }
 static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -19272,23 +18317,19 @@ static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstat
     dbm__putv(&t, format, ap);
     va_end(ap);
     dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
-}
+    return dbm_adapter_fail(q->c, status, sqlstate, 0, block); }
 /* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
 static const char *dbm__pg_field(const char *fault, char code) {
     while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
-    return *fault != '\0' ? fault + 1 : NULL;
-}
+    return *fault != '\0' ? fault + 1 : NULL; }
 static const char *dbm__pg_said(const dbm__pg *q, char code) {
-    return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL;
-}
+    return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL; }
 DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
 static void dbm__pg_failure_drop(dbm__pg *q) {
     PQclear(q->error);
     q->error = NULL;
     dbm_adapter_free(q->owner, q->fault);
-    q->fault = NULL;
-}
+    q->fault = NULL; }
 static dbm_status dbm__pg_lost(dbm__pg *q) {
     const char *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY), *words = primary != NULL ? primary : PQerrorMessage(q->conn);
     char block[700];
@@ -19300,13 +18341,11 @@ static dbm_status dbm__pg_lost(dbm__pg *q) {
     dbm__text_end(&t);
     dbm_adapter_fail(q->c, DBM_E_LOST, dbm__pg_said(q, PG_DIAG_SQLSTATE), 0, block);
     dbm_adapter_broken(q->c);
-    return DBM_E_LOST;
-}
+    return DBM_E_LOST; }
 static const char *dbm__pg_or_empty(const char *text) { return text != NULL ? text : ""; }
 /* A plan that the server keeps is no longer good, or is gone: a schema was changed, a pooler gave another server. */
 static bool dbm__pg_is_stale(const char *state, const char *where) {
-    return state != NULL && (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0));
-}
+    return state != NULL && (strcmp(state, "26000") == 0 || (strcmp(state, "0A000") == 0 && where != NULL && strcmp(where, "RevalidateCachedQuery") == 0)); }
 /* What the server said about the operation. */
 static dbm_status dbm__pg_refused(dbm__pg *q) {
     const char *state = dbm__pg_or_empty(dbm__pg_said(q, PG_DIAG_SQLSTATE)), *primary = dbm__pg_said(q, PG_DIAG_MESSAGE_PRIMARY);
@@ -19346,8 +18385,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
         dbm_adapter_fail_constraint(q->c, strcmp(state, "23505") == 0 ? DBM_CONSTRAINT_UNIQUE : strcmp(state, "23502") == 0 ? DBM_CONSTRAINT_NOT_NULL
                                     : strcmp(state, "23503") == 0 ? DBM_CONSTRAINT_FOREIGN_KEY : strcmp(state, "23514") == 0 ? DBM_CONSTRAINT_CHECK
                                     : strcmp(state, "23P01") == 0 ? DBM_CONSTRAINT_EXCLUSION : DBM_CONSTRAINT_OTHER, name); }
-    return status;
-}
+    return status; }
 static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primary, const char *detail) {
     char block[900];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -19357,8 +18395,7 @@ static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primar
         dbm__put(&t, ": ");
         dbm__pg_words(&t, detail); }
     dbm__text_end(&t);
-    dbm_adapter_notice(q->c, block);
-}
+    dbm_adapter_notice(q->c, block); }
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
 /* ---- lists and blocks -------------------------------------------------------------------------------------------- */
 static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint32_t number) {
@@ -19377,8 +18414,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->number = number;
     item->depth = 0;
     item->s = NULL;
-    return item;
-}
+    return item; }
 static bool dbm__pg_room(dbm__pg *q, size_t size) {
     char *block;
     if (size <= q->block_size) return true;
@@ -19390,15 +18426,13 @@ static bool dbm__pg_room(dbm__pg *q, size_t size) {
         return false; }
     q->block = block;
     q->block_size = size;
-    return true;
-}
+    return true; }
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
     if (DBM__LIKELY(q->block_size <= DBM__PG_BLOCK_KEPT)) return;
     dbm_adapter_free(q->owner, q->block);
     q->block = NULL;
-    q->block_size = 0;
-}
+    q->block_size = 0; }
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
 static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
@@ -19407,13 +18441,11 @@ static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /*
     int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
     *day = (int)(of_year - (153 * m + 2) / 5 + 1);
     *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = y + era * 400 + (*month <= 2);
-}
+    *year = y + era * 400 + (*month <= 2); }
 DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
     int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
     int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468; }
 static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
     char digits[24];
     int n = 0;
@@ -19421,8 +18453,7 @@ static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
         digits[n++] = (char)('0' + v % 10);
         v /= 10;
     } while (v != 0 || n < width);
-    while (n > 0) dbm__put_n(t, &digits[--n], 1);
-}
+    while (n > 0) dbm__put_n(t, &digits[--n], 1); }
 static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     int64_t year;
     int month, day;
@@ -19432,8 +18463,7 @@ static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
     dbm__put(t, "-");
     dbm__pg_put_digits(t, month, 2);
     dbm__put(t, "-");
-    dbm__pg_put_digits(t, day, 2);
-}
+    dbm__pg_put_digits(t, day, 2); }
 DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
     bool before;
@@ -19450,16 +18480,14 @@ DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
     dbm__put(t, ".");
     dbm__pg_put_digits(t, rest % 1000000, 6);
     dbm__put(t, "+00");
-    if (before) dbm__put(t, " BC");
-}
+    if (before) dbm__put(t, " BC"); }
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
     if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
-    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
-}
+    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -19541,16 +18569,13 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->lengths[i] = length; }
     q->declare = at;
     q->unasked_bytes += need;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
-    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
-}
+    return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
 static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
-    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
-}
+    return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1; }
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
     const char *style = PQparameterStatus(q->conn, "DateStyle"), *interval = PQparameterStatus(q->conn, "IntervalStyle");
@@ -19560,28 +18585,24 @@ static void dbm__pg_look_at_settings(dbm__pg *q) {
     q->set_zone = !q->base->own_zone && zone != NULL && strcmp(zone, "UTC") != 0 && strcmp(zone, "Etc/UTC") != 0;
     /* Behind ours, so that it is the client that ends a statement while it lives. Not behind a pooler, where it would be another client's. */
     q->set_limit = dbm_adapter_config(q->owner)->statement_timeout_ms > 0 && q->base->cached;
-    q->setup = q->set_style || q->set_interval || q->set_zone || q->set_limit;
-}
+    q->setup = q->set_style || q->set_interval || q->set_zone || q->set_limit; }
 static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
     dbm__put(t, "SELECT 1");
     if (q->set_style) dbm__put(t, ", set_config('DateStyle', 'ISO', false)");
     if (q->set_interval) dbm__put(t, ", set_config('IntervalStyle', 'postgres', false)");
     if (q->set_zone) dbm__put(t, ", set_config('TimeZone', 'UTC', false)");
-    if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms);
-}
+    if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms); }
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
     if (!dbm__pg_room(q, length + 1)) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
-    return dbm__pg_text_command(q, q->block);
-}
+    return dbm__pg_text_command(q, q->block); }
 static void dbm__pg_put_begin(dbm__text *t, uint32_t number) {
     static const char *const levels[] = { "", "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "", "", "" };
-    dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : "");
-}
+    dbm__putf(t, "BEGIN%s%s%s", (number & 7u) != 0 ? " ISOLATION LEVEL " : "", levels[number & 7u], (number & 8u) != 0 ? " READ ONLY" : ""); }
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row);
 static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     char block[400];
@@ -19631,8 +18652,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
         return PQpipelineSync(q->conn) == 1;
 #endif
     default: return true; }
-    return dbm__pg_text_command(q, block);
-}
+    return dbm__pg_text_command(q, block); }
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
@@ -19643,15 +18663,13 @@ static bool dbm__pg_send(dbm__pg *q) {
             if (q->emitted > q->sent.head || q->skipping) break; }
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
         q->emitted++; }
-    return true;
-}
+    return true; }
 /* ---- reading ----------------------------------------------------------------------------------------------------- */
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
         dbm_adapter_free(s->q->owner, s->texts[i].owned);
-        s->texts[i].owned = NULL; }
-}
+        s->texts[i].owned = NULL; } }
 /* Another row is in hand. */
 DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     s->serial++;
@@ -19666,8 +18684,7 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         s->copied.data = NULL; }
     if (DBM__UNLIKELY(s->pinned != NULL)) {
         dbm_adapter_free(s->q->owner, s->pinned);
-        s->pinned = NULL; }
-}
+        s->pinned = NULL; } }
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
     Oid *types;
@@ -19681,8 +18698,7 @@ static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) 
             s->types_capacity = columns;
             return true; } }
     q->no_memory = true;
-    return false;
-}
+    return false; }
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
@@ -19710,8 +18726,7 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     else s->held = held;
     s->last_held = held;
     s->held_size += size;
-    return true;
-}
+    return true; }
 /* The same of a result's only row. */
 static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
     int i, columns = PQnfields(res);
@@ -19721,54 +18736,45 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
     for (i = 0; i < columns; i++) {
         cells[i].data = PQgetvalue(res, 0, i);
         cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
-    return dbm__pg_keep(q, s, cells, columns);
-}
+    return dbm__pg_keep(q, s, cells, columns); }
 static int64_t dbm__pg_count(PGresult *res) {
     const char *text = PQcmdTuples(res);
     int64_t n = 0;
     if (text[0] == '\0') return -1;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
-    return n;
-}
+    return n; }
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
     q->begins = 0;
-    q->drops.count = q->drops.head = 0;
-}
+    q->drops.count = q->drops.head = 0; }
 DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
-    s->res = res;
-}
+    s->res = res; }
 /* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
  * value does not fit any more. */
 static void dbm__pg_schema_changed(dbm__pg *q) {
     dbm__add(&q->base->schema, 1);
-    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
-}
+    q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */ }
 DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
     if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
-    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q);
-}
+    if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q); }
 /* A statement without rows has run. */
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     dbm__pg_look_at_tag(q, PQcmdStatus(res));
-    return dbm__pg_count(res);
-}
+    return dbm__pg_count(res); }
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
     uint64_t n = 0;
     if (minus) text++;
     for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
+    return (int64_t)(minus ? 0 - n : n); }
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
         dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
         q->no_memory = false; }
-    s->kept = false;
-}
+    s->kept = false; }
 /* What the columns are, and whether all can be read in binary. */
 static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
     int i;
@@ -19778,14 +18784,12 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
     for (i = 0; i < s->columns; i++) {
         s->types[i] = PQftype(res, i);
         *binary = *binary && dbm__pg_in_binary(s->types[i]); }
-    return true;
-}
+    return true; }
 /* Takes the description of a statement that the server keeps. */
 static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
     PQclear(s->about);
     s->about = about;
-    return about != NULL && s->columns > 0;
-}
+    return about != NULL && s->columns > 0; }
 /* What one of the pipeline has done; its rows are dropped. */
 static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
     int64_t n = -1;
@@ -19797,8 +18801,7 @@ static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, Exe
         if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
             Oid type = PQftype(res, 0);
             if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0)); } }
-    item->number |= 4u;
-}
+    item->number |= 4u; }
 /* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
 static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
     dbm__pg_statement *s = q->main;
@@ -19837,8 +18840,7 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
         PQclear(res);
         return false; }
     q->affected = dbm__pg_count(s->res);
-    return false;
-}
+    return false; }
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     static char name[] = "data";
@@ -19853,8 +18855,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
     q->main->binary_rows = true;
-    q->main->copying = true;
-}
+    q->main->copying = true; }
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -19884,17 +18885,14 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
                 PQfreemem(data);
                 return DBM__PG_ROW; } }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
-        PQfreemem(data); }
-}
+        PQfreemem(data); } }
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
     const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
-    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
-}
+    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0; }
 static void dbm__pg_sent_over(dbm__pg *q) {
     q->unanswered--;
-    if (q->sent_error == NULL) q->answered++;
-}
+    if (q->sent_error == NULL) q->answered++; }
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
     const dbm__pg_item *next;
@@ -19911,8 +18909,7 @@ static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *
     for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
     to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
     if (*to == NULL) *to = res;
-    else PQclear(res);
-}
+    else PQclear(res); }
 static void dbm__pg_each_took(dbm__pg *q, int64_t n);
 static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
@@ -19966,8 +18963,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
 #endif
     default: break; }
     PQclear(res);
-    return false;
-}
+    return false; }
 static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
@@ -19976,15 +18972,13 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
         break;
     case PQTRANS_INTRANS: q->failed_tx = false; break;
     case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; }
-}
+    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     q->laned = false;
-    dbm__pg_look_at_transaction(q);
-}
+    dbm__pg_look_at_transaction(q); }
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
     while (q->sent.head < q->sent.count) {
@@ -20035,8 +19029,7 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (dbm__pg_answer(q, item, res)) return DBM__PG_ROW;
         if (PQstatus(q->conn) == CONNECTION_BAD) return DBM__PG_DEAD; }
     q->sent.head = q->sent.count = q->emitted = 0;
-    return DBM__PG_ALL;
-}
+    return DBM__PG_ALL; }
 /* ---- the short way -------------------------------------------------------------------------------------------------
  * A statement that the server has, with its BEGIN, and COMMIT and ROLLBACK go past libpq, whose results and modes would cost more than all the rest: the
  * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
@@ -20045,23 +19038,19 @@ static int dbm__pg_answers(dbm__pg *q) {
 static char *dbm__pg_put_name(char *to, const char *name) {
     size_t n = strlen(name) + 1;
     memcpy(to, name, n);
-    return to + n;
-}
+    return to + n; }
 static char *dbm__pg_put_end(char *start, char *to) {
     (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to;
-}
+    return to; }
 static char *dbm__pg_put_close(char *to, char what, const char *name) {
     char *start = to;
     to[0] = 'C';
     to[5] = what;
-    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
-}
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
 static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
     char *start = to;
     *to = 'E';
-    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
-}
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
 static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
     char *start = to;
     int i;
@@ -20072,8 +19061,7 @@ static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, co
     to = dbm__pg_to16(to, (uint32_t)count);
     for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
     to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
-    return dbm__pg_put_end(start, to);
-}
+    return dbm__pg_put_end(start, to); }
 static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
     char *out;
     if (DBM__LIKELY(size <= q->out_size)) return true;
@@ -20082,8 +19070,7 @@ static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
     if (out == NULL) return false;
     q->out = out;
     q->out_size = size;
-    return true;
-}
+    return true; }
 /* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
 static void dbm__pg_lane_send(dbm__pg *q) {
     size_t n;
@@ -20091,8 +19078,7 @@ static void dbm__pg_lane_send(dbm__pg *q) {
     while (q->out_at != q->out_end && st == DBM_OK) {
         st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
         q->out_at += n; }
-    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
-}
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
 /* What was written up to `to` goes out, and will be answered. */
 static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     dbm_op *op = q->op;
@@ -20108,8 +19094,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     if (DBM__UNLIKELY(q->out_at != q->out_end)) return;
     op->fd = q->fd;
     op->started = true;
-    q->fresh = false;
-}
+    q->fresh = false; }
 /* The next row, taken apart. Behind a cell stands the length of the next one, which is read by then, so that a NUL fits; the last one makes
  * room for it. */
 static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
@@ -20135,8 +19120,7 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0'; }
-    s->cells = s->block;
-}
+    s->cells = s->block; }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
     if (q->beginning) {
@@ -20147,8 +19131,7 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
     dbm__pg_look_at_tag(q, tag);
-    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
-}
+    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1); }
 static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
     q->closing = true;
     if (q->fault != NULL) return;
@@ -20157,16 +19140,14 @@ static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
         q->no_memory = true;
         return; }
     memcpy(q->fault, body, size);
-    q->fault[size] = q->fault[size + 1] = '\0';
-}
+    q->fault[size] = q->fault[size + 1] = '\0'; }
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
     if (q->owed != 0) {
         q->owed--;
         return; }
     if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-    q->failed_tx = status == 'E';
-}
+    q->failed_tx = status == 'E'; }
 /* Looks at what has come, message by message. */
 static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
     dbm__pg_statement *s = q->main;
@@ -20204,15 +19185,14 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD; } }
     if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
-    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
-}
+    return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS; }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
@@ -20234,8 +19214,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
             return DBM__PG_DEAD; }
         in->end += got;
         how = dbm__pg_lane_look(q, in);
-        if (how != DBM__PG_WAITS || in->end != in->size) return how; }
-}
+        if (how != DBM__PG_WAITS || in->end != in->size) return how; } }
 static int dbm__pg_lane_step(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     bool own = s != NULL && s->in.data != NULL;
@@ -20258,16 +19237,14 @@ static int dbm__pg_lane_step(dbm__pg *q) {
         s->row = 0;
         dbm__pg_lane_row(s, s->block);
         s->in.keep = 0; }
-    return how;
-}
+    return how; }
 /* An operation on rows that come this way. */
 static void dbm__pg_lane_on(dbm__pg *q, dbm__pg_statement *s) {
     if (s->in.data == NULL) return;
     q->lane = true;
     q->gather = q->fresh = false;
     s->rows = 0;
-    s->in.keep = 0;
-}
+    s->in.keep = 0; }
 /* The row in hand stays where it is, for the program may point to it. The others are put aside, and what follows comes to another place. */
 static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_cell *cells = s->block + s->types_capacity;
@@ -20286,13 +19263,11 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.size = size;
     s->in.row = s->in.at = 0;
     s->in.end = left;
-    return true;
-}
+    return true; }
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
-    q->local = true;
-}
+    q->local = true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i;
@@ -20303,13 +19278,11 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
         if (item->kind == DBM__PG_ROLLBACK_TO) {
             sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
-    q->wait_used = q->wait.count;
-}
+    q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
     int i;
     for (i = 0; i < q->drops.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_DEALLOCATE, q->drops.at[i].number);
-    q->drops.count = 0;
-}
+    q->drops.count = 0; }
 /* What goes before the main command of an operation. Cursors are closed and statements dropped only where that can't spoil a transaction. */
 static void dbm__pg_push_before(dbm__pg *q) {
     bool open = q->tx == DBM__PG_TX_OPEN;
@@ -20325,8 +19298,7 @@ static void dbm__pg_push_before(dbm__pg *q) {
     if (DBM__UNLIKELY(q->closes.count != 0)) {
         for (i = 0; i < q->closes.count; i++) dbm__pg_add(q, &q->sent, DBM__PG_CLOSE, q->closes.at[i].number);
         q->closes.count = 0; }
-    if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q);
-}
+    if (DBM__UNLIKELY(open && q->drops.count >= 8 && !q->failed_tx)) dbm__pg_push_drops(q); }
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
@@ -20337,16 +19309,14 @@ static bool dbm__pg_pipe(dbm__pg *q, bool on) {
     (void)q;
     (void)on;
 #endif
-    return true;
-}
+    return true; }
 static void dbm__pg_put(dbm__pg *q, bool alone);
 /* All of the list is on its way, as far as the socket takes it. */
 static void dbm__pg_go(dbm__pg *q) {
     bool alone = q->sent.count == 1 && q->emitted == 0 && !q->sent.at[0].silent; /* what is under way already is in the list too */
     dbm__pg_item *sync = dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (sync != NULL && q->sent.count > 1) sync->silent = sync[-1].silent;
-    dbm__pg_put(q, alone);
-}
+    dbm__pg_put(q, alone); }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
     if (!dbm__pg_pipe(q, !alone)) {
@@ -20361,13 +19331,11 @@ static void dbm__pg_put(dbm__pg *q, bool alone) {
             dbm_adapter_broken(q->c);
             dbm__pg_end_local(q, dbm__pg_no_memory(q));
         } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q)); } }
-}
+            dbm__pg_end_local(q, dbm__pg_lost(q)); } } }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
-    if (*at == s) *at = s->next_cursor;
-}
+    if (*at == s) *at = s->next_cursor; }
 /* Its server side is gone with its transaction, or its savepoint. */
 static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
@@ -20380,8 +19348,7 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
         s->cursor = 0;
         s->lost = true; }
     for (i = 0; i < q->closes.count; i++) if (q->closes.at[i].depth < depth) q->closes.at[left++] = q->closes.at[i];
-    q->closes.count = left;
-}
+    q->closes.count = left; }
 static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item;
     if (s->cursor == 0) return;
@@ -20389,16 +19356,14 @@ static void dbm__pg_close_cursor(dbm__pg *q, dbm__pg_statement *s) {
     if (item != NULL) item->depth = s->depth;
     q->no_memory = false; /* then it ends with the transaction */
     s->cursor = 0;
-    dbm__pg_cursor_unlink(q, s);
-}
+    dbm__pg_cursor_unlink(q, s); }
 static void dbm__pg_transaction_over(dbm__pg *q) {
     q->tx = DBM__PG_TX_NONE;
     if (DBM__UNLIKELY(q->ddl)) dbm__pg_schema_changed(q);
     q->failed_tx = false;
     q->depth = 0;
     q->wait.count = q->wait_used = 0;
-    dbm__pg_cursors_lost(q, INT_MIN);
-}
+    dbm__pg_cursors_lost(q, INT_MIN); }
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
@@ -20425,20 +19390,16 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
         dbm_adapter_free(q->owner, s->texts);
         s->texts = NULL;
         s->texts_count = 0; }
-    s->live = false;
-}
+    s->live = false; }
 DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0;
-}
+    s->total = 0; }
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
-    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
-}
+    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age);
-}
+    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -20447,29 +19408,24 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     s->schema = dbm__load(&q->base->schema);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
-    if (item != NULL) item->s = s;
-}
+    if (item != NULL) item->s = s; }
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
 #if DBM__PG_PIPELINE
     if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
     q->unasked = 0;
-    q->unasked_bytes = 0;
-}
+    q->unasked_bytes = 0; }
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
-    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS;
-}
+    return s->selects && !op->one_row && !op->prepared->writes && q->tx != DBM__PG_TX_NONE && s->small_runs < DBM__PG_SMALL_RUNS; }
 static int dbm__pg_batch_rows(const dbm__pg_statement *s, int most) {
     int n = s->row_size > 0 ? DBM__PG_BATCH_BYTES / s->row_size : DBM__PG_FIRST_ROWS;
-    return n < 1 ? 1 : n < most ? n : most;
-}
+    return n < 1 ? 1 : n < most ? n : most; }
 DBM__INLINE void dbm__pg_begin_run(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
     q->main = s;
     dbm__pg_result_begin(s);
     q->retried = q->bound = false;
-    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE;
-}
+    q->mode = op->one_row ? DBM__PG_FIRST : op->prepared->writes && q->tx == DBM__PG_TX_NONE ? DBM__PG_KEEP : DBM__PG_TAKE; }
 static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
     dbm_op *op = q->op;
@@ -20499,8 +19455,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->named_run && !s->kept) {
             dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
-    dbm__pg_go(q);
-}
+    dbm__pg_go(q); }
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
  * 64 KB and one statement. */
 static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
@@ -20556,12 +19511,10 @@ static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         dbm__pg_start_send(q, op);
         return; }
     dbm__pg_begin_run(q, s, op);
-    dbm__pg_push_run(q);
-}
+    dbm__pg_push_run(q); }
 /* Nothing else is under way, and nothing must be done first but what the short way can do too. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
-    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN));
-}
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN)); }
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
 /* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
 static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
@@ -20576,8 +19529,7 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
         dbm__format(name, sizeof name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)q->drops.at[i].number);
         to = dbm__pg_put_close(to, 'S', name); }
     q->closes.count = q->drops.count = 0;
-    return to;
-}
+    return to; }
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
     const char *name = q->begin_name;
     q->begin_name[q->begin_size] = (char)('a' + number);
@@ -20587,12 +19539,10 @@ static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
         dbm__pg_put_begin(&t, number);
         *to = 'P';
         to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0)); }
-    return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
-}
+    return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0); }
 static char *dbm__pg_put_sync(char *to) {
     *to = 'S';
-    return dbm__pg_to32(to + 1, 4);
-}
+    return dbm__pg_to32(to + 1, 4); }
 /* True: the statement is on its way. */
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
@@ -20616,8 +19566,7 @@ static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
     to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
     dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
-    return true;
-}
+    return true; }
 static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
     char portal[20], *to = dbm__pg_lane_begin(q, 0);
     if (to == NULL) return false;
@@ -20626,16 +19575,14 @@ static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = s->in.end = 0;
     q->mode = DBM__PG_TAKE;
     dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
-    return true;
-}
+    return true; }
 static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
     char *to = dbm__pg_lane_begin(q, 0);
     if (to == NULL) return false;
     q->main = NULL;
     *to = 'Q';
     dbm__pg_lane_go(q, dbm__pg_put_end(to, dbm__pg_put_name(to + 5, word)), false);
-    return true;
-}
+    return true; }
 /* The next row, where it is at hand. */
 static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
@@ -20659,16 +19606,14 @@ static dbm_status dbm__pg_fetch(dbm_connection *c, dbm_op *op) {
     if (s->held == NULL) s->last_held = NULL;
     s->now = now;
     s->cells = now->cells;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* FINISH, where no rows are under way. */
 static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     (void)c;
     if (s->live) return DBM_E_UNSUPPORTED;
     dbm__pg_result_end(s->q, s);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
@@ -20684,8 +19629,7 @@ static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
-    dbm__pg_go(q);
-}
+    dbm__pg_go(q); }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick;
     dbm__pg_item *item;
@@ -20710,8 +19654,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     dbm__pg_go(q);
     if (!quick || q->local) return;
     dbm__pg_transaction_over(q);
-    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
-}
+    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK); }
 /* RESET is sent and not waited for: locks, listeners and temporary tables must not wait for the next user. */
 static void dbm__pg_start_reset(dbm__pg *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
@@ -20737,8 +19680,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     for (i = first; i < q->sent.count; i++) q->sent.at[i].silent = DBM__PG_PIPELINE != 0;
     dbm__pg_go(q);
     if (q->local || !DBM__PG_PIPELINE) return;
-    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK);
-}
+    if (PQflush(q->conn) == 0) dbm__pg_end_local(q, DBM_OK); }
 /* Where libpq is not in the state that our flow needs, after dbm_native, and a script: reads what the program has not read to the end, as far as it has come. */
 static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
@@ -20763,15 +19705,13 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD; }
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
-    return DBM__PG_ALL;
-}
+    return DBM__PG_ALL; }
 /* `word` in capitals. */
 static bool dbm__pg_is_word(const char *at, const char *word) {
     for (; *word != '\0'; at++, word++) {
         char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
         if (c != *word) return false; }
-    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
-}
+    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$'); }
 /* The first word of a statement, behind blanks, comments and parentheses. */
 static const char *dbm__pg_first_word(const char *sql) {
     for (;;) {
@@ -20787,8 +19727,7 @@ static const char *dbm__pg_first_word(const char *sql) {
                 else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
                 else sql++; }
         } else {
-            return sql; } }
-}
+            return sql; } } }
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
@@ -20805,8 +19744,7 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
-    if (out) op->prepared->writes = writes;
-}
+    if (out) op->prepared->writes = writes; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     const char *word = dbm__pg_first_word(op->sql);
@@ -20819,8 +19757,7 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     op->prepared->data = NULL;
@@ -20833,19 +19770,16 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     PQclear(s->about);
     dbm_adapter_free(q->owner, s->types);
     dbm_adapter_free(q->owner, s->block);
-    dbm_adapter_free(q->owner, s);
-}
+    dbm_adapter_free(q->owner, s); }
 static bool dbm__pg_has_listen(const char *sql) {
     for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
-    return false;
-}
+    return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
         q->no_memory = false;
         dbm__pg_end_local(q, dbm__pg_no_memory(q));
         return; }
-    dbm__pg_end_local(q, DBM_OK);
-}
+    dbm__pg_end_local(q, DBM_OK); }
 static void dbm__pg_wait_done(dbm__pg *q);
 /* ---- a bulk of single rows ------------------------------------------------------------------------------------------
  * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
@@ -20868,8 +19802,7 @@ static void dbm__pg_each_free(dbm__pg *q) {
     if (q->each == NULL) return;
     dbm_adapter_free(q->owner, q->each->texts);
     dbm_adapter_free(q->owner, q->each);
-    q->each = NULL;
-}
+    q->each = NULL; }
 static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
     struct dbm__pg_each *e;
     size_t size = sizeof *e + DBM__PG_EACH_ROWS * (size_t)plan->column_count * sizeof(dbm_value);
@@ -20880,8 +19813,7 @@ static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
     e->columns = plan->column_count;
     e->window = DBM__PG_EACH_ROWS;
     plan->data = e;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     struct dbm__pg_each *e = q->each;
@@ -20912,8 +19844,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size; }
     e->numbers[e->rows++] = op->bulk->rows;
-    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK;
-}
+    return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK; }
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     int64_t rows = op->bulk->rows;
@@ -20931,8 +19862,7 @@ static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_
         st = dbm__pg_take_row(c, op, values);
         op->bulk->rows = rows;
         if (st == DBM_OK || st == DBM_DONE) ++*taken; }
-    return st;
-}
+    return st; }
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
@@ -20948,8 +19878,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     if (dbm__pg_encode(q, &op) != DBM_OK) {
         q->no_memory = true;
         return false; }
-    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
-}
+    return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
 static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
 static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
 /* The next flight. False: there is none. */
@@ -20970,8 +19899,7 @@ static bool dbm__pg_each_go(dbm__pg *q) {
         for (i = e->first; i < e->limit; i++) if (e->values[i * e->columns].type != DBM_TYPE_INVALID) dbm__pg_add(q, &q->sent, DBM__PG_ROW_OF_BULK, (uint32_t)i);
         dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
     dbm__pg_go(q);
-    return true;
-}
+    return true; }
 /* A flight was answered. True: so was the last one. */
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
@@ -20998,8 +19926,7 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     e->rows = e->first = 0;
     e->size = 0;
     q->op->affected = e->written;
-    return true;
-}
+    return true; }
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
@@ -21016,8 +19943,7 @@ static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
-    dbm__pg_go(q);
-}
+    dbm__pg_go(q); }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
 static bool dbm__pg_end(dbm__pg *q, int how);
@@ -21035,12 +19961,10 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN; }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
-}
+    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
 static void dbm__pg_drain(dbm__pg *q) {
     q->before = DBM__PG_DRAIN;
-    if (q->unsynced) dbm__pg_go(q);
-}
+    if (q->unsynced) dbm__pg_go(q); }
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -21068,8 +19992,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
-    else dbm__pg_drain(q);
-}
+    else dbm__pg_drain(q); }
 /* The statements of LISTEN; false: the operation has failed. */
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
@@ -21102,8 +20025,7 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     *out = 0;
     op->sql = q->listen;
     op->sql_size = (size_t)(out - q->listen);
-    return true;
-}
+    return true; }
 static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
     bool lost = false;
     if (q->told != NULL) PQfreemem(q->told);
@@ -21120,8 +20042,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
     q->notification.pattern = dbm_null();
     q->notification.process = q->told->be_pid;
     op->native = &q->notification;
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* The operation itself. */
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
@@ -21197,8 +20118,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         break;
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
-    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; }
-}
+    case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; } }
 /* ---- cancel ---------------------------------------------------------------------------------------------------------- */
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
  * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
@@ -21264,8 +20184,7 @@ static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
     dbm__net_close(k->fd);
 #endif
     k->active = false;
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* Of any thread. */
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -21276,8 +20195,7 @@ static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg_kill_begin(q, &k);
     while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
         if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
-        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us); }
-}
+        else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us); } }
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
@@ -21304,8 +20222,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
             return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
-    return true;
-}
+    return true; }
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_row_width(dbm__pg_statement *s) {
     int i, row, columns = s->columns;
@@ -21316,22 +20233,19 @@ static void dbm__pg_row_width(dbm__pg_statement *s) {
     for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
         int size = 32;
         for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size; }
-}
+        if (size > s->row_size) s->row_size = size; } }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
     if (s->rows < s->fetch) {
         s->ended = true;
-        dbm__pg_close_cursor(q, s); }
-}
+        dbm__pg_close_cursor(q, s); } }
 /* What waited has been done; or not, but then the transaction is lost with it. */
 static void dbm__pg_wait_done(dbm__pg *q) {
     int i;
     for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
     q->wait.count -= q->wait_used;
-    q->wait_used = 0;
-}
+    q->wait_used = 0; }
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
 static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -21363,8 +20277,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
         s->small_runs = 0;
         return true; }
     dbm__pg_execute_done(q, s, how);
-    return true;
-}
+    return true; }
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -21393,8 +20306,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
         if (!s->live) s->ended = true;
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live; }
-    if (s->inserts) op->last_id = dbm__pg_key(q, s);
-}
+    if (s->inserts) op->last_id = dbm__pg_key(q, s); }
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -21418,8 +20330,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         return true; }
     dbm__pg_batch_done(q, s);
     q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true;
-}
+    return true; }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -21435,8 +20346,7 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
     if (q->outcome == DBM_E_ROLLED_BACK) {
         dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
     dbm__pg_transaction_over(q);
-    return true;
-}
+    return true; }
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
 static bool dbm__pg_script_end(dbm__pg *q) {
     dbm_op *op = q->op;
@@ -21481,8 +20391,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     return false;
 back:
     if (q->state == DBM__PG_NATIVE_USE && PQstatus(q->conn) != CONNECTION_BAD && dbm__pg_return_from_native(q) != DBM__PG_ALL) q->outcome = dbm__pg_lost(q);
-    return true;
-}
+    return true; }
 static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     if (how == DBM__PG_ROW) return true; /* the server takes rows */
@@ -21499,16 +20408,14 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
         dbm__pg_add(q, &q->sent, DBM__PG_COPY, 0);
         dbm__pg_go(q);
         return q->local; }
-    return true;
-}
+    return true; }
 /* One of the pipeline has failed, and so has this operation. */
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     dbm__pg_failure_drop(q);
     q->error = q->sent_error;
     q->sent_error = NULL;
     q->of_pipeline = true;
-    q->cursor_run = false;
-}
+    q->cursor_run = false; }
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
@@ -21539,8 +20446,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_CONNECT: case DBM_OP_BEGIN: case DBM_OP_SAVEPOINT: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_PREPARE:
     case DBM_OP_UNPREPARE: case DBM_OP_COMMAND:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
-    return true;
-}
+    return true; }
 static dbm_step dbm__pg_done(dbm__pg *q) {
     dbm_op *op = q->op;
     op->status = q->outcome;
@@ -21560,8 +20466,7 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copy = NULL;
         q->copying = false;
         op->bulk->data = NULL; }
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -21571,8 +20476,7 @@ static bool dbm__pg_copy_answered(dbm__pg *q) {
     if (!q->copy_blind && !q->tls && recv(PQsocket(q->conn), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1 && byte == 'E') return true;
 #endif
     q->copy_blind = true;
-    return PQconsumeInput(q->conn) != 1;
-}
+    return PQconsumeInput(q->conn) != 1; }
 /* Rows of a bulk go out as the socket takes them. True: *step says how the operation goes on. False: the end was told, and the answer is read as any
  * other. */
 static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
@@ -21600,8 +20504,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     if (PQputCopyEnd(q->conn, why) != 0) return false;
     q->outcome = dbm__pg_lost(q);
     *step = dbm__pg_done(q);
-    return true;
-}
+    return true; }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     int how, unsent;
@@ -21681,8 +20584,7 @@ wait:
     op->fd = PQsocket(q->conn);
     q->fresh = false;
     if (stirred) op->wake_us = dbm_adapter_clock(q->owner) + 20000;
-    return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
-}
+    return unsent != 0 ? DBM_STEP_BOTH : DBM_STEP_READ; }
 /* A cancel of our own goes on beside the operation, and must have come to its end before the next one begins. */
 static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     dbm_step want;
@@ -21700,8 +20602,7 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
         return q->ended ? DBM_STEP_TIMER : step; }
     op->fd = q->kill.fd;
     op->wake_us = q->kill.until_us;
-    return want;
-}
+    return want; }
 static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     dbm_step step = op->kind != DBM_OP_CONNECT && q->ended ? DBM_STEP_DONE : dbm__pg_step_on(c, q, op);
@@ -21714,16 +20615,14 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
         op->wake_us = q->patience_us; }
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
-    return dbm__pg_kill_beside(q, op, step);
-}
+    return dbm__pg_kill_beside(q, op, step); }
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
     *out = 0;
     for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
-    return n > 0 && (count == 0 || n == count);
-}
+    return n > 0 && (count == 0 || n == count); }
 /* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
 static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
@@ -21752,8 +20651,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
     days = dbm__pg_days_of(year, (int)month, (int)day);
     *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
-    return true;
-}
+    return true; }
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
     if (s->texts == NULL) {
@@ -21766,8 +20664,7 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     t = &s->texts[i];
     *made = t->serial == s->serial;
     t->serial = s->serial;
-    return t;
-}
+    return t; }
 static void dbm__pg_uuid(const char *data, char *out) {
     static const char digits[] = "0123456789abcdef";
     int i;
@@ -21776,8 +20673,7 @@ static void dbm__pg_uuid(const char *data, char *out) {
         if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
         *out++ = digits[c >> 4];
         *out++ = digits[c & 15]; }
-    *out = '\0';
-}
+    *out = '\0'; }
 DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
@@ -21794,8 +20690,7 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
                 if (data[i] == '\\') i++;
                 *at++ = data[i]; } } }
     *at = '\0';
-    return (size_t)(at - out);
-}
+    return (size_t)(at - out); }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
     bool made;
@@ -21826,16 +20721,13 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
     out->type = type == DBM__PG_UUID ? DBM_TYPE_UUID : type == DBM__PG_BYTEA ? DBM_TYPE_BLOB : DBM_TYPE_TEXT;
     out->as.text.data = text->data;
     out->as.text.size = text->size;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
-    out->as.text.size = size;
-}
+    out->as.text.size = size; }
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
-    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
-}
+    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -21926,13 +20818,11 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         return DBM_OK;
     default: break; }
     dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(s->res != NULL ? s->res : s->about, i);
-}
+    return PQfname(s->res != NULL ? s->res : s->about, i); }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -21941,22 +20831,19 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     memset(&look, 0, sizeof look);
     look.result = s;
     if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer;
-}
+    return v.as.integer; }
 /* ---- connections ---------------------------------------------------------------------------------------------------- */
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
-                    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL));
-}
+                    PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL)); }
 #if DBM__PG_CANCEL_KEY
 /* libpq 14 to 16 tell the process and not the key that a cancel needs; but its trace shows both. The trace is read once and wiped. */
 static void dbm__pg_trace_begin(dbm__pg *q) {
     q->trace = open_memstream(&q->trace_text, &q->trace_size);
     if (q->trace == NULL) return;
     PQtrace(q->conn, q->trace);
-    PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
-}
+    PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS); }
 static int dbm__pg_trace_number(const char **at) {
     uint32_t n = 0;
     bool minus = false;
@@ -21965,8 +20852,7 @@ static int dbm__pg_trace_number(const char **at) {
         minus = true;
         (*at)++; }
     for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
-    return (int)(minus ? 0 - n : n);
-}
+    return (int)(minus ? 0 - n : n); }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -21982,8 +20868,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
             q->has_key = q->pid == PQbackendPID(q->conn); } }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
-    q->trace_text = NULL;
-}
+    q->trace_text = NULL; }
 #else
 static void dbm__pg_trace_begin(dbm__pg *q) { (void)q; }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
@@ -22008,15 +20893,13 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm_adapter_free(db, q->in.data);
     dbm_adapter_free(db, q->out);
     dbm_adapter_free(db, (void *)q->params);
-    dbm_adapter_free(db, q);
-}
+    dbm_adapter_free(db, q); }
 /* The `n`-th of a list with commas. */
 static const char *dbm__pg_nth(const char *list, int n) {
     for (; n > 0 && list != NULL; n--) {
         list = strchr(list, ',');
         if (list != NULL) list++; }
-    return list;
-}
+    return list; }
 /* Begins a connect, with the hosts from q->host on. Where there are several, each has its share of the time: libpq itself would wait for the
  * first one as long as the system does. */
 static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
@@ -22047,8 +20930,7 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     if (left > 1 && op->deadline_us != INT64_MAX) {
         now = dbm_adapter_clock(q->owner);
         q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
@@ -22092,8 +20974,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         status = DBM_E_CONNECT; }
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
-    return status;
-}
+    return status; }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__pg *q = (dbm__pg *)dbm_adapter_alloc(db, sizeof *q);
@@ -22110,8 +20991,7 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
         return status; }
     dbm_adapter_set_data(c, q);
     op->fd = PQsocket(q->conn);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__pg_connected(dbm__pg *q) {
     (void)PQsetErrorVerbosity(q->conn, PQERRORS_DEFAULT);
     dbm__pg_trace_end(q, true);
@@ -22135,19 +21015,16 @@ static bool dbm__pg_connected(dbm__pg *q) {
     q->fd = PQsocket(q->conn);
     q->lane_can = q->lane_on = !q->tls && !PQgssEncInUse(q->conn);
     dbm__pg_look_at_settings(q);
-    return true;
-}
+    return true; }
 static bool dbm__pg_local(const char *host, size_t size) {
     return size == 0 || host[0] == '/' || host[0] == '@' || dbm__same_word_n(host, size, "localhost") || dbm__same_word_n(host, size, "::1") ||
-           (size >= 4 && memcmp(host, "127.", 4) == 0);
-}
+           (size >= 4 && memcmp(host, "127.", 4) == 0); }
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
     if (status != DBM_OK) {
         dbm_adapter_set_data(q->c, NULL);
         dbm__pg_free(q); }
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     bool tls = PQstatus(q->conn) == CONNECTION_SSL_STARTUP;
@@ -22178,8 +21055,7 @@ static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     case PGRES_POLLING_READING: case PGRES_POLLING_WRITING: case PGRES_POLLING_ACTIVE: break; }
     op->fd = PQsocket(q->conn);
     op->wake_us = q->host_until_us;
-    return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ;
-}
+    return next == PGRES_POLLING_WRITING ? DBM_STEP_WRITE : DBM_STEP_READ; }
 static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (q == NULL) return;
@@ -22194,8 +21070,7 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 #else
     if (how == DBM_DISCONNECT_FORKED) q->conn = NULL;
 #endif
-    dbm__pg_free(q);
-}
+    dbm__pg_free(q); }
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -22214,8 +21089,7 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         while ((told = PQnotifies(q->conn)) != NULL) PQfreemem(told); /* nobody asks for them here */
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST; }
-    return DBM_E_LOST;
-}
+    return DBM_E_LOST; }
 /* ---- configuration ---------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
@@ -22226,8 +21100,7 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
         if (n < sizeof names / sizeof names[0]) names[n++] = known->keyword; }
     near_one = dbm__nearest(key, names, n);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint);
-}
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint); }
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
     int count = 1;
@@ -22251,20 +21124,17 @@ static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool 
         } else if (port) {
             *ports++ = *list;
         } else {
-            *hosts++ = *list; } }
-}
+            *hosts++ = *list; } } }
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
-    base->values[base->count++] = value;
-}
+    base->values[base->count++] = value; }
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
     dbm__text t = dbm__text_in(*at, 16);
     dbm__putf(&t, "%d", n);
     *at += 16;
-    return t.data;
-}
+    return t.data; }
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
@@ -22319,8 +21189,7 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
     base->keys[base->count] = base->values[base->count] = NULL;
     PQconninfoFree(known);
-    return status;
-}
+    return status; }
 static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -22340,13 +21209,11 @@ static dbm_status dbm__pg_init(dbm_database *db) {
         dbm_adapter_free(db, base);
         return status; }
     dbm_adapter_set_db_data(db, base);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__pg_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
-}
+    if (base != NULL) dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
@@ -22414,14 +21281,12 @@ DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     dbm__putf(&list, "COPY %s (", plan->table);
     dbm__put_n(&list, k->select + 7, (size_t)i);
     dbm__put(&list, ") FROM STDIN");
-    return k;
-}
+    return k; }
 DBM__FN void dbm__pg_copy_free(dbm__pg_copy *k) {
     if (k == NULL) return;
     if (k->columns != NULL) PQclear(k->columns);
     dbm_adapter_free(k->db, k->rows);
-    dbm_adapter_free(k->db, k);
-}
+    dbm_adapter_free(k->db, k); }
 DBM__FN const char *dbm__pg_copy_select(const dbm__pg_copy *k) { return k->select; }
 DBM__FN const char *dbm__pg_copy_command(const dbm__pg_copy *k) { return k->command; }
 static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
@@ -22442,8 +21307,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMP: return DBM__PG_AS_TIMESTAMP;
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
-    default: return DBM__PG_AS_OTHER; }
-}
+    default: return DBM__PG_AS_OTHER; } }
 /* ---- the buffer -------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
     size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
@@ -22454,29 +21318,24 @@ static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
     if (rows == NULL) return false;
     k->rows = rows;
     k->capacity = capacity;
-    return true;
-}
+    return true; }
 DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
-}
+    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need); }
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
-    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu);
-}
+    return size == 8 ? dbm__pg_to64(to, (uint64_t)v) : size == 4 ? dbm__pg_to32(to, (uint32_t)v) : dbm__pg_to16(to, (uint32_t)v & 0xFFFFu); }
 DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
     int64_t bits;
     memcpy(&bits, &x, sizeof bits);
-    return dbm__pg_to_number(to, 8, bits);
-}
+    return dbm__pg_to_number(to, 8, bits); }
 /* The same at the end of the buffer. */
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
 static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
     dbm__copy_cut(why->text, sizeof why->text, text);
-    return DBM_E_RANGE;
-}
+    return DBM_E_RANGE; }
 /* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
@@ -22484,13 +21343,11 @@ static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t si
         return DBM_E_LIMIT; }
     if (DBM__UNLIKELY(!dbm__pg_copy_room(k, size + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)))) return DBM_E_NOMEM;
     k->size = (size_t)(dbm__pg_to_bytes(k->rows + k->size, size != 0 ? data : "", size) - k->rows);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
         return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea"); }
-    return dbm__pg_put_bytes(k, data, size, why);
-}
+    return dbm__pg_put_bytes(k, data, size, why); }
 /* ---- values -------------------------------------------------------------------------------------------------------- */
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
@@ -22502,8 +21359,7 @@ static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *s
     t = dbm__text_in(block, 64);
     dbm__pg_put_timestamp(&t, v->as.integer);
     *size = t.size;
-    return block;
-}
+    return block; }
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
 static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
@@ -22561,8 +21417,7 @@ static dbm_status dbm__pg_cell_numeric(dbm__pg_copy *k, const dbm_value *v, dbm_
             group += (uint32_t)(*at++ - '0');
             digits--; }
         dbm__pg_put16(k, group); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* A time as text. Its zone counts for timestamptz alone, as with the server. */
 static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *us) {
     char block[80] = "2000-01-01 ";
@@ -22575,8 +21430,7 @@ static bool dbm__pg_time_read(int how, const char *text, size_t size, int64_t *u
     if (how == DBM__PG_AS_TIMESTAMPTZ) return true;
     for (n = 10; how != DBM__PG_AS_DATE && n < size && strchr("+-Zz", text[n]) == NULL; n++) { }
     while (n > 10 && text[n - 1] == ' ') n--;
-    return dbm__timestamp_read(text, n, us);
-}
+    return dbm__timestamp_read(text, n, us); }
 static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     int64_t us = v->as.integer, part;
     bool minus = dbm__pg_is_text(v, "-infinity");
@@ -22594,8 +21448,7 @@ static dbm_status dbm__pg_cell_time(dbm__pg_copy *k, int how, const dbm_value *v
     if (part < 0) part += DBM__PG_DAY_US;
     if (how == DBM__PG_AS_DATE) dbm__pg_put_number(k, 4, (us - part) / DBM__PG_DAY_US);
     else dbm__pg_put_number(k, 8, how == DBM__PG_AS_TIME ? part : us);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Digits, in fours or not, and braces, as the server reads them. */
 static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     const char *text = v->as.text.data;
@@ -22614,8 +21467,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
         n++; }
     if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
-    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why);
-}
+    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -22629,8 +21481,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
     dbm__pg_put32(k, (uint32_t)i);
     k->size += i;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     double x;
     float single;
@@ -22646,8 +21497,7 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     if (single == 0 && x != 0) return dbm__pg_wrong(why, "is out of range for real");
     memcpy(&bits, &single, sizeof bits);
     dbm__pg_put_number(k, 4, bits);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* One cell in binary. There is room for all of the row that has a fixed size. */
 static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -22685,8 +21535,7 @@ static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v
         return DBM_OK; }
     case DBM__PG_AS_NUMERIC: return dbm__pg_cell_numeric(k, v, why);
     case DBM__PG_AS_UUID: return dbm__pg_cell_uuid(k, v, why);
-    default: return dbm__pg_cell_bytea(k, v, why); }
-}
+    default: return dbm__pg_cell_bytea(k, v, why); } }
 /* One cell as text, and the tab or the end of the line behind it. */
 static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v, dbm__why *why) {
     static const char digits[] = "0123456789abcdef";
@@ -22717,21 +21566,18 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
         *at++ = c; }
     *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
     k->size = (size_t)(at - k->rows);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- rows ---------------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
     k->size = from;
     if (i >= 0) k->plan->failed_column = i;
-    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text);
-}
+    return dbm_adapter_fail(c, st, st == DBM_E_RANGE ? "22000" : NULL, 0, st == DBM_E_NOMEM ? dbm_status_text(st) : why->text); }
 DBM__INLINE bool dbm__pg_row_room(dbm__pg_copy *k) { return dbm__pg_copy_room(k, 2 + DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1)); }
 DBM__INLINE bool dbm__pg_full(const dbm__pg_copy *k) { return k->size >= DBM__PG_COPY_ROOM - DBM__PG_COPY_ROOM / 8; }
 /* Whether a text fits as it is, and all cells of a fixed size behind it. */
 DBM__INLINE bool dbm__pg_fits(const dbm__pg_copy *k, const char *to, size_t size) {
     size_t left = k->capacity - (size_t)(to - k->rows), rest = DBM__PG_COPY_CELL * ((size_t)k->plan->column_count + 1);
-    return left > rest && size <= left - rest;
-}
+    return left > rest && size <= left - rest; }
 /* A cell of any kind. */
 static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const dbm_value *v, char **to, dbm__why *why) {
     dbm_status st = DBM_OK;
@@ -22740,8 +21586,7 @@ static DBM__NOINLINE dbm_status dbm__pg_any_cell(dbm__pg_copy *k, int i, const d
     else if (v->type != DBM_TYPE_NULL) st = dbm__pg_put_value(k, k->how[i], v, why);
     else dbm__pg_put32(k, UINT32_MAX);
     *to = k->rows + k->size;
-    return st;
-}
+    return st; }
 /* The usual ones are written here. In rows of texts no column is as these are. */
 DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
@@ -22767,8 +21612,7 @@ DBM__FN dbm_status dbm__pg_bulk_row(dbm_connection *c, dbm_op *op, const dbm_val
             st = dbm__pg_any_cell(k, i, v, &to, &why);
             if (DBM__UNLIKELY(st != DBM_OK)) return dbm__pg_row_bad(c, k, from, i, st, &why); } }
     k->size = (size_t)(to - k->rows);
-    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK;
-}
+    return DBM__UNLIKELY(dbm__pg_full(k)) ? DBM_DONE : DBM_OK; }
 /* Arrays whose elements need not become values first: integers of a size, doubles, texts. */
 enum { DBM__PG_FAST_NONE = 0, DBM__PG_FAST_INT32, DBM__PG_FAST_INT64, DBM__PG_FAST_DOUBLE, DBM__PG_FAST_TEXT };
 static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
@@ -22777,15 +21621,13 @@ static unsigned char dbm__pg_copy_fast(int how, const dbm_column *a) {
     if (a->kind == DBM__TO_INT && a->size == 8 && how <= DBM__PG_AS_OID) return DBM__PG_FAST_INT64;
     if (a->kind == DBM__TO_REAL && a->size == sizeof(double) && how == DBM__PG_AS_FLOAT8) return DBM__PG_FAST_DOUBLE;
     if (a->kind == DBM__TO_TEXT && how == DBM__PG_AS_TEXT) return DBM__PG_FAST_TEXT;
-    return DBM__PG_FAST_NONE;
-}
+    return DBM__PG_FAST_NONE; }
 static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const dbm_column *a, size_t row, char **to, dbm__why *why) {
     dbm_value v;
     dbm_status st = dbm_adapter_element(a, row, &v);
     if (st == DBM_OK) return dbm__pg_any_cell(k, i, &v, to, why);
     dbm__copy_cut(why->text, sizeof why->text, dbm__element_wrong(a->kind));
-    return st;
-}
+    return st; }
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
     dbm__why why;
@@ -22835,8 +21677,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             *taken = row - first + 1;
             return DBM_DONE; } }
     *taken = count;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- to and from the server ------------------------------------------------------------------------------------------ */
 DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
     static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
@@ -22855,8 +21696,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     memcpy(k->command + strlen(k->command), " (FORMAT binary)", 17);
     memcpy(k->rows, header, sizeof header);
     k->size = sizeof header;
-    return true;
-}
+    return true; }
 DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
     size_t piece = k->size - k->sent < DBM__PG_COPY_ROOM ? k->size - k->sent : DBM__PG_COPY_ROOM;
     int put;
@@ -22870,13 +21710,11 @@ DBM__FN int dbm__pg_copy_put(dbm__pg_copy *k, PGconn *conn) {
         dbm_adapter_free(k->db, k->rows);
         k->rows = NULL;
         k->capacity = 0; }
-    return 1;
-}
+    return 1; }
 DBM__FN bool dbm__pg_copy_last(dbm__pg_copy *k) {
     if (!dbm__pg_copy_room(k, 2)) return false;
     if (k->binary) dbm__pg_put16(k, 0xFFFFu);
-    return true;
-}
+    return true; }
 /* "COPY table, line 3, column name: ..." is a line of it; its words are in the server's language. */
 DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     size_t n = 0;
@@ -22907,8 +21745,7 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
     if (n >= sizeof name) return;
     memcpy(name, at, n);
     name[n] = '\0';
-    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n;
-}
+    for (n = 0; (int)n < k->plan->column_count; n++) if (strcmp(PQfname(k->columns, (int)n), name) == 0) k->plan->failed_column = (int)n; }
 #endif /* DBM_HAS_POSTGRESQL */
 /* --- src/adapters/mysql.c --- */
 #if DBM_HAS_MYSQL
@@ -22972,7 +21809,7 @@ typedef bool dbm__mysql_bool;
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
     DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
-    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_NOWAIT = 3572, DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
@@ -23079,11 +21916,11 @@ typedef struct dbm__mysql {
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
     unsigned long id;        /* the server's, for KILL QUERY */
     int host;                /* which of the list */
-    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     bool mariadb;            /* the server is */
     bool tls;
     bool broken;             /* no byte is sent any more */
-    bool connecting, connected;
+    bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
@@ -23143,40 +21980,24 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     dbm__text_end(&t);
     q->refused = true;
     q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status;
-}
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
-    return q->status;
-}
+    return q->status; }
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
-static dbm_status dbm__mysql_status(int native, bool *retryable) {
-    *retryable = false;
+static dbm_status dbm__mysql_status(int native) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
-        *retryable = true;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
         return DBM_E_CONNECT;
-    case 2007: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
-        *retryable = true;
         return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
-    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
-        *retryable = true;
-        return DBM_E_DEADLOCK;
-    case 1020: /* the record has changed since it was read (snapshot isolation) */
-        *retryable = true;
-        return DBM_E_SERIALIZATION;
-    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
-        *retryable = true;
-        return DBM_E_TIMEOUT;
-    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
+    case 1020: return DBM_E_SERIALIZATION; /* the record has changed since it was read (snapshot isolation) */
+    case DBM__MYSQL_LOCK_TIMEOUT: case DBM__MYSQL_NOWAIT: case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
@@ -23184,13 +22005,16 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
         return DBM_E_CONSTRAINT;
     case 1264: case 1365: case 1416: case 1690: case 1406: return DBM_E_RANGE;
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG: case 1162: case 1301: case 1390: case 1461: case 1021: case 1114: return DBM_E_LIMIT;
-    default: return DBM_OK; }
-}
+    default: return DBM_OK; } }
+static bool dbm__mysql_retryable(int native) {
+    dbm_status status = dbm__mysql_status(native);
+    return native == DBM__MYSQL_LOCK_TIMEOUT || native == DBM__MYSQL_NOWAIT || (status == DBM_E_CONNECT && native != 2007) || status == DBM_E_LOST ||
+           status == DBM_E_DEADLOCK || status == DBM_E_SERIALIZATION; }
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
-    return dbm__mysql_status(native, retryable);
-}
+    *retryable = dbm__mysql_retryable(native);
+    return dbm__mysql_status(native); }
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
 static void dbm__mysql_part(const char *text, const char *before, char end, char *block, size_t capacity) {
     const char *at = NULL, *p = text, *stop;
@@ -23204,8 +22028,7 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
     size = stop != NULL ? (size_t)(stop - at) : strlen(at);
     if (size >= capacity) size = capacity - 1;
     memcpy(block, at, size);
-    block[size] = '\0';
-}
+    block[size] = '\0'; }
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *before = "";
@@ -23225,8 +22048,7 @@ static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     size = strlen(name);
     if (kind == DBM_CONSTRAINT_UNIQUE && size >= 7 && strcmp(name + size - 7, "PRIMARY") == 0 && (size == 7 || name[size - 8] == '.')) {
         kind = DBM_CONSTRAINT_PRIMARY_KEY; }
-    dbm_adapter_fail_constraint(q->c, kind, name);
-}
+    dbm_adapter_fail_constraint(q->c, kind, name); }
 /* The failure of the last call, kept: a statement's, or else the connection's. */
 static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_error *e = &q->error;
@@ -23238,13 +22060,12 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
         e->native = DBM__MYSQL_LOST;
         dbm__copy_cut(e->sqlstate, sizeof e->sqlstate, "HY000");
         dbm__copy_cut(e->text, sizeof e->text, "the client library failed without saying why"); }
-    q->failed = true;
-}
+    q->failed = true; }
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
-    bool retryable = false;
-    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    bool retryable = dbm__mysql_retryable(e->native);
+    dbm_status status = dbm__mysql_status(e->native);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
@@ -23285,12 +22106,10 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
-    return q->status;
-}
+    return q->status; }
 static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_note_error(q, stmt);
-    dbm__mysql_report(q);
-}
+    dbm__mysql_report(q); }
 /* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
@@ -23309,8 +22128,7 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
         if (dbm__net_wait(q->owner->host, dbm__mysql_socket(q->my), DBM_STEP_READ, INT64_MAX) == DBM_E_TIMEOUT) {
             errno = EAGAIN;
             return -1; } }
-    return q->read(io, buffer, size);
-}
+    return q->read(io, buffer, size); }
 #endif
 /* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
 static void dbm__mysql_let_wait(dbm__mysql *q) {
@@ -23370,14 +22188,17 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #  define MYSQL_WAIT_EXCEPT 4
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands (left_us > 0) the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
-static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+static void dbm__mysql_tls_reads(MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags;
     struct timeval limit;
-    int fd = dbm__mysql_socket(my);
     if (fd < 0) return;
-    if (left_us < 1000) left_us = 1000;
+    if (left_us <= 0) {
+        flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        return; }
     if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
     memset(&limit, 0, sizeof limit);
     limit.tv_sec = (long)(left_us / 1000000);
@@ -23386,14 +22207,6 @@ static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
 #else
     (void)my;
     (void)left_us;
-#endif
-}
-static void dbm__mysql_unblock(MYSQL *my) {
-#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
-    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
-    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-#else
-    (void)my;
 #endif
 }
 /* Begins a call (`ready` is 0), or goes on with the one that waited; what it then waits for, or 0 when it is through. Over TLS the library writes by OpenSSL's
@@ -23424,15 +22237,14 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
-        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my); }
-    return wait;
-}
+        int64_t left = q->limit_us - dbm_adapter_clock(q->owner);
+        if (wait != 0) dbm__mysql_tls_reads(q->my, left > 1000 ? left : 1000);
+        else if (q->made != NULL) dbm__mysql_tls_reads(q->my, 0); }
+    return wait; }
 static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     q->sql = sql;
     q->sql_size = strlen(sql);
-    return DBM__MYSQL_QUERY;
-}
+    return DBM__MYSQL_QUERY; }
 /* What the last complete reply said about the transaction. */
 static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
@@ -23493,8 +22305,7 @@ static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
         s->chunks = next; }
     s->first = s->row = NULL;
     s->last = &s->first;
-    s->kept = 0;
-}
+    s->kept = 0; }
 static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
     const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
     dbm__mysql_chunk *chunk = s->chunks;
@@ -23517,8 +22328,7 @@ static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size
         s->kept += want; }
     at = (char *)chunk + chunk->used;
     chunk->used += size;
-    return at;
-}
+    return at; }
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
@@ -23554,8 +22364,7 @@ static int dbm__mysql_how(const MYSQL_FIELD *field) {
     default: break; }
     if (dbm__mysql_named(field, false, "uuid")) return DBM__MYSQL_UUID_TEXT;
     if (field->charsetnr == DBM__MYSQL_BINARY) return DBM__MYSQL_BLOB;
-    return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT;
-}
+    return dbm__mysql_named(field, true, "json") ? DBM__MYSQL_JSON_TEXT : DBM__MYSQL_TEXT; }
 static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     memset(bind, 0, sizeof *bind);
     bind->buffer_type = dbm__mysql_kinds[cell->how].given;
@@ -23573,20 +22382,17 @@ static void dbm__mysql_bind_cell(dbm__mysql_cell *cell, MYSQL_BIND *bind) {
     } else if (cell->how <= DBM__MYSQL_TINY) {
         bind->buffer = &cell->value.as;
     } else {
-        bind->buffer = &cell->as; }
-}
+        bind->buffer = &cell->as; } }
 static bool dbm__mysql_same_column(const MYSQL_FIELD *column, const MYSQL_FIELD *field) {
     return column->type == field->type && column->flags == field->flags && column->charsetnr == field->charsetnr &&
-           column->length == field->length && column->decimals == field->decimals;
-}
+           column->length == field->length && column->decimals == field->decimals; }
 static void dbm__mysql_plan_free(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
     for (i = 0; i < 2 * s->columns; i++) dbm_adapter_free(q->owner, s->cells[i].text);
     dbm_adapter_free(q->owner, s->cells);
     s->cells = NULL;
     s->columns = 0;
-    s->roomy[0] = s->roomy[1] = s->large = false;
-}
+    s->roomy[0] = s->roomy[1] = s->large = false; }
 /* Room for the texts of one set of cells. False: reported. */
 static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *s, int side) {
     dbm__mysql_cell *cell = dbm__mysql_cells(s, side);
@@ -23601,8 +22407,7 @@ static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *
         cell->capacity = want;
         s->rebind = true; }
     s->roomy[side] = true;
-    return true;
-}
+    return true; }
 /* After EXECUTE: how its columns are read. As a rule nothing has changed since the last time. False: reported. */
 static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     int count = (int)mysql_stmt_field_count(s->stmt), i;
@@ -23628,8 +22433,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->side = 0;
         s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
-    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side);
-}
+    return DBM__LIKELY(s->roomy[s->side]) || dbm__mysql_texts(q, s, s->side); }
 static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
     int i;
@@ -23639,8 +22443,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fail(q, s->stmt);
         return false; }
     s->rebind = false;
-    return true;
-}
+    return true; }
 /* A row has come whose texts did not all fit: more room, and those columns once more. */
 static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_cell *cells = dbm__mysql_cells(s, s->side);
@@ -23666,14 +22469,12 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
             dbm__mysql_fail(q, s->stmt);
             return false; }
         cell->size = size; }
-    return dbm__mysql_bind_result(q, s);
-}
+    return dbm__mysql_bind_result(q, s); }
 /* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
-    out->as.text.size = size;
-}
+    out->as.text.size = size; }
 /* A date that is none, such as 0000-00-00, has no place on a time line: its text is given, which conversions to a timestamp refuse. */
 static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     const MYSQL_TIME *t = &cell->as.time;
@@ -23698,8 +22499,7 @@ static DBM__NOINLINE void dbm__mysql_time_value(unsigned decimals, dbm__mysql_ce
         if (decimals > 6) decimals = t->second_part != 0 ? 6 : 0; /* not said */
         if (decimals != 0) at = dbm__put_digits(at, '.', (int64_t)t->second_part, 6) - 6 + decimals; }
     *at = '\0';
-    dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written));
-}
+    dbm__mysql_text_value(out, DBM_TYPE_TEXT, cell->written, (size_t)(at - cell->written)); }
 /* What is not simply copied. */
 static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cell *cell, dbm_value *out) {
     uint64_t v = cell->value.as.uinteger;
@@ -23718,8 +22518,7 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
         out->type = DBM_TYPE_UINT;
         out->as.uinteger = v;
         return;
-    default: dbm__mysql_time_value(decimals, cell, out); return; }
-}
+    default: dbm__mysql_time_value(decimals, cell, out); return; } }
 static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
@@ -23732,8 +22531,7 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
         cell->value.as.text.size = cell->size;
         *out = cell->value;
     } else {
-        dbm__mysql_converted(s->plan[i].decimals, cell, out); }
-}
+        dbm__mysql_converted(s->plan[i].decimals, cell, out); } }
 /* Of a row that came as text. */
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
     const char *text = s->text_row[i];
@@ -23764,23 +22562,20 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
     case DBM__MYSQL_DATETIME:
         if (strncmp(text, "0000", 4) != 0 && dbm__timestamp_read(text, size, &cell.value.as.integer)) *out = dbm_timestamp(cell.value.as.integer);
         return;
-    default: return; }
-}
+    default: return; } }
 /* Of a row that was put aside, or came as text; there may be no such column. */
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
     else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
     else dbm__mysql_value_of_text(s, i, out);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     (void)c;
     if (DBM__UNLIKELY((unsigned)i >= (unsigned)op->columns || s->row != NULL || s->text_rows != NULL)) return dbm__mysql_column_elsewhere(op, i, out);
     dbm__mysql_value(s, s->hand_cells, i, out);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     const char *name = NULL;
@@ -23788,8 +22583,7 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
     if (s == NULL || (unsigned)i >= (unsigned)op->columns) return "";
     if (s->text_rows != NULL) name = mysql_fetch_fields(s->text_rows)[i].name;
     else if (s->stmt != NULL && s->stmt->fields != NULL) name = s->stmt->fields[i].name;
-    return name != NULL ? name : "";
-}
+    return name != NULL ? name : ""; }
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
@@ -23811,34 +22605,33 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
         cells[i].as.text.data = text; }
     *s->last = row;
     s->last = &row->next;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     s->open = false;
-    if (q->active == s) q->active = NULL;
-}
-/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
- * q->rc is not 0. */
-static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+    if (q->active == s) q->active = NULL; }
+/* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
+ * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
+static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
-    while (mysql_more_results(q->my)) {
-        q->stmt = stmt;
+    q->stmt = s->stmt;
+    if (drop) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
+    while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, stmt);
-            break; }
-        if (q->rc < 0) break;
-        if (mysql_stmt_field_count(stmt) != 0) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); } }
-    if (q->rc < 0) q->rc = 0;
-    if (q->rc == 0) dbm__mysql_note_status(q);
-    DBM__MYSQL_OVER;
-}
+        if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
+    dbm__mysql_result_over(q, s);
+    if (q->rc <= 0) {
+        q->rc = 0;
+        dbm__mysql_note_status(q);
+        break; }
+    dbm__mysql_note_error(q, s->stmt);
+    if (!drop) dbm__mysql_report(q);
+    DBM__MYSQL_OVER; }
 /* Reads past the rest of a result, in constant memory. The server is told to stop when much is left of a query: that ends the statement alone, in a
  * transaction too. */
 static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -23847,26 +22640,19 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->open) break;
     if (s->reads) {
         q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        q->stmt = s->stmt;
         do {
             s->seen++;
-            q->stmt = s->stmt;
             DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
             break; }
         DBM__MYSQL_AWAIT_STOP; }
-    q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-    dbm__mysql_result_over(q, s);
-    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-        dbm__mysql_note_error(q, NULL);
-        break; }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
+    DBM__MYSQL_OVER; }
 /* Puts the rest of a result aside. The row in hand stays where it is: the rows that come go into the other set of cells. A failure is reported. */
 static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status;
@@ -23877,8 +22663,8 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     s->held = true;
     dbm__mysql_drop(q, s);
     if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    q->stmt = s->stmt;
     for (;;) {
-        q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
@@ -23895,30 +22681,20 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         goto spoil; }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) {
-        dbm__mysql_report(q);
-        goto spoil; }
-    break;
-    spoil:
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) break;
+spoil:
     s->spoiled = true;
     dbm__mysql_drop(q, s);
-    if (s->open) {
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s); }
-    DBM__MYSQL_OVER;
-}
+    if (s->open) DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
+    DBM__MYSQL_OVER; }
 /* Frees what a statement is to us; its MYSQL_STMT is closed by now. */
 static void dbm__mysql_statement_free(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__mysql_drop(q, s);
     dbm__mysql_plan_free(q, s);
     if (s->text_rows != NULL) mysql_free_result(s->text_rows);
     dbm_adapter_free(q->owner, s->values);
-    dbm_adapter_free(q->owner, s);
-}
+    dbm_adapter_free(q->owner, s); }
 /* Before a statement is sent: no result is on its way any more, and statements that were given up are closed. After a failure q->refused is set. */
 static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
     dbm__mysql_statement *s;
@@ -23934,8 +22710,7 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
         dbm__mysql_statement_free(q, s);
         if (q->stmt != NULL) return DBM__MYSQL_STMT_CLOSE;
         return dbm__mysql_clear(q, limit); }
-    return DBM__MYSQL_DONE;
-}
+    return DBM__MYSQL_DONE; }
 /* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
@@ -23955,12 +22730,10 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
     s->changes = i < CHANGES;
     s->reads = i >= CHANGES && i < READS;
     s->calls = i == READS;
-    return s;
-}
+    return s; }
 /* Whether it is worth a PREPARE: what has neither values nor rows (CREATE, SET, LOCK) is run once as a rule, and goes as text in one round trip. */
 static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared *p) {
-    return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls;
-}
+    return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls; }
 /* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     int found;
@@ -23997,8 +22770,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     DBM__MYSQL_FLOW(q->pre)
@@ -24009,13 +22781,11 @@ static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared
     if (dbm__mysql_as_text(s, p)) break;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
     if (q->refused) s->generation = q->generation - 1;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* To be closed before the next statement is sent, and freed. */
 static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
     s->next = q->closing;
-    q->closing = s;
-}
+    q->closing = s; }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
@@ -24027,23 +22797,20 @@ static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     q->closing = s->next;
     p->data = s;
     p->single = true;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_unprepare(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (op->prepared->data == NULL) break;
     dbm__mysql_close_later(q, (dbm__mysql_statement *)op->prepared->data);
     op->prepared->data = NULL;
     if (q->active == NULL && !q->broken) DBM__MYSQL_AWAIT_ALL(dbm__mysql_clear(q, 0));
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* Runs a statement of our own and reports its failure. */
 static int dbm__mysql_own(dbm__mysql *q, const char *sql) {
     DBM__MYSQL_FLOW(q->sub)
     DBM__MYSQL_AWAIT(dbm__mysql_query(q, sql));
     if (q->rc != 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* The server's autocommit, as this session needs it. */
 static int dbm__mysql_mode(dbm__mysql *q) {
     if (q->sub == 0 && q->autocommit != q->unit) return DBM__MYSQL_DONE;
@@ -24053,13 +22820,11 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     if (!q->refused) {
         q->autocommit = !q->unit;
         dbm__mysql_note_status(q); }
-    return DBM__MYSQL_DONE;
-}
+    return DBM__MYSQL_DONE; }
 /* Before a statement is sent. */
 static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
     int call = dbm__mysql_clear(q, row_buffer);
-    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q);
-}
+    return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q); }
 /* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
@@ -24076,8 +22841,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->second = (unsigned)c.second;
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
-    return true;
-}
+    return true; }
 /* Describes a value to the library. False: reported. */
 DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
@@ -24099,8 +22863,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
         return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
-    return true;
-}
+    return true; }
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
  * server is then not told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
@@ -24128,8 +22891,7 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
         q->failed = failed;
         return false; }
     s->bound = true;
-    return true;
-}
+    return true; }
 /* Asks the server for a number; q->number is 0 when it gives none. */
 static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
     MYSQL_ROW row;
@@ -24142,8 +22904,7 @@ static int dbm__mysql_ask(dbm__mysql *q, const char *sql) {
     row = mysql_fetch_row(q->rows);
     if (row != NULL && row[0] != NULL && !dbm__parse_int(row[0], 1, INT64_MAX, &q->number)) q->number = 0;
     mysql_free_result(q->rows);
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* The limit of a packet, asked of the server when something large is to be sent for the first time. */
 static int dbm__mysql_ask_limit(dbm__mysql *q) {
     int call = dbm__mysql_ask(q, "SELECT @@max_allowed_packet");
@@ -24153,15 +22914,13 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
     q->packet = (uint64_t)q->number;
     if (q->packet == 0) dbm__mysql_fail(q, NULL);
     else if (own != NULL && dbm__parse_size(own, &of_ours) && of_ours < q->packet) q->packet = of_ours;
-    return DBM__MYSQL_DONE;
-}
+    return DBM__MYSQL_DONE; }
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
-    bool retryable;
     DBM__MYSQL_FLOW(q->sub)
     if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        dbm__mysql_status(q->error.native) != DBM_E_LOST) {
         DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
         if (q->rc == 0) {
             dbm__mysql_note_status(q);
@@ -24172,8 +22931,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
                 q->wrote = false;
                 break; } } }
     dbm__mysql_report(q);
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* A statement has been done: its numbers, and what became of the transaction. */
 static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op *op) {
     dbm__mysql_note_status(q);
@@ -24184,13 +22942,11 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
             q->wrote = false;
         } else if (op->affected != 0) {
             q->wrote = true; } }
-    if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */
-}
+    if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */ }
 #if !DBM__MYSQL_MARIADB
 static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
     int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
-    return ms > 0 ? ms : 0;
-}
+    return ms > 0 ? ms : 0; }
 /* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
  * it was told before. */
 static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
@@ -24210,19 +22966,16 @@ static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
         else dbm__format(q->text, sizeof q->text, "SET %s=%l", name, want); }
     call = dbm__mysql_own(q, q->text);
     if (call == DBM__MYSQL_DONE && q->refused) q->limit_ms = -1;
-    return call;
-}
+    return call; }
 #endif
 static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64_t affected, uint64_t id) {
     if (!op->prepared->writes) return;
     op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected;
-    if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0;
-}
+    if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
-    if (!q->unit || !q->undone) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
-    return true;
-}
+    if (DBM__LIKELY(!q->unit || !q->undone)) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->sub)
@@ -24246,19 +22999,16 @@ static int dbm__mysql_text(dbm__mysql *q) {
         if (q->first != NULL) mysql_free_result(q->first);
         break; }
     q->rc = 0;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static void dbm__mysql_text_row(dbm__mysql_statement *s) {
     s->text_row = mysql_fetch_row(s->text_rows);
     s->text_sizes = mysql_fetch_lengths(s->text_rows);
-    s->ended = s->text_row == NULL;
-}
+    s->ended = s->text_row == NULL; }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
     if (s->text_rows == NULL) return;
     mysql_free_result(s->text_rows);
     s->text_rows = NULL;
-    s->text_row = NULL;
-}
+    s->text_row = NULL; }
 /* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
 DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
@@ -24267,13 +23017,11 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     } else if (q->rc != MYSQL_DATA_TRUNCATED) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
-        s->ended = true; }
-}
+        s->ended = true; } }
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
     q->rc = mysql_stmt_fetch(s->stmt);
-    dbm__mysql_fetched(q, s);
-}
+    dbm__mysql_fetched(q, s); }
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_FLOW(q->pre)
@@ -24283,12 +23031,9 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fetched(q, s);
         break; }
     s->ended = true;
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) dbm__mysql_report(q);
-    else q->rc = MYSQL_NO_DATA;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_OVER; }
 /* Whether the rows end with what has been read already: then they have ended. */
 DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) {
     if (dbm__mysql_ahead(q) != DBM__MYSQL_END) return false;
@@ -24296,15 +23041,13 @@ DBM__INLINE bool dbm__mysql_end_at_hand(dbm__mysql *q, dbm__mysql_statement *s) 
     dbm__mysql_note_status(q);
     dbm__mysql_result_over(q, s);
     s->ended = true;
-    return true;
-}
+    return true; }
 static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
     if (s->chunks != NULL) dbm__mysql_drop(q, s);
-    dbm__mysql_text_free(s);
-}
+    dbm__mysql_text_free(s); }
 /* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
 static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     const dbm__mysql_row *row;
@@ -24312,8 +23055,7 @@ static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
     op->affected = op->row;
     for (row = s->first; row != NULL; row = row->next) op->affected++;
     if (op->row) dbm__mysql_value(s, s->hand_cells, 0, &key);
-    if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0;
-}
+    if (s->inserts) op->last_id = key.type == DBM_TYPE_INT ? key.as.integer : 0; }
 static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = (dbm__mysql_statement *)p->data;
@@ -24381,10 +23123,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-            if (q->rc != 0) {
-                dbm__mysql_report(q);
-                break; } }
+            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
         dbm__mysql_done(q, s, op);
         break; }
     s->open = true;
@@ -24405,8 +23144,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         op->settled = true;
         if (s->changes) dbm__mysql_returned(s, op);
         dbm__mysql_done(q, s, op); }
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     DBM__MYSQL_FLOW(q->phase)
@@ -24434,8 +23172,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     if (q->rc != 0 && op->prepared != NULL && op->prepared->writes && s->calls) {
         uint64_t affected = mysql_affected_rows(q->my);
         op->affected = affected == UINT64_MAX ? 0 : (int64_t)affected; }
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 #if DBM__MYSQL_MARIADB
 /* FETCH and FINISH that need no word from the server. */
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
@@ -24446,14 +23183,12 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status;
-}
+    return q->rc == 0 ? DBM_OK : q->status; }
 #endif
 static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (s == NULL || !s->open) return DBM__MYSQL_DONE;
-    return dbm__mysql_hold(q, s, op->row_buffer);
-}
+    return dbm__mysql_hold(q, s, op->row_buffer); }
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
@@ -24476,8 +23211,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     s->held = false;
     s->ended = true;
     op->result = NULL;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 /* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
@@ -24507,8 +23241,7 @@ static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
     b->chunks = b->many.chunks;
     b->kept = b->many.kept;
     b->many.chunks = chunks;
-    b->many.kept = kept;
-}
+    b->many.kept = kept; }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
@@ -24519,8 +23252,7 @@ static void dbm__mysql_bulk_free(dbm__mysql *q) {
     if (b->many.stmt != NULL) mysql_stmt_close(b->many.stmt); /* its connection is gone */
     dbm_adapter_free(q->owner, b->many.values);
     dbm_adapter_free(q->owner, b->sql);
-    dbm_adapter_free(q->owner, b);
-}
+    dbm_adapter_free(q->owner, b); }
 /* NULL: reported. */
 static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool arrays) {
     size_t limit = q->packet > 160 ? (size_t)q->packet - 128 : 32, most = (size_t)(arrays ? DBM__MYSQL_BULK_CELLS : 8192) / columns, cells;
@@ -24543,8 +23275,7 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     b->marks = (char *)(b->sizes + cells);
     b->many.last = &b->many.first;
     b->many.inserts = b->many.changes = true;
-    return b;
-}
+    return b; }
 /* Whether the server takes arrays. */
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
@@ -24570,14 +23301,12 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     if (s->generation != q->generation) {
         DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
     int i;
     memset(b->binds, 0, (size_t)b->columns * sizeof *b->binds);
     memset(b->marked, 0, sizeof b->marked);
-    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL;
-}
+    for (i = 0; i < b->columns; i++) b->binds[i].buffer_type = MYSQL_TYPE_NULL; }
 static bool dbm__mysql_of_8(const MYSQL_BIND *b) { return b->buffer_type == MYSQL_TYPE_LONGLONG || b->buffer_type == MYSQL_TYPE_DOUBLE; }
 /* Puts row r into the arrays; `keep`: its texts too. DBM_DONE: it does not fit to those before it. */
 static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const dbm_value *values, bool keep) {
@@ -24621,8 +23350,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
     b->bytes += bytes;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
@@ -24642,8 +23370,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size); }
     dbm__mysql_bulk_swap(b);
     b->waiting = status == DBM_DONE;
-    return status;
-}
+    return status; }
 /* An INSERT of so many rows. False: reported. */
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
@@ -24662,8 +23389,7 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
     b->many_rows.sql = b->sql;
     b->many_rows.sql_size = size;
     b->many_rows.parameters = (int)rows * b->columns;
-    return true;
-}
+    return true; }
 /* Tells the library of the rows. False: reported. */
 static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
     MYSQL_BIND *binds = b->binds;
@@ -24691,8 +23417,7 @@ static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *
         binds = b->many.values; }
     if (mysql_stmt_bind_param(stmt, binds) == 0) return true;
     dbm__mysql_fail(q, stmt);
-    return false;
-}
+    return false; }
 /* After a message: its statement serves single rows again. */
 static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
     s->bound = false;
@@ -24748,8 +23473,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         dbm__mysql_bulk_clean(b);
         if (dbm__mysql_bulk_put(q, op, 0, b->waits, false) != DBM_OK) break;
         b->rows = 1; }
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     DBM__MYSQL_FLOW(q->phase)
@@ -24762,8 +23486,7 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_CLOSE(&q->bulk->many); }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* Arrays. Many rows are sent at once and from where they are: integers without NULLs for nothing, of the rest each value is looked at. Fewer are gathered,
  * since each message costs a round trip. */
 static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
@@ -24799,22 +23522,14 @@ stop:
     if (r == 0 || !in_place) return status;
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->rows = r;
-    return DBM_DONE;
-}
+    return DBM_DONE; }
 /* ---- transactions -------------------------------------------------------------------------------------------------------------- */
 static void dbm__mysql_unit_over(dbm__mysql *q) {
     q->unit = q->failed = q->wrote = q->undone = false;
-    dbm__mysql_note_status(q);
-}
+    dbm__mysql_note_status(q); }
 static const char *dbm__mysql_level(dbm_isolation isolation) {
-    switch (isolation) {
-    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
-    case DBM_READ_COMMITTED: return "READ COMMITTED";
-    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
-    case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break; }
-    return NULL;
-}
+    static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
+    return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL; }
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
 static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
     const char *level = op->isolation != q->isolation ? dbm__mysql_level(op->isolation) : NULL;
@@ -24828,16 +23543,13 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
                     level != NULL && op->read_only ? ", " : "", op->read_only ? "READ ONLY" : "");
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text)); }
     if (q->refused) q->unit = false;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* The flag of the last reply is to be believed only when every reply was a success: after an error the server may hold locks although it says
  * that there is no transaction. */
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
-    if (commit && q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break; }
+    if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
@@ -24845,13 +23557,10 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
         break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    if (q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break; }
+    if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -24864,21 +23573,18 @@ static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     if (q->refused || op->kind != DBM_OP_ROLLBACK_TO) break;
     dbm__format(q->text, sizeof q->text, "RELEASE SAVEPOINT dbm_%d", op->savepoint);
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, q->text));
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_native(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     q->failed = true; /* from here on the flag alone says nothing */
     op->native = q->my;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 static int dbm__mysql_op_ping(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->phase)
     DBM__MYSQL_AWAIT(DBM__MYSQL_PING);
     if (q->rc != 0) dbm__mysql_fail(q, NULL);
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* Modes of sql_mode under which quotes and backslashes mean something else than our lexer takes them for. */
 static const char *const dbm__mysql_modes[] = { "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE", "MSSQL", "DB2", "POSTGRESQL", "MAXDB" };
 /* What every session of the server begins with, in one statement. Those modes are taken out of the server's; the rest of it stays. */
@@ -24904,8 +23610,7 @@ static void dbm__mysql_set_up_text(dbm__mysql *q) {
         int64_t ms = (int64_t)config->statement_timeout_ms + (DBM__MYSQL_MARIADB ? 1000 : 0);
         if (q->mariadb) dbm__putf(&t, ", max_statement_time=%l/1000e0", DBM__MYSQL_MARIADB ? (ms + 999) / 1000 * 1000 : ms);
         else dbm__putf(&t, ", max_execution_time=%l", ms); }
-    DBM_ASSERT(!t.cut);
-}
+    DBM_ASSERT(!t.cut); }
 static int dbm__mysql_set_up(dbm__mysql *q) {
     int call;
     if (q->sub == 0) dbm__mysql_set_up_text(q);
@@ -24918,8 +23623,7 @@ static int dbm__mysql_set_up(dbm__mysql *q) {
 #endif
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q);
-    return DBM__MYSQL_DONE;
-}
+    return DBM__MYSQL_DONE; }
 /* As it was when it was new: what init_sql did is done again. */
 static int dbm__mysql_op_reset(dbm__mysql *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
@@ -24945,8 +23649,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
 typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
@@ -25071,22 +23774,15 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
         q->closing = s->next;
         if (s->stmt != NULL) mysql_stmt_close(s->stmt);
         s->stmt = NULL;
-        dbm__mysql_statement_free(q, s); }
-}
-static void dbm__mysql_free(dbm__mysql *q) {
-    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
-    dbm_adapter_free(q->owner, q->user);
-    dbm_adapter_free(q->owner, q->password);
-    dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q);
-}
+        dbm__mysql_statement_free(q, s); } }
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
-    dbm__mysql_free(q);
-    dbm_adapter_set_data(c, NULL);
-}
+    dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
+    dbm_adapter_set_data(c, NULL); }
 static dbm_status dbm__mysql_alive(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm_status status;
@@ -25095,14 +23791,7 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     if (status != DBM_E_LOST) return DBM_OK;
     q->broken = true;
     dbm_adapter_broken(c);
-    return DBM_E_LOST;
-}
-static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy;
-}
+    return DBM_E_LOST; }
 /* The library's side of an attempt to connect to q->host. False: reported. */
 static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     int64_t now = dbm_adapter_clock(q->owner), left;
@@ -25116,11 +23805,9 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
         dbm__mysql_no_memory(q);
         return false; }
     dbm__mysql_options(q, q->my, left);
-    return true;
-}
+    return true; }
 static bool dbm__mysql_local(const char *name) {
-    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0;
-}
+    return name == NULL || dbm__same_word(name, "localhost") || strncmp(name, "127.", 4) == 0 || strcmp(name, "::1") == 0; }
 static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     for (q->host = 0; ; q->host++) {
@@ -25130,8 +23817,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         if (q->made != NULL) break;
         dbm__mysql_note_error(q, NULL);
         {
-            bool retryable;
-            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            dbm_status status = dbm__mysql_status(q->error.native);
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
@@ -25151,31 +23837,30 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     if (q->base->hosts[q->host].name != NULL) {
         dbm__net_keep_alive(dbm__mysql_socket(q->my), dbm_adapter_config(q->owner)->tcp_keepalive_ms, dbm_adapter_config(q->owner)->tcp_user_timeout_ms); }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_set_up(q));
-    DBM__MYSQL_OVER;
-}
+    DBM__MYSQL_OVER; }
 /* Makes what we keep of a connection. NULL: reported. */
-static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm_credentials who;
     dbm__mysql *q;
+    size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
-    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    user = who.user != NULL ? strlen(who.user) : 0;
+    password = who.password != NULL ? strlen(who.password) : 0;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q + user + password + 2);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
         return NULL; }
-    memset(q, 0, sizeof *q);
+    memset(q, 0, sizeof *q + user + password + 2);
     q->c = c;
     q->owner = owner;
     q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
     q->connecting = true;
-    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
-    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
-    if (q->user == NULL || q->password == NULL) {
-        dbm__mysql_no_memory(q);
-        dbm__mysql_free(q);
-        return NULL; }
-    return q;
-}
+    q->user = (char *)(q + 1);
+    q->password = q->user + user + 1;
+    if (user != 0) memcpy(q->user, who.user, user);
+    if (password != 0) memcpy(q->password, who.password, password);
+    return q; }
 /* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 /* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
 static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
@@ -25187,8 +23872,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
     wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
                       : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
-    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
-    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+    if (q->tls && (wait != 0 || k->made != NULL)) dbm__mysql_tls_reads(k->my, wait != 0 ? DBM__MYSQL_KILL_US : 0);
 #else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
     enum net_async_status st = NET_ASYNC_ERROR;
     if (ready == MYSQL_WAIT_TIMEOUT) return 0;
@@ -25197,8 +23881,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (st == NET_ASYNC_COMPLETE) k->made = k->my;
     wait = st == NET_ASYNC_NOT_READY ? MYSQL_WAIT_READ : 0;
 #endif
-    return wait;
-}
+    return wait; }
 /* KILL QUERY, and its answer is waited for, within DBM__MYSQL_KILL_US. For any thread: reads what does not change after the connect, and reports nothing.
  * What it waits for; 0: it is through. */
 static int dbm__mysql_kill(dbm__mysql *q) {
@@ -25227,29 +23910,25 @@ static int dbm__mysql_kill(dbm__mysql *q) {
         k->my = NULL;
         k->wait = 0; }
     dbm__hush_end(&quiet);
-    return k->wait;
-}
+    return k->wait; }
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
-}
+    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon; }
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
 static bool dbm__mysql_stop(dbm__mysql *q) {
     dbm__word from = DBM__MYSQL_ACTIVE;
     if (!dbm__cas(&q->state, &from, DBM__MYSQL_KILLING) && (from != DBM__MYSQL_IDLE || !dbm__cas(&q->state, &from, DBM__MYSQL_KILLING))) return false;
     q->killed_from = from;
     q->kills = true;
-    return true;
-}
+    return true; }
 static void dbm__mysql_cancel(dbm_connection *c) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__word active = DBM__MYSQL_ACTIVE;
     int wait;
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
     while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
-    dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
-}
+    dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
 /* ---- operations ---------------------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     switch (op->kind) {
@@ -25270,12 +23949,10 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: return dbm__mysql_op_bulk_send(q, op);
     case DBM_OP_SCRIPT: case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     q->status = DBM_E_UNSUPPORTED;
-    return DBM__MYSQL_DONE;
-}
+    return DBM__MYSQL_DONE; }
 static bool dbm__mysql_may_be_killed(dbm_op_kind kind) {
     return kind == DBM_OP_EXECUTE || kind == DBM_OP_FETCH || kind == DBM_OP_HOLD || kind == DBM_OP_PREPARE || kind == DBM_OP_FINISH ||
-           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END;
-}
+           kind == DBM_OP_BULK_SEND || kind == DBM_OP_BULK_END; }
 static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q;
     op->status = DBM_OK;
@@ -25287,8 +23964,7 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q->may_wait = op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
-    if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);
-}
+    if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
 /* A connection that is gone: what needs no server is done all the same. */
 static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
     if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE || op->kind == DBM_OP_FETCH) {
@@ -25298,8 +23974,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             (void)dbm__mysql_flow(q, op);
             return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
-}
+    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -25352,8 +24027,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     op->fd = dbm__mysql_socket(q->my);
     op->wake_us = q->call == DBM__MYSQL_CONNECT ? q->limit_us : INT64_MAX;
     ready = q->wait & (MYSQL_WAIT_READ | MYSQL_WAIT_WRITE);
-    return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH;
-}
+    return ready == MYSQL_WAIT_WRITE ? DBM_STEP_WRITE : ready == MYSQL_WAIT_READ ? DBM_STEP_READ : DBM_STEP_BOTH; }
 #if !DBM__MYSQL_MARIADB
 /* Oracle's library: the same flows, whose calls block. It says of a server that was silent for too long only that it is lost: the clock tells. */
 static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
@@ -25368,8 +24042,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
         dbm_adapter_broken(c);
         op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
-    return op->status;
-}
+    return op->status; }
 #endif
 /* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
@@ -25397,16 +24070,14 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
         for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) dbm__putf(&t, "%s%s", i != 0 ? ", " : "", names[i]);
         dbm__put(&t, "; time-outs and TLS are keys of the section"); }
     dbm__text_end(&t);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint);
-}
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint); }
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
     dbm_option one;
     const char *where;
     dbm_status status = DBM_OK;
     size_t i = 0;
     while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) {
     const char *p = mode;
     size_t i;
@@ -25419,8 +24090,7 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
                 return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
                                          dbm__mysql_modes[i]); } }
         p += size + (p[size] == ','); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
     const dbm_config *config = dbm_adapter_config(db);
     bool local = true;
@@ -25442,8 +24112,7 @@ static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls = %s needs tls_ca: Oracle's client does not use the system's authorities; set it, or connect_args.ssl_capath",
                                  base->tls == DBM_TLS_VERIFY_CA ? "verify-ca" : "verify-full"); }
 #endif
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The library's own start, once in a process. Oracle's is not safe when two threads begin with it at once. */
 static bool dbm__mysql_library(void) {
     static dbm__word state; /* 0: not yet, 1: under way, 2: done; the library's own state is the process's too */
@@ -25462,8 +24131,7 @@ static bool dbm__mysql_library(void) {
         dbm__store_release(&state, ok ? 2 : 0);
         return ok; }
     while (dbm__load_acquire(&state) == 1) dbm__sleep_us(100);
-    return dbm__load_acquire(&state) == 2;
-}
+    return dbm__load_acquire(&state) == 2; }
 static dbm_status dbm__mysql_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
@@ -25506,13 +24174,11 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
         dbm_adapter_free(db, base);
         return status; }
     dbm_adapter_set_db_data(db, base);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__mysql_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
-}
+    if (base != NULL) dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
@@ -25702,14 +24368,12 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     if (bigger == NULL) return false;
     *block = bigger;
     *room = want;
-    return true;
-}
+    return true; }
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
     *block = NULL;
-    *room = 0;
-}
+    *room = 0; }
 /* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
@@ -25721,8 +24385,7 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     memset(reply, 0, sizeof *reply);
     reply->older = r->all;
     r->all = reply;
-    return reply;
-}
+    return reply; }
 static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
@@ -25734,8 +24397,7 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
     dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
-    r->spare = reply;
-}
+    r->spare = reply; }
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node;
@@ -25751,8 +24413,7 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     node->kind = kind;
     node->size = 0;
     node->is.integer = 0;
-    return node;
-}
+    return node; }
 static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
     dbm__redis_reply *reply = r->building;
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
@@ -25766,8 +24427,7 @@ static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, siz
     reply->bytes[reply->size + size] = 0;
     reply->size += size + 1;
     if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
-    return reply;
-}
+    return reply; }
 static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
     dbm__redis *r = (dbm__redis *)task->privdata;
     int kind = DBM__REDIS_TEXT;
@@ -25779,8 +24439,7 @@ static void *dbm__redis_string(const redisReadTask *task, char *text, size_t siz
 #if defined(REDIS_REPLY_VERB)
     else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
 #endif
-    return dbm__redis_text_node(r, kind, text, size);
-}
+    return dbm__redis_text_node(r, kind, text, size); }
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
 #else
@@ -25797,21 +24456,18 @@ static void *dbm__redis_array(const redisReadTask *task, int elements) {
     node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
     if (node == NULL) return NULL;
     node->size = (size_t)elements;
-    return ((dbm__redis *)task->privdata)->building;
-}
+    return ((dbm__redis *)task->privdata)->building; }
 static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
     dbm__redis_node *node = dbm__redis_node_new(r, kind);
     if (DBM__UNLIKELY(node == NULL)) return NULL;
     node->is.integer = value;
-    return r->building;
-}
+    return r->building; }
 static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
 static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
 #if HIREDIS_MAJOR >= 1
 static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
     (void)value;
-    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size);
-}
+    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size); }
 static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
 #endif
 static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
@@ -25825,8 +24481,7 @@ static void dbm__redis_functions(redisReplyObjectFunctions *f) {
     f->createDouble = dbm__redis_double;
     f->createBool = dbm__redis_bool;
 #endif
-    f->freeObject = dbm__redis_forget;
-}
+    f->freeObject = dbm__redis_forget; }
 /* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
 /* The node behind this one and all that is in it. */
 static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
@@ -25835,8 +24490,7 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
         const dbm__redis_node *node = &reply->nodes[at++];
         open--;
         if (node->kind == DBM__REDIS_ARRAY || node->kind == DBM__REDIS_MAP) open += node->size; }
-    return at;
-}
+    return at; }
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
@@ -25853,8 +24507,7 @@ static bool dbm__redis_is_text(const char *bytes, size_t size) {
         if ((c[1] & 0xC0) != 0x80 || (more > 1 && (c[2] & 0xC0) != 0x80) || (more > 2 && (c[3] & 0xC0) != 0x80)) return false;
         if ((b == 0xE0 && c[1] < 0xA0) || (b == 0xED && c[1] > 0x9F) || (b == 0xF0 && c[1] < 0x90) || (b == 0xF4 && c[1] > 0x8F)) return false;
         c += more + 1; }
-    return true;
-}
+    return true; }
 typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool no_memory, deep; } dbm__redis_json;
 #define DBM__REDIS_DEPTH 100
 static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
@@ -25865,8 +24518,7 @@ static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t siz
         return; }
     memcpy(reply->json + reply->json_size, text, size);
     reply->json_size += size;
-    reply->json[reply->json_size] = 0;
-}
+    reply->json[reply->json_size] = 0; }
 static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, size_t size) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     size_t i, k;
@@ -25876,8 +24528,7 @@ static void dbm__redis_json_base64(dbm__redis_json *j, const unsigned char *c, s
         char four[4];
         for (k = 0; k < 4; k++) four[k] = k <= size - i ? digits[v >> (18 - 6 * k) & 63u] : '=';
         dbm__redis_json_put(j, four, 4); }
-    dbm__redis_json_put(j, "\"}", 2);
-}
+    dbm__redis_json_put(j, "\"}", 2); }
 static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t size) {
     static const char digits[] = "0123456789abcdef";
     size_t i, from = 0;
@@ -25905,8 +24556,7 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
             escape[5] = digits[b & 15u];
             dbm__redis_json_put(j, escape, 6); } }
     dbm__redis_json_put(j, text + from, size - from);
-    dbm__redis_json_put(j, "\"", 1);
-}
+    dbm__redis_json_put(j, "\"", 1); }
 /* One node and what is in it; returns the node behind. */
 static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /* NOLINT(misc-no-recursion): DBM__REDIS_DEPTH */
     const dbm__redis_node *node = &j->reply->nodes[at];
@@ -25932,8 +24582,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
         dbm__redis_json_put(j, "]", 1);
         break;
     default: dbm__redis_json_text(j, j->reply->bytes + node->is.at, node->size); break; }
-    return next;
-}
+    return next; }
 /* The nested values of the row in hand, all at once, so that none moves another's text. */
 static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *reply) {
     dbm__redis_json j;
@@ -25952,8 +24601,7 @@ static dbm_status dbm__redis_json_write(dbm_connection *c, dbm__redis_reply *rep
     if (j.no_memory) return dbm__redis_no_memory(c);
     if (j.deep) return dbm_adapter_fail(c, DBM_E_LIMIT, NULL, 0, "a value of the reply is nested more than 100 deep");
     reply->json_row = reply->at + 1;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     size_t at = reply->at;
@@ -25983,12 +24631,10 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     *out = dbm_textn(reply->bytes + node->is.at, node->size);
     if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
     (void)c;
-    return ((const dbm__redis_reply *)op->result)->names[i];
-}
+    return ((const dbm__redis_reply *)op->result)->names[i]; }
 /* Makes rows of a reply, and stands on the first. */
 static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
     const dbm__redis_node *root = &reply->nodes[0];
@@ -26004,8 +24650,7 @@ static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) 
     op->result = reply;
     op->columns = reply->pairs ? 2 : 1;
     op->row = reply->left != 0;
-    if (op->row) reply->left -= (size_t)op->columns;
-}
+    if (op->row) reply->left -= (size_t)op->columns; }
 static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     dbm__redis_reply *reply = (dbm__redis_reply *)op->result;
     (void)c;
@@ -26013,8 +24658,7 @@ static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     reply->at = dbm__redis_behind(reply, reply->at);
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
     reply->left -= reply->pairs ? 2 : 1;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- failures ------------------------------------------------------------------------------------------------------------ */
 /* What the first word of an error says, and whether the same may work a little later. */
 static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
@@ -26053,23 +24697,19 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     if (status == DBM_E_READ_ONLY) dbm_adapter_broken(r->connection); /* a replica now: the next connect looks for the primary */
     status = dbm_adapter_fail(r->connection, status, NULL, 0, block);
     if (retryable) dbm_adapter_fail_retryable(r->connection);
-    return status;
-}
+    return status; }
 static dbm_status dbm__redis_too_much(dbm__redis *r) {
-    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends");
-}
+    return dbm_adapter_fail(r->connection, DBM_E_LIMIT, NULL, 0, "the replies that wait to be received are more than row_buffer: call dbm_redis_receive() between the sends"); }
 static dbm_status dbm__redis_lost(dbm__redis *r, const char *why) {
     dbm_adapter_broken(r->connection);
     if (dbm__load_acquire(&r->busy) >= DBM__REDIS_CANCELLING) {
         return dbm_adapter_fail(r->connection, DBM_E_CANCELLED, NULL, 0, "cancelled; Redis can't stop a command, so the connection was closed"); }
-    return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why);
-}
+    return dbm_adapter_fail(r->connection, DBM_E_LOST, NULL, 0, why); }
 /* By what reading said. */
 static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     dbm_adapter_broken(r->connection);
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
-    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost");
-}
+    return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 /* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
@@ -26083,13 +24723,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
         while (n > 0) out[i++] = block[--n]; }
     out[i] = '\r';
     out[i + 1] = '\n';
-    return i + 2;
-}
+    return i + 2; }
 static bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
-    return true;
-}
+    return true; }
 static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
@@ -26100,8 +24738,7 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     out[0] = '\r';
     out[1] = '\n';
     r->out_size = (size_t)(out + 2 - r->out);
-    return true;
-}
+    return true; }
 /* ---- what was asked for ---- */
 static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
 /* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
@@ -26126,30 +24763,26 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s->writes = writes;
     s->queued = false;
     r->unanswered++;
-    return true;
-}
+    return true; }
 /* A command of texts of our own; NULL ends them. */
 static bool dbm__redis_words(dbm__redis *r, dbm__redis_kind kind, char greeting, const char *a, const char *b, const char *c) {
     int n = b == NULL ? 1 : c == NULL ? 2 : 3;
     r->command = kind;
     r->pairs = DBM__REDIS_SINGLE;
     return dbm__redis_begin(r, n) && dbm__redis_argument(r, a, strlen(a)) && (b == NULL || dbm__redis_argument(r, b, strlen(b)))
-        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting);
-}
+        && (c == NULL || dbm__redis_argument(r, c, strlen(c))) && dbm__redis_line_up(r, NULL, false, greeting); }
 static bool dbm__redis_select(dbm__redis *r, char greeting) {
     char number[24];
     r->wanted = r->base->number;
     dbm__format(number, sizeof number, "%l", r->wanted);
-    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL);
-}
+    return dbm__redis_words(r, DBM__REDIS_SELECT, greeting, "SELECT", number, NULL); }
 static dbm_status dbm__redis_bad_value(dbm__redis *r, const dbm_op *op, int i) {
     char block[160];
     const char *why = op->values[i].type == DBM_TYPE_NULL ? "is NULL, which Redis does not know: leave the key out, or delete it"
                       : op->values[i].type == DBM_TYPE_DOUBLE ? "is a double, and DBM_NO_FLOAT leaves them out"
                       : "is no value; bytes are passed as dbm_blob(p, n)";
     dbm__format(block, sizeof block, "argument %d of the command %s", i, why);
-    return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block);
-}
+    return dbm_adapter_fail(r->connection, DBM_E_MISUSE, NULL, 0, block); }
 /* The values of an operation, behind the name of the command where that is none of them. */
 static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char *name) {
     int i;
@@ -26172,15 +24805,13 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
             break;
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i); }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Whether a value is this word; letters of any case. */
 static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size_t size;
     if (v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) return false;
     size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
-    return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word);
-}
+    return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word); }
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
@@ -26219,8 +24850,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
         dbm__why why;
         r->wanted = -1;
         if (op->value_count == 2 && dbm__to_int(&v[1], 0, INT64_MAX, &r->wanted, &why) != DBM_OK) r->wanted = -1; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* What a command that was answered has done to the connection. */
 static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok, bool queued) {
     switch ((dbm__redis_kind)command) {
@@ -26231,8 +24861,7 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     case DBM__REDIS_SELECT: if (ok) r->number = queued ? -1 : wanted; break;
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break; }
-    dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
-}
+    dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE); }
 /* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 #if DBM_HAS_REDIS_TLS
 static const char *dbm__redis_tls_reason(SSL *ssl) {
@@ -26241,14 +24870,12 @@ static const char *dbm__redis_tls_reason(SSL *ssl) {
     long verified = ssl != NULL ? SSL_get_verify_result(ssl) : X509_V_OK;
     if (verified != X509_V_OK) reason = X509_verify_cert_error_string(verified);
     else if (e != 0) reason = ERR_reason_error_string(e);
-    return reason != NULL ? reason : "the server does not speak TLS, or hung up";
-}
+    return reason != NULL ? reason : "the server does not speak TLS, or hung up"; }
 static dbm_status dbm__redis_tls_failed(dbm__redis *r, const char *what, SSL *ssl) {
     char block[300];
     dbm__format(block, sizeof block, "TLS with %s: %s: %s", r->dial.host, what, dbm__redis_tls_reason(ssl));
     ERR_clear_error();
-    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block);
-}
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, block); }
 /* The settings of a database, made once. NULL: reported. */
 static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(r->db);
@@ -26277,8 +24904,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
             made = NULL; }
         base->tls = made; }
     dbm__lock_give(&base->lock);
-    return made;
-}
+    return made; }
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
     dbm__hush hush;
@@ -26309,8 +24935,7 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         SSL_free(r->ssl); /* the context has not taken it */
         r->ssl = NULL;
         return st; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     dbm__hush hush;
@@ -26325,8 +24950,7 @@ static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
     if (e == SSL_ERROR_WANT_WRITE) return DBM_STEP_WRITE;
     *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
 static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
     dbm__hush hush;
@@ -26339,8 +24963,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
     if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT;
-}
+    return done ? DBM_OK : DBM_E_TIMEOUT; }
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush;
     int rc, e;
@@ -26351,8 +24974,7 @@ static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room,
     dbm__hush_end(&hush);
     *n = rc > 0 ? (size_t)rc : 0;
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
-    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
-}
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST; }
 #endif
 /* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
 /* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
@@ -26369,18 +24991,15 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
         st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
         r->out_sent += n; }
     if (st == DBM_OK) r->sent_now = true;
-    return st;
-}
+    return st; }
 static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
 #if DBM_HAS_REDIS_TLS
     if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
 #endif
-    return dbm__net_receive(r->fd, into, room, n);
-}
+    return dbm__net_receive(r->fd, into, room, n); }
 static void dbm__redis_sent(dbm__redis *r) {
     if (r->out_room > DBM__REDIS_KEPT) dbm__redis_shrink(r->db, &r->out, &r->out_room);
-    r->out_size = r->out_sent = 0;
-}
+    r->out_size = r->out_sent = 0; }
 static void dbm__redis_free(dbm__redis *r) {
     dbm__dial_end(&r->dial);
 #if DBM_HAS_REDIS_TLS
@@ -26402,8 +25021,7 @@ static void dbm__redis_free(dbm__redis *r) {
     dbm_adapter_free(r->db, r->out);
     dbm_adapter_free(r->db, r->line);
     dbm_adapter_free(r->db, r->raw);
-    dbm_adapter_free(r->db, r);
-}
+    dbm_adapter_free(r->db, r); }
 /* ---- connect ---- */
 static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_database *db = dbm_adapter_database(c);
@@ -26431,8 +25049,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
 static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     dbm_credentials who;
@@ -26449,8 +25066,7 @@ static dbm_status dbm__redis_greet(dbm__redis *r, bool clear) {
     if (r->base->client_name != NULL) fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'n', "CLIENT", "SETNAME", r->base->client_name);
     fits = fits && dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
     r->phase = DBM__REDIS_TALK;
-    return fits ? DBM_OK : dbm__redis_no_memory(r->connection);
-}
+    return fits ? DBM_OK : dbm__redis_no_memory(r->connection); }
 /* The socket is there. */
 static dbm_status dbm__redis_reached(dbm__redis *r) {
     dbm_tls mode = r->base->secure && dbm_adapter_config(r->db)->tls == DBM_TLS_DEFAULT ? DBM_TLS_VERIFY_FULL : dbm_adapter_tls(r->db, r->dial.local);
@@ -26469,8 +25085,7 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm__format(block, sizeof block, "no Redis server can be reached: %s", r->dial.problem);
     (void)dbm_adapter_fail(r->connection, r->dial.status, NULL, 0, block);
     dbm_adapter_fail_retryable(r->connection);
-    return r->dial.status;
-}
+    return r->dial.status; }
 /* ---- one operation ---- */
 /* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
 static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
@@ -26494,14 +25109,12 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     } else {
         dbm__redis_show(r, op, reply); }
     r->building = NULL;
-    return st;
-}
+    return st; }
 /* A reply that could not be put away: there was no memory for it, or it is none. */
 static dbm_status dbm__redis_garbage(dbm__redis *r) {
     dbm_adapter_broken(r->connection);
     if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
-    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
-}
+    return dbm__redis_lost(r, "the server does not speak Redis' protocol"); }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
     dbm_status st;
@@ -26515,8 +25128,7 @@ static void dbm__redis_push(dbm__redis *r) {
     } else if (r->out_sent >= DBM__REDIS_BATCH && r->out_sent != r->out_size) {
         memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
         r->out_size -= r->out_sent;
-        r->out_sent = 0; }
-}
+        r->out_sent = 0; } }
 /* ---- the pipeline ---- */
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
@@ -26526,8 +25138,7 @@ static void dbm__redis_line_empty(dbm__redis *r) {
     if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
         dbm_adapter_free(r->db, r->line);
         r->line = NULL;
-        r->line_room = 0; }
-}
+        r->line_room = 0; } }
 /* The number of a line that ends before `end`; -1 is one, too. */
 static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     if (end - c == 2 && c[0] == '-' && c[1] == '1') {
@@ -26537,8 +25148,7 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     for (*n = 0; c < end; c++) {
         if (*c < '0' || *c > '9') return false;
         *n = *n * 10 + (*c - '0'); }
-    return true;
-}
+    return true; }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
@@ -26571,8 +25181,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
             dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
             r->unanswered--; } }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    return true;
-}
+    return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
     size_t n;
@@ -26586,8 +25195,7 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
     st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
     if (st == DBM_OK) r->raw_size += n;
-    return st;
-}
+    return st; }
 /* A whole reply that is no array; what it is not sure of is left to hiredis. */
 static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     const char *end = c + size - 2;
@@ -26599,13 +25207,11 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
         if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
         while (*c++ != '\n') {}
         return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
-    default: return NULL; }
-}
+    default: return NULL; } }
 static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
     r->raw_at += s->size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
-    if (--r->line_count == 0) dbm__redis_line_empty(r);
-}
+    if (--r->line_count == 0) dbm__redis_line_empty(r); }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
@@ -26619,8 +25225,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r); }
-    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
-}
+    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     void *got = NULL;
@@ -26638,28 +25243,24 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     r->straight = false;
     dbm__redis_line_empty(r);
     dbm__redis_learn(r, s.command, s.wanted, true, false);
-    return dbm__redis_answer(r, op, &s);
-}
+    return dbm__redis_answer(r, op, &s); }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ }
-}
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ } }
 /* Puts a command behind those that were not answered or not received yet. */
 static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
     if (st != DBM_OK) r->out_size = before;
-    return st;
-}
+    return st; }
 /* Too much is under way for one more. */
 static bool dbm__redis_full(dbm__redis *r) {
     if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
     else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
-    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
-}
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */ }
 /* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
 static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
     switch (op->kind) {
@@ -26678,8 +25279,7 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
         return true;
     default:
         dbm__redis_drop(r, op);
-        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */ }
-}
+        return r->line_count == 0 || (op->status != DBM_OK && op->kind != DBM_OP_SYNC); /* it will be closed */ } }
 /* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
@@ -26706,8 +25306,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         break; }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     op->status = dbm__redis_hung_up(r, st);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 /* ---- listening ---- */
 static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
@@ -26728,14 +25327,12 @@ static dbm_status dbm__redis_told(dbm__redis *r) {
     } else if (r->confirm-- == 0) {
         st = dbm__redis_lost(r, "the server ended a subscription by itself"); }
     dbm__redis_reply_spare(r, reply);
-    return st;
-}
+    return st; }
 static dbm_value dbm__redis_told_text(const dbm__redis_reply *reply, size_t i) {
     const dbm__redis_node *node = &reply->nodes[i];
     dbm_value v = dbm_textn(reply->bytes + node->is.at, node->size);
     if (!dbm__redis_is_text(v.as.text.data, v.as.text.size)) v.type = DBM_TYPE_BLOB;
-    return v;
-}
+    return v; }
 /* The oldest message is handed out; false: there is none. */
 static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
     const dbm__redis_reply *news = r->news;
@@ -26749,8 +25346,7 @@ static bool dbm__redis_tell(dbm__redis *r, dbm_op *op) {
     r->notification.payload = dbm__redis_told_text(news, news->count - 1);
     r->notification.process = 0;
     op->native = &r->notification;
-    return true;
-}
+    return true; }
 /* Sends and reads until there is a message, or until all is confirmed. */
 static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     dbm__redis_push(r);
@@ -26770,12 +25366,10 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
         } else {
             if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
             r->raw_size = 0; } }
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 static void dbm__redis_building_drop(dbm__redis *r) {
     if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
-    r->building = NULL;
-}
+    r->building = NULL; }
 /* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
 static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -26786,14 +25380,12 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
         dbm__store(&r->busy, DBM__REDIS_IDLE); }
     op->state = NULL;
     dbm__redis_building_drop(r);
-    return true;
-}
+    return true; }
 static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     (void)how; /* closing says all there is to say; in a child process it says nothing to the server, for the parent still has it open */
     dbm_adapter_set_data(c, NULL);
-    if (r != NULL) dbm__redis_free(r);
-}
+    if (r != NULL) dbm__redis_free(r); }
 static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)op->state;
     dbm_step want = DBM_STEP_DONE;
@@ -26820,18 +25412,15 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
         return DBM_STEP_TIMER; }
     if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT) && op->status == DBM_OK) dbm__wipe(r->out, r->out_room); /* the password was in it */
     else if (DBM__UNLIKELY(op->kind == DBM_OP_CONNECT)) dbm__redis_disconnect(c, DBM_DISCONNECT_BROKEN);
-    return DBM_STEP_DONE;
-}
+    return DBM_STEP_DONE; }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
-    return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
-}
+    return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows"); }
 /* What is done from memory. */
 static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
     if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
     if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
     op->result = NULL;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
@@ -26907,20 +25496,17 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         return; }
     r->done = false;
     op->state = r;
-    dbm__store_release(&r->busy, DBM__REDIS_BUSY);
-}
+    dbm__store_release(&r->busy, DBM__REDIS_BUSY); }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
     if (r == NULL || r->fd < 0 || !dbm__cas(&r->busy, &busy, DBM__REDIS_CANCELLING)) return;
     dbm__net_shut(r->fd);
-    dbm__store_release(&r->busy, DBM__REDIS_CANCELLED);
-}
+    dbm__store_release(&r->busy, DBM__REDIS_CANCELLED); }
 static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
-    return st == DBM_E_UNSUPPORTED ? DBM_OK : st;
-}
+    return st == DBM_E_UNSUPPORTED ? DBM_OK : st; }
 /* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
@@ -26963,8 +25549,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
         for (c = base->client_name; *c > ' ' && *c < 0x7F; c++) {}
         if (*c != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "client_name %q: only visible ASCII without blanks", base->client_name);
         if (base->client_name[0] == 0) base->client_name = NULL; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__redis_close(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
@@ -26974,8 +25559,7 @@ static void dbm__redis_close(dbm_database *db) {
     dbm__lock_free(&base->lock);
 #endif
     dbm_adapter_free(db, base->path);
-    dbm_adapter_free(db, base);
-}
+    dbm_adapter_free(db, base); }
 static dbm_status dbm__redis_init(dbm_database *db) {
     dbm__redis_base *base = (dbm__redis_base *)dbm_adapter_alloc(db, sizeof *base);
     dbm_status st;
@@ -26989,8 +25573,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     st = dbm__redis_check(db, base);
     if (st != DBM_OK) dbm__redis_close(db);
-    return st;
-}
+    return st; }
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
@@ -27139,8 +25722,7 @@ static void dbm__mongo_patience(dbm__mongo_wire *w) {
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
-    w->patience_ms = (int)ms;
-}
+    w->patience_ms = (int)ms; }
 /* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
 static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
     dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
@@ -27148,8 +25730,7 @@ static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
-    if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
-}
+    if (w != NULL && w->c != NULL) dbm__mongo_patience(w); }
 #endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -27178,8 +25759,7 @@ typedef struct dbm__mongo_stream {
 } dbm__mongo_stream;
 enum { DBM__MONGO_OP_QUERY = 2004, DBM__MONGO_OP_MSG = 2013, DBM__MONGO_STREAM_TYPE = 100 };
 static int64_t dbm__mongo_until(const dbm__mongo_wire *w, int32_t timeout_ms) {
-    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000;
-}
+    return timeout_ms < 0 ? INT64_MAX : dbm_adapter_clock(w->base->db) + (int64_t)timeout_ms * 1000; }
 /* Whether the operation has to be given up at this moment. */
 static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     if (w->over != DBM_OK) return now >= w->last_us;
@@ -27187,8 +25767,7 @@ static bool dbm__mongo_over(dbm__mongo_wire *w, int64_t now) {
     else if (now >= w->until_us) w->over = DBM_E_TIMEOUT;
     else return false;
     w->last_us = now + DBM__MONGO_GRACE_US;
-    return true;
-}
+    return true; }
 /* Waits for the socket. False: it is lost, or there is no more time. */
 static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
     dbm__mongo_wire *w = q->wire;
@@ -27211,8 +25790,7 @@ static bool dbm__mongo_ready(dbm__mongo_stream *q, int want, int64_t until_us) {
         if (heard != DBM_E_TIMEOUT) return false;
         if (dbm_adapter_clock(w->base->db) >= until_us) break; }
     q->late = true;
-    return false;
-}
+    return false; }
 /* errno is looked at by the driver's TLS: "try again" there would make it spin. */
 static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #if defined(_WIN32)
@@ -27220,8 +25798,7 @@ static ssize_t dbm__mongo_dead(const dbm__mongo_stream *q) {
 #else
     errno = q->late ? ETIMEDOUT : ECONNRESET;
 #endif
-    return -1;
-}
+    return -1; }
 /* Between `least` and `size` bytes. Once some have come the rest is mostly there too, so it is asked for before it is waited for. */
 static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, size_t least, int64_t until_us) {
     size_t have = 0, n;
@@ -27233,8 +25810,7 @@ static ssize_t dbm__mongo_receive(dbm__mongo_stream *q, char *to, size_t size, s
         wait = status == DBM_E_TIMEOUT;
         if (status != DBM_OK && !wait) return dbm__mongo_dead(q);
         have += n; }
-    return (ssize_t)have;
-}
+    return (ssize_t)have; }
 static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size, int64_t until_us) {
     while (size > 0) {
         size_t n;
@@ -27244,8 +25820,7 @@ static bool dbm__mongo_send(dbm__mongo_stream *q, const char *data, size_t size,
         if (status == DBM_OK) continue;
         q->late = false;
         if (status != DBM_E_TIMEOUT || !dbm__mongo_ready(q, DBM_STEP_WRITE, until_us)) return false; }
-    return true;
-}
+    return true; }
 /* What the server would say to the command that was sent last, had it been told to stop. */
 static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     bool cancelled = q->wire->over == DBM_E_CANCELLED;
@@ -27263,15 +25838,13 @@ static void dbm__mongo_answer_for(dbm__mongo_stream *q) {
     memcpy(q->in + 21, bson_get_data(&doc), doc.len);
     q->taken = 0;
     q->held = 21 + doc.len;
-    bson_destroy(&doc);
-}
+    bson_destroy(&doc); }
 static void dbm__mongo_mute(dbm__mongo_stream *q) {
     if (q->mute) return;
     q->mute = true;
     q->wire->mute++;
     if (q->tls == NULL) dbm__net_shut(q->fd); /* the server stops what nobody waits for any more */
-    else (void)mongoc_stream_close(q->tls);
-}
+    else (void)mongoc_stream_close(q->tls); }
 static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size_t least, int32_t timeout_ms) {
     size_t have = 0, n;
     ssize_t got;
@@ -27298,12 +25871,10 @@ static ssize_t dbm__mongo_read(dbm__mongo_stream *q, char *to, size_t size, size
                 if (got > 0) continue; } }
         if (got <= 0) return -1;
         have += (size_t)got; }
-    return (ssize_t)have;
-}
+    return (ssize_t)have; }
 static bool dbm__mongo_timed_out(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
-    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late);
-}
+    return q->mute || (q->tls != NULL ? mongoc_stream_timed_out(q->tls) : q->late); }
 static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, size_t least, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     ssize_t sum = 0;
@@ -27333,8 +25904,7 @@ static ssize_t dbm__mongo_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, si
             q->left = total > 4 ? total - 4 : 0;
         } else {
             q->left = q->left > (size_t)got ? q->left - (size_t)got : 0; } }
-    return sum;
-}
+    return sum; }
 /* All of it in as few calls as can be: the driver's messages come in a dozen small pieces and one large one. */
 static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     char *out = q->in;
@@ -27357,8 +25927,7 @@ static ssize_t dbm__mongo_write(dbm__mongo_stream *q, const mongoc_iovec_t *iov,
             if (n < room) continue;
             if (!dbm__mongo_send(q, out, n, until_us)) return -1;
             n = 0; } }
-    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1;
-}
+    return n == 0 || dbm__mongo_send(q, out, n, until_us) ? (ssize_t)sum : -1; }
 static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     dbm__mongo_wire *w = q->wire;
@@ -27377,28 +25946,24 @@ static ssize_t dbm__mongo_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, s
         dbm__mongo_mute(q);
         q->taken = q->held = 0;
         return (ssize_t)sum; }
-    return sent < 0 ? dbm__mongo_dead(q) : sent;
-}
+    return sent < 0 ? dbm__mongo_dead(q) : sent; }
 static int dbm__mongo_close_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->tls != NULL) return mongoc_stream_close(q->tls);
     dbm__net_shut(q->fd);
-    return 0;
-}
+    return 0; }
 static void dbm__mongo_destroy_stream(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
     if (q->mute) q->wire->mute--;
     if (q->tls != NULL) mongoc_stream_destroy(q->tls); /* with the one below it */
     else dbm__net_close(q->fd);
-    dbm_adapter_free(q->wire->base->db, q);
-}
+    dbm_adapter_free(q->wire->base->db, q); }
 static int dbm__mongo_flush_stream(mongoc_stream_t *stream) { (void)stream; return 0; }
 static mongoc_stream_t *dbm__mongo_below(mongoc_stream_t *stream) { return ((dbm__mongo_stream *)(void *)stream)->tls; }
 static bool dbm__mongo_no_retry(mongoc_stream_t *stream) { (void)stream; return false; }
 static bool dbm__mongo_is_closed(mongoc_stream_t *stream) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)stream;
-    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST);
-}
+    return q->mute || (q->tls != NULL ? mongoc_stream_check_closed(q->tls) : dbm__net_peek(q->fd) == DBM_E_LOST); }
 /* Asked for by the driver's TLS, for the one stream below it. */
 static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)(void *)streams[0].stream;
@@ -27407,8 +25972,7 @@ static ssize_t dbm__mongo_poll(mongoc_stream_poll_t *streams, size_t count, int3
     streams[0].revents = 0;
     if (!dbm__mongo_ready(q, want, dbm__mongo_until(q->wire, timeout_ms))) return q->late ? 0 : dbm__mongo_dead(q);
     streams[0].revents = streams[0].events;
-    return 1;
-}
+    return 1; }
 /* With a socket, or (fd < 0) going through TLS. Owns them only where it succeeds. */
 static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc_stream_t *tls) {
     dbm__mongo_stream *q = (dbm__mongo_stream *)dbm_adapter_alloc(w->base->db, sizeof *q);
@@ -27428,8 +25992,7 @@ static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc
     q->wire = w;
     q->fd = fd;
     q->tls = tls;
-    return &q->vtable;
-}
+    return &q->vtable; }
 #if defined(MONGOC_ENABLE_SSL)
 /* Takes the stream below over in any case. */
 static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
@@ -27453,8 +26016,7 @@ static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *
         if (stream != NULL) return stream;
         bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET, "%s", dbm_status_text(DBM_E_NOMEM)); }
     mongoc_stream_destroy(tls);
-    return NULL;
-}
+    return NULL; }
 #endif
 /* The driver wants a connection to a server: its stream initiator. */
 static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *ud, bson_error_t *error) {
@@ -27486,8 +26048,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
         const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
         if (mongoc_uri_get_tls(uri) || (mechanism != NULL && strcmp(mechanism, "MONGODB-X509") == 0)) return dbm__mongo_encrypt(w, stream, host->host, connect_ms, error); }
 #endif
-    return stream;
-}
+    return stream; }
 #endif /* DBM__MONGO_STREAMS */
 /* Of a connection. */
 typedef struct dbm__mongo_lease {
@@ -27514,11 +26075,9 @@ static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int nat
     dbm__putv(&t, format, ap);
     va_end(ap);
     dbm__text_end(&t);
-    return dbm_adapter_fail(m->c, status, NULL, native, block);
-}
+    return dbm_adapter_fail(m->c, status, NULL, native, block); }
 static bool dbm__mongo_late(const dbm__mongo_lease *m, int64_t deadline_us) {
-    return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us;
-}
+    return deadline_us != INT64_MAX && dbm_adapter_clock(m->owner) >= deadline_us; }
 /* Which of our statuses a server's code is. Source: MongoDB's error_codes.yml, and the specification of retryable writes. */
 static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *retryable) {
     *sqlstate = NULL;
@@ -27537,8 +26096,7 @@ static dbm_status dbm__mongo_status(uint32_t code, const char **sqlstate, bool *
     case 59: case 115: case 263: case 20: return DBM_E_UNSUPPORTED;
     case 10334: case 17280: case 146: case 292: case 16819: *sqlstate = "54000"; return DBM_E_LIMIT;
     case 64: case 100: return DBM_E_IN_DOUBT; /* done at the primary, not known to be kept */
-    default: return DBM_E_SQL; }
-}
+    default: return DBM_E_SQL; } }
 /* The index of "E11000 duplicate key error collection: db.users index: email_1 dup key: { ... }". */
 static void dbm__mongo_index(const char *said, char *out, size_t room) {
     const char *begin = strstr(said, "index: "), *end;
@@ -27550,12 +26108,10 @@ static void dbm__mongo_index(const char *said, char *out, size_t room) {
     n = end != NULL ? (size_t)(end - begin) : strcspn(begin, " ");
     if (n >= room) n = room - 1;
     memcpy(out, begin, n);
-    out[n] = 0;
-}
+    out[n] = 0; }
 /* Whether it was TLS that failed. The driver has no code of its own for it: its words are the same from 1.17 to 2.x. */
 static bool dbm__mongo_is_tls(const char *said) {
-    return strstr(said, "TLS handshake") != NULL || strstr(said, "initialize TLS state") != NULL || strstr(said, "create TLS stream") != NULL;
-}
+    return strstr(said, "TLS handshake") != NULL || strstr(said, "initialize TLS state") != NULL || strstr(said, "create TLS stream") != NULL; }
 /* What the driver or the server said about a command. `what` is its name, `coll` its collection or NULL; reply may be NULL. */
 static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_op *op, const bson_error_t *error, const bson_t *reply, const char *what, const char *coll) {
     const char *sqlstate = NULL, *said = error->message[0] != 0 ? error->message : "no reason was given";
@@ -27616,8 +26172,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         dbm_adapter_fail_constraint(m->c, kind, index); }
     if (retryable) dbm_adapter_fail_retryable(m->c);
     if (network || status == DBM_E_CONNECT || status == DBM_E_TLS || status == DBM_E_AUTH) dbm_adapter_broken(m->c);
-    return status;
-}
+    return status; }
 /* ---- JSON with placeholders -------------------------------------------------------------------------------------------------------
  * Read straight into BSON. Left to libbson is what extended JSON says by objects of its own ({"$oid": ...}), strings with escapes, and numbers that
  * are no small integers. */
@@ -27636,8 +26191,7 @@ static bool dbm__mongo_bad(dbm__mongo_json *j, const char *why) {
     near_it[n] = 0;
     if (j->args == NULL) j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "a value's JSON is not right at byte %z: %s", at, why);
     else j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON is not right at byte %z (%q): %s", at, near_it, why);
-    return false;
-}
+    return false; }
 static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t bytes) {
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
@@ -27647,12 +26201,10 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
         n++; }
-    return n == bytes * 2;
-}
+    return n == bytes * 2; }
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array);
 static dbm_status dbm__mongo_range(dbm__mongo_lease *m, int number, const char *why) {
-    return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why);
-}
+    return dbm__mongo_say(m, DBM_E_RANGE, 0, "value %d %s", number, why); }
 /* One value under one key. Only a failure of libbson's own limits (a document of 2 GiB) answers false. */
 static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *key, int key_size, const dbm_value *v, int number) {
     bool ok = false;
@@ -27712,12 +26264,10 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         if (status != DBM_OK) return status;
         break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
-    return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more");
-}
+    return ok ? DBM_OK : dbm__mongo_range(m, number, "does not fit a document any more"); }
 static char dbm__mongo_skip(const char **at, const char *end) {
     while (*at < end && (**at == ' ' || **at == '\t' || **at == '\n' || **at == '\r')) ++*at;
-    return *at < end ? **at : '\0';
-}
+    return *at < end ? **at : '\0'; }
 /* The next character that is no blank; 0: there is none. */
 static char dbm__mongo_next(dbm__mongo_json *j) { return dbm__mongo_skip(&j->at, j->end); }
 /* The end of what begins here with a bracket, or of all (`whole`), and how many placeholders are in it. */
@@ -27728,8 +26278,7 @@ static const char *dbm__mongo_span(const char *at, const char *end, bool whole, 
         else if (*at == '?') ++*marks;
         else if (*at == '{' || *at == '[') depth++;
         else if ((*at == '}' || *at == ']') && --depth <= 0 && !whole) return at + 1; }
-    return end;
-}
+    return end; }
 /* What stands until `end` is read by libbson: { "v" : it }; NULL: it is not right. */
 static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
     size_t size = (size_t)(end - j->at);
@@ -27747,8 +26296,7 @@ static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter
     if (doc == NULL) (void)dbm__mongo_bad(j, j->args != NULL ? error.message : "no value is written like this");
     else if (!bson_iter_init_find(it, doc, "v")) (void)dbm__mongo_bad(j, "no value is written like this");
     j->at = end;
-    return doc;
-}
+    return doc; }
 /* A string, from its quote on; what libbson made of it is to be destroyed. */
 static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *size, bson_t **made) {
     const char *c = j->at + 1;
@@ -27772,8 +26320,7 @@ static bool dbm__mongo_string(dbm__mongo_json *j, const char **text, size_t *siz
     } else if (!bson_utf8_validate(*text, *size, true)) {
         return dbm__mongo_bad(j, "a text is not UTF-8"); }
     j->at = c + 1;
-    return true;
-}
+    return true; }
 static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth);
 static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
     int more;
@@ -27784,8 +26331,7 @@ static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
         return true; }
     (void)dbm__mongo_span(j->at, j->end, true, &more);
     j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
-    return false;
-}
+    return false; }
 /* {"$regex": ?}, perhaps with $options: a pattern. */
 static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) {
     const char *pattern = NULL, *options = NULL;
@@ -27799,8 +26345,7 @@ static bool dbm__mongo_regex(dbm__mongo_json *j, bson_t *to, const char *key, in
     else if (ok && bson_count_keys(&doc) == (options != NULL ? 2u : 1u)) ok = bson_append_regex_w_len(to, key, key_size, pattern, (int)size, options);
     else if (ok) ok = bson_append_document(to, key, key_size, &doc);
     bson_destroy(&doc);
-    return ok;
-}
+    return ok; }
 /* An object or an array. False without a status: the document is too large. */
 static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): to a depth of 100 */
     const char *word = j->at + 1, *end;
@@ -27829,8 +26374,7 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
         return ok; }
     if (!bson_append_document_begin(to, key, key_size, &inner)) return false;
     ok = dbm__mongo_members(j, &inner, depth + 1);
-    return bson_append_document_end(to, &inner) && ok;
-}
+    return bson_append_document_end(to, &inner) && ok; }
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
     char c = dbm__mongo_next(j);
     const char *text = j->at;
@@ -27865,8 +26409,7 @@ static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, in
             ok = number >= INT32_MIN && number <= INT32_MAX ? bson_append_int32(to, key, key_size, (int32_t)number) : bson_append_int64(to, key, key_size, number); }
         j->at += size; }
     if (made != NULL) bson_destroy(made);
-    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large"));
-}
+    return ok || (j->status == DBM_OK && dbm__mongo_bad(j, "the document is too large")); }
 /* What stands between brackets, from the opening one on. */
 static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* NOLINT(misc-no-recursion): as above */
     bool array = *j->at++ == '[', ok = true;
@@ -27893,13 +26436,11 @@ static bool dbm__mongo_members(dbm__mongo_json *j, bson_t *to, int depth) { /* N
         if (c != ',') return dbm__mongo_bad(j, c == 0 ? "it ends too early" : array ? "a comma or ] is expected" : "a comma or } is expected");
         j->at++; }
     j->at++;
-    return true;
-}
+    return true; }
 /* An array of BSON is a document whose keys are numbers. */
 static bool dbm__mongo_is_array(const bson_t *doc) {
     bson_iter_t it;
-    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it);
-}
+    return bson_iter_init(&it, doc) && bson_iter_next(&it) && strcmp(bson_iter_key(&it), "0") == 0 && BSON_ITER_HOLDS_DOCUMENT(&it); }
 /* JSON to BSON, its placeholders filled in from args (NULL: it must have none). `out` is an empty document. */
 static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t size, dbm__mongo_args *args, bson_t *out, bool *array) { /* NOLINT(misc-no-recursion): once */
     dbm__mongo_json j;
@@ -27928,8 +26469,7 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
         } else {
             *array = dbm__mongo_is_array(out); } }
     if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
-    return j.status;
-}
+    return j.status; }
 /* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
@@ -27939,8 +26479,7 @@ static void dbm__mongo_forget(dbm__mongo_result *r) {
     r->json = NULL;
     r->made = NULL;
     r->columns = 0;
-    r->doc = NULL;
-}
+    r->doc = NULL; }
 /* These bytes are the row in hand, which `doc` is made of, where there is one: its fields are found. */
 static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r, const bson_t *doc, const uint8_t *data, size_t size) {
     bson_iter_t it;
@@ -27962,8 +26501,7 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
             r->fields[r->columns].json = NULL;
             r->columns++; } }
     op->columns = r->columns;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
     if (r != NULL) {
@@ -27972,21 +26510,18 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
     if (r != NULL) memset(r, 0, sizeof *r);
     else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    return r;
-}
+    return r; }
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
     mongoc_collection_t *kept = m->kept;
     m->kept = NULL;
     if (kept != NULL && strcmp(mongoc_collection_get_name(kept), name) == 0) return kept;
     if (kept != NULL) mongoc_collection_destroy(kept);
-    return mongoc_client_get_collection(m->client, m->base->name, name);
-}
+    return mongoc_client_get_collection(m->client, m->base->name, name); }
 static void dbm__mongo_collection_give(dbm__mongo_lease *m, mongoc_collection_t *collection) {
     if (m->kept != NULL) mongoc_collection_destroy(m->kept);
     m->kept = m->changed ? NULL : collection;
-    if (m->changed && collection != NULL) mongoc_collection_destroy(collection);
-}
+    if (m->changed && collection != NULL) mongoc_collection_destroy(collection); }
 static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     dbm__mongo_forget(r);
     if (r->cursor != NULL) mongoc_cursor_destroy(r->cursor); /* tells the server, when there are more */
@@ -27996,16 +26531,14 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
     r->collection = NULL;
     r->replied = false;
     r->next = m->spare;
-    m->spare = r;
-}
+    m->spare = r; }
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
         if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
-        m->spare = next; }
-}
+        m->spare = next; } }
 static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_result *r) {
     const bson_t *doc = NULL, *reply = NULL;
     bson_error_t error;
@@ -28014,8 +26547,7 @@ static dbm_status dbm__mongo_advance(dbm__mongo_lease *m, dbm_op *op, dbm__mongo
     if (mongoc_cursor_next(r->cursor, &doc)) return dbm__mongo_stand(m, op, r, doc, bson_get_data(doc), doc->len);
     if (mongoc_cursor_error_document(r->cursor, &error, &reply)) {
         return dbm__mongo_fail(m, op, &error, reply, "reading documents", r->collection != NULL ? mongoc_collection_get_name(r->collection) : NULL); }
-    return DBM_DONE;
-}
+    return DBM_DONE; }
 /* The JSON of one field: of a document { "v" : ... } what stands between. */
 static char *dbm__mongo_field_json(const bson_iter_t *at) {
     bson_t wrap = BSON_INITIALIZER;
@@ -28031,8 +26563,7 @@ static char *dbm__mongo_field_json(const bson_iter_t *at) {
     n -= (size_t)(begin - json);
     memmove(json, begin, n);
     json[n] = 0;
-    return json;
-}
+    return json; }
 static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool dashes) {
     static const char digits[] = "0123456789abcdef";
     size_t i;
@@ -28040,8 +26571,7 @@ static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool d
         if (dashes && (i == 4 || i == 6 || i == 8 || i == 10)) *out++ = '-';
         *out++ = digits[bytes[i] >> 4];
         *out++ = digits[bytes[i] & 15]; }
-    *out = 0;
-}
+    *out = 0; }
 static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
@@ -28103,18 +26633,15 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     if (f->json == NULL) f->json = dbm__mongo_field_json(at);
     if (f->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "field %q can't be written as JSON: a text in it is not UTF-8", bson_iter_key(at));
     *out = dbm__value(DBM_TYPE_JSON, f->json, strlen(f->json));
-    return DBM_OK;
-}
+    return DBM_OK; }
 static const char *dbm__mongo_column_name(dbm_connection *c, dbm_op *op, int i) {
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
     (void)c;
-    return r != NULL && i < r->columns ? r->fields[i].key : "";
-}
+    return r != NULL && i < r->columns ? r->fields[i].key : ""; }
 static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bound(m->wire, op);
-    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result);
-}
+    return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result); }
 /* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
 enum {
     DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
@@ -28150,8 +26677,7 @@ typedef struct dbm__mongo_job {
     bson_error_t error;
 } dbm__mongo_job;
 static dbm_status dbm__mongo_failed(dbm__mongo_job *j) {
-    return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll);
-}
+    return dbm__mongo_fail(j->m, j->op, &j->error, j->replied ? &j->reply : NULL, j->name, j->coll); }
 /* With less time than the driver would take to find a server: looks until one is known, which for `writing` can be written to. */
 static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writing) {
     for (;;) {
@@ -28164,28 +26690,24 @@ static bool dbm__mongo_wait(dbm__mongo_lease *m, int64_t deadline_us, bool writi
         mongoc_server_descriptions_destroy_all(all, n);
         if (known) return true;
         if (dbm_adapter_clock(m->owner) >= deadline_us || (m->wire->hears && dbm__load(&m->c->cancelled) != 0)) return false;
-        dbm__sleep_us(2000); }
-}
+        dbm__sleep_us(2000); } }
 /* Before an operation whose deadline comes before the driver would give up looking for a server. Nothing has been sent yet. */
 static dbm_status dbm__mongo_reachable(dbm__mongo_lease *m, const dbm_op *op, bool writing) {
     if (op->deadline_us == INT64_MAX || op->deadline_us - dbm_adapter_clock(m->owner) > (int64_t)m->base->select_ms * 1000) return DBM_OK;
     if (dbm__mongo_wait(m, op->deadline_us, writing)) return DBM_OK;
     if (dbm__mongo_late(m, op->deadline_us)) return dbm__mongo_say(m, DBM_E_TIMEOUT, 0, "the deadline passed while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
-    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts);
-}
+    return dbm__mongo_say(m, DBM_E_CANCELLED, 0, "cancelled while no server of %s could be reached", dbm_adapter_url(m->owner)->hosts); }
 /* The deadline as the server knows it. */
 static void dbm__mongo_limit(dbm__mongo_job *j, bson_t *to) {
     int64_t ms;
     if (j->op->deadline_us == INT64_MAX || bson_has_field(to, "maxTimeMS")) return;
     ms = (j->op->deadline_us - dbm_adapter_clock(j->m->owner)) / 1000;
-    bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms);
-}
+    bson_append_int64(to, "maxTimeMS", 9, ms < 1 ? 1 : ms > INT32_MAX ? INT32_MAX : ms); }
 static dbm_status dbm__mongo_in_session(dbm__mongo_job *j, bson_t *to) {
     dbm__mongo_lease *m = j->m;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     if (!mongoc_client_session_append(m->session, to, &j->error)) return dbm__mongo_failed(j);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* Reads the head and the documents that are not insert_many's. */
 static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     enum { HEAD = 4 };
@@ -28221,12 +26743,10 @@ static dbm_status dbm__mongo_job_read(dbm__mongo_job *j) {
     if (status != DBM_OK || j->kind->flags & DBM__MONGO_NAMELESS) return status;
     if (j->coll == NULL) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "%s: the collection has no name", j->name);
     if (!(j->kind->flags & DBM__MONGO_BY_NAME)) j->collection = dbm__mongo_collection(j->m, j->coll);
-    return status;
-}
+    return status; }
 static int64_t dbm__mongo_number(const bson_t *reply, const char *field) {
     bson_iter_t it;
-    return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0;
-}
+    return bson_iter_init_find(&it, reply, field) && BSON_ITER_HOLDS_NUMBER(&it) ? bson_iter_as_int64(&it) : 0; }
 /* The answer stands on its first document, or (DBM_DONE) has none. */
 static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_status status) {
     if (status == DBM_OK) {
@@ -28234,8 +26754,7 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
         j->op->row = true;
         return DBM_OK; }
     dbm__mongo_result_end(j->m, r);
-    return status == DBM_DONE ? DBM_OK : status;
-}
+    return status == DBM_DONE ? DBM_OK : status; }
 /* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -28253,8 +26772,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
     if (path != NULL) {
         if (!bson_iter_init(&it, r->reply) || !bson_iter_find_descendant(&it, path, &at) || !BSON_ITER_HOLDS_DOCUMENT(&at)) return dbm__mongo_shown(j, r, DBM_DONE);
         bson_iter_document(&at, &size, &data); }
-    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size));
-}
+    return dbm__mongo_shown(j, r, dbm__mongo_stand(j->m, j->op, r, NULL, data, size)); }
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
@@ -28264,8 +26782,7 @@ static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) 
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
-    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r));
-}
+    return dbm__mongo_shown(j, r, dbm__mongo_advance(j->m, j->op, r)); }
 /* A document with an _id: itself where it has one, else a copy in *made with a new ObjectId before the rest. */
 static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     bson_oid_t oid;
@@ -28275,8 +26792,7 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     *made = bson_sized_new(doc->len + 20);
     bson_append_oid(*made, "_id", 3, &oid);
     bson_concat(*made, doc);
-    return *made;
-}
+    return *made; }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, row = BSON_INITIALIZER;
     const bson_t *doc;
@@ -28289,8 +26805,7 @@ static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     j->op->affected = dbm__mongo_number(&j->reply, "insertedCount");
     if (bson_iter_init_find(&it, doc, "_id")) bson_append_iter(&row, NULL, 0, &it);
     if (made != NULL) bson_destroy(made);
-    return dbm__mongo_answer(j, &row, NULL);
-}
+    return dbm__mongo_answer(j, &row, NULL); }
 /* Which document of insert_many failed, and how many went before. */
 static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     bson_iter_t it, at;
@@ -28299,8 +26814,7 @@ static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
     if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "writeErrors.0.index", &at) && BSON_ITER_HOLDS_NUMBER(&at)) {
         dbm__format(j->error.message, sizeof j->error.message, "document %l of %d (counted from 0), after %l inserted: %s", bson_iter_as_int64(&at), j->documents,
                     dbm__mongo_number(&j->reply, "insertedCount"), text); }
-    return dbm__mongo_failed(j);
-}
+    return dbm__mongo_failed(j); }
 static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     const bson_t **docs;
     bson_t **owned;
@@ -28332,11 +26846,9 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
         else status = dbm__mongo_many_failed(j); }
     for (i = 0; i < made; i++) if (owned[i] != NULL) bson_destroy(owned[i]);
     dbm_adapter_free(j->m->owner, (void *)docs);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_find(dbm__mongo_job *j) {
-    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL));
-}
+    return dbm__mongo_cursor(j, mongoc_collection_find_with_opts(j->collection, j->doc[0], &j->given, NULL)); }
 /* One document needs no cursor, which costs the driver as much as the rest: the command itself, and the document is read where it lies in the reply. */
 static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, rest;
@@ -28354,33 +26866,28 @@ static dbm_status dbm__mongo_find_one(dbm__mongo_job *j) {
     bson_destroy(&command);
     if (!ok) return dbm__mongo_failed(j);
     j->replied = false;
-    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0");
-}
+    return dbm__mongo_answer(j, &j->reply, "cursor.firstBatch.0"); }
 static bool dbm__mongo_pipeline_writes(const bson_t *pipeline) {
     bson_iter_t it, stage;
     if (!bson_iter_init(&it, pipeline)) return false;
     while (bson_iter_next(&it)) {
         if (bson_iter_recurse(&it, &stage) && bson_iter_next(&stage) && (strcmp(bson_iter_key(&stage), "$out") == 0 || strcmp(bson_iter_key(&stage), "$merge") == 0)) return true; }
-    return false;
-}
+    return false; }
 static dbm_status dbm__mongo_aggregate(dbm__mongo_job *j) {
     if (!j->array[0] && bson_count_keys(j->doc[0]) != 0) return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline is an array: [{\"$match\": {}}]");
     if (!j->op->write && dbm__mongo_pipeline_writes(j->doc[0])) {
         return dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "aggregate: a pipeline that writes ($out, $merge) is written out in the text of the call, so that it is known to write"); }
-    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL));
-}
+    return dbm__mongo_cursor(j, mongoc_collection_aggregate(j->collection, MONGOC_QUERY_NONE, j->doc[0], &j->given, NULL)); }
 static dbm_status dbm__mongo_update(dbm__mongo_job *j) {
     j->replied = true;
     if (!j->kind->update(j->collection, j->doc[0], j->doc[1], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "matchedCount") + dbm__mongo_number(&j->reply, "upsertedCount");
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mongo_delete(dbm__mongo_job *j) {
     j->replied = true;
     if (!j->kind->drop(j->collection, j->doc[0], &j->given, &j->reply, &j->error)) return dbm__mongo_failed(j);
     j->op->affected = dbm__mongo_number(&j->reply, "deletedCount");
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     int64_t n;
     bson_t row = BSON_INITIALIZER;
@@ -28388,8 +26895,7 @@ static dbm_status dbm__mongo_count_documents(dbm__mongo_job *j) {
     n = mongoc_collection_count_documents(j->collection, j->doc[0], &j->given, NULL, &j->reply, &j->error);
     if (n < 0) return dbm__mongo_failed(j);
     bson_append_int64(&row, "n", 1, n);
-    return dbm__mongo_answer(j, &row, NULL);
-}
+    return dbm__mongo_answer(j, &row, NULL); }
 /* {createIndexes: coll, indexes: [{key, name, options...}]}, as mongosh does it. */
 static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER, outer = BSON_INITIALIZER, list = BSON_INITIALIZER, one = BSON_INITIALIZER;
@@ -28411,8 +26917,7 @@ static dbm_status dbm__mongo_create_index(dbm__mongo_job *j) {
     bson_destroy(&outer);
     bson_destroy(&list);
     bson_destroy(&one);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
     bson_t command = BSON_INITIALIZER;
     dbm_status status = DBM_OK;
@@ -28422,8 +26927,7 @@ static dbm_status dbm__mongo_drop(dbm__mongo_job *j) {
         !(j->error.domain == MONGOC_ERROR_SERVER && j->error.code == 26)) { /* NamespaceNotFound: it is not there, as wanted */
         status = dbm__mongo_failed(j); }
     bson_destroy(&command);
-    return status;
-}
+    return status; }
 /* Any command. Where it runs is chosen first, for the cursor that it may answer lives there. */
 static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     const mongoc_read_prefs_t *prefs = j->op->write ? NULL : mongoc_client_get_read_prefs(j->m->client); /* what writes goes to the primary */
@@ -28441,8 +26945,7 @@ static dbm_status dbm__mongo_any(dbm__mongo_job *j) {
     if (bson_iter_init(&it, &j->reply) && bson_iter_find_descendant(&it, "cursor.firstBatch", &inner)) {
         return dbm__mongo_cursor(j, mongoc_cursor_new_from_command_reply_with_opts(j->m->client, bson_copy(&j->reply), &j->given)); /* takes the copy */ }
     j->replied = false;
-    return dbm__mongo_answer(j, &j->reply, NULL);
-}
+    return dbm__mongo_answer(j, &j->reply, NULL); }
 /* What is done by the names of commands. */
 static const dbm__mongo_kind dbm__mongo_kinds[] = {
     { "find_one", dbm__mongo_find_one, 1, DBM__MONGO_LIMITED | DBM__MONGO_BY_NAME, NULL, NULL }, /* first, for it is short */
@@ -28464,8 +26967,7 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     dbm_status status = j->kind->flags & DBM__MONGO_OUTSIDE ? DBM_OK : dbm__mongo_in_session(j, &j->given);
     if (status != DBM_OK) return status;
     if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
-    return j->kind->run(j);
-}
+    return j->kind->run(j); }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_job j;
     dbm_status status;
@@ -28500,8 +27002,7 @@ static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
     bson_destroy(&j.given);
     dbm__mongo_collection_give(m, j.collection);
     if (j.replied) bson_destroy(&j.reply);
-    return status;
-}
+    return status; }
 /* ---- rows in bulk ---------------------------------------------------------------------------------------------------------------------------------
  * Rows are documents of the columns' names, gathered by the driver and inserted a batch at a time, in order; .each_row: in any, so that one that is
  * refused stops no other. */
@@ -28526,8 +27027,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     bson_destroy(b->options);
     bson_destroy(b->row);
     if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
-    dbm_adapter_free(m->owner, b);
-}
+    dbm_adapter_free(m->owner, b); }
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
     dbm__mongo_bulk *b;
@@ -28550,8 +27050,7 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
         return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL); }
     if (!inside || mongoc_client_session_append(m->session, b->options, &error)) return DBM_OK;
     dbm__mongo_bulk_free(m);
-    return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
-}
+    return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table); }
 static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bulk *b = m->bulk;
@@ -28574,8 +27073,7 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
     if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
     b->bytes += b->row->len;
-    return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK;
-}
+    return ++b->count >= DBM__MONGO_BATCH || b->bytes >= DBM__MONGO_BATCH_BYTES ? DBM_DONE : DBM_OK; }
 /* The documents of a batch that the server refused, each with its place in it. */
 static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const bson_error_t *error, const bson_t *reply) {
     dbm__mongo_bulk *b = m->bulk;
@@ -28600,8 +27098,7 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
                 return status; }
             dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
             status = DBM_OK; } }
-    return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table);
-}
+    return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table); }
 static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk *b = m->bulk;
     bson_error_t error;
@@ -28621,14 +27118,12 @@ static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     b->batch = NULL;
     b->count = 0;
     b->bytes = 0;
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status = op->bulk->abandon ? DBM_OK : dbm__mongo_bulk_send(m, op);
     op->affected = m->bulk->affected;
     dbm__mongo_bulk_free(m);
-    return status;
-}
+    return status; }
 /* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
@@ -28652,8 +27147,7 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
         mongoc_transaction_opts_set_max_commit_time_ms(options, ms < 1 ? 1 : ms); }
     ok = mongoc_client_session_start_transaction(m->session, options, &error);
     if (options != NULL) mongoc_transaction_opts_destroy(options);
-    return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL);
-}
+    return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL); }
 static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     bson_t reply;
@@ -28672,15 +27166,13 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
         status = dbm__mongo_say(m, status == DBM_E_TIMEOUT ? DBM_E_TIMEOUT : DBM_E_LOST, (int)error.code, "commit: %s", text);
         dbm_adapter_broken(m->c); }
     bson_destroy(&reply);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
-    return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL);
-}
+    return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL); }
 /* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
 static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
@@ -28694,32 +27186,27 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->password != NULL) {
         dbm__wipe(p->password, strlen(p->password));
         dbm_adapter_free(base->db, p->password); }
-    dbm_adapter_free(base->db, p);
-}
+    dbm_adapter_free(base->db, p); }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     char code[3];
-    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code));
-}
+    for (; *text != '\0'; text++) dbm__put_n(t, code, dbm__percent(*text, "-._~", code)); }
 /* What the URL or connect_args say about an option of the driver, by its name without case; NULL: nothing. */
 static const char *dbm__mongo_said(dbm_database *db, const char *name) {
     const char *said = NULL;
     dbm_option one;
     size_t i = 0;
     while (dbm__adapter_argument(db, &i, &one) != NULL) if (dbm__same_word(one.name, name)) said = one.value;
-    return said;
-}
+    return said; }
 static void dbm__mongo_put_option(dbm__text *t, char *between, const char *name, const char *value) {
     dbm__putf(t, "%c%s=", *between, name);
     dbm__mongo_put_encoded(t, value);
-    *between = '&';
-}
+    *between = '&'; }
 static void dbm__mongo_put_tls(const dbm__mongo_base *base, dbm__text *t, char *between) {
     const dbm_config *config = dbm_adapter_config(base->db);
     if (config->tls == DBM_TLS_DEFAULT) return; /* as the URL says; the driver's default is off, on for mongodb+srv */
     dbm__mongo_put_option(t, between, "tls", config->tls == DBM_TLS_OFF ? "false" : "true");
     if (config->tls == DBM_TLS_REQUIRE) dbm__mongo_put_option(t, between, "tlsAllowInvalidCertificates", "true");
-    if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true");
-}
+    if (config->tls == DBM_TLS_VERIFY_CA) dbm__mongo_put_option(t, between, "tlsAllowInvalidHostnames", "true"); }
 /* The URL as the driver is given it. It holds the password: to be wiped. */
 static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const char *password, size_t *capacity) {
     dbm_database *db = base->db;
@@ -28765,14 +27252,12 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     if (config->tls_cert != NULL && config->tls_cert[0] != 0) dbm__mongo_put_option(&t, &between, "tlsCertificateKeyFile", config->tls_cert);
     DBM_ASSERT(!t.cut);
     *capacity = need;
-    return text;
-}
+    return text; }
 static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
     if (text == NULL) return true;
     *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
     if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
-    return *copy != NULL;
-}
+    return *copy != NULL; }
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 /* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
@@ -28809,14 +27294,12 @@ fail:
         dbm__wipe(text, size);
         dbm_adapter_free(db, text); }
     if (p != NULL) dbm__mongo_pool_free(base, p);
-    return NULL;
-}
+    return NULL; }
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
     if (was == epoch || !dbm__cas(&base->epoch, &was, epoch)) return;
-    dbm__lock_init(&base->lock);
-}
+    dbm__lock_init(&base->lock); }
 /* The current pool for these credentials, one user more; NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm__mongo_pool *p, *idle = NULL;
@@ -28836,8 +27319,7 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (p != NULL) p->users++;
     dbm__lock_give(&base->lock);
     if (idle != NULL) dbm__mongo_pool_free(base, idle);
-    return p;
-}
+    return p; }
 static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
     dbm__mongo_pool **at;
     bool gone;
@@ -28848,8 +27330,7 @@ static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
         for (at = &base->pools; *at != NULL && *at != p; at = &(*at)->older) {}
         if (*at == p) *at = p->older; }
     dbm__lock_give(&base->lock);
-    if (gone) dbm__mongo_pool_free(base, p);
-}
+    if (gone) dbm__mongo_pool_free(base, p); }
 #define DBM__MONGO_SOON_US 300000 /* as long as a server that answers takes */
 /* A file that can't be read shows in the driver as a server that can't be reached, and takes 1.28.0 down. */
 static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
@@ -28867,8 +27348,7 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
 #else
     (void)c;
 #endif
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* One look at each host, through a client outside of the pool, for a pool tells of a bad certificate only when all of serverSelectionTimeoutMS is over:
  * a better one might come. True: a server can be used. It does not authenticate. */
 static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t *error) {
@@ -28888,8 +27368,7 @@ static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t
         mongoc_client_destroy(client); }
     mongoc_read_prefs_destroy(any);
     if (uri != NULL) mongoc_uri_destroy(uri);
-    return server != NULL;
-}
+    return server != NULL; }
 /* Before the first command of a client: that the driver will find a server for it in time, or why it won't. */
 static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     int64_t began = dbm_adapter_clock(m->owner), limit = op->deadline_us, left_ms = limit == INT64_MAX ? INT64_MAX : (limit - began) / 1000;
@@ -28902,8 +27381,7 @@ static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     if (left_ms >= m->base->select_ms - 250 || dbm__mongo_wait(m, limit, false)) return DBM_OK;
     status = dbm__mongo_say(m, DBM_E_CONNECT, 0, "no server of %s answered before the deadline%s%s", dbm_adapter_url(m->owner)->hosts, error.message[0] != 0 ? ": " : "", error.message);
     dbm_adapter_fail_retryable(m->c);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char *what) {
     bson_t command = BSON_INITIALIZER, reply;
     bson_error_t error;
@@ -28920,8 +27398,7 @@ static dbm_status dbm__mongo_pinged(dbm__mongo_lease *m, dbm_op *op, const char 
     } while (again);
     bson_destroy(&reply);
     bson_destroy(&command);
-    return status;
-}
+    return status; }
 /* Clients are the pool's; what they send goes over a wire of ours, which a client that has been here before has already. */
 static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
@@ -28944,8 +27421,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     if (w == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     w->c = m->c;
     m->wire = w;
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     dbm_database *db = m->owner;
     dbm__mongo_bulk_free(m);
@@ -28965,8 +27441,7 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
     if (m->client != NULL) mongoc_client_pool_push(m->pool->pool, m->client);
     dbm__mongo_pool_give(m->base, m->pool);
     dbm__mongo_results_free(m);
-    dbm_adapter_free(db, m);
-}
+    dbm_adapter_free(db, m); }
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
@@ -29000,8 +27475,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         dbm__mongo_lease_end(m);
         return status; }
     dbm_adapter_set_data(c, m);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     if (m == NULL) return;
@@ -29009,16 +27483,14 @@ static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
     if (how == DBM_DISCONNECT_FORKED) { /* the client, its sockets and its session are the parent's: what is ours here is this block */
         m->session = NULL;
         m->client = NULL; }
-    dbm__mongo_lease_end(m);
-}
+    dbm__mongo_lease_end(m); }
 /* What waits for the server is woken: it is over with its socket in any case. */
 static void dbm__mongo_cancel(dbm_connection *c) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__word waits = m != NULL ? dbm__load(&m->wire->waits) : 0;
     if (waits == 0 || waits >= DBM__MONGO_SHUTTING || !dbm__cas(&m->wire->waits, &waits, DBM__MONGO_SHUTTING)) return;
     dbm__net_shut((int)waits - 1);
-    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT);
-}
+    dbm__store_release(&m->wire->waits, DBM__MONGO_SHUT); }
 static dbm_status dbm__mongo_ping(dbm_connection *c, dbm_op *op) { return dbm__mongo_pinged((dbm__mongo_lease *)dbm_adapter_data(c), op, "ping"); }
 /* All that can be changed on a client. */
 static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
@@ -29030,8 +27502,7 @@ static dbm_status dbm__mongo_reset(dbm_connection *c, dbm_op *op) {
     mongoc_client_set_read_concern(m->client, mongoc_uri_get_read_concern(m->pool->uri));
     mongoc_client_set_write_concern(m->client, mongoc_uri_get_write_concern(m->pool->uri));
     mongoc_client_set_error_api(m->client, MONGOC_ERROR_API_VERSION_2);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     switch (op->kind) {
@@ -29059,8 +27530,7 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_BULK_END: return dbm__mongo_bulk_end(m, op);
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
-    return DBM_E_UNSUPPORTED;
-}
+    return DBM_E_UNSUPPORTED; }
 /* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
@@ -29081,16 +27551,14 @@ static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, co
     for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
     near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
     if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
-}
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint); }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
     dbm_option one;
     const char *where;
     dbm_status status = DBM_OK;
     size_t i = 0;
     while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
-    return status;
-}
+    return status; }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -29105,8 +27573,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
 #endif
     if (config->tls_key != NULL && config->tls_key[0] != 0 && (config->tls_cert == NULL || config->tls_cert[0] == 0 || strcmp(config->tls_key, config->tls_cert) != 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static bool dbm__mongo_local(const char *hosts) {
     while (*hosts != 0) {
         size_t n = strcspn(hosts, ",");
@@ -29115,20 +27582,17 @@ static bool dbm__mongo_local(const char *hosts) {
         if (!local) return false;
         hosts += n;
         if (*hosts == ',') hosts++; }
-    return true;
-}
+    return true; }
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
     int64_t ms = 0;
-    return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise;
-}
+    return said != NULL && dbm__parse_int(said, 0, INT32_MAX, &ms) ? (int)ms : otherwise; }
 /* Warnings of the driver hold addresses and what servers sent, and would go to stderr: what matters comes as the error of a call. */
 static void dbm__mongo_log(mongoc_log_level_t level, const char *domain, const char *message, void *ud) {
     (void)level;
     (void)domain;
     (void)message;
-    (void)ud;
-}
+    (void)ud; }
 static dbm_status dbm__mongo_start(dbm_database *db) {
     const char *log = dbm_adapter_option(db, "driver_log");
     dbm__word was = DBM__MONGO_NEW;
@@ -29137,8 +27601,7 @@ static dbm_status dbm__mongo_start(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_UNSUPPORTED, "libmongoc was torn down by a manager with own_drivers, and can't be started again in this process"); }
     if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_STARTED) && (log == NULL || strcmp(log, "off") == 0)) mongoc_log_set_handler(dbm__mongo_log, NULL);
     mongoc_init(); /* does it once, whoever calls it how often */
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -29163,8 +27626,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     base->silence_ms = dbm__mongo_ms(db, "socketTimeoutMS", config->socket_timeout_ms > 0 ? config->socket_timeout_ms : DBM__MONGO_SILENCE_MS);
     /* What these two say can't be said to TLS from outside of the driver. */
     base->plain = !DBM__MONGO_STREAMS || dbm__mongo_said(db, "tlsDisableCertificateRevocationCheck") != NULL || dbm__mongo_said(db, "tlsDisableOCSPEndpointCheck") != NULL;
-    return dbm__mongo_check_tls(db);
-}
+    return dbm__mongo_check_tls(db); }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     dbm__mongo_base *base;
@@ -29194,8 +27656,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s", error.message); }
     base->pools = p;
     dbm_adapter_set_db_native(db, p->pool);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__mongo_close(dbm_database *db) {
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
     if (base == NULL) return;
@@ -29206,8 +27667,7 @@ static void dbm__mongo_close(dbm_database *db) {
         dbm__mongo_pool_free(base, base->pools);
         base->pools = older; }
     dbm__lock_free(&base->lock);
-    dbm_adapter_free(db, base);
-}
+    dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__mongo_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mongodb", "mongodb,mongodb+srv", DBM__MONGO_OPTIONS,
@@ -29224,8 +27684,7 @@ static const dbm_adapter dbm__mongo_adapter = {
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void) { return &dbm__mongo_adapter; }
 DBM__FN void dbm__adapter_mongodb_shutdown(void) {
     dbm__word was = DBM__MONGO_STARTED;
-    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup();
-}
+    if (dbm__cas(&dbm__mongo_driver, &was, DBM__MONGO_ENDED)) mongoc_cleanup(); }
 #endif /* DBM__MONGOC_H */
 #endif /* DBM_HAS_MONGODB */
 /* --- src/manager/manager.h --- */
@@ -29258,8 +27717,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
     if (DBM__UNLIKELY(name == NULL || name[0] == 0)) name = "default";
     for (i = 0; i < names->count; i++) {
         if (names->items[i]->name[0] == name[0] && strcmp(names->items[i]->name, name) == 0) return names->items[i]; }
-    return NULL;
-}
+    return NULL; }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
@@ -29295,21 +27753,18 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "libuv")) return DBM_HAS_LIBUV != 0;
     if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
     if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
-    return false;
-}
+    return false; }
 /* ---- adapters -------------------------------------------------------------------------------------------------------------- */
 static const dbm_adapter *dbm__adapter_find(dbm_manager *mgr, const char *type) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) if (dbm__same_word(mgr->adapters[i]->type, type)) return mgr->adapters[i];
-    return NULL;
-}
+    return NULL; }
 static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *scheme, size_t size) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) {
         const dbm_adapter *a = mgr->adapters[i];
         if (dbm__list_has(a->schemes != NULL ? a->schemes : a->type, scheme, size)) return a; }
-    return NULL;
-}
+    return NULL; }
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
     dbm_status st;
     const dbm_adapter **more;
@@ -29333,8 +27788,7 @@ DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
         } else {
             st = dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); } }
     dbm__lock_give(&mgr->lock);
-    return st;
-}
+    return st; }
 /* What the configuration may name: registered types, and built-in ones that are not compiled in. */
 static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size_t *count) {
     dbm__known_type *types;
@@ -29360,8 +27814,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     dbm__lock_give(&mgr->lock);
     *out = types;
     *count = n;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- names ------------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
@@ -29377,14 +27830,12 @@ static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
             near_one = dbm__nearest(name, &one, 1); } }
     return dbm__fail(DBM_E_UNKNOWN_NAME, DBM_STAGE_CONFIG, name, NULL, "no database is named %q%s%s%s; %s%s", name, near_one != NULL ? "; did you mean '" : "",
                      near_one != NULL ? near_one : "", near_one != NULL ? "'?" : "", names->count != 0 ? "there are: " : "none is configured: call dbm_load or dbm_add_database first",
-                     block);
-}
+                     block); }
 DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db) {
     dbm__settings_free(&shared->host, db->settings);
     dbm__free(&shared->host, db->init_error);
     dbm__lock_free(&db->init_lock);
-    dbm__free(&shared->host, db);
-}
+    dbm__free(&shared->host, db); }
 /* Adds databases, all or none; takes the settings over. */
 DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count) {
     dbm__host *host = &mgr->shared->host;
@@ -29436,8 +27887,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         while (names->count > at) dbm__database_drop(mgr->shared, names->items[--names->count]);
         dbm__free(host, names); }
     dbm__lock_give(&mgr->lock);
-    return st;
-}
+    return st; }
 /* Adds what a file, a text or (the others are NULL) a struct configures. */
 static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char *text, size_t size, const dbm_config *config) {
     dbm__host *host = &mgr->shared->host;
@@ -29460,23 +27910,19 @@ static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char 
     dbm__settings_free(host, one);
     dbm__settings_list_free(host, &list);
     dbm__free(host, types);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm_load(dbm_manager *mgr, const char *path) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (path == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load: the path is NULL");
-    return dbm__configure(mgr, path, NULL, 0, NULL);
-}
+    return dbm__configure(mgr, path, NULL, 0, NULL); }
 DBM__DEF dbm_status dbm_load_text(dbm_manager *mgr, const char *text, size_t size) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (text == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_load_text: the text is NULL");
-    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL);
-}
+    return dbm__configure(mgr, "(text)", text, size == SIZE_MAX ? strlen(text) : size, NULL); }
 DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config) {
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
-    return dbm__configure(mgr, NULL, NULL, 0, config);
-}
+    return dbm__configure(mgr, NULL, NULL, 0, config); }
 /* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm_status st = DBM_OK;
@@ -29507,27 +27953,23 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
             if (inited) db->adapter->close(db);
             db->gate = NULL; } }
     dbm__lock_give(&db->init_lock);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_database *dbm_get(dbm_manager *mgr, const char *name) {
     dbm_database *db;
     if (DBM__UNLIKELY(mgr == NULL)) { dbm__fail_null("manager"); return NULL; }
     db = dbm__manager_find(mgr, name);
     if (DBM__UNLIKELY(db == NULL)) { dbm__unknown_name(mgr, name); return NULL; }
     if (DBM__UNLIKELY(dbm__database_ready(db) != DBM_OK)) return NULL;
-    return db;
-}
+    return db; }
 DBM__DEF dbm_status dbm_adapter_gate(dbm_database *db, const char *key) {
     db->gate = dbm__gate_of(db->shared, key);
-    return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
-}
+    return db->gate != NULL ? DBM_OK : dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
 DBM__DEF void dbm_adapter_written(dbm_connection *c) { dbm__work_gate_leave((dbm__work *)(void *)((char *)c - offsetof(dbm__slot, connection))); }
 DBM__DEF bool dbm_database_async(const dbm_database *db) { return db != NULL && db->settings->async; }
 DBM__DEF const char *dbm_database_name(const dbm_database *db) { return db != NULL ? db->name : ""; }
 DBM__DEF const dbm_config *dbm_database_config(const dbm_database *db) {
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
-    return &db->settings->config;
-}
+    return &db->settings->config; }
 DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
     void *native;
     if (db == NULL) { dbm__fail_null("database"); return NULL; }
@@ -29538,8 +27980,7 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
                   native == NULL ? "dbm_db_native: the database is of type %q, which has no handle of its own" : "dbm_db_native: the database is of type %q, not %q",
                   db->adapter->type, type != NULL ? type : "");
         return NULL; }
-    return native;
-}
+    return native; }
 /* --- src/manager/lifecycle.c --- */
 /* ---- creating -------------------------------------------------------------------------------------------------------------- */
 static void dbm__manager_drop(dbm_manager *mgr) {
@@ -29552,16 +27993,14 @@ static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__free(&shared->host, (void *)mgr->adapters);
     dbm__signal_free(&mgr->upkeep_signal);
     dbm__lock_free(&mgr->lock);
-    dbm__free(&shared->host, mgr);
-}
+    dbm__free(&shared->host, mgr); }
 /* The shared struct lives in memory of the host that it holds. */
 static void dbm__shared_drop(dbm__shared *shared) {
     dbm__host host;
     dbm__shared_free(shared);
     host = shared->host;
     dbm__free(&host, shared);
-    dbm__host_free(&host);
-}
+    dbm__host_free(&host); }
 /* What is compiled in goes through the public call, as everything else does. */
 static dbm_status dbm__register_builtins(dbm_manager *mgr) {
     dbm_status st = DBM_OK;
@@ -29581,8 +28020,7 @@ static dbm_status dbm__register_builtins(dbm_manager *mgr) {
 #if DBM_HAS_MONGODB
     if (st == DBM_OK) st = dbm_register(mgr, dbm__adapter_mongodb());
 #endif
-    return st;
-}
+    return st; }
 /* opts.own_drivers: what drivers keep for the whole process goes with the manager. */
 static void dbm__shutdown_drivers(void) {
 #if DBM_HAS_SQLITE
@@ -29637,8 +28075,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
             dbm__shared_drop(shared);
             return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONFIG, NULL, NULL, "upkeep_thread: no thread could be started (DBM_NO_THREADS?); call dbm_maintain instead"); } }
     *out = mgr;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const dbm_options *options) {
     dbm_status st = dbm_manager_create(out, options);
     if (st != DBM_OK) return st;
@@ -29648,8 +28085,7 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
         dbm_manager_free(*out);
         *out = NULL;
         dbm__self()->last = kept; }
-    return st;
-}
+    return st; }
 /* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
@@ -29668,14 +28104,12 @@ static dbm_status dbm__database_check(dbm_database *db, const char *site) {
     kept = dbm__self()->last;
     if (st != DBM_OK) w->slot.connection.broken = true;
     dbm__session_close(&s);
-    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept);
-}
+    return st == DBM_OK ? DBM_OK : dbm__fail_again(&kept); }
 /* The first failure of several stays. */
 static void dbm__first_failure(dbm_status *result, dbm_error_info *first, dbm_status st) {
     if (st == DBM_OK || *result != DBM_OK) return;
     *result = st;
-    *first = dbm__self()->last;
-}
+    *first = dbm__self()->last; }
 /* One step of an opening. Ends it as soon as it has an outcome: the next one's would take the place of its failure, of which a thread has one. */
 static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_status *result, dbm_error_info *first) {
     dbm__slot *slot = *opening;
@@ -29686,8 +28120,7 @@ static bool dbm__opening_step(dbm__slot **opening, dbm__net_item *item, dbm_stat
     dbm__first_failure(result, first, slot->way.status);
     dbm__pool_open_end(slot, slot->way.status);
     *opening = NULL;
-    return true;
-}
+    return true; }
 /* Opens one connection of each database of a batch whose adapter needs not block, side by side on one poll. */
 static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, int count, dbm__host *host, dbm_status *result, dbm_error_info *first) {
     int i, left = count;
@@ -29700,8 +28133,7 @@ static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, i
             items[left++] = items[i]; }
         count = left;
         if (left > 0) dbm__net_wait_many(host, items, left, until);
-        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first); }
-}
+        for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first); } }
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
     const dbm__names *names;
     dbm__host *host;
@@ -29741,8 +28173,7 @@ DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
         dbm__pool_stats(db->pool, &s);
         if (s.open == 0) dbm__first_failure(&result, &first, dbm__database_check(db, "dbm_init_all")); }
     dbm__free(host, openings);
-    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
-}
+    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     dbm_status st;
     if (db == NULL) return dbm__fail_null("database");
@@ -29750,8 +28181,7 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
     if (st != DBM_OK) return st;
     if (!dbm__database_connects(db)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type); }
-    return dbm__database_check(db, "dbm_ping");
-}
+    return dbm__database_check(db, "dbm_ping"); }
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
     const dbm__names *names;
     dbm_error_info first;
@@ -29785,15 +28215,13 @@ DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_
             info.message = text;
             dbm__first_failure(&result, &first, info.status); }
         if (fn != NULL) fn(ud, &info); }
-    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first);
-}
+    return result == DBM_OK ? DBM_OK : dbm__fail_again(&first); }
 DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_stats: out is NULL");
     memset(out, 0, sizeof *out);
     if (db == NULL) return dbm__fail_null("database");
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- upkeep ---------------------------------------------------------------------------------------------------------------------- */
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names;
@@ -29803,8 +28231,7 @@ DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
         if (dbm__load_acquire(&db->state) == DBM__DB_READY && dbm__database_connects(db)) dbm__pool_upkeep(db->pool, true); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 #if DBM__THREADS && !defined(_WIN32)
 static void *dbm__upkeep_main(void *ud) {
     dbm_manager *mgr = (dbm_manager *)ud;
@@ -29816,12 +28243,10 @@ static void *dbm__upkeep_main(void *ud) {
         dbm_maintain(mgr);
         dbm__lock_take(&mgr->lock); }
     dbm__lock_give(&mgr->lock);
-    return NULL;
-}
+    return NULL; }
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) {
     mgr->upkeep_fork = dbm__fork_epoch();
-    mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0;
-}
+    mgr->upkeep_running = pthread_create(&mgr->upkeep, NULL, dbm__upkeep_main, mgr) == 0; }
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     if (!mgr->upkeep_running) return;
     mgr->upkeep_running = false;
@@ -29832,8 +28257,7 @@ DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
     mgr->upkeep_stop = true;
     dbm__signal_all(&mgr->upkeep_signal);
     dbm__lock_give(&mgr->lock);
-    pthread_join(mgr->upkeep, NULL);
-}
+    pthread_join(mgr->upkeep, NULL); }
 #else
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
@@ -29875,8 +28299,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
             dbm__pool_holders(db->pool, &who);
             dbm__event(db->host, DBM_EVENT_CLOSE_FAILED, DBM_LOG_WARNING, db->name, NULL, DBM_E_LEAKED, 0, "%d sessions were never given back: %s", out, block); } }
     if (leaked == 0) return DBM_OK;
-    return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block);
-}
+    return dbm__fail(DBM_E_LEAKED, DBM_STAGE_CLOSE, NULL, NULL, "%d sessions were still out after %m (grace_ms): %s", leaked, mgr->shared->grace_us, block); }
 /* Everything but the manager itself: when it goes, or when the last session that outlived it ends. */
 static void dbm__shared_free_all(dbm__shared *shared) {
     dbm_manager *mgr = (dbm_manager *)shared->owner;
@@ -29892,8 +28315,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
         dbm__database_drop(shared, db); }
     dbm__manager_drop(mgr);
     dbm__shared_drop(shared);
-    if (own_drivers) dbm__shutdown_drivers();
-}
+    if (own_drivers) dbm__shutdown_drivers(); }
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     dbm__shared *shared;
     const dbm__names *names;
@@ -29908,42 +28330,36 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared);
-}
+    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
 /* --- src/manager/byname.c --- */
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
 static DBM__NOINLINE dbm_database *dbm__by_name_first(dbm_manager *mgr, const char *name, const char *site) {
     dbm_database *db = dbm_get(mgr, name);
     if (db == NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
-    return db;
-}
+    return db; }
 DBM__INLINE dbm_database *dbm__by_name(dbm_manager *mgr, const char *name, const char *site) {
     dbm_database *db;
     if (DBM__LIKELY(mgr != NULL && (db = dbm__manager_find(mgr, name)) != NULL && dbm__load_acquire(&db->state) == DBM__DB_READY)) return db;
-    return dbm__by_name_first(mgr, name, site);
-}
+    return dbm__by_name_first(mgr, name, site); }
 DBM__DEF dbm_session dbm__block_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
     if (DBM__LIKELY(db != NULL)) return dbm__block_open(db, options, status, site);
     if (options != NULL && options->status != NULL) status = options->status;
     dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_BLOCK);
-    return s;
-}
+    return s; }
 DBM__DEF dbm_session dbm__auto_begin(dbm_manager *mgr, const char *name, dbm_status *status, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
     if (db != NULL) dbm__session_open(db, NULL, status, DBM__KIND_AUTO, site, &s);
     else dbm__session_refused(&s, status, dbm__self()->last.status, DBM__KIND_AUTO);
-    return s;
-}
+    return s; }
 DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const dbm_session_options *options, int attempts, const char *site) {
     dbm_session s;
     dbm_database *db = dbm__by_name(mgr, name, site);
     if (db != NULL) return dbm__retry_begin_on(db, options, attempts, site);
     dbm__session_refused(&s, options != NULL ? options->status : NULL, dbm__self()->last.status, DBM__KIND_BLOCK);
-    return s;
-}
+    return s; }
 /* --- src/async/async.h --- */
 /* The asynchronous half: what its files tell one another.
  * May call: api/, base/, net/, adapter/, pool/, sql/, session/, data/, manager/.
@@ -30081,8 +28497,7 @@ DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when 
  * system call. It is taken out when it becomes ready with nobody there, and writing, which is ready nearly always, at the end of the turn. */
 DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro) {
     if (out != NULL) *out = NULL;
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro);
-}
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "%s is not compiled in: define %s where DBM_IMPLEMENTATION is", what, macro); }
 #if DBM_HAS_ASYNC
 #if defined(__linux__)
 #  define DBM__EPOLL 1
@@ -30150,14 +28565,12 @@ DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
     *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
-    *waiting = loop->options.work_queue;
-}
+    *waiting = loop->options.work_queue; }
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
     for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
     DBM_ASSERT(i < DBM__LOOP_ENDINGS);
-    loop->endings[i] = end_all;
-}
+    loop->endings[i] = end_all; }
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
@@ -30166,16 +28579,14 @@ DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     block = loop->blocks[i - 1];
     if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
     loop->blocks[i - 1] = block->next;
-    return block;
-}
+    return block; }
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
     if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
         dbm__free(loop->host, block);
         return; }
     ((dbm__block *)block)->next = loop->blocks[i - 1];
-    loop->blocks[i - 1] = (dbm__block *)block;
-}
+    loop->blocks[i - 1] = (dbm__block *)block; }
 /* The array with room for `need` items, twice as many when it grows, the new ones zero; NULL: no memory, and it is as it was. */
 static void *dbm__loop_room(dbm_loop *loop, void *array, int *room, int need, size_t size) {
     int more = *room > 0 ? *room : 64;
@@ -30185,50 +28596,41 @@ static void *dbm__loop_room(dbm_loop *loop, void *array, int *room, int need, si
     if (array == NULL) return NULL;
     memset((char *)array + (size_t)*room * size, 0, (size_t)(more - *room) * size);
     *room = more;
-    return array;
-}
+    return array; }
 /* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
     loop->asked = true;
     if (loop->hooks.soon != NULL && !again) loop->hooks.soon(loop->hooks.ud);
-    else loop->hooks.timer(loop->hooks.ud, 0);
-}
+    else loop->hooks.timer(loop->hooks.ud, 0); }
 DBM__FN void dbm__loop_hold(dbm_loop *loop) {
-    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true);
-}
+    if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true); }
 DBM__FN void dbm__loop_release(dbm_loop *loop) {
-    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false);
-}
+    if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false); }
 /* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_job = job;
     loop->last_job = &job->next;
-    dbm__loop_ask(loop, false);
-}
+    dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_at_end = job;
     loop->last_at_end = &job->next;
-    dbm__loop_ask(loop, false);
-}
+    dbm__loop_ask(loop, false); }
 #if DBM__POLL && !defined(_WIN32)
 static void dbm__wake_write(int fd) {
     uint64_t one = 1;
-    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */
-}
+    while (write(fd, &one, sizeof one) < 0 && errno == EINTR) { } /* full: it is awake */ }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { }
-}
+    while (read(fd, bytes, sizeof bytes) == (ssize_t)sizeof bytes) { } }
 #elif DBM__POLL
 static void dbm__wake_write(int fd) { (void)send((SOCKET)fd, "", 1, 0); }
 static void dbm__wake_drain(int fd) {
     char bytes[256];
-    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { }
-}
+    while (recv((SOCKET)fd, bytes, (int)sizeof bytes, 0) > 0) { } }
 #else
 static void dbm__wake_write(int fd) { (void)fd; }
 static void dbm__wake_drain(int fd) { (void)fd; }
@@ -30237,8 +28639,7 @@ static void dbm__wake_drain(int fd) { (void)fd; }
 static void dbm__loop_wake(dbm_loop *loop) {
     if (!dbm__swap(&loop->sleeping, 0)) return;
     if (loop->hooks.wake != NULL) loop->hooks.wake(loop->hooks.ud);
-    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write);
-}
+    else if (loop->wake_write >= 0) dbm__wake_write(loop->wake_write); }
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
     dbm__word newest;
     (void)dbm__add(&loop->posting, 1);
@@ -30246,8 +28647,7 @@ DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
     do job->next = (dbm__job *)newest;
     while (!dbm__cas(&loop->posted, &newest, (dbm__word)job));
     dbm__loop_wake(loop);
-    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */
-}
+    (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */ }
 static void dbm__loop_take_posts(dbm_loop *loop) {
     dbm__job *job, *next, *oldest = NULL;
     if (dbm__load_acquire(&loop->posted) == 0) return;
@@ -30257,8 +28657,7 @@ static void dbm__loop_take_posts(dbm_loop *loop) {
         oldest = job; }
     for (; oldest != NULL; oldest = next) {
         next = oldest->next;
-        dbm__loop_soon(loop, oldest); }
-}
+        dbm__loop_soon(loop, oldest); } }
 /* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
 static void dbm__loop_run_jobs(dbm_loop *loop) {
     int rounds;
@@ -30268,13 +28667,11 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         loop->last_job = &loop->jobs;
         for (; job != NULL; job = next) {
             next = job->next;
-            job->run(job); } }
-}
+            job->run(job); } } }
 /* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
 static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
     loop->times[i] = w;
-    w->timer = i;
-}
+    w->timer = i; }
 static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
     while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
         dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
@@ -30285,23 +28682,20 @@ static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
         if (child >= loop->time_count || loop->times[child]->until_us >= w->until_us) break;
         dbm__time_put(loop, i, loop->times[child]);
         i = child; }
-    dbm__time_put(loop, i, w);
-}
+    dbm__time_put(loop, i, w); }
 static bool dbm__time_add(dbm_loop *loop, dbm__watch *w) {
     dbm__watch **times = (dbm__watch **)dbm__loop_room(loop, (void *)loop->times, &loop->time_room, loop->time_count + 1, sizeof *times);
     if (times == NULL) return false;
     loop->times = times;
     dbm__time_sift(loop, loop->time_count++, w);
-    return true;
-}
+    return true; }
 static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
     int i = w->timer;
     dbm__watch *last;
     if (i < 0) return;
     w->timer = DBM__WATCH_NONE;
     last = loop->times[--loop->time_count];
-    if (last != w) dbm__time_sift(loop, i, last);
-}
+    if (last != w) dbm__time_sift(loop, i, last); }
 /* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
 #if defined(_WIN32)
 #  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
@@ -30317,14 +28711,12 @@ static dbm__fd *dbm__fd_make(dbm_loop *loop, int fd) {
     dbm__fd *fds = at < DBM__FD_MOST ? (dbm__fd *)dbm__loop_room(loop, loop->fds, &loop->fd_count, at + 1, sizeof *fds) : NULL;
     if (fds == NULL) return NULL;
     loop->fds = fds;
-    return &fds[at];
-}
+    return &fds[at]; }
 static void dbm__fd_changed(dbm_loop *loop, int fd, dbm__fd *f) {
     if (f->changed) return;
     f->changed = true;
     f->next_changed = loop->changed;
-    loop->changed = DBM__FD_PLACE(fd);
-}
+    loop->changed = DBM__FD_PLACE(fd); }
 #if DBM__EPOLL
 static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
     struct epoll_event e;
@@ -30338,8 +28730,7 @@ static dbm_status dbm__epoll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) 
     if (rc != 0 && errno == ENOENT && how == EPOLL_CTL_MOD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_ADD, fd, &e);
     if (rc != 0 && errno == EEXIST && how == EPOLL_CTL_ADD) rc = epoll_ctl(loop->epoll, EPOLL_CTL_MOD, fd, &e);
     if (rc == 0 || want == 0) return DBM_OK;
-    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST;
-}
+    return errno == ENOMEM ? DBM_E_NOMEM : errno == ENOSPC ? DBM_E_LIMIT : errno == EPERM ? DBM_E_UNSUPPORTED : DBM_E_LOST; }
 #endif
 #if DBM__POLL
 static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
@@ -30356,8 +28747,7 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
     memset(&loop->polled[f->place], 0, sizeof loop->polled[0]);
     loop->polled[f->place].fd = (dbm__poll_number)fd;
     loop->polled[f->place].events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
-    return DBM_OK;
-}
+    return DBM_OK; }
 #endif
 /* Registers fd for `want`, 0: not at all. */
 static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
@@ -30378,16 +28768,14 @@ static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
 #endif
     }
     f->told = st == DBM_OK ? (unsigned char)want : 0;
-    return st;
-}
+    return st; }
 static void dbm__watch_due(dbm_loop *loop, dbm__watch *w, dbm_status st) {
     dbm__time_remove(loop, w);
     w->timer = DBM__WATCH_DUE;
     w->status = (short)st;
     w->next = NULL;
     *loop->last_due = w;
-    loop->last_due = &w->next;
-}
+    loop->last_due = &w->next; }
 /* All that wait for fd for one of `what`. */
 static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
     dbm__watch **p = &f->first, *w;
@@ -30399,8 +28787,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
             any = true;
         } else {
             p = &w->next; } }
-    return any;
-}
+    return any; }
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
     while ((w = loop->due) != NULL) {
@@ -30408,14 +28795,12 @@ static void dbm__loop_tell_due(dbm_loop *loop) {
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
         w->fd = -1;
-        w->heard(w, (dbm_status)w->status); }
-}
+        w->heard(w, (dbm_status)w->status); } }
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard)) {
     memset(w, 0, sizeof *w);
     w->heard = heard;
     w->fd = -1;
-    w->timer = DBM__WATCH_NONE;
-}
+    w->timer = DBM__WATCH_NONE; }
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us) {
     dbm__fd *f = NULL;
     w->want = (short)(want & DBM_STEP_BOTH);
@@ -30430,8 +28815,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f); }
-    dbm__loop_ask(loop, false);
-}
+    dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
     dbm__watch **p;
@@ -30446,16 +28830,14 @@ DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
             for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
             if (*p != NULL) *p = w->next;
             if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f); } }
-    w->fd = -1;
-}
+    w->fd = -1; }
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
     dbm__fd *f = dbm__fd_find(loop, fd);
     if (f == NULL) return;
     if (f->told != 0 && !dbm__loop_forked(loop)) (void)dbm__fd_tell(loop, fd, f, 0);
     f->told = 0;
     f->gen++;
-    loop->forgot = true;
-}
+    loop->forgot = true; }
 /* What is registered becomes what is wanted. */
 static void dbm__loop_tell_changes(dbm_loop *loop) {
     while (loop->changed >= 0) {
@@ -30471,8 +28853,7 @@ static void dbm__loop_tell_changes(dbm_loop *loop) {
         if (f->anew) f->gen++;
         st = want != f->told || (f->anew && want != 0) ? dbm__fd_tell(loop, fd, f, want) : DBM_OK;
         f->drop = f->anew = false;
-        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st); }
-}
+        if (st != DBM_OK) (void)dbm__fd_due(loop, f, DBM_STEP_BOTH, st); } }
 static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
     dbm__fd *f = dbm__fd_find(loop, fd);
     if (f == NULL) return;
@@ -30482,8 +28863,7 @@ static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
     if (!dbm__fd_due(loop, f, what, DBM_OK)) f->drop = true;
     if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
     if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
-    dbm__loop_tell_due(loop);
-}
+    dbm__loop_tell_due(loop); }
 /* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
 /* Posts, jobs and times. */
 static void dbm__loop_work_off(dbm_loop *loop) {
@@ -30498,8 +28878,7 @@ static void dbm__loop_work_off(dbm_loop *loop) {
             dbm__loop_unwatch(loop, w);
             w->heard(w, DBM_E_TIMEOUT); }
         dbm__loop_run_jobs(loop); }
-    if (dbm__workers_here(loop)) dbm__workers_run_one(loop);
-}
+    if (dbm__workers_here(loop)) dbm__workers_run_one(loop); }
 /* What was kept for now, then the system is told. */
 static void dbm__loop_end_turn(dbm_loop *loop) {
     dbm__job *job = loop->at_end, *next;
@@ -30510,16 +28889,13 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
         job->run(job); }
     dbm__loop_run_jobs(loop);
     dbm__loop_tell_changes(loop);
-    loop->forgot = false;
-}
+    loop->forgot = false; }
 /* Something is to be done without waiting for anything. */
 static bool dbm__loop_has_work(dbm_loop *loop) {
     return loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || loop->changed >= 0 || dbm__load_acquire(&loop->posted) != 0
-           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop);
-}
+           || dbm__load_acquire(&loop->stopped) != 0 || dbm__workers_here(loop); }
 static bool dbm__loop_under_way(dbm_loop *loop) {
-    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0;
-}
+    return loop->holds != 0 || loop->jobs != NULL || loop->at_end != NULL || loop->due != NULL || dbm__load_acquire(&loop->posted) != 0; }
 /* Milliseconds, rounded up so that the last one is not spent in a spin; -1: without limit. */
 static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
     int64_t now, left;
@@ -30532,8 +28908,7 @@ static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
     if (now >= until_us) return 0;
     if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
     left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
-    return (int)((left + 999) / 1000);
-}
+    return (int)((left + 999) / 1000); }
 #if DBM__EPOLL
 enum { DBM__EPOLL_EVENTS = 64 };
 /* A description that lives on in another process is told under a number that is not its own any more, and can't be taken out. */
@@ -30547,8 +28922,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
         int want = f->told;
         f->told = 0;
         if (want != 0 && dbm__epoll_tell(loop, i, f, want) == DBM_OK) f->told = (unsigned char)want;
-        else if (f->first != NULL) dbm__fd_changed(loop, i, f); }
-}
+        else if (f->first != NULL) dbm__fd_changed(loop, i, f); } }
 static void dbm__epoll_wait(dbm_loop *loop, int ms) {
     struct epoll_event events[DBM__EPOLL_EVENTS];
     bool stale = false;
@@ -30561,8 +28935,7 @@ static void dbm__epoll_wait(dbm_loop *loop, int ms) {
         bool broken = (e & ((uint32_t)EPOLLERR | (uint32_t)EPOLLHUP)) != 0;
         if (f == NULL || f->gen != (uint32_t)(events[i].data.u64 >> 32)) stale = stale || !loop->forgot;
         else dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & (uint32_t)EPOLLIN ? DBM_STEP_READ : 0) | (e & (uint32_t)EPOLLOUT ? DBM_STEP_WRITE : 0), broken); }
-    if (stale) dbm__epoll_anew(loop);
-}
+    if (stale) dbm__epoll_anew(loop); }
 #endif
 #if DBM__POLL
 static void dbm__poll_wait(dbm_loop *loop, int ms) {
@@ -30577,8 +28950,7 @@ static void dbm__poll_wait(dbm_loop *loop, int ms) {
         loop->polled[i].revents = 0;
         fd = (int)loop->polled[i].fd;
         broken = (e & ~(DBM__POLL_IN | DBM__POLL_OUT)) != 0;
-        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken); }
-}
+        dbm__loop_fd_ready(loop, fd, broken ? DBM_STEP_BOTH : (e & DBM__POLL_IN ? DBM_STEP_READ : 0) | (e & DBM__POLL_OUT ? DBM_STEP_WRITE : 0), broken); } }
 #endif
 static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
     int ms = dbm__loop_wait_ms(loop, until_us);
@@ -30605,23 +28977,19 @@ static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
     loop->turning = true;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* True: the loop was freed. */
 static bool dbm__loop_leave(dbm_loop *loop) {
     bool freed = loop->freed;
     loop->turning = false;
     if (freed) dbm__loop_end(loop);
-    return freed;
-}
+    return freed; }
 static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
     dbm__loop_wait(loop, until_us);
     dbm__loop_work_off(loop);
-    dbm__loop_end_turn(loop);
-}
+    dbm__loop_end_turn(loop); }
 static int64_t dbm__loop_until(dbm_loop *loop, int timeout_ms) {
-    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms);
-}
+    return timeout_ms == 0 ? INT64_MIN : timeout_ms < 0 ? INT64_MAX : dbm__deadline(loop->host, timeout_ms); }
 DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     dbm_status st = dbm__loop_enter(loop, "dbm_loop_run");
     int64_t until_us;
@@ -30637,8 +29005,7 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     dbm__store(&loop->stopped, 0);
     if (loop->freed) st = DBM_E_CLOSED;
     (void)dbm__loop_leave(loop);
-    return st;
-}
+    return st; }
 DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
     dbm_status st = dbm__loop_enter(loop, "dbm_loop_step");
     if (st != DBM_OK) return st;
@@ -30648,15 +29015,13 @@ DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
     dbm__store(&loop->stopped, 0);
     st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
     (void)dbm__loop_leave(loop);
-    return st;
-}
+    return st; }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
     if (loop == NULL) return;
     (void)dbm__add(&loop->posting, 1);
     dbm__store_release(&loop->stopped, 1);
     dbm__loop_wake(loop);
-    (void)dbm__add(&loop->posting, (dbm__word)-1);
-}
+    (void)dbm__add(&loop->posting, (dbm__word)-1); }
 typedef struct dbm__posted {
     dbm__job job;
     dbm__host *host;
@@ -30666,8 +29031,7 @@ typedef struct dbm__posted {
 static void dbm__posted_run(dbm__job *job) {
     dbm__posted *p = (dbm__posted *)(void *)job, post = *p;
     dbm__free(post.host, p);
-    post.fn(post.ud);
-}
+    post.fn(post.ud); }
 DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud) {
     dbm__posted *p;
     if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
@@ -30679,8 +29043,7 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     p->fn = fn;
     p->ud = ud;
     dbm__loop_post(loop, &p->job);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
 static void dbm__loop_arrange(dbm_loop *loop, bool again) {
     int64_t until, now;
@@ -30692,8 +29055,7 @@ static void dbm__loop_arrange(dbm_loop *loop, bool again) {
     if (loop->asked || until == loop->timer_us || (until > loop->timer_us && until != INT64_MAX)) return; /* one that is early finds nothing, and is set anew then */
     loop->timer_us = until;
     now = until == INT64_MAX ? 0 : dbm__now(loop->host);
-    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0);
-}
+    loop->hooks.timer(loop->hooks.ud, until == INT64_MAX ? -1 : until > now ? until - now : 0); }
 DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
@@ -30703,8 +29065,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
     if (loop->at_end == NULL) dbm__loop_tell_changes(loop);
-    dbm__loop_arrange(loop, false);
-}
+    dbm__loop_arrange(loop, false); }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
     loop->turning = true;
@@ -30713,8 +29074,7 @@ DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     dbm__store(&loop->sleeping, 0);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    dbm__loop_arrange(loop, true);
-}
+    dbm__loop_arrange(loop, true); }
 /* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
 /* The loop's own way to wait; also for its end, when the other loop is not run any more. */
 static bool dbm__loop_open(dbm_loop *loop) {
@@ -30722,8 +29082,7 @@ static bool dbm__loop_open(dbm_loop *loop) {
     if (!loop->options.use_poll && (loop->epoll = epoll_create1(EPOLL_CLOEXEC)) < 0) return false;
 #endif
     (void)loop;
-    return true;
-}
+    return true; }
 static void dbm__fd_close(int fd) {
 #if defined(_WIN32)
     if (fd >= 0) (void)closesocket((SOCKET)fd);
@@ -30783,14 +29142,12 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, loop->tasks);
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
-    dbm__free(host, loop);
-}
+    dbm__free(host, loop); }
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
     if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
     if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
     dbm_loop *loop;
     dbm__fd *f;
@@ -30827,8 +29184,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
             dbm__loop_destroy(loop);
             return dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: the loop can't be woken"); } }
     *out = loop;
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The other loop lets go of all; what is under way goes on in the loop's own way. */
 static void dbm__loop_unhook(dbm_loop *loop) {
     int i;
@@ -30844,14 +29200,12 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     if (loop->hooks.end != NULL) loop->hooks.end(loop->hooks.ud);
     loop->hooked = false;
     loop->hooks.wake = NULL;
-    (void)dbm__loop_open(loop); /* without a descriptor: poll() */
-}
+    (void)dbm__loop_open(loop); /* without a descriptor: poll() */ }
 /* The grace period is over: whoever still waits is told that the time has come. */
 static void dbm__loop_time_out(dbm_loop *loop) {
     int i;
     for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
-}
+    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT); }
 static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
@@ -30869,13 +29223,11 @@ static void dbm__loop_end(dbm_loop *loop) {
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
     dbm__workers_end(loop);
-    dbm__loop_destroy(loop);
-}
+    dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     if (loop == NULL || loop->freed) return;
     loop->freed = true;
-    if (!loop->turning) dbm__loop_end(loop);
-}
+    if (!loop->turning) dbm__loop_end(loop); }
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
 DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
     dbm_loop_options o;
@@ -30884,8 +29236,7 @@ DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_lo
     if (options != NULL) o = *options;
     if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
     o.hooks = hooks;
-    return dbm_loop_create(out, mgr, &o);
-}
+    return dbm_loop_create(out, mgr, &o); }
 #else /* !DBM_HAS_ASYNC */
 #define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
@@ -30920,37 +29271,31 @@ static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__wor
     work->next = NULL;
     if (*first != NULL) (*last)->next = work;
     else *first = work;
-    *last = work;
-}
+    *last = work; }
 static dbm__worked *dbm__worked_pop(dbm__worked **first) {
     dbm__worked *work = *first;
     *first = work->next;
-    return work;
-}
+    return work; }
 static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     dbm__worked **p = first, *before = NULL;
     while (*p != NULL && *p != work) { before = *p; p = &before->next; }
     if (*p == NULL) return false;
     *p = work->next;
     if (*last == work) *last = before;
-    return true;
-}
+    return true; }
 static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
     dbm__worked_append(&ws->first, &ws->last, work);
-    ws->ready++;
-}
+    ws->ready++; }
 /* Under the lock: what comes next in the lane of one that is over. */
 static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
     if (lane == NULL) return;
     if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
-    else lane->busy = false;
-}
+    else lane->busy = false; }
 /* On the loop. */
 static void dbm__worked_told(dbm__job *job) {
     dbm__worked *work = (dbm__worked *)(void *)job;
     dbm__loop_release(work->loop);
-    work->done(work);
-}
+    work->done(work); }
 /* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
 static void dbm__worker_turn(dbm__workers *ws) {
     dbm__worked *work = dbm__worked_pop(&ws->first);
@@ -30962,8 +29307,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
     dbm__lane_next(ws, work->lane);
     work->job.run = dbm__worked_told;
-    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */
-}
+    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */ }
 #if DBM__THREADS
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
@@ -30975,20 +29319,17 @@ static void dbm__worker_main(dbm__workers *ws) {
         ws->idle++;
         dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
         ws->idle--; }
-    dbm__lock_give(&ws->lock);
-}
+    dbm__lock_give(&ws->lock); }
 #  if defined(_WIN32)
 static DWORD WINAPI dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return 0; }
 static bool dbm__worker_start(dbm__workers *ws) {
     HANDLE thread = CreateThread(NULL, 0, dbm__worker_thread, ws, 0, NULL);
     if (thread == NULL) return false;
     ws->thread[ws->threads++] = thread;
-    return true;
-}
+    return true; }
 static void dbm__worker_join(dbm__workers *ws, int i) {
     (void)WaitForSingleObject(ws->thread[i], INFINITE);
-    (void)CloseHandle(ws->thread[i]);
-}
+    (void)CloseHandle(ws->thread[i]); }
 #  else
 static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
 /* The program's signals are for its own threads. */
@@ -31000,8 +29341,7 @@ static bool dbm__worker_start(dbm__workers *ws) {
     ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (ok) ws->threads++;
-    return ok;
-}
+    return ok; }
 static void dbm__worker_join(dbm__workers *ws, int i) { (void)pthread_join(ws->thread[i], NULL); }
 #  endif
 #else
@@ -31020,8 +29360,7 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
         dbm__free(dbm__loop_host(loop), ws);
         return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
-    return *at = ws;
-}
+    return *at = ws; }
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
     dbm__workers *ws = dbm__workers_of(loop);
     if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
@@ -31044,8 +29383,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
     if (ws->most == 0) dbm__loop_ask(loop, false);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = *dbm__loop_workers(loop);
     bool found = false;
@@ -31060,18 +29398,15 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
     if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
-    return found;
-}
+    return found; }
 DBM__FN bool dbm__workers_here(dbm_loop *loop) {
     const dbm__workers *ws = *dbm__loop_workers(loop);
-    return ws != NULL && ws->most == 0 && ws->first != NULL;
-}
+    return ws != NULL && ws->most == 0 && ws->first != NULL; }
 DBM__FN void dbm__workers_run_one(dbm_loop *loop) {
     dbm__workers *ws = *dbm__loop_workers(loop);
     dbm__lock_take(&ws->lock);
     dbm__worker_turn(ws);
-    dbm__lock_give(&ws->lock);
-}
+    dbm__lock_give(&ws->lock); }
 DBM__FN void dbm__workers_end(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
     if (ws == NULL) return;
@@ -31086,22 +29421,19 @@ DBM__FN void dbm__workers_end(dbm_loop *loop) {
         dbm__signal_free(&ws->signal);
         dbm__lock_free(&ws->lock); }
     dbm__free(dbm__loop_host(loop), ws);
-    *at = NULL;
-}
+    *at = NULL; }
 /* ---- failures across threads ------------------------------------------------------------------------------------------------ */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
     dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
     if (error != NULL) *error = *dbm_last_error();
-    return error;
-}
+    return error; }
 DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st) {
     if (error != NULL) {
         (void)dbm__fail_again(error);
         dbm__free(host, error);
     } else if (st >= DBM_E_NOT_FOUND) {
         (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
-    return st;
-}
+    return st; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bind_uv.c --- */
 #if DBM_HAS_LIBUV
@@ -31125,8 +29457,7 @@ typedef struct dbm__uv {
 typedef struct dbm__uv_fd { uv_poll_t poll; int fd; } dbm__uv_fd;
 static void dbm__uv_ready(uv_poll_t *poll, int status, int events) {
     int what = status < 0 ? DBM_STEP_BOTH : (events & UV_READABLE ? DBM_STEP_READ : 0) | (events & UV_WRITABLE ? DBM_STEP_WRITE : 0);
-    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what);
-}
+    dbm_loop_ready(((dbm__uv *)poll->data)->loop, ((dbm__uv_fd *)(void *)poll)->fd, what); }
 static void dbm__uv_fd_closed(uv_handle_t *handle) { free(handle); }
 /* Its poll handle is closed when nobody waits: libuv must know of no descriptor that somebody may close. */
 static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
@@ -31147,13 +29478,11 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     if (want != 0 && uv_poll_start(&p->poll, (want & DBM_STEP_READ ? UV_READABLE : 0) | (want & DBM_STEP_WRITE ? UV_WRITABLE : 0), dbm__uv_ready) == 0) return DBM_OK;
     *mine = NULL;
     uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
-    return want == 0 ? DBM_OK : DBM_E_LOST;
-}
+    return want == 0 ? DBM_OK : DBM_E_LOST; }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
 static void dbm__uv_idle(uv_idle_t *idle) {
     (void)uv_idle_stop(idle);
-    dbm_loop_timeout(((dbm__uv *)idle->data)->loop);
-}
+    dbm_loop_timeout(((dbm__uv *)idle->data)->loop); }
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
     (void)uv_timer_stop(&b->timer);
@@ -31161,30 +29490,25 @@ static void dbm__uv_timer(void *ud, int64_t after_us) {
         (void)uv_idle_start(&b->idle, dbm__uv_idle); /* a timer of 0 that is set in a timer comes before all descriptors, for ever */
     } else if (after_us > 0) {
         uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
-        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0); }
-}
+        (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0); } }
 static void dbm__uv_prepared(uv_prepare_t *prepare) {
     (void)uv_prepare_stop(prepare);
-    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop);
-}
+    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop); }
 static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
 static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
 static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
 static void dbm__uv_busy(void *ud, bool busy) {
     if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
-    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async);
-}
+    else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async); }
 static void dbm__uv_closed(uv_handle_t *handle) {
     dbm__uv *b = (dbm__uv *)handle->data;
-    if (--b->handles == 0) free(b);
-}
+    if (--b->handles == 0) free(b); }
 static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->prepare, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
-    uv_close((uv_handle_t *)&b->async, dbm__uv_closed);
-}
+    uv_close((uv_handle_t *)&b->async, dbm__uv_closed); }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     dbm_loop_hooks hooks;
     dbm__uv *b;
@@ -31213,13 +29537,11 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     st = dbm__loop_bind(out, mgr, options, &hooks);
     if (st != DBM_OK) dbm__uv_end(b);
     else b->loop = *out;
-    return st;
-}
+    return st; }
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     (void)mgr; (void)uv; (void)options;
-    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV");
-}
+    return dbm__loop_left_out(out, "the binding to libuv", "DBM_WITH_LIBUV"); }
 #endif
 /* --- src/async/bind_ev.c --- */
 #if DBM_HAS_LIBEV
@@ -31239,8 +29561,7 @@ typedef struct dbm__ev {
 } dbm__ev;
 static void dbm__ev_ready(struct ev_loop *ev, ev_io *io, int events) {
     (void)ev;
-    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
-}
+    dbm_loop_ready(((dbm__ev *)io->data)->loop, io->fd, events & EV_ERROR ? DBM_STEP_BOTH : (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0)); }
 static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
     dbm__ev *b = (dbm__ev *)ud;
     ev_io *io = (ev_io *)*mine;
@@ -31252,43 +29573,36 @@ static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
     ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
     io->data = b;
     ev_io_start(b->ev, io);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static void dbm__ev_time(struct ev_loop *ev, ev_timer *timer, int events) {
     (void)ev; (void)events;
-    dbm_loop_timeout(((dbm__ev *)timer->data)->loop);
-}
+    dbm_loop_timeout(((dbm__ev *)timer->data)->loop); }
 static void dbm__ev_timer(void *ud, int64_t after_us) {
     dbm__ev *b = (dbm__ev *)ud;
     ev_timer_stop(b->ev, &b->timer);
     if (after_us < 0) return;
     if (after_us > 0) ev_now_update(b->ev); /* libev counts from the beginning of its turn */
     ev_timer_set(&b->timer, (double)after_us / 1e6, 0.);
-    ev_timer_start(b->ev, &b->timer);
-}
+    ev_timer_start(b->ev, &b->timer); }
 static void dbm__ev_prepared(struct ev_loop *ev, ev_prepare *prepare, int events) {
     (void)events;
     ev_prepare_stop(ev, prepare);
-    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop);
-}
+    dbm_loop_timeout(((dbm__ev *)prepare->data)->loop); }
 static void dbm__ev_soon(void *ud) { ev_prepare_start(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->prepare); }
 static void dbm__ev_woken(struct ev_loop *ev, ev_async *async, int events) {
     (void)ev; (void)events;
-    dbm_loop_timeout(((dbm__ev *)async->data)->loop);
-}
+    dbm_loop_timeout(((dbm__ev *)async->data)->loop); }
 static void dbm__ev_wake(void *ud) { ev_async_send(((dbm__ev *)ud)->ev, &((dbm__ev *)ud)->async); }
 static void dbm__ev_busy(void *ud, bool busy) {
     if (busy) ev_ref(((dbm__ev *)ud)->ev);
-    else ev_unref(((dbm__ev *)ud)->ev);
-}
+    else ev_unref(((dbm__ev *)ud)->ev); }
 static void dbm__ev_end(void *ud) {
     dbm__ev *b = (dbm__ev *)ud;
     ev_timer_stop(b->ev, &b->timer);
     ev_prepare_stop(b->ev, &b->prepare);
     ev_ref(b->ev);
     ev_async_stop(b->ev, &b->async);
-    dbm__free(b->host, b);
-}
+    dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     dbm_loop_hooks hooks;
     dbm__ev *b;
@@ -31317,13 +29631,11 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     st = dbm__loop_bind(out, mgr, options, &hooks);
     if (st != DBM_OK) dbm__ev_end(b);
     else b->loop = *out;
-    return st;
-}
+    return st; }
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     (void)mgr; (void)ev; (void)options;
-    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV");
-}
+    return dbm__loop_left_out(out, "the binding to libev", "DBM_WITH_LIBEV"); }
 #endif
 /* --- src/async/bind_event.c --- */
 #if DBM_HAS_LIBEVENT
@@ -31340,8 +29652,7 @@ typedef struct dbm__event_base {
     struct event_base *base;
 } dbm__event_base;
 static void dbm__event_ready(evutil_socket_t fd, short events, void *ud) {
-    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0));
-}
+    dbm_loop_ready(((dbm__event_base *)ud)->loop, (int)fd, (events & EV_READ ? DBM_STEP_READ : 0) | (events & EV_WRITE ? DBM_STEP_WRITE : 0)); }
 static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     dbm__event_base *b = (dbm__event_base *)ud;
     struct event *e = (struct event *)*mine;
@@ -31357,26 +29668,22 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     if (event_add(e, NULL) == 0) return DBM_OK;
     event_free(e);
     *mine = NULL;
-    return DBM_E_LOST;
-}
+    return DBM_E_LOST; }
 static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
     (void)fd; (void)events;
-    dbm_loop_timeout(((dbm__event_base *)ud)->loop);
-}
+    dbm_loop_timeout(((dbm__event_base *)ud)->loop); }
 static void dbm__event_timer(void *ud, int64_t after_us) {
     struct timeval tv;
     tv.tv_sec = after_us / 1000000;
     tv.tv_usec = after_us % 1000000;
     if (after_us < 0) (void)event_del(((dbm__event_base *)ud)->timer);
-    else (void)event_add(((dbm__event_base *)ud)->timer, &tv);
-}
+    else (void)event_add(((dbm__event_base *)ud)->timer, &tv); }
 static void dbm__event_soon(void *ud) { event_active(((dbm__event_base *)ud)->soon, EV_TIMEOUT, 0); }
 static void dbm__event_end(void *ud) {
     dbm__event_base *b = (dbm__event_base *)ud;
     if (b->timer != NULL) event_free(b->timer);
     if (b->soon != NULL) event_free(b->soon);
-    dbm__free(b->host, b);
-}
+    dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     dbm_loop_hooks hooks;
     dbm__event_base *b;
@@ -31398,13 +29705,11 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
     if (st != DBM_OK) dbm__event_end(b);
     else b->loop = *out;
-    return st;
-}
+    return st; }
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     (void)mgr; (void)base; (void)options;
-    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT");
-}
+    return dbm__loop_left_out(out, "the binding to libevent", "DBM_WITH_LIBEVENT"); }
 #endif
 /* --- src/async/task.c --- */
 /* Tasks and what they await: how they are resumed, joined, cancelled and ended.
@@ -31479,24 +29784,20 @@ DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
-    return *tasks != NULL;
-}
+    return *tasks != NULL; }
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
-    return p;
-}
+    return p; }
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
     if (act->next != NULL) act->next->in = &act->next;
-    *in = act;
-}
+    *in = act; }
 static void dbm__act_unlink(dbm_act *act) {
     *act->in = act->next;
-    if (act->next != NULL) act->next->in = act->in;
-}
+    if (act->next != NULL) act->next->in = act->in; }
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
     act->kind = kind;
     if (t == NULL) {
@@ -31509,56 +29810,47 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm
     act->of.task = t;
     if (dbm__task_settles(t)) t->at++;
     if (dbm__task_joins(t) != NULL) dbm__task_joins(t)->left++;
-    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts);
-}
+    dbm__act_link(act, dbm__task_awaits(t) != NULL ? &t->acts->next : &t->acts); }
 /* It ends with this; a failure is this thread's last one. The first failure stays. */
 static void dbm__act_fails(dbm_act *act, dbm_status st) {
     if (dbm__failing(act->status)) return;
     act->status = st;
     if (!dbm__failing(st)) return;
     if (dbm__self()->last.status != st) (void)dbm__fail(st, DBM_STAGE_NONE, "", "", NULL);
-    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st);
-}
+    act->error = dbm__error_keep(dbm__loop_host(dbm__act_loop(act)), st); }
 /* The same with the failure of another. */
 static void dbm__act_fails_as(dbm_act *act, dbm_act *other) {
     if (dbm__failing(act->status)) return;
     act->status = other->status;
     act->error = other->error;
-    other->error = NULL;
-}
+    other->error = NULL; }
 static dbm_status dbm__act_fail_again(const dbm_act *act) {
     if (act->error != NULL) return dbm__fail_again(act->error);
-    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status;
-}
+    return dbm__failing(act->status) ? dbm__fail(act->status, DBM_STAGE_NONE, "", "", NULL) : act->status; }
 /* It was told, or nobody wants to know. */
 static void dbm__act_drop(dbm_act *act) {
     dbm__act_unlink(act);
     if (act->error != NULL) dbm__free(dbm__loop_host(dbm__act_loop(act)), act->error);
     act->error = NULL;
-    act->kind->reap(act);
-}
+    act->kind->reap(act); }
 static void dbm__act_tell(dbm__job *job) {
     dbm_act *act = (dbm_act *)job;
     dbm_loop *loop = act->of.loop;
     (void)dbm__act_fail_again(act);
     act->kind->tell(act);
     dbm__act_drop(act);
-    dbm__loop_release(loop);
-}
+    dbm__loop_release(loop); }
 static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
 static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
 static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
     act->job.run = run;
-    dbm__loop_soon(dbm__act_loop(act), &act->job);
-}
+    dbm__loop_soon(dbm__act_loop(act), &act->job); }
 DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
-    if (act->kind->stop != NULL) act->kind->stop(act);
-}
+    if (act->kind->stop != NULL) act->kind->stop(act); }
 static void dbm__acts_stop(dbm_act *first) {
-    for (; first != NULL; first = first->next) dbm__act_stop(first);
-}
+    for (; first != NULL; first = first->next) dbm__act_stop(first); }
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
@@ -31580,19 +29872,16 @@ static void dbm__act_ended(dbm_act *act) {
         if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
             dbm__act_fails_as(&joined->act, act);
             dbm__acts_stop(joined->act.next); }
-        if (--joined->left == 0) dbm__act_ended(&joined->act); }
-}
+        if (--joined->left == 0) dbm__act_ended(&joined->act); } }
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
     DBM_ASSERT(!act->done);
     dbm__act_fails(act, st);
-    dbm__act_ended(act);
-}
+    dbm__act_ended(act); }
 /* ---- asked to end ------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
-                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
-}
+                     : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
 /* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
  * when the loop ends. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
@@ -31612,8 +29901,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
             return; }
         act->stopped = true;
         t = (dbm_task *)act;
-        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; }
-}
+        if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -31626,15 +29914,13 @@ static void dbm__tasks_end(dbm_loop *loop) {
         dbm__free(dbm__loop_host(loop), t); }
     for (act = tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
-        else dbm__act_stop(act); }
-}
+        else dbm__act_stop(act); } }
 typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
 static void dbm__cancel_now(dbm__job *job) {
     dbm__cancelling *c = (dbm__cancelling *)job;
     dbm_task *t = (dbm_task *)c->handle.slot;
     if (!dbm__loop_ends(c->handle.loop) && t->gen == c->handle.gen) dbm__task_ask(t, DBM_E_CANCELLED); /* when it ends, all were asked, and slots go */
-    dbm__free(dbm__loop_host(c->handle.loop), c);
-}
+    dbm__free(dbm__loop_host(c->handle.loop), c); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
     if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
@@ -31643,11 +29929,9 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     c->handle = handle;
     c->job.run = dbm__cancel_now;
     dbm__loop_post(handle.loop, &c->job);
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF void dbm_async_cancel(dbm_act *act) {
-    if (act != NULL) dbm__act_stop(act);
-}
+    if (act != NULL) dbm__act_stop(act); }
 /* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
@@ -31655,8 +29939,7 @@ static void dbm__more_arm(dbm__task_more *m) {
     if (until >= m->armed_us) return; /* it wakes early, and looks again */
     dbm__loop_unwatch(loop, &m->watch);
     m->armed_us = until;
-    dbm__loop_watch(loop, &m->watch, -1, 0, until);
-}
+    dbm__loop_watch(loop, &m->watch, -1, 0, until); }
 static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     dbm__task_more *m = (dbm__task_more *)w;
     dbm_task *t = m->task;
@@ -31670,27 +29953,23 @@ static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
     if (m->until_us <= now) {
         m->until_us = INT64_MAX;
         dbm__task_ask(t, DBM_E_TIMEOUT); }
-    dbm__more_arm(m);
-}
+    dbm__more_arm(m); }
 static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     dbm__watch_init(&m->watch, dbm__more_heard);
     m->task = t;
     m->site = t->u.site;
     m->until_us = m->await_until_us = m->armed_us = INT64_MAX;
     t->u.more = m;
-    t->act.more = true;
-}
+    t->act.more = true; }
 static bool dbm__task_more_make(dbm_task *t) {
     dbm__task_more *m = t->act.more ? NULL : (dbm__task_more *)dbm__act_take(t->loop, sizeof *m, t->u.site);
     if (m != NULL) dbm__task_more_put(t, m);
-    return t->act.more;
-}
+    return t->act.more; }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
     if (!dbm__task_more_make(t)) return DBM_E_NOMEM;
     t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
 static void dbm__joined_begin(dbm__joined *joined) {
     dbm_act *act;
@@ -31700,35 +29979,30 @@ static void dbm__joined_begin(dbm__joined *joined) {
         if (!act->done) joined->left++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&joined->act, act); }
     if (dbm__failing(joined->act.status)) dbm__acts_stop(joined->act.next);
-    joined->act.done = --joined->left == 0;
-}
+    joined->act.done = --joined->left == 0; }
 static void dbm__joined_stop(dbm_act *act) { dbm__acts_stop(act->next); }
 static void dbm__joined_reap(dbm_act *act) {
     dbm_task *t = act->of.task;
     while (t->acts != NULL && t->acts->done) dbm__act_drop(t->acts); /* it is not in the list any more */
-    dbm__loop_give(t->loop, act, sizeof(dbm__joined));
-}
+    dbm__loop_give(t->loop, act, sizeof(dbm__joined)); }
 DBM__DEF dbm_act *dbm__async_all(dbm_task *t, const char *site) {
     dbm_loop *loop = t->loop;
     dbm__joined *joined = (dbm__joined *)dbm__act_take(loop, sizeof *joined, site);
     if (joined == NULL) return NULL;
     dbm__act_begin(&joined->act, loop, t, &dbm__joined_kind);
     joined->act.done = true; /* until it is awaited */
-    return &joined->act;
-}
+    return &joined->act; }
 DBM__DEF long long dbm__task_at(dbm_task *t) { return t->at == 0 ? 0 : t->at == DBM__AT_FINALLY ? DBM__TASK_FINALLY : DBM__TASK_LABEL(t->at); }
 /* Where the function lands when it can't go on there. */
 DBM__DEF dbm_task_status dbm__task_over(dbm_task *t) {
     if (t->at == DBM__AT_FINALLY) return DBM_TASK_DONE;
-    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own"));
-}
+    return dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "an await of this task stands in a switch of its own")); }
 /* Before an await begins anything: whether it may. */
 DBM__DEF bool dbm__await_at(dbm_task *t, int at) {
     t->at = (uint32_t)at;
     if (!dbm__task_asked(t)) return true;
     (void)dbm__asked_fail(t, t->DBM__ASKED);
-    return false;
-}
+    return false; }
 /* Whether the function must return, to be called again when the act has ended. If not, dbm__awaited() tells at once. */
 DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
@@ -31746,8 +30020,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         return false; }
     act->job.run = dbm__act_resume;
     dbm__loop_at_turn_end(t->loop, &act->job);
-    return true;
-}
+    return true; }
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
     if (act != NULL && !dbm__task_more_make(t)) {
         dbm__act_stop(act);
@@ -31755,8 +30028,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
     if (!dbm__await(t, act, site)) return false;
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
-    return true;
-}
+    return true; }
 /* How the await ended that is over now; a failure is this thread's last one. */
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     dbm_act *act = dbm__task_awaits(t);
@@ -31770,13 +30042,11 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     st = dbm__act_fail_again(act);
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
-    return st;
-}
+    return st; }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
-    return dbm__failing(st);
-}
+    return dbm__failing(st); }
 /* ---- tasks -------------------------------------------------------------------------------------------------------------- */
 static void dbm__task_told(dbm_act *act) {
     dbm_task *t = (dbm_task *)act;
@@ -31785,8 +30055,7 @@ static void dbm__task_told(dbm_act *act) {
         t->u.more->on_end(t->u.more->on_end_ud, act->status, act->error != NULL ? act->error : error);
     else if (error != NULL)
         dbm__event(dbm__loop_host(act->of.loop), DBM_EVENT_TASK_FAILED, DBM_LOG_WARNING, error->database, dbm__task_site(t), act->status, 0,
-                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message);
-}
+                   "the task that was started at %s failed: %s", dbm__task_site(t), error->message); }
 static void dbm__task_reap(dbm_act *act) {
     dbm_task *t = (dbm_task *)act;
     dbm_loop *loop = dbm__act_loop(act);
@@ -31797,8 +30066,7 @@ static void dbm__task_reap(dbm_act *act) {
         return; }
     t->gen++;
     t->u.next = tasks->spare;
-    tasks->spare = t;
-}
+    tasks->spare = t; }
 static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn, void *data, const char *site) {
     dbm__tasks *tasks;
     dbm_task *t = NULL;
@@ -31823,8 +30091,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     tasks->stats.running++;
     dbm__act_begin(&t->act, loop, parent, parent != NULL ? &dbm__child_kind : &dbm__spawned_kind);
     dbm__soon(&t->act, dbm__task_resume);
-    return t;
-}
+    return t; }
 DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
     dbm_task_handle handle;
     dbm__task_more *more = NULL;
@@ -31846,32 +30113,26 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     handle.loop = loop;
     handle.slot = t;
     handle.gen = t->gen;
-    return handle;
-}
+    return handle; }
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
     dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
-    return child != NULL ? &child->act : NULL;
-}
+    return child != NULL ? &child->act : NULL; }
 DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
     owned->next = t->owned;
-    t->owned = owned;
-}
+    t->owned = owned; }
 DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
-    if (*at != NULL) *at = owned->next;
-}
+    if (*at != NULL) *at = owned->next; }
 DBM__DEF void *dbm__task_data(dbm_task *t) { return t->data; }
 DBM__DEF dbm_loop *dbm_task_loop(dbm_task *t) { return t->loop; }
 DBM__DEF dbm_status dbm_task_outcome(dbm_task *t) { return dbm__act_fail_again(&t->act); }
 DBM__DEF dbm_task_status dbm_task_fail(dbm_task *t, dbm_status st) {
     dbm__act_fails(&t->act, dbm__failing(st) ? st : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task failed without a failure"));
-    return DBM_TASK_FAILED;
-}
+    return DBM_TASK_FAILED; }
 DBM__DEF void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out) {
     memset(out, 0, sizeof *out);
-    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats;
-}
+    if (loop != NULL && dbm__tasks_of(loop) != NULL) *out = dbm__tasks_of(loop)->stats; }
 /* The function, until it waits (true) or is over. */
 static bool dbm__task_runs(dbm_task *t) {
     dbm__tasks *tasks = dbm__tasks_of(t->loop);
@@ -31884,8 +30145,7 @@ static bool dbm__task_runs(dbm_task *t) {
     if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
         (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
-    return false;
-}
+    return false; }
 /* Whether something is under way that it has not awaited. */
 static bool dbm__task_waits_for_all(dbm_task *t) {
     dbm_act *act;
@@ -31894,8 +30154,7 @@ static bool dbm__task_waits_for_all(dbm_task *t) {
         if (!act->done) t->at++;
         else if (dbm__failing(act->status)) dbm__act_fails_as(&t->act, act); }
     if (dbm__failing(t->act.status) || t->DBM__ASKED == DBM_E_CLOSED) dbm__acts_stop(t->acts);
-    return --t->at > 0;
-}
+    return --t->at > 0; }
 /* Whether a session's end is under way. */
 static bool dbm__task_gives_back(dbm_task *t) {
     for (;;) {
@@ -31910,8 +30169,7 @@ static bool dbm__task_gives_back(dbm_task *t) {
         t->owned = owned->next;
         act = owned->end(owned, t, dbm__failing(t->act.status), &st);
         if (act != NULL) act->awaited = true;
-        else if (dbm__failing(st)) dbm__act_fails(&t->act, st); }
-}
+        else if (dbm__failing(st)) dbm__act_fails(&t->act, st); } }
 static void dbm__task_go(dbm_task *t) {
     for (;; t->DBM__WHERE++) switch (t->DBM__WHERE) {
         case DBM__IN_BODY:
@@ -31934,8 +30192,7 @@ static void dbm__task_go(dbm_task *t) {
             dbm__tasks_of(t->loop)->stats.running--;
             if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
-            return; }
-}
+            return; } }
 /* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
 static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
 static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
@@ -31947,17 +30204,14 @@ DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
     dbm__act_begin(act, loop, t, &dbm__yield_kind);
     act->job.run = dbm__yield_over;
     dbm__loop_at_turn_end(loop, &act->job);
-    return act;
-}
+    return act; }
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
-}
+    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard); }
 static void dbm__sleep_stop(dbm_act *act) {
     dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
-    dbm__act_done(act, DBM_E_CANCELLED);
-}
+    dbm__act_done(act, DBM_E_CANCELLED); }
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
@@ -31967,8 +30221,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
     dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
-    return &sleep->act;
-}
+    return &sleep->act; }
 typedef struct dbm__called {
     dbm_act act;
     dbm__worked work;
@@ -31982,15 +30235,12 @@ static void dbm__called_run(dbm__worked *work) {
     dbm__called *call = dbm__called_of(work);
     call->status = call->fn(call->ud);
     if (dbm__failing(call->status) && dbm__self()->last.status != call->status) (void)dbm__fail(call->status, DBM_STAGE_NONE, "", "", NULL);
-    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status);
-}
+    call->error = dbm__error_keep(dbm__loop_host(work->loop), call->status); }
 static void dbm__called_done(dbm__worked *work) {
     dbm__called *call = dbm__called_of(work);
-    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status));
-}
+    dbm__act_done(&call->act, dbm__error_kept(dbm__loop_host(work->loop), call->error, call->status)); }
 static void dbm__called_stop(dbm_act *act) {
-    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED);
-}
+    if (dbm__loop_work_recall(dbm__act_loop(act), &((dbm__called *)act)->work)) dbm__act_done(act, DBM_E_CANCELLED); }
 static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__called)); }
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
@@ -32005,16 +30255,14 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
         dbm__loop_give(loop, call, sizeof *call);
         return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
-    return &call->act;
-}
+    return &call->act; }
 #else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
 DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site) {
     dbm_task_handle none;
     memset(&none, 0, sizeof none);
     (void)loop; (void)fn; (void)data; (void)options;
     (void)dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, "", site, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC where DBM_IMPLEMENTATION is");
-    return none;
-}
+    return none; }
 static dbm_status dbm__no_task(void) { return dbm__fail_null("there is no task"); }
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) { (void)handle; return dbm__no_task(); }
 DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) { (void)t; (void)ms; return dbm__no_task(); }
@@ -32149,8 +30397,7 @@ static void dbm__flow_watch(dbm__async *a) {
     int want = (int)r->want & DBM_STEP_BOTH;
     a->waits = true;
     a->fd = want != 0 ? a->op->fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
-}
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running)); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
@@ -32159,14 +30406,12 @@ static bool dbm__flow_on(dbm__async *a) {
         return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
-    return false;
-}
+    return false; }
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
     a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
-    return dbm__flow_on(a);
-}
+    return dbm__flow_on(a); }
 static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     dbm_connection *c = &a->work->slot.connection;
     const dbm_adapter *adapter = c->db->adapter;
@@ -32182,32 +30427,26 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
         a->rc = dbm__op_end(c, op, st);
         return true; }
     dbm__running_start(&a->running, c, op);
-    return dbm__flow_on(a);
-}
+    return dbm__flow_on(a); }
 static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
-    return &a->own;
-}
+    return &a->own; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
     dbm__loop_unwatch(a->loop, &a->watch);
-    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
-}
+    dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 /* ---- parts ----------------------------------------------------------------------------------------------------------------- */
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
-    return true;
-}
+    return true; }
 static dbm_op *dbm__flow_finish(dbm_row *row) {
     row->op.kind = DBM_OP_FINISH;
-    return &row->op;
-}
+    return &row->op; }
 static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
     row->op.result = NULL;
     row->ended = true;
-    w->open_rows--;
-}
+    w->open_rows--; }
 /* The next row that has a result, or (to be held) needs it no more. */
 static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
     dbm__work *w = a->work;
@@ -32221,8 +30460,7 @@ static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
                 a->rc = st;
                 return NULL; } }
         rows = rows == &w->one ? w->rows : rows->next; }
-    return NULL;
-}
+    return NULL; }
 /* The statement's own place: of its rows, or for the call alone. */
 static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
 /* What dbm__work_query() does first. */
@@ -32243,8 +30481,7 @@ static dbm_status dbm__flow_place(dbm__async *a) {
     if (r->kind == DBM__ASYNC_COMMAND && r->writes && w->read_only) {
         dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session is .read_only and the command writes");
         return dbm__work_fail(w, r->site); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* The end of a statement that failed: its place goes back. */
 static bool dbm__flow_over(dbm__async *a, dbm_status st) {
     dbm_rows *rows = a->rows;
@@ -32252,8 +30489,7 @@ static bool dbm__flow_over(dbm__async *a, dbm_status st) {
         rows->row.entry = NULL;
         rows->row.op.result = NULL;
         if (rows != &a->work->one) dbm__rows_spare(a->work, rows); }
-    return dbm__flow_end(a, st);
-}
+    return dbm__flow_end(a, st); }
 /* The entry is found or made; false: it is to be prepared. */
 static bool dbm__flow_find(dbm__async *a) {
     const dbm__request *r = a->first;
@@ -32268,8 +30504,7 @@ static bool dbm__flow_find(dbm__async *a) {
     a->entry = NULL;
     a->rc = dbm__cache_search(c, r->sql, r->hint, r->named, r->site, &e);
     if (a->rc == DBM_OK) a->entry = e;
-    return a->rc != DBM_OK || e->uses != 0;
-}
+    return a->rc != DBM_OK || e->uses != 0; }
 /* What is refused before anything is sent. */
 static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__request *r = a->first;
@@ -32278,8 +30513,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     if (e->verb >= DBM__VERB_STATE || w->read_only) {
         dbm_status st = dbm__refuse(w, e, r->site);
         if (st != DBM_OK) return st; }
-    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK;
-}
+    return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK; }
 /* The values in the order of the statement, where they stay until it has ended. */
 static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
     const dbm__request *r = a->first;
@@ -32295,8 +30529,7 @@ static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *co
         values = ordered;
         if (e->prepared.parameters >= 0) *count = e->prepared.parameters; }
     if (*count == 0 || (a->rows == NULL && !r->named)) return DBM_OK;
-    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */
-}
+    return dbm__keep_values(w, a->rows != NULL ? a->rows : &w->one, values, *count, out); /* nothing reads from `one` now */ }
 static dbm_status dbm__flow_execute(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
@@ -32322,8 +30555,7 @@ static dbm_status dbm__flow_execute(dbm__async *a) {
         op->sql_size = a->entry->prepared.sql_size;
         op->prepared = &a->entry->prepared;
         op->one_row = r->kind == DBM__ASYNC_ONE; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 /* A statement has run: what that means, and where it goes on. */
 static dbm_status dbm__flow_executed(dbm__async *a) {
     dbm__request *r = a->first;
@@ -32339,22 +30571,19 @@ static dbm_status dbm__flow_executed(dbm__async *a) {
         rows->row.entry = op->result != NULL ? a->entry : NULL;
         dbm__rows_opened(w, rows);
         r->rows = rows; }
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     dbm__work *w = a->work;
     dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
     op->isolation = w->isolation;
     op->read_only = w->read_only;
     op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
-    return op;
-}
+    return op; }
 static dbm_status dbm__flow_first(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK;
-}
+    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK; }
 /* ---- the machine ------------------------------------------------------------------------------------------------------------- */
 #define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
 DBM__FN bool dbm__flow(dbm__async *a) {
@@ -32652,8 +30881,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
-        default: return dbm__flow_end(a, DBM_OK); } }
-}
+        default: return dbm__flow_end(a, DBM_OK); } } }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 /* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
@@ -32671,15 +30899,12 @@ static void dbm__turn_forego(dbm__async *a);
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 static void dbm__request_reap(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    dbm__loop_give(dbm__act_loop(act), r, r->size);
-}
+    dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status);
-}
+    if (r->fn != NULL) r->fn(r->ud, act->status); }
 static bool dbm__request_stops(const dbm__request *r) {
-    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
-}
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
 enum { DBM__CALL_CANCELLED = 2 };
 static void dbm__request_stop(dbm_act *act) {
@@ -32696,13 +30921,11 @@ static void dbm__request_stop(dbm_act *act) {
             dbm__flow_cancel(a);
             return; }
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); }
-}
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
 /* That is over. */
 static void dbm__request_stopped(dbm__work *w) {
     dbm__word mine = DBM__CALL_CANCELLED;
-    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
-}
+    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0); }
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
 static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
@@ -32728,20 +30951,17 @@ static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, con
             at += n; } }
     if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
     r->hint = dbm__cache_hint(sql);
-    return r;
-}
+    return r; }
 /* One that has failed already, in its turn: this thread's last failure. */
 static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
     dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
     if (r == NULL) return NULL;
     r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
-    return r;
-}
+    return r; }
 static void dbm__request_done(dbm__request *r, dbm_status st) {
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
-    dbm__act_done(&r->act, st);
-}
+    dbm__act_done(&r->act, st); }
 /* ---- the queue -------------------------------------------------------------------------------------------------------------- */
 static void dbm__async_put(dbm__async *a, dbm__request *r) {
     r->side = a;
@@ -32752,8 +30972,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
     a->first = a->last = r;
     a->side.busy = true;
     if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
-    dbm__async_go(a);
-}
+    dbm__async_go(a); }
 /* The first one is over. A failure is this thread's last. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
@@ -32762,8 +30981,7 @@ static void dbm__async_next(dbm__async *a, dbm_status st) {
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
-    dbm__request_done(r, st);
-}
+    dbm__request_done(r, st); }
 /* The end of a session, its connection apart. Why it failed stays with the request. */
 static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
@@ -32776,13 +30994,11 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     r->status = dbm__async_fails(st) ? st : DBM_OK;
     if (r->status == DBM_OK) return;
     (void)dbm__level_again(&w->base);
-    r->error = dbm__error_keep(w->db->host, st);
-}
+    r->error = dbm__error_keep(w->db->host, st); }
 static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
     dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
     r->error = NULL;
-    dbm__request_done(r, st);
-}
+    dbm__request_done(r, st); }
 /* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
@@ -32803,8 +31019,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
-    default: return DBM_OK; }
-}
+    default: return DBM_OK; } }
 /* On a worker. */
 static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
@@ -32832,8 +31047,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         if (w->gate_held) dbm__store(&a->turns->held, 1); }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
-}
+    r->error = r->turned ? NULL : dbm__error_keep(host, r->status); }
 /* ---- turns to write ---- */
 static void dbm__async_go(dbm__async *a);
 static void dbm__turn_out(dbm__async *a) {
@@ -32842,16 +31056,14 @@ static void dbm__turn_out(dbm__async *a) {
     *p = a->next_turn;
     if (a->turns->last == &a->next_turn) a->turns->last = p;
     a->turned = false;
-    dbm__loop_unwatch(a->loop, &a->watch);
-}
+    dbm__loop_unwatch(a->loop, &a->watch); }
 /* The next one that wrote in vain, now that nobody of this loop writes. */
 static void dbm__turns_next(dbm__turns *turns) {
     dbm__async *a = turns->first;
     if (a == NULL || turns->patient != NULL || dbm__load(&turns->held) != 0) return;
     turns->patient = a;
     dbm__turn_out(a);
-    dbm__async_go(a);
-}
+    dbm__async_go(a); }
 static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
     dbm__turns *turns = a->turns;
     int64_t until = dbm__work_deadline(a->work), most = r->began_us + (int64_t)a->work->db->settings->config.pool.timeout_ms * 1000;
@@ -32866,14 +31078,12 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
         a->next_turn = NULL;
         *turns->last = a;
         turns->last = &a->next_turn; }
-    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
-}
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most); }
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
     if (!a->turned) return;
     dbm__turn_out(a);
-    dbm__async_go(a);
-}
+    dbm__async_go(a); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -32881,8 +31091,7 @@ static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
         return; }
     for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
     *p = turns->next;
-    dbm__loop_give(loop, turns, sizeof *turns);
-}
+    dbm__loop_give(loop, turns, sizeof *turns); }
 /* Those of a gate, for a session that begins; NULL: no memory. */
 static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *site) {
     dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
@@ -32896,8 +31105,7 @@ static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *si
         turns->next = sides->turns;
         sides->turns = turns; }
     turns->sessions++;
-    return turns;
-}
+    return turns; }
 static void dbm__async_ran(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
@@ -32919,8 +31127,7 @@ static void dbm__async_ran(dbm__worked *worked) {
         r->error = NULL;
         dbm__async_next(a, st);
         dbm__async_go(a); }
-    if (turns != NULL) dbm__turns_next(turns);
-}
+    if (turns != NULL) dbm__turns_next(turns); }
 /* Has it run, where workers can't be had on this thread. */
 static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
     r->worked.run = run;
@@ -32928,29 +31135,25 @@ static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__wor
     if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
     r->worked.loop = a->loop;
     run(&r->worked);
-    done(&r->worked);
-}
+    done(&r->worked); }
 /* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
     dbm__host *host = slot->pool->db->host;
     r->want = r->side->way(slot, DBM_OK, true);
-    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
-}
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
 static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
     if (r->given) dbm__async_ended(loop, r);
-    else dbm__async_go(a);
-}
+    else dbm__async_go(a); }
 static void dbm__way_ran(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     if (!r->given && r->want == DBM_STEP_DONE) {
         (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
         r->error = NULL; }
-    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
-}
+    if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -32960,16 +31163,13 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
         return false; }
     a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
     dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
-    return false;
-}
+    return false; }
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
     a->way = way;
-    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false));
-}
+    return dbm__way_on(a, r, way(&a->work->slot, DBM_OK, false)); }
 DBM__FN void dbm__side_closes(dbm__async *a) {
     if (a->fd >= 0) dbm__loop_forget(a->loop, a->fd);
-    a->fd = -1;
-}
+    a->fd = -1; }
 static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     dbm__async *a = DBM__ASYNC_OF(watch, watch);
     dbm__request *r = a->ending != NULL ? a->ending : a->first;
@@ -32980,23 +31180,20 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     } else if (a->waits) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
-        dbm__way_over(loop, a, r); }
-}
+        dbm__way_over(loop, a, r); } }
 /* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
 static void dbm__async_unlink(dbm__async *a) {
     if (a->in == NULL) return;
     *a->in = a->next;
     if (a->next != NULL) a->next->in = a->in;
-    a->in = NULL;
-}
+    a->in = NULL; }
 static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__slot *slot = &a->work->slot;
     dbm_loop *loop = a->loop;
     a->ending = r;
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
-    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
-}
+    if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
 static void dbm__async_go(dbm__async *a) {
     dbm__request *r;
     while ((r = a->first) != NULL) {
@@ -33033,8 +31230,7 @@ static void dbm__async_go(dbm__async *a) {
                 a->first = NULL;
                 dbm__async_give(a, r);
                 return; } }
-        dbm__async_next(a, st); }
-}
+        dbm__async_next(a, st); } }
 /* Nothing comes after it. */
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
@@ -33042,24 +31238,21 @@ static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool 
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
-    dbm__async_put(a, r);
-}
+    dbm__async_put(a, r); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
     dbm__request *r = a->end;
     *st = DBM_OK;
     a->task = NULL;
     dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
-    return &r->act;
-}
+    return &r->act; }
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
     for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
         if (a->first != NULL) dbm__act_stop(&a->first->act);
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told); }
-}
+        dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 /* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
 /* The side of a session that was just taken; NULL: no memory. */
@@ -33103,8 +31296,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         if (a->next != NULL) a->next->in = &a->next;
         *all = a;
         dbm__loop_at_end(loop, dbm__async_end_all); }
-    return a;
-}
+    return a; }
 typedef struct dbm__beginning {
     dbm_act act;
     dbm__taking taking;
@@ -33127,16 +31319,13 @@ typedef struct dbm__beginning {
 static void dbm__beginning_reap(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
     b->reaped = true;
-    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
-}
+    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b); }
 static void dbm__beginning_tell(dbm_act *act) {
     const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
-    if (b->fn != NULL) b->fn(b->ud, act->status);
-}
+    if (b->fn != NULL) b->fn(b->ud, act->status); }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
-    dbm__act_done(&b->act, st);
-}
+    dbm__act_done(&b->act, st); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
@@ -33145,8 +31334,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
         dbm__self()->last = kept; }
-    dbm__beginning_over(b, st);
-}
+    dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
     dbm__slot *slot = b->taking.slot;
     const dbm_session_options *options = b->has_options ? &b->options : NULL;
@@ -33167,14 +31355,12 @@ static void dbm__beginning_taken(dbm__beginning *b) {
         dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
-        dbm__beginning_over(b, DBM_OK); }
-}
+        dbm__beginning_over(b, DBM_OK); } }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
 static void dbm__beginning_run(dbm__worked *worked) {
     dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
     b->want = dbm__taking_step(&b->taking, DBM_OK, true);
-    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
-}
+    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status); }
 static void dbm__beginning_on(dbm__beginning *b);
 static void dbm__beginning_ran(dbm__worked *worked) {
     dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
@@ -33184,8 +31370,7 @@ static void dbm__beginning_ran(dbm__worked *worked) {
         dbm__taking_abandon(&b->taking);
         dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
         return; }
-    dbm__beginning_on(b);
-}
+    dbm__beginning_on(b); }
 /* Waits for what the step wanted. */
 static void dbm__beginning_on(dbm__beginning *b) {
     b->queued = b->want == DBM__STEP_QUEUED;
@@ -33202,37 +31387,31 @@ static void dbm__beginning_on(dbm__beginning *b) {
             dbm__beginning_over(b, dbm__fail_again(&kept)); }
     } else {
         int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); }
-}
+        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); } }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
     b->want = dbm__taking_step(&b->taking, heard, false);
-    dbm__beginning_on(b);
-}
+    dbm__beginning_on(b); }
 static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
     dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
-    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
-}
+    dbm__beginning_step(b, b->queued ? DBM_OK : heard); }
 static void dbm__beginning_woken(dbm__job *job) {
     dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
     dbm__store_release(&b->posted, 0);
     if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
     else if (b->queued) {
         dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK); }
-}
+        dbm__beginning_step(b, DBM_OK); } }
 /* Any thread. */
 static void dbm__beginning_wake(void *ud) {
     dbm__beginning *b = (dbm__beginning *)ud;
-    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
-}
+    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
     if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
     dbm__loop_unwatch(b->loop, &b->watch);
     dbm__taking_abandon(&b->taking);
     b->queued = b->waits = false;
-    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-}
+    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun")); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
@@ -33265,28 +31444,23 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
     dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
     dbm__beginning_step(b, DBM_OK);
-    return &b->act;
-}
+    return &b->act; }
 /* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
-    return t != NULL;
-}
+    return t != NULL; }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
-    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL;
-}
+    return dbm__async_task_given(t) ? dbm__async_open(dbm__task_loop(t), t, db, options, out, NULL, NULL, site) : NULL; }
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
     dbm_database *db;
     if (!dbm__async_task_given(t)) return NULL;
     db = dbm_get(dbm__loop_manager(dbm__task_loop(t)), name);
-    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL;
-}
+    return db != NULL ? dbm__async_session_on(t, db, options, out, site) : NULL; }
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
     if (loop == NULL) return dbm__fail_null("loop");
     if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
-    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
-}
+    return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 /* The side of a session, for a call of a task (fn NULL) or of the callback form. */
 static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
@@ -33304,23 +31478,20 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
     if (!of_task && dbm__loop_ends(a->loop)) {
         dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
         return NULL; }
-    return a;
-}
+    return a; }
 static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
     r->ud = to.ud;
     dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
     dbm__async_put(a, r);
-    return &r->act;
-}
+    return &r->act; }
 static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
     if (r == NULL) return NULL;
     if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
     else r->row_out = (dbm_row **)to.out;
-    return dbm__async_add(a, r, to);
-}
+    return dbm__async_add(a, r, to); }
 /* A failure of the call's values comes in its turn, and sticks. */
 static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
 typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
@@ -33331,12 +31502,10 @@ static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int cou
     r->writes = writes;
     r->row_out = (dbm_row **)x->to.out;
     x->act = dbm__async_add(x->a, r, x->to);
-    return DBM_OK;
-}
+    return DBM_OK; }
 static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
     if (to.out != NULL) *(void **)to.out = NULL;
-    return dbm__async_of(s, !to.told, site);
-}
+    return dbm__async_of(s, !to.told, site); }
 /* A command's words; its values by codes, or from an array. */
 static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
     dbm__async_words x;
@@ -33351,8 +31520,7 @@ static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *
     use.ud = &x;
     st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
         : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
-    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
-}
+    return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act; }
 static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -33361,16 +31529,14 @@ static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site
     if (a == NULL) return NULL;
     if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, NULL, 0, codes, ap);
     if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
-    return dbm__async_add_statement(a, to, site, sql, values, count, named);
-}
+    return dbm__async_add_statement(a, to, site, sql, values, count, named); }
 DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
     dbm_act *act;
     va_list ap;
     va_start(ap, codes);
     act = dbm__async_do(s, to, site, sql, codes, &ap);
     va_end(ap);
-    return act;
-}
+    return act; }
 DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
     bool named = false;
@@ -33385,8 +31551,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
         copy[i] = values[i];
         if (values[i].name != NULL) named = true; }
     if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
-    return dbm__async_add_statement(a, to, site, sql, copy, count, named);
-}
+    return dbm__async_add_statement(a, to, site, sql, copy, count, named); }
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
     dbm__async *a = dbm__async_of(s, !to.told, site);
     if (a == NULL) return NULL;
@@ -33398,16 +31563,14 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         s->gen = 0;
         dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
         return &r->act; }
-    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to);
-}
+    return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to); }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
     dbm__async *a = dbm__async_of(s, !to.told, site);
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;
     r->run_ud = ud;
-    return dbm__async_add(a, r, to);
-}
+    return dbm__async_add(a, r, to); }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
     dbm_session s;
     dbm__async *a;
@@ -33427,8 +31590,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     if (r == NULL) return NULL;
     r->rows = rows;
     r->row_out = (dbm_row **)to.out;
-    return dbm__async_add(a, r, to);
-}
+    return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
@@ -33451,28 +31613,23 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     } else {
         (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
-    return true;
-}
+    return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 static dbm_status dbm__no_sessions(void) {
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
-}
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION"); }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
     (void)t; (void)db; (void)options; (void)site;
     if (out != NULL) { out->slot = NULL; out->step = 0; out->gen = (uint32_t)DBM_E_NOT_COMPILED; }
     (void)dbm__no_sessions();
-    return NULL;
-}
+    return NULL; }
 DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site) {
     (void)name;
-    return dbm__async_session_on(t, NULL, options, out, site);
-}
+    return dbm__async_session_on(t, NULL, options, out, site); }
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site) {
     (void)loop; (void)fn; (void)ud;
     (void)dbm__async_session_on(NULL, db, options, out, site);
-    return DBM_E_NOT_COMPILED;
-}
+    return DBM_E_NOT_COMPILED; }
 DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) { (void)s; (void)to; (void)site; (void)sql; (void)codes; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count) { (void)s; (void)to; (void)site; (void)sql; (void)values; (void)count; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
@@ -33536,8 +31693,7 @@ struct dbm_listener {
 static void dbm__listen_soon(dbm_listener *l) {
     if (l->soon || l->works) return;
     l->soon = true;
-    dbm__loop_soon(l->loop, &l->job);
-}
+    dbm__loop_soon(l->loop, &l->job); }
 /* ---- telling ------------------------------------------------------------------------------------------------------------ */
 static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
 /* The failure of a GAP is this thread's last one. */
@@ -33554,16 +31710,14 @@ static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status st
     } else if (h != NULL) {
         l->hearing = NULL;
         *h->out = heard;
-        dbm__act_done(&h->act, DBM_OK); }
-}
+        dbm__act_done(&h->act, DBM_OK); } }
 /* ---- one operation after the other ---------------------------------------------------------------------------------------- */
 /* The operation is done. */
 static dbm_status dbm__listen_over(dbm_listener *l) {
     dbm_status st;
     l->running = false;
     st = dbm__op_end(&l->connection, &l->op, l->op.status);
-    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st;
-}
+    return l->state == DBM__LISTEN_CONNECT ? dbm__connection_made_alone(&l->connection, st) : st; }
 static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
     dbm__heard_name *n;
     dbm__loop_unwatch(l->loop, &l->watch);
@@ -33573,8 +31727,7 @@ static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
         dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
         (void)dbm__listen_over(l); }
     dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
-    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
-}
+    for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false; }
 /* It waits longer each time, up to 5 s. */
 static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
     dbm_error_info kept = dbm__self()->last;
@@ -33593,16 +31746,14 @@ static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
     l->gap = true;
     l->ready = false;
     l->gap_status = st;
-    l->error = dbm__error_keep(l->db->host, st);
-}
+    l->error = dbm__error_keep(l->db->host, st); }
 static bool dbm__listen_waits(dbm_listener *l) {
     if (l->run.want == DBM_STEP_DONE) return false;
     if (l->connection.reported) l->reported = dbm__self()->last;
     l->fd = l->op.fd;
     dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
                     ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
-    return true;
-}
+    return true; }
 /* True: it waits. */
 static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
     dbm__op_init(&l->op, kind, deadline_us);
@@ -33620,16 +31771,14 @@ static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadlin
             l->values[l->op.value_count++] = dbm_textn(n->name, n->size); }
         l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP); }
     dbm__running_start(&l->run, &l->connection, &l->op);
-    return dbm__listen_waits(l);
-}
+    return dbm__listen_waits(l); }
 static void dbm__listen_go(dbm_listener *l);
 static int64_t dbm__listen_limit(const dbm_listener *l) { return dbm__deadline(l->db->host, l->db->settings->config.connect_timeout_ms); }
 /* Its host has a name, and looking that up blocks. */
 static void dbm__listen_connects(dbm__worked *worked) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
     dbm__op_init(&l->op, DBM_OP_CONNECT, dbm__listen_limit(l));
-    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op)));
-}
+    l->error = dbm__error_keep(l->db->host, dbm__connection_made_alone(&l->connection, dbm__op_run(&l->connection, &l->op))); }
 static void dbm__listen_connected(dbm__worked *worked) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)worked - offsetof(dbm_listener, worked));
     dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
@@ -33641,8 +31790,7 @@ static void dbm__listen_connected(dbm__worked *worked) {
         return; }
     if (st != DBM_OK) dbm__listen_failed(l, st);
     else l->state = DBM__LISTEN_WANTS;
-    dbm__listen_go(l);
-}
+    dbm__listen_go(l); }
 /* What LISTEN was about is as it was asked for; what is not wanted any more goes. False: something else is to be asked. */
 static bool dbm__listen_settled(dbm_listener *l, bool done) {
     dbm__heard_name **p = &l->names, *n;
@@ -33656,21 +31804,18 @@ static bool dbm__listen_settled(dbm_listener *l, bool done) {
             continue; }
         if (n->wanted != n->there) settled = false;
         p = &n->next; }
-    return settled;
-}
+    return settled; }
 /* The adapter waits in NOTIFIED, which may be left: for a change of names, or for nobody who wants to hear. */
 static void dbm__listen_leave(dbm_listener *l) {
     if (!l->running) return;
     dbm__loop_unwatch(l->loop, &l->watch);
-    l->running = false;
-}
+    l->running = false; }
 static void dbm__listen_done(dbm_listener *l) {
     dbm_status st = dbm__listen_over(l);
     if (st != DBM_OK) dbm__listen_failed(l, st);
     else if (l->state == DBM__LISTEN_CONNECT) l->state = DBM__LISTEN_WANTS;
     else if (l->state == DBM__LISTEN_WANTS) (void)dbm__listen_settled(l, true);
-    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK);
-}
+    else dbm__listen_tell(l, DBM_HEARD_MESSAGE, DBM_OK); }
 /* Goes on as far as it can without waiting. */
 static void dbm__listen_go(dbm_listener *l) {
     int turns;
@@ -33708,8 +31853,7 @@ static void dbm__listen_go(dbm_listener *l) {
             if (dbm__listen_start(l, DBM_OP_NOTIFIED, INT64_MAX)) return;
         } else {
             return; /* a gap: until its time has come */ }
-        dbm__listen_done(l); }
-}
+        dbm__listen_done(l); } }
 static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)watch - offsetof(dbm_listener, watch));
     if (l->running) {
@@ -33719,12 +31863,10 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         dbm__listen_done(l);
     } else if (l->state == DBM__LISTEN_GAP) {
         l->state = DBM__LISTEN_NEW; }
-    dbm__listen_go(l);
-}
+    dbm__listen_go(l); }
 /* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
 static void dbm__listen_end_all(dbm_loop *loop) {
-    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop));
-}
+    while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }
 static void dbm__listen_job(dbm__job *job) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
     l->soon = false;
@@ -33737,8 +31879,7 @@ static void dbm__listen_job(dbm__job *job) {
         l->names = next; }
     dbm__loop_release(l->loop);
     dbm__free(l->db->host, l->error);
-    dbm__free(l->db->host, l);
-}
+    dbm__free(l->db->host, l); }
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
     dbm_listener **first, *l;
     if (out != NULL) *out = NULL;
@@ -33767,8 +31908,7 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     if (fn != NULL) dbm__loop_hold(loop);
     dbm__listen_soon(l);
     *out = l;
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
     *l->in = l->next;
@@ -33780,8 +31920,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
         dbm__hearing *h = l->hearing;
         l->hearing = NULL;
         dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended")); }
-    dbm__listen_soon(l);
-}
+    dbm__listen_soon(l); }
 /* ---- channels ----------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n;
@@ -33808,8 +31947,7 @@ static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channe
         dbm__listen_leave(l);
         l->state = DBM__LISTEN_WANTS;
         dbm__listen_soon(l); }
-    return DBM_OK;
-}
+    return DBM_OK; }
 DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
 DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
 /* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
@@ -33819,8 +31957,7 @@ static void dbm__hearing_stop(dbm_act *act) {
     if (act->done) return;
     l->hearing = NULL;
     if (l->state == DBM__LISTEN_HEARS) dbm__listen_leave(l);
-    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled"));
-}
+    dbm__act_done(act, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_NONE, l->db->name, NULL, "the wait for a message was cancelled")); }
 static void dbm__hearing_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__hearing)); }
 static const dbm__act_kind dbm__hearing_kind = { dbm__hearing_stop, NULL, dbm__hearing_reap };
 DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) {
@@ -33839,17 +31976,14 @@ DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out,
     dbm__act_begin(&h->act, l->loop, t, &dbm__hearing_kind);
     l->hearing = h;
     dbm__listen_soon(l);
-    return &h->act;
-}
+    return &h->act; }
 #else
 static dbm_status dbm__no_listeners(void) {
-    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
-}
+    return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION"); }
 DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out) {
     (void)loop; (void)db; (void)fn; (void)ud;
     if (out != NULL) *out = NULL;
-    return dbm__no_listeners();
-}
+    return dbm__no_listeners(); }
 DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
 DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { (void)l; (void)kind; (void)channel; return dbm__no_listeners(); }
 DBM__DEF dbm_act *dbm__async_heard(dbm_task *t, dbm_listener *l, dbm_heard *out, const char *site) { (void)t; (void)l; (void)out; (void)site; (void)dbm__no_listeners(); return NULL; }

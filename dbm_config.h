@@ -64,14 +64,14 @@
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
  * Requires  nothing more: epoll on Linux, else poll(); on Windows -lws2_32. Without threads what blocks runs on the loop's own thread.
- * Costs     about 20 KiB of code (gcc -Os, x86-64). */
+ * Costs     about 43 KiB of code (gcc -Os, x86-64). */
 /* #define DBM_WITH_ASYNC */
 
 /* DBM_WITH_LIBUV: a dbm_loop inside of a libuv loop; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.
  * Values    off (default); empty or 1: on; 0: off.
  * Where     implementation.
  * Requires  uv.h (libuv 1.x) to compile, -luv to link (Debian: libuv1-dev).
- * Costs     about 1 KiB of code (gcc -Os, x86-64), and libuv. */
+ * Costs     about 2 KiB of code (gcc -Os, x86-64), and libuv. */
 /* #define DBM_WITH_LIBUV */
 
 /* DBM_WITH_LIBEV: a dbm_loop inside of a libev loop; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.

@@ -30,7 +30,7 @@ typedef struct proxy {
     int port, listener, target, wake[2];
     long turns, connections;
     long bytes_up, bytes_down;
-    int delay_ms, cut;
+    int delay_ms, cut, piece;
     char word[64];
     bool stop;
     proxy_pair pairs[PROXY_PAIRS];
@@ -79,7 +79,7 @@ static __attribute__((__unused__)) bool proxy_says(const char *data, size_t size
 static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, bool up) {
     static __thread char block[65536];
     ssize_t n = recv(up ? pair->client : pair->server, block, sizeof block, 0);
-    int cut = PROXY_NEVER, delay;
+    int cut = PROXY_NEVER, delay, piece, sent = 0;
     if (n < 0 && errno == EINTR) return;
     if (n <= 0) {
         proxy_drop(pair);
@@ -98,6 +98,7 @@ static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, b
     }
     pair->client_spoke = up;
     delay = up ? 0 : p->delay_ms;
+    piece = up ? 0 : p->piece;
     (void)pthread_mutex_unlock(&p->lock);
     if (cut == PROXY_BEFORE) {
         proxy_drop(pair);
@@ -107,7 +108,12 @@ static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, b
         struct timespec t = { delay / 1000, delay % 1000 * 1000000L };
         (void)nanosleep(&t, NULL);
     }
-    if (!proxy_send(up ? pair->server : pair->client, block, (size_t)n)) {
+    for (; piece > 0 && n - sent > piece; sent += piece) {
+        struct timespec t = { 0, 20000 };
+        if (!proxy_send(pair->client, block + sent, (size_t)piece)) break;
+        (void)nanosleep(&t, NULL);
+    }
+    if (!proxy_send(up ? pair->server : pair->client, block + sent, (size_t)(n - sent))) {
         proxy_drop(pair);
         return;
     }
@@ -209,6 +215,13 @@ static __attribute__((__unused__)) long proxy_turns(proxy *p) { return proxy_num
 static __attribute__((__unused__)) void proxy_delay(proxy *p, int ms) {
     (void)pthread_mutex_lock(&p->lock);
     p->delay_ms = ms;
+    (void)pthread_mutex_unlock(&p->lock);
+}
+
+/* What the server says comes in pieces of so many bytes; 0: as it comes. */
+static __attribute__((__unused__)) void proxy_piece(proxy *p, int bytes) {
+    (void)pthread_mutex_lock(&p->lock);
+    p->piece = bytes;
     (void)pthread_mutex_unlock(&p->lock);
 }
 

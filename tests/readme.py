@@ -29,7 +29,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 WARNINGS = "-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror".split()
 LIBRARIES = ["-lsqlite3", "-linih", "-lpthread"]
-SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Errors", "Models", "Redis", "MongoDB",
+SECTIONS = ["Two commands", "Five minutes to a program", "Choosing backends", "Config reference", "Sessions", "Async", "Errors", "Models", "Redis", "MongoDB",
             "Adapters of your own", "Speed", "FAQ", "Licence"]
 
 PROLOGUE = r"""
@@ -60,6 +60,24 @@ WRAPPERS = {
 return dbm_last_error()->status;
 }
 int main(void) { return documents(NULL) == DBM_E_MISUSE ? 0 : 1; }
+""",
+    "async": "#define DBM_WITH_ASYNC\n" + PROLOGUE + r"""
+@@
+static int sum_of(dbm_manager *mgr) {
+    dbm_row *row;
+    int n = -1;
+    DBM_SESSION(mgr, NULL, s) if (dbm_query_one(s, &row, "SELECT sum(n * id) FROM account") == DBM_OK) dbm_scan(row, &n);
+    return n;
+}
+int main(void) {
+    static struct transfer x[2];
+    dbm_manager *mgr = open_all();
+    int wrong = dbm_script(dbm_get(mgr, NULL), "CREATE TABLE account(id INTEGER PRIMARY KEY, n INTEGER CHECK (n >= 0)); INSERT INTO account VALUES (1, 10), (2, 10)") != DBM_OK;
+    x[0].from = 1, x[0].to = 2, x[0].n = 4;
+    x[1].from = 2, x[1].to = 1, x[1].n = 1;
+    wrong |= move_all(mgr, x, 2) != DBM_OK || sum_of(mgr) != 7 * 1 + 13 * 2 || x[0].outcome != DBM_OK;
+    return close_all(mgr) + wrong;
+}
 """,
     "main": PROLOGUE + "int main(void) {\ndbm_manager *mgr = open_all();\n{\n@@\n}\nreturn close_all(mgr);\n}\n",
     "session": PROLOGUE + """int main(void) {
@@ -517,7 +535,7 @@ class Readme:
     def check_manual(self):
         text, parts = self.manual()
         need(text.count("\n") <= 450, "the manual has more than 450 lines")
-        order = ["DO THIS", "CONTENTS", "STEP BY STEP", "OPTIONS", "CONFIGURATION", "URLS", "LEAVING A SESSION", "POOLS AND THREADS", "ERRORS",
+        order = ["DO THIS", "CONTENTS", "STEP BY STEP", "OPTIONS", "CONFIGURATION", "URLS", "LEAVING A SESSION", "POOLS AND THREADS", "ASYNC", "ERRORS",
                  "MEMORY", "WRITING AN ADAPTER", "EMBEDDED"]
         need([p for p in parts if p] == order, "its parts are", list(parts))
         need("dbm.h DOES NOT" in text, "it says what dbm.h does not")

@@ -70,7 +70,7 @@ typedef bool dbm__mysql_bool;
 enum {
     DBM__MYSQL_UNKNOWN_DATABASE = 1049, DBM__MYSQL_TOO_BIG = 1153, DBM__MYSQL_LOCK_TIMEOUT = 1205, DBM__MYSQL_DEADLOCK = 1213,
     DBM__MYSQL_NOT_PREPARABLE = 1295, DBM__MYSQL_NO_SAVEPOINT = 1305, DBM__MYSQL_INTERRUPTED = 1317, DBM__MYSQL_NEED_REPREPARE = 1615,
-    DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
+    DBM__MYSQL_NOWAIT = 3572, DBM__MYSQL_CLIENT_FIRST = 2000, DBM__MYSQL_OUT_OF_MEMORY = 2008, DBM__MYSQL_GONE = 2006, DBM__MYSQL_LOST = 2013,
     DBM__MYSQL_CLIENT_TOO_BIG = 2020, DBM__MYSQL_TLS_FAILED = 2026, DBM__MYSQL_NEW_METADATA = 2057
 };
 enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
@@ -189,11 +189,11 @@ typedef struct dbm__mysql {
     dbm__word state;         /* DBM__MYSQL_IDLE ... */
     unsigned long id;        /* the server's, for KILL QUERY */
     int host;                /* which of the list */
-    char *user, *password;   /* of this connect: a cancel needs them from any thread */
+    char *user, *password;   /* of this connect, behind it: a cancel needs them from any thread */
     bool mariadb;            /* the server is */
     bool tls;
     bool broken;             /* no byte is sent any more */
-    bool connecting, connected;
+    bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
@@ -258,39 +258,24 @@ static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *s
     return q->status;
 }
 
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) {
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, DBM_E_NOMEM, "HY001", 0, NULL);
-    return q->status;
-}
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
-static dbm_status dbm__mysql_status(int native, bool *retryable) {
-    *retryable = false;
+static dbm_status dbm__mysql_status(int native) {
     switch (native) {
     case 1044: case 1045: case 1130: case 1251: case 1396: case 1524: case 1698: case 1820: case 1862: case 2059: case 2061: case 3118: case 4151:
         return DBM_E_AUTH;
-    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2009: case 2010: case 2012:
-        *retryable = true;
+    case 1040: case 1129: case 1203: case 1226: case 2001: case 2002: case 2003: case 2004: case 2005: case 2007: case 2009: case 2010: case 2012:
         return DBM_E_CONNECT;
-    case 2007: return DBM_E_CONNECT;
     case DBM__MYSQL_UNKNOWN_DATABASE: return DBM_E_UNKNOWN_NAME;
     case 1053: case 1077: case 1079: case 1080: case 1158: case 1159: case 1160: case 1161: case 1184: case 1927: case DBM__MYSQL_GONE:
     case DBM__MYSQL_LOST: case 2055: case 4031:
-        *retryable = true;
         return DBM_E_LOST;
     case DBM__MYSQL_TLS_FAILED: case 3159: return DBM_E_TLS;
     case 1037: case 1038: case 1041: case DBM__MYSQL_OUT_OF_MEMORY: case 5: return DBM_E_NOMEM;
-    case DBM__MYSQL_DEADLOCK: case 1614: case 1637:
-        *retryable = true;
-        return DBM_E_DEADLOCK;
-    case 1020: /* the record has changed since it was read (snapshot isolation) */
-        *retryable = true;
-        return DBM_E_SERIALIZATION;
-    case DBM__MYSQL_LOCK_TIMEOUT: case 3572: /* NOWAIT */
-        *retryable = true;
-        return DBM_E_TIMEOUT;
-    case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
+    case DBM__MYSQL_DEADLOCK: case 1614: case 1637: return DBM_E_DEADLOCK;
+    case 1020: return DBM_E_SERIALIZATION; /* the record has changed since it was read (snapshot isolation) */
+    case DBM__MYSQL_LOCK_TIMEOUT: case DBM__MYSQL_NOWAIT: case 1969: case 3024: case 1907: return DBM_E_TIMEOUT;
     case DBM__MYSQL_INTERRUPTED: return DBM_E_CANCELLED;
     case 1290: case 1792: case 1836: return DBM_E_READ_ONLY;
     case 1022: case 1048: case 1062: case 1169: case 1216: case 1217: case 1364: case 1451: case 1452: case 1557: case 1586: case 1761:
@@ -302,10 +287,17 @@ static dbm_status dbm__mysql_status(int native, bool *retryable) {
     }
 }
 
+static bool dbm__mysql_retryable(int native) {
+    dbm_status status = dbm__mysql_status(native);
+    return native == DBM__MYSQL_LOCK_TIMEOUT || native == DBM__MYSQL_NOWAIT || (status == DBM_E_CONNECT && native != 2007) || status == DBM_E_LOST ||
+           status == DBM_E_DEADLOCK || status == DBM_E_SERIALIZATION;
+}
+
 static dbm_status dbm__mysql_classify(dbm_connection *c, const char *sqlstate, int native, bool *retryable) {
     (void)c;
     (void)sqlstate;
-    return dbm__mysql_status(native, retryable);
+    *retryable = dbm__mysql_retryable(native);
+    return dbm__mysql_status(native);
 }
 
 /* What stands between two marks, at the last place where `before` is: the value of a duplicate key may itself look like a message. */
@@ -366,8 +358,8 @@ static void dbm__mysql_note_error(dbm__mysql *q, MYSQL_STMT *stmt) {
 /* Reports the failure that was kept. */
 static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     const dbm__mysql_error *e = &q->error;
-    bool retryable = false;
-    dbm_status status = dbm__mysql_status(e->native, &retryable);
+    bool retryable = dbm__mysql_retryable(e->native);
+    dbm_status status = dbm__mysql_status(e->native);
     const char *state = strcmp(e->sqlstate, "00000") == 0 ? "HY000" : e->sqlstate, *before = "", *text = e->text, *more = "";
     if (e->native == DBM__MYSQL_DEADLOCK) q->undone = q->unit;
     if (e->native >= DBM__MYSQL_CLIENT_FIRST && e->native < 3000 && !q->connecting && (status == DBM_E_CONNECT || status == DBM_E_TLS)) {
@@ -509,14 +501,18 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 #  define MYSQL_WAIT_TIMEOUT 8
 #endif
 
-/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands the socket must block (else the library waits
+/* Over TLS the library reads by OpenSSL, which blocks when the socket does. While it shakes hands (left_us > 0) the socket must block (else the library waits
  * for as many milliseconds as it was told seconds): the system then limits each read. From then on it must not. */
-static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
+static void dbm__mysql_tls_reads(MYSQL *my, int64_t left_us) {
 #if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
+    int fd = dbm__mysql_socket(my), flags;
     struct timeval limit;
-    int fd = dbm__mysql_socket(my);
     if (fd < 0) return;
-    if (left_us < 1000) left_us = 1000;
+    if (left_us <= 0) {
+        flags = fcntl(fd, F_GETFL);
+        if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+        return;
+    }
     if (left_us > INT64_C(3600000000)) left_us = INT64_C(3600000000);
     memset(&limit, 0, sizeof limit);
     limit.tv_sec = (long)(left_us / 1000000);
@@ -525,14 +521,6 @@ static void dbm__mysql_limit_reads(MYSQL *my, int64_t left_us) {
 #else
     (void)my;
     (void)left_us;
-#endif
-}
-static void dbm__mysql_unblock(MYSQL *my) {
-#if DBM__MYSQL_POSIX && DBM__MYSQL_MARIADB
-    int fd = dbm__mysql_socket(my), flags = fd >= 0 ? fcntl(fd, F_GETFL) : -1;
-    if (flags >= 0 && !(flags & O_NONBLOCK)) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
-#else
-    (void)my;
 #endif
 }
 
@@ -567,8 +555,9 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     if (DBM__LIKELY(plain)) return wait;
     dbm__hush_end(&quiet);
     if (call == DBM__MYSQL_CONNECT && base->tls > DBM_TLS_OFF) {
-        if (wait != 0) dbm__mysql_limit_reads(q->my, q->limit_us - dbm_adapter_clock(q->owner));
-        else if (q->made != NULL) dbm__mysql_unblock(q->my);
+        int64_t left = q->limit_us - dbm_adapter_clock(q->owner);
+        if (wait != 0) dbm__mysql_tls_reads(q->my, left > 1000 ? left : 1000);
+        else if (q->made != NULL) dbm__mysql_tls_reads(q->my, 0);
     }
     return wait;
 }
@@ -1017,26 +1006,28 @@ static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
     if (q->active == s) q->active = NULL;
 }
 
-/* After the last row: what else the statement answers (CALL has several results), without looking at it. A failure is kept in q->error, and
- * q->rc is not 0. */
-static int dbm__mysql_rest(dbm__mysql *q, MYSQL_STMT *stmt) {
+/* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
+ * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
+static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
-    while (mysql_more_results(q->my)) {
-        q->stmt = stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
-        if (q->rc > 0) {
-            dbm__mysql_note_error(q, stmt);
-            break;
-        }
-        if (q->rc < 0) break;
-        if (mysql_stmt_field_count(stmt) != 0) {
-            q->stmt = stmt;
-            DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        }
+    q->stmt = s->stmt;
+    if (drop) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1;
     }
-    if (q->rc < 0) q->rc = 0;
-    if (q->rc == 0) dbm__mysql_note_status(q);
+    while (q->rc == 0 && mysql_more_results(q->my)) {
+        DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
+        if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
+    }
+    dbm__mysql_result_over(q, s);
+    if (q->rc <= 0) {
+        q->rc = 0;
+        dbm__mysql_note_status(q);
+        break;
+    }
+    dbm__mysql_note_error(q, s->stmt);
+    if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER;
 }
 
@@ -1048,27 +1039,20 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!s->open) break;
     if (s->reads) {
         q->leave_at = s->seen + DBM__MYSQL_LEAVE_ROWS;
+        q->stmt = s->stmt;
         do {
             s->seen++;
-            q->stmt = s->stmt;
             DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
+        if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
             dbm__mysql_result_over(q, s);
             break;
         }
         DBM__MYSQL_AWAIT_STOP;
     }
-    q->stmt = s->stmt;
-    DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-    dbm__mysql_result_over(q, s);
-    if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) {
-        dbm__mysql_note_error(q, NULL);
-        break;
-    }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1082,8 +1066,8 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
     s->held = true;
     dbm__mysql_drop(q, s);
     if ((!s->roomy[s->side] && !dbm__mysql_texts(q, s, s->side)) || !dbm__mysql_bind_result(q, s)) goto spoil;
+    q->stmt = s->stmt;
     for (;;) {
-        q->stmt = s->stmt;
         DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
         if (q->rc == MYSQL_DATA_TRUNCATED && !dbm__mysql_grow(q, s)) goto spoil;
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) break;
@@ -1103,22 +1087,12 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         dbm__mysql_result_over(q, s);
         goto spoil;
     }
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) {
-        dbm__mysql_report(q);
-        goto spoil;
-    }
-    break;
-    spoil:
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) break;
+spoil:
     s->spoiled = true;
     dbm__mysql_drop(q, s);
-    if (s->open) {
-        q->stmt = s->stmt;
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-        dbm__mysql_result_over(q, s);
-    }
+    if (s->open) DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER;
 }
 
@@ -1407,10 +1381,9 @@ static int dbm__mysql_ask_limit(dbm__mysql *q) {
 /* A statement was refused by the server. In a transaction that was open, one that is neither a query nor a change of rows may have committed
  * it all the same before it failed (CREATE TABLE of one that exists): the server is asked. */
 static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
-    bool retryable;
     DBM__MYSQL_FLOW(q->sub)
     if (q->unit && q->was_open && !s->changes && !s->reads && q->error.native < DBM__MYSQL_CLIENT_FIRST && q->error.native != DBM__MYSQL_DEADLOCK &&
-        dbm__mysql_status(q->error.native, &retryable) != DBM_E_LOST) {
+        dbm__mysql_status(q->error.native) != DBM_E_LOST) {
         DBM__MYSQL_AWAIT(dbm__mysql_query(q, "DO 0"));
         if (q->rc == 0) {
             dbm__mysql_note_status(q);
@@ -1480,8 +1453,8 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
 }
 
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
-    if (!q->unit || !q->undone) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this transaction because of a deadlock: run it again");
+    if (DBM__LIKELY(!q->unit || !q->undone)) return false;
+    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true;
 }
 
@@ -1556,10 +1529,8 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
         break;
     }
     s->ended = true;
-    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-    dbm__mysql_result_over(q, s);
-    if (q->rc != 0) dbm__mysql_report(q);
-    else q->rc = MYSQL_NO_DATA;
+    DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
+    if (q->rc == 0) q->rc = MYSQL_NO_DATA;
     DBM__MYSQL_OVER;
 }
 
@@ -1669,11 +1640,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
         if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s->stmt));
-            if (q->rc != 0) {
-                dbm__mysql_report(q);
-                break;
-            }
+            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false));
         }
         dbm__mysql_done(q, s, op);
         break;
@@ -2165,14 +2132,8 @@ static void dbm__mysql_unit_over(dbm__mysql *q) {
 }
 
 static const char *dbm__mysql_level(dbm_isolation isolation) {
-    switch (isolation) {
-    case DBM_READ_UNCOMMITTED: return "READ UNCOMMITTED";
-    case DBM_READ_COMMITTED: return "READ COMMITTED";
-    case DBM_REPEATABLE_READ: return "REPEATABLE READ";
-    case DBM_SERIALIZABLE: return "SERIALIZABLE";
-    case DBM_ISOLATION_DEFAULT: case DBM_AUTOCOMMIT: case DBM__ISOLATION_SIGNED: break;
-    }
-    return NULL;
+    static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
+    return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL;
 }
 
 /* With autocommit off the first statement begins. Only what a transaction must be told beforehand takes a round trip. */
@@ -2197,10 +2158,7 @@ static int dbm__mysql_op_begin(dbm__mysql *q, dbm_op *op) {
 static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
-    if (commit && q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server had already rolled back this transaction because of a deadlock; nothing was committed");
-        break;
-    }
+    if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active));
     }
@@ -2215,10 +2173,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
 
 static int dbm__mysql_op_savepoint(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
-    if (q->undone) {
-        dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back the whole transaction because of a deadlock, its savepoints with it");
-        break;
-    }
+    if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, dbm_adapter_config(q->owner)->row_buffer));
     dbm__format(q->text, sizeof q->text, "%s dbm_%d", op->kind == DBM_OP_SAVEPOINT ? "SAVEPOINT" : op->kind == DBM_OP_RELEASE ? "RELEASE SAVEPOINT"
                 : "ROLLBACK TO SAVEPOINT", op->savepoint);
@@ -2471,19 +2426,13 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     }
 }
 
-static void dbm__mysql_free(dbm__mysql *q) {
-    if (q->password != NULL) dbm__wipe(q->password, strlen(q->password));
-    dbm_adapter_free(q->owner, q->user);
-    dbm_adapter_free(q->owner, q->password);
-    dbm_adapter_free(q->owner, q->spare);
-    dbm_adapter_free(q->owner, q);
-}
-
 static void dbm__mysql_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     dbm__mysql_close_library(q, how == DBM_DISCONNECT_POLITE && !q->broken);
-    dbm__mysql_free(q);
+    dbm__wipe(q->password, strlen(q->password));
+    dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q);
     dbm_adapter_set_data(c, NULL);
 }
 
@@ -2496,13 +2445,6 @@ static dbm_status dbm__mysql_alive(dbm_connection *c) {
     q->broken = true;
     dbm_adapter_broken(c);
     return DBM_E_LOST;
-}
-
-static char *dbm__mysql_copy(dbm__mysql *q, const char *text) {
-    size_t size = strlen(text) + 1;
-    char *copy = (char *)dbm_adapter_alloc(q->owner, size);
-    if (copy != NULL) memcpy(copy, text, size);
-    return copy;
 }
 
 /* The library's side of an attempt to connect to q->host. False: reported. */
@@ -2535,8 +2477,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
         if (q->made != NULL) break;
         dbm__mysql_note_error(q, NULL);
         {
-            bool retryable;
-            dbm_status status = dbm__mysql_status(q->error.native, &retryable);
+            dbm_status status = dbm__mysql_status(q->error.native);
             bool next = q->host + 1 < q->base->host_count && (status == DBM_E_CONNECT || status == DBM_E_LOST);
             mysql_close(q->my);
             q->my = NULL;
@@ -2564,28 +2505,28 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
 }
 
 /* Makes what we keep of a connection. NULL: reported. */
-static dbm__mysql *dbm__mysql_new(dbm_connection *c) {
+static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
     dbm_credentials who;
     dbm__mysql *q;
+    size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
-    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q);
+    user = who.user != NULL ? strlen(who.user) : 0;
+    password = who.password != NULL ? strlen(who.password) : 0;
+    q = (dbm__mysql *)dbm_adapter_alloc(owner, sizeof *q + user + password + 2);
     if (q == NULL) {
         dbm_adapter_fail(c, DBM_E_NOMEM, "HY001", 0, NULL);
         return NULL;
     }
-    memset(q, 0, sizeof *q);
+    memset(q, 0, sizeof *q + user + password + 2);
     q->c = c;
     q->owner = owner;
     q->base = (dbm__mysql_base *)dbm_adapter_db_data(owner);
     q->connecting = true;
-    q->user = dbm__mysql_copy(q, who.user != NULL ? who.user : "");
-    q->password = dbm__mysql_copy(q, who.password != NULL ? who.password : "");
-    if (q->user == NULL || q->password == NULL) {
-        dbm__mysql_no_memory(q);
-        dbm__mysql_free(q);
-        return NULL;
-    }
+    q->user = (char *)(q + 1);
+    q->password = q->user + user + 1;
+    if (user != 0) memcpy(q->user, who.user, user);
+    if (password != 0) memcpy(q->password, who.password, password);
     return q;
 }
 
@@ -2601,8 +2542,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     if (k->asked) return ready == 0 ? mysql_real_query_start(&k->rc, k->my, k->text, (unsigned long)strlen(k->text)) : mysql_real_query_cont(&k->rc, k->my, ready);
     wait = ready != 0 ? mysql_real_connect_cont(&k->made, k->my, ready)
                       : mysql_real_connect_start(&k->made, k->my, host->name, q->user, q->password, NULL, host->port, socket_path, DBM__MYSQL_FLAGS);
-    if (q->tls && wait != 0) dbm__mysql_limit_reads(k->my, DBM__MYSQL_KILL_US);
-    else if (q->tls && k->made != NULL) dbm__mysql_unblock(k->my);
+    if (q->tls && (wait != 0 || k->made != NULL)) dbm__mysql_tls_reads(k->my, wait != 0 ? DBM__MYSQL_KILL_US : 0);
 #else /* what is no prepared statement has a form that does not block; it does not say what it waits for: mostly it is an answer */
     enum net_async_status st = NET_ASYNC_ERROR;
     if (ready == MYSQL_WAIT_TIMEOUT) return 0;

@@ -1403,7 +1403,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         size_t left = in->end - in->at, got, need, size;
         dbm_status st;
         int how;
-        if (q->gather && q->lane) in->keep = in->at;
+        if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;

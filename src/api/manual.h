@@ -15,7 +15,7 @@
  *
  * CONTENTS: search for the tag
  *
- *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ERRORS, MEMORY,
+ *     in this comment      STEP BY STEP, OPTIONS, CONFIGURATION, URLS, LEAVING A SESSION, POOLS AND THREADS, ASYNC, ERRORS, MEMORY,
  *                          WRITING AN ADAPTER, EMBEDDED
  *     >>status >>error     every status; what is told about a failure
  *     >>values             types of values                          >>making-values  values with a type of their own
@@ -27,6 +27,9 @@
  *     >>bulk               many rows at once                        >>models         structs and tables
  *     >>redis              commands, transactions of Redis          >>adapter        a backend of your own
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
+ *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
+ *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
  *
  *
  * dbm.h DOES NOT
@@ -36,8 +39,7 @@
  *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
  *       threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
- *     - contain an asynchronous half in this version. SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, other backends
- *       come by dbm_register()
+ *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
  *
  *
@@ -224,8 +226,10 @@
  * cursor or singly. Sessions have TimeZone UTC (unless connect_args.options names one), DateStyle ISO and UTF8. numeric is DBM_TYPE_DECIMAL, json and
  * jsonb DBM_TYPE_JSON, timestamp and timestamptz DBM_TYPE_TIMESTAMP; `infinity`, dates, times, intervals, arrays ({1,2}), enums and all else are texts.
  * Behind a pooler of transactions (PgBouncer) set statement_cache = 0; the server then enforces no statement_timeout of ours. require with a tls_ca
- * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 BEGIN is a round trip, the COMMIT of a
- * reader is waited for, and dbm_send runs at once.
+ * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
+ * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
+ * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
+ * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -242,6 +246,31 @@
  * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
+ *
+ *
+ * ASYNC
+ *
+ * With DBM_WITH_ASYNC. A loop belongs to the thread that runs it; a task is a function of that thread that waits without holding it, and which is called
+ * again where it waited: what must live across an await stands in the struct it was given.
+ *
+ *     struct transfer { dbm_session s; int from, to, n; };
+ *     static dbm_task_status move_money(dbm_task *t) {
+ *         struct transfer *x = dbm_task_data(t);
+ *         DBM_TASK_BEGIN(t);
+ *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
+ *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
+ *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *     }
+ *     dbm_loop_create(&loop, mgr, NULL);
+ *     dbm_spawn(loop, move_money, &x);
+ *     dbm_loop_run(loop, -1);
+ *     dbm_loop_free(loop);
+ *
+ * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
+ * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * come from other threads.
  *
  *
  * ERRORS

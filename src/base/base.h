@@ -67,7 +67,6 @@
 /* ---- atomics ------------------------------------------------------------------------------------------------------
  * One machine word is all that is used. Where there are no atomic instructions but threads, a lock stands in for them. */
 typedef size_t dbm__word;
-#define DBM__WORD_BITS ((int)(sizeof(dbm__word) * CHAR_BIT))
 #if !DBM__THREADS
 DBM__INLINE dbm__word dbm__load(const dbm__word *p) { return *p; }
 DBM__INLINE dbm__word dbm__load_acquire(const dbm__word *p) { return *p; }
@@ -184,8 +183,7 @@ DBM__FN void dbm__fork_look(void);
 #endif
 
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
- * One per manager, reached by each of its databases. Reads of the clock also set `tick`, which is precise enough to say how
- * long a connection has been idle where a clock read would cost more than the work. */
+ * One per manager, reached by each of its databases. */
 typedef struct dbm__heap dbm__heap; /* first-fit allocator in the caller's block */
 typedef struct dbm__host {
     dbm_allocator allocator;
@@ -196,7 +194,6 @@ typedef struct dbm__host {
     void *event_ud;
     int64_t (*clock)(void *ud);
     void *clock_ud;
-    dbm__word tick; /* seconds, so that one word holds it everywhere */
     dbm__word random; /* state of dbm__random */
 } dbm__host;
 DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
@@ -212,8 +209,6 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 DBM__FN void dbm__wipe(void *p, size_t size);
 /* Monotonic microseconds. */
 DBM__FN int64_t dbm__now(dbm__host *host);
-/* The time of the last clock read, never later than now; seconds are exact enough here. In microseconds. */
-DBM__FN int64_t dbm__tick(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
 DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);

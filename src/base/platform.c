@@ -296,14 +296,7 @@ DBM__FN void dbm__sleep_us(int64_t us) {
 #endif
 }
 
-DBM__FN int64_t dbm__now(dbm__host *host) {
-    int64_t us = host->clock ? host->clock(host->clock_ud) : dbm__system_us();
-    dbm__word seconds = us > 0 ? (dbm__word)(us / 1000000) : 0;
-    if (dbm__load(&host->tick) != seconds) dbm__store(&host->tick, seconds); /* a store would take the cache line from others */
-    return us;
-}
-
-DBM__FN int64_t dbm__tick(dbm__host *host) { return (int64_t)dbm__load(&host->tick) * 1000000; }
+DBM__FN int64_t dbm__now(dbm__host *host) { return host->clock ? host->clock(host->clock_ud) : dbm__system_us(); }
 
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {

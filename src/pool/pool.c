@@ -283,13 +283,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 
-DBM__FN int dbm__pool_out(dbm__pool *pool) {
-    int n;
-    dbm__lock_take(&pool->lock);
-    n = dbm__pool_out_locked(pool);
-    dbm__lock_give(&pool->lock);
-    return n;
-}
 
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     dbm__lock_take(&pool->lock);

@@ -237,7 +237,6 @@ DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
 DBM__FN void dbm__pool_close(dbm__pool *pool);
 /* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
-DBM__FN int dbm__pool_out(dbm__pool *pool);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);

@@ -732,8 +732,6 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     return name != NULL ? name : "";
 }
 
-DBM__FN int64_t dbm__row_number(dbm_row *row) { return row != NULL ? row->number : 0; }
-
 DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...) {
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);

@@ -1262,6 +1262,41 @@ static void open_between(void) {
     open_with(&config);
 }
 
+/* Whatever piece of an answer has come: no row is lost, and no outcome. */
+static void answers_in_pieces(void **state) {
+    dbm_status rc;
+    dbm_row *row;
+    int piece, run;
+    (void)state;
+    open_between();
+    (void)raw_text("DROP TABLE IF EXISTS pieces; CREATE TABLE pieces (a int, t text)");
+    for (piece = 1; piece < 60; piece = piece * 2 + 1) {
+        proxy_piece(&between, piece);
+        for (run = 0; run < 4; run++) {
+            int64_t n = 0, sum = 0;
+            DBM_SESSION_RC(mgr, NULL, s, &rc) {
+                OK(dbm_exec(s, "INSERT INTO pieces VALUES (?, ?)", run, "piece"));
+                assert_int_equal(dbm_affected(s), 1);
+                OK(dbm_query_one(s, &row, "SELECT t, a FROM pieces WHERE a = ?", run));
+                assert_string_equal(dbm_row_text(row, 0), "piece");
+                DBM_EACH(s, r, "SELECT g, 'x' FROM generate_series(1, ?) g", 9) sum += dbm_row_int(r, 0);
+                assert_int_equal(sum, 45);
+                OK(dbm_exec(s, "UPDATE pieces SET a = a + 0 RETURNING a"));
+                assert_int_equal(dbm_affected(s), (int64_t)raw_number("SELECT count(*) FROM pieces") + 1);
+            }
+            if (rc != DBM_OK) fail_msg("%d bytes: %s", piece, dbm_last_error()->message);
+            DBM_SESSION_OPT(mgr, NULL, s, .read_only = true, .status = &rc) OK(dbm_query_one(s, &row, "SELECT ?::int", run));
+            assert_int_equal(rc, DBM_OK);
+            DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+                DBM_EACH(s, r, "SELECT 10 / (4 - g) FROM generate_series(1, ?) g", 9) { (void)r; n++; }
+                if (n > 3 || dbm_status_of(s) != DBM_E_SQL) fail_msg("%d bytes, run %d: %ld rows and %s", piece, run, (long)n, dbm_status_name(dbm_status_of(s)));
+            }
+            assert_int_equal(rc, DBM_E_SQL);
+        }
+    }
+    proxy_stop(&between);
+}
+
 static void round_trips(void **state) {
     dbm_row *row;
     dbm_status rc;
@@ -1435,7 +1470,7 @@ int main(void) {
         T(the_handle_of_libpq),
         T(scripts),
 #if !defined(DBM__PG_NO_PIPELINE)
-        T(round_trips),
+        T(round_trips), T(answers_in_pieces),
 #endif
         T(nothing_is_allocated_when_warm),
         T(every_allocation_may_fail)

@@ -59,6 +59,18 @@ done
 sed -e 's|; DBM_AWAIT(t, dbm_async_sleep(t, 1)); /.*|;|' shapes.c >lines.c
 check "without __COUNTER__, one await on a line" gcc -std=c99 $WARNINGS -Wno-error -U__COUNTER__ -iquote "$HEADERS" -c lines.c -o one.o
 
+cat >none.c <<'END'
+#define DBM_IMPLEMENTATION
+#include "shapes.c"
+int main(void) {
+    struct shapes x = { 0, 0, DBM_OK, NULL, NULL, NULL };
+    start(NULL, &x);
+    return dbm_spawn(NULL, many, &x).loop == NULL && dbm_last_error()->status == DBM_E_NOT_COMPILED && strstr(dbm_last_error()->message, "DBM_WITH_ASYNC") ? 0 : 1;
+}
+END
+none() { gcc -std=c99 $WARNINGS -iquote "$HEADERS" none.c -o none -lpthread && ./none; }
+check "without DBM_WITH_ASYNC it links, and says what is missing" none
+
 # body NAME: one.c and one.cpp are a task with the code on stdin between BEGIN and END.
 body() {
     { printf '#include "dbm.h"\ndbm_task_status f(dbm_task *t);\ndbm_task_status f(dbm_task *t) {\nint *x = dbm_task_data(t);\nDBM_TASK_BEGIN(t);\n'

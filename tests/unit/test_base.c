@@ -748,7 +748,6 @@ static void test_clock(void **state) {
     assert_int_equal(dbm__host_init(&host, NULL), DBM_OK);
     from = dbm__now(&host);
     assert_true(from > 0);
-    assert_true(dbm__tick(&host) <= from && dbm__tick(&host) > from - 1000000);
     dbm__sleep_us(3000);
     to = dbm__now(&host);
     assert_true(to >= from + 3000);
@@ -763,7 +762,6 @@ static void test_clock(void **state) {
 
     fake_host(&host, &f, 7654321, 0);
     assert_int_equal(dbm__now(&host), 7654321);
-    assert_int_equal(dbm__tick(&host), 7000000);
     assert_int_equal(dbm__deadline(&host, 0), 7654321);
     assert_int_equal(dbm__deadline(&host, 5), 7659321);
     assert_true(dbm__deadline(&host, -1) == INT64_MAX);
@@ -877,7 +875,6 @@ static void *work(void *ud) {
         while (!dbm__cas(&s->sum, &old, old + 3)) { }
         (void)dbm__random(s->host);
         (void)dbm__now(s->host);
-        (void)dbm__tick(s->host);
         p = dbm__alloc(s->host, (size_t)(i % 100));
         if (p) memset(p, w->index, (size_t)(i % 100));
         p = p ? dbm__resize(s->host, p, (size_t)(i % 300) + 1) : NULL;

@@ -433,6 +433,13 @@ static void test_many_on_one(void **state) {
     assert_int_equal(write(s[1], "x", 1), 1);
     until(&heard_any, 3);
     assert_int_equal(heard_read, 1);
+    /* What nobody reads makes no turn of its own. */
+    dbm__loop_hold(loop);
+    settle();
+    long quiet = epoll_waits + polls;
+    for (int64_t t = now_us(); now_us() - t < 50000;) turn(50);
+    dbm__loop_release(loop);
+    if (way <= POLL) assert_true(epoll_waits + polls - quiet <= 4);
     /* The end of the stream is heard, and an end that nobody waits for makes no turn of its own. */
     dbm__loop_watch(loop, &w_write, s[0], DBM_STEP_WRITE, INT64_MAX);
     until(&heard_any, 4);
@@ -556,6 +563,19 @@ static void test_numbers_come_again(void **state) {
         }
         close(other);
         if (i % 4 == 2) w.serial = 2000 + i;
+    }
+    /* By the flag alone: all else is as it was. */
+    for (int i = 0; i < 2; i++) {
+        int other = s[1];
+        heard_count = 0;
+        w.serial = 7;
+        dbm__loop_watch(loop, &w, s[0], DBM_STEP_READ | DBM__WATCH_NEW, INT64_MAX);
+        turn(0);
+        assert_int_equal(write(s[1], "x", 1), 1);
+        until(&heard_count, 1);
+        close(s[0]);
+        again_at(number, s);
+        close(other);
     }
     close(s[0]);
     close(s[1]);
