@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4a48ff3453eaf256: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 03d1db119dd39723: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -23733,7 +23733,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode); }
     (void)no;
 #endif

@@ -2375,7 +2375,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
