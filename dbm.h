@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 03d1db119dd39723: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4a69e2d93a3cfe87: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -23497,12 +23497,12 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     dbm_status status = DBM_OK;
     size_t r;
     int i;
+    memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        values[i] = dbm_null();
         if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
@@ -23913,8 +23913,11 @@ static int dbm__mysql_kill(dbm__mysql *q) {
     return k->wait; }
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+#if !DBM__MYSQL_MARIADB
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon; }
+    if (soon < q->killer.until_us) return soon;
+#endif
+    return q->killer.until_us; }
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
 static bool dbm__mysql_stop(dbm__mysql *q) {
     dbm__word from = DBM__MYSQL_ACTIVE;
