@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1048cf90c0b14912: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 64f362f1ebc33801: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -19096,8 +19096,9 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->in.row = (size_t)(end - s->in.data);
     n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
     at += 7;
-    for (i = 0; i < s->columns; i++) {
-        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+    if (n > s->columns) n = s->columns;
+    for (i = 0; i < n && end - at >= 4; i++) {
+        uint32_t size = dbm__pg_get32(at);
         if (last != NULL) *last = '\0';
         last = NULL;
         cells[i].size = -1;
@@ -19107,10 +19108,11 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         cells[i].size = (int)size;
         last = at += size; }
     if (last != NULL) {
-        dbm__pg_cell *cell = &cells[s->columns - 1];
+        dbm__pg_cell *cell = &cells[i - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0'; }
+    for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
