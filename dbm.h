@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c5a0861c7fe00a1e: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 05b720a08a02beef: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2980,9 +2980,10 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
- * hold an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins children
- * without end uses dbm_spawn().
+ * A call that an await of a cancelled task would begin is not made, and after 64 such awaits in a row the body is over whether it likes it or not.
+ * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not hold
+ * an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins
+ * children without end uses dbm_spawn().
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
  *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
@@ -19109,8 +19110,9 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->in.row = (size_t)(end - s->in.data);
     n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
     at += 7;
-    for (i = 0; i < s->columns; i++) {
-        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+    if (n > s->columns) n = s->columns;
+    for (i = 0; i < n && end - at >= 4; i++) {
+        uint32_t size = dbm__pg_get32(at);
         if (last != NULL) *last = '\0';
         last = NULL;
         cells[i].size = -1;
@@ -19120,10 +19122,11 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         cells[i].size = (int)size;
         last = at += size; }
     if (last != NULL) {
-        dbm__pg_cell *cell = &cells[s->columns - 1];
+        dbm__pg_cell *cell = &cells[i - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0'; }
+    for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
@@ -23465,12 +23468,12 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     dbm_status status = DBM_OK;
     size_t r;
     int i;
+    memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        values[i] = dbm_null();
         if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
@@ -23701,7 +23704,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode); }
     (void)no;
 #endif
@@ -23881,8 +23884,11 @@ static int dbm__mysql_kill(dbm__mysql *q) {
     return k->wait; }
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+#if !DBM__MYSQL_MARIADB
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon; }
+    if (soon < q->killer.until_us) return soon;
+#endif
+    return q->killer.until_us; }
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
 static bool dbm__mysql_stop(dbm__mysql *q) {
     dbm__word from = DBM__MYSQL_ACTIVE;
@@ -28389,7 +28395,8 @@ DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
+/* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
@@ -28536,8 +28543,8 @@ DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting)
     *waiting = loop->options.work_queue; }
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     int i;
-    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
-    DBM_ASSERT(i < DBM__LOOP_ENDINGS);
+    for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
+    DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all; }
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
@@ -28885,7 +28892,7 @@ static void dbm__epoll_anew(dbm_loop *loop) {
     if (epoll < 0) return;
     (void)close(loop->epoll);
     loop->epoll = epoll;
-    for (i = 0; i < loop->fd_count; i++) {
+    for (i = 0; i < loop->fd_count && loop->fds != NULL; i++) {
         dbm__fd *f = &loop->fds[i];
         int want = f->told;
         f->told = 0;
@@ -29197,14 +29204,20 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     loop->freed = true;
     if (!loop->turning) dbm__loop_end(loop); }
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
     dbm_loop_options o;
+    dbm_status st;
     *out = NULL;
     memset(&o, 0, sizeof o);
     if (options != NULL) o = *options;
-    if (o.hooks != NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
-    o.hooks = hooks;
-    return dbm_loop_create(out, mgr, &o); }
+    if (o.hooks != NULL) {
+        st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
+    } else {
+        o.hooks = hooks;
+        st = dbm_loop_create(out, mgr, &o); }
+    if (st == DBM_OK) *own = *out;
+    else hooks->end(hooks->ud);
+    return st; }
 #else /* !DBM_HAS_ASYNC */
 #define DBM__NO_ASYNC(out) dbm__loop_left_out(out, "the asynchronous half", "DBM_WITH_ASYNC")
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) { (void)mgr; (void)options; return DBM__NO_ASYNC(out); }
@@ -29237,7 +29250,7 @@ typedef struct dbm__workers {
 } dbm__workers;
 static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     work->next = NULL;
-    if (*first != NULL) (*last)->next = work;
+    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
     else *first = work;
     *last = work; }
 static dbm__worked *dbm__worked_pop(dbm__worked **first) {
@@ -29478,9 +29491,7 @@ static void dbm__uv_end(void *ud) {
     uv_close((uv_handle_t *)&b->idle, dbm__uv_closed);
     uv_close((uv_handle_t *)&b->async, dbm__uv_closed); }
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__uv *b;
-    dbm_status st;
     if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
     b = (dbm__uv *)calloc(1, sizeof *b);
     if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
@@ -29494,18 +29505,8 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
     b->handles = 4;
     b->uv = uv;
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__uv_watch;
-    hooks.timer = dbm__uv_timer;
-    hooks.soon = dbm__uv_soon;
-    hooks.wake = dbm__uv_wake;
-    hooks.busy = dbm__uv_busy;
-    hooks.end = dbm__uv_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__uv_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__uv_watch, dbm__uv_timer, dbm__uv_soon, dbm__uv_wake, dbm__uv_busy, dbm__uv_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks); }
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
     (void)mgr; (void)uv; (void)options;
@@ -29572,9 +29573,7 @@ static void dbm__ev_end(void *ud) {
     ev_async_stop(b->ev, &b->async);
     dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__ev *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
     if (b == NULL) {
@@ -29588,18 +29587,8 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     b->timer.data = b->prepare.data = b->async.data = b;
     ev_async_start(ev, &b->async);
     ev_unref(ev);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__ev_watch;
-    hooks.timer = dbm__ev_timer;
-    hooks.soon = dbm__ev_soon;
-    hooks.wake = dbm__ev_wake;
-    hooks.busy = dbm__ev_busy;
-    hooks.end = dbm__ev_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__ev_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__ev_watch, dbm__ev_timer, dbm__ev_soon, dbm__ev_wake, dbm__ev_busy, dbm__ev_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks); }
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
     (void)mgr; (void)ev; (void)options;
@@ -29653,9 +29642,7 @@ static void dbm__event_end(void *ud) {
     if (b->soon != NULL) event_free(b->soon);
     dbm__free(b->host, b); }
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__event_base *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
     *out = NULL;
     b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
@@ -29664,16 +29651,10 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     b->base = base;
     b->timer = event_new(base, -1, 0, dbm__event_time, b);
     b->soon = event_new(base, -1, 0, dbm__event_time, b);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__event_watch;
-    hooks.timer = dbm__event_timer;
-    hooks.soon = dbm__event_soon;
-    hooks.end = dbm__event_end;
-    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__event_end(b);
-    else b->loop = *out;
-    return st; }
+    dbm_loop_hooks hooks = { b, dbm__event_watch, dbm__event_timer, dbm__event_soon, NULL, NULL, dbm__event_end };
+    if (b->timer != NULL && b->soon != NULL) return dbm__loop_bind(out, &b->loop, mgr, options, &hooks);
+    dbm__event_end(b);
+    return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
     (void)mgr; (void)base; (void)options;
@@ -29746,7 +29727,8 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
-static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) {
+    return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
@@ -29976,7 +29958,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false; }
+        return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */ }
     if (t->acts != act) {
         dbm__act_unlink(act);
         dbm__act_link(act, &t->acts); }
@@ -30110,9 +30092,10 @@ static bool dbm__task_runs(dbm_task *t) {
     said = t->fn(t);
     tasks->current = NULL;
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
-    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t),
+                                         "a task's function can only return what the macros and dbm_task_fail() do"));
     return false; }
 /* Whether something is under way that it has not awaited. */
 static bool dbm__task_waits_for_all(dbm_task *t) {
