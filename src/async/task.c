@@ -72,7 +72,9 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
-static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) {
+    return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL;
+}
 
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 
@@ -389,7 +391,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false;
+        return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */
     }
     if (t->acts != act) {
         dbm__act_unlink(act);
@@ -562,9 +564,10 @@ static bool dbm__task_runs(dbm_task *t) {
     said = t->fn(t);
     tasks->current = NULL;
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
-    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t),
+                                         "a task's function can only return what the macros and dbm_task_fail() do"));
     return false;
 }
 

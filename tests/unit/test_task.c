@@ -430,6 +430,37 @@ static void test_children(void **state) {
     assert_int_equal(stats().running, 0);
 }
 
+/* A helper that uses its parent's session: what it begins is its own, to await and to wait for. */
+static dbm_task *lender;
+static dbm_task_status borrows(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, later(lender, 1));
+    note("a");
+    (void)later(lender, 2);
+    DBM_TASK_FINALLY(t);
+    note("b");
+    DBM_TASK_END(t);
+}
+static dbm_task_status lends_its_own(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    lender = t;
+    DBM_AWAIT(t, dbm_async_task(t, borrows, NULL));
+    note("c");
+    DBM_TASK_END(t);
+}
+static void test_borrowed(void **state) {
+    frame x = { 0 };
+    (void)state;
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK);
+    TRACE("a");
+    end(2, DBM_OK);
+    TRACE("bc|0");
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK), end(2, DBM_E_SQL);
+    TRACE("ab|22");
+}
+
 /* A helper's helper's helper: each awaits the next. */
 static dbm_task_status chain(dbm_task *t) {
     frame *x = dbm_task_data(t);
@@ -478,6 +509,17 @@ static dbm_task_status goes_on(dbm_task *t) {
     note("f<%d>", (int)dbm_task_outcome(t));
     DBM_AWAIT(t, later(t, 3));
     note("g");
+    DBM_TASK_END(t);
+}
+static dbm_task_status stubborn(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    for (;;) {
+        DBM_TRY_AWAIT(t, &x->rc, later(t, 1));
+        x->n++;
+    }
+    DBM_TASK_FINALLY(t);
+    note("f<%d>", (int)dbm_task_outcome(t));
     DBM_TASK_END(t);
 }
 static dbm_task_status waits_for_kids(dbm_task *t) {
@@ -553,6 +595,11 @@ static void test_cancel(void **state) {
     TRACE("<0><18>f<18>"); /* the await that has ended is told so; the cancel meets the next one */
     end(3, DBM_OK);
     TRACE("g|18");
+    x.n = 0; /* one that does not want to end */
+    h = run(stubborn, &x);
+    cancel(h);
+    TRACE("f<18>|18");
+    assert_int_equal(x.n, 65);
     for (x.n = 0; x.n < 2; x.n++) { /* while it waits for all, at its end or before */
         h = run(waits_for_kids, &x);
         cancel(h);
@@ -1222,6 +1269,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_children, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_borrowed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_one, set_up, tear_down),
