@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2a4f80d90729bab6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5cfafdc5d5829524: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2980,9 +2980,10 @@ DBM_API void dbm_loop_free(dbm_loop *loop);
  * When the body is over, however, what it began and has not awaited is waited for (after a failure: asked to end), its sessions end in reverse, by
  * a commit when all went well, else rolled back; and then what follows DBM_TASK_FINALLY runs, for which dbm_task_outcome() tells how that went. Then
  * the same for what was begun there. The first failure is the task's.
- * A call that an await of a cancelled task would begin is not made. An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not
- * hold an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins children
- * without end uses dbm_spawn().
+ * A call that an await of a cancelled task would begin is not made, and after 64 such awaits in a row the body is over whether it likes it or not.
+ * An await inside of a switch of the body's own is an error in C++, a warning in C, and fails with E_MISUSE. A DBM_SESSION or DBM_EACH block must not hold
+ * an await; a C++ exception must not leave the function. What has ended and was never awaited keeps its memory until the task ends: one that begins
+ * children without end uses dbm_spawn().
  * Threads   all of a task runs on the thread of its loop; dbm_task_cancel() alone is for any.
  * Source    that nothing outlives its task, that one failed child ends the others, and the clean-up that is shielded: Python's
  *           asyncio.TaskGroup, trio's nurseries. The switch: Simon Tatham's "Coroutines in C". */
@@ -7044,6 +7045,14 @@ struct dbm_connection {
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
+/* Memory for rows that are put aside: chunks that grow, all dropped together; a connection keeps a first one as its spare, for the next rows. */
+typedef struct dbm__aside_chunk { struct dbm__aside_chunk *next; size_t size, used; } dbm__aside_chunk;
+typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
+#define DBM__ASIDE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
+/* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
+DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
+DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare);
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
@@ -7170,6 +7179,35 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__copy_cut(copy, sizeof copy, text);
     dbm__redact(c->db->settings, copy);
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy); }
+/* ---- rows put aside ------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status) {
+    const size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__aside_chunk));
+    dbm__aside_chunk *chunk = a->chunks;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__ASIDE_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = a->kept < DBM__ASIDE_CHUNK ? DBM__ASIDE_CHUNK : a->kept > 1048576 ? 1048576 : a->kept;
+        if (a->kept > limit || limit - a->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - a->kept) want = limit - a->kept;
+        chunk = want == DBM__ASIDE_CHUNK ? *spare : NULL;
+        if (chunk != NULL) *spare = NULL;
+        else chunk = (dbm__aside_chunk *)dbm__alloc(db->host, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = a->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        a->chunks = chunk;
+        a->kept += want; }
+    chunk->used += size;
+    return (char *)chunk + chunk->used - size; }
+DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare) {
+    while (a->chunks != NULL) {
+        dbm__aside_chunk *chunk = a->chunks;
+        a->chunks = chunk->next;
+        if (chunk->size == DBM__ASIDE_CHUNK && *spare == NULL) *spare = chunk;
+        else dbm__free(db->host, chunk); }
+    a->kept = 0; }
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
@@ -16640,14 +16678,11 @@ typedef struct dbm__sqlite {
     bool wal;
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
-    struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
+    dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
-typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
-#define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
@@ -16665,7 +16700,7 @@ typedef struct dbm__sqlite_statement {
     int64_t seen;            /* rows, the one in hand included */
     dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
     dbm__sqlite_row *first;
-    dbm__sqlite_chunk *chunks;
+    dbm__aside aside;
 } dbm__sqlite_statement;
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
@@ -17164,7 +17199,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->as.integer = 0;
         return true; } }
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row)); }
+    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -17213,42 +17248,13 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     return name != NULL ? name : ""; }
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
-    dbm__sqlite *q = s->q;
-    while (s->chunks != NULL) {
-        dbm__sqlite_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next; }
+    dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
     s->first = s->row = NULL; }
-/* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
-static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
-    const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
-    dbm__sqlite_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__SQLITE_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = *held < DBM__SQLITE_CHUNK ? DBM__SQLITE_CHUNK : *held > 1048576 ? 1048576 : *held;
-        if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - *held) want = limit - *held;
-        chunk = want == DBM__SQLITE_CHUNK ? s->q->spare : NULL;
-        if (chunk != NULL) s->q->spare = NULL;
-        else chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        *held += want; }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at; }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
-    size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
-    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
+    size_t size = DBM__ASIDE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, size, limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -17260,7 +17266,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM; }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
-        text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
+        text = (char *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -17271,10 +17277,9 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
     dbm__sqlite_row **last = &s->first;
-    size_t held = 0;
     int64_t count = 0;
     for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
-        dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
+        dbm_status status = dbm__sqlite_copy(s, stmt, limit, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
             return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
@@ -17429,7 +17434,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     if (s == NULL) return DBM_OK;
     op->result = NULL;
     sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
-    if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
+    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK; }
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
@@ -19105,8 +19110,9 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->in.row = (size_t)(end - s->in.data);
     n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
     at += 7;
-    for (i = 0; i < s->columns; i++) {
-        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+    if (n > s->columns) n = s->columns;
+    for (i = 0; i < n && end - at >= 4; i++) {
+        uint32_t size = dbm__pg_get32(at);
         if (last != NULL) *last = '\0';
         last = NULL;
         cells[i].size = -1;
@@ -19116,10 +19122,11 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         cells[i].size = (int)size;
         last = at += size; }
     if (last != NULL) {
-        dbm__pg_cell *cell = &cells[s->columns - 1];
+        dbm__pg_cell *cell = &cells[i - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0'; }
+    for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
@@ -21851,11 +21858,8 @@ typedef struct dbm__mysql_cell {
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
-typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
-#define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__mysql_statement {
     struct dbm__mysql_statement *next;  /* in the list of those to be closed */
@@ -21885,8 +21889,7 @@ typedef struct dbm__mysql_statement {
     int64_t seen;
     dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
     dbm__mysql_row *first, **last;
-    dbm__mysql_chunk *chunks;
-    size_t kept;             /* bytes in chunks */
+    dbm__aside aside;
 } dbm__mysql_statement;
 /* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
  * operation does not end, so that none is left over for the next one. */
@@ -21961,7 +21964,7 @@ typedef struct dbm__mysql {
     unsigned generation;     /* one more with each reset */
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
-    dbm__mysql_chunk *spare;
+    dbm__aside_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_killer killer;
     bool kills;              /* it is the operation's own: steps go on with it first */
@@ -22298,37 +22301,9 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
     DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
-    while (s->chunks != NULL) {
-        dbm__mysql_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next; }
+    dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
-    s->last = &s->first;
-    s->kept = 0; }
-static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
-    const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
-    dbm__mysql_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__MYSQL_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = s->kept < DBM__MYSQL_CHUNK ? DBM__MYSQL_CHUNK : s->kept > 1048576 ? 1048576 : s->kept;
-        if (s->kept > limit || limit - s->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - s->kept) want = limit - s->kept;
-        chunk = want == DBM__MYSQL_CHUNK ? q->spare : NULL;
-        if (chunk != NULL) q->spare = NULL;
-        else chunk = (dbm__mysql_chunk *)dbm_adapter_alloc(q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        s->kept += want; }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at; }
+    s->last = &s->first; }
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
@@ -22567,7 +22542,7 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__ASIDE_ALIGNED(sizeof *s->row)))[i];
     else dbm__mysql_value_of_text(s, i, out);
     return DBM_OK; }
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
@@ -22587,8 +22562,8 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
-    size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_row));
-    dbm__mysql_row *row = (dbm__mysql_row *)dbm__mysql_room(q, s, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
+    size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__mysql_row));
+    dbm__mysql_row *row = (dbm__mysql_row *)dbm__aside_room(q->owner, &s->aside, &q->spare, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -22598,7 +22573,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
         char *text;
         dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
-        text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
+        text = (char *)dbm__aside_room(q->owner, &s->aside, &q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -23046,7 +23021,7 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s); }
 /* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
 static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
@@ -23179,7 +23154,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     dbm__mysql_fetch(q, s);
@@ -23198,7 +23173,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
         dbm__mysql_cell *cell = &s->cells[i];
         if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
@@ -23230,18 +23205,14 @@ typedef struct dbm__mysql_bulk {
     MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
     dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
     dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
-    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
-    size_t kept;
+    dbm__aside next;           /* and these those of the one that waits */
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
-    dbm__mysql_chunk *chunks = b->chunks;
-    size_t kept = b->kept;
-    b->chunks = b->many.chunks;
-    b->kept = b->many.kept;
-    b->many.chunks = chunks;
-    b->many.kept = kept; }
+    dbm__aside next = b->next;
+    b->next = b->many.aside;
+    b->many.aside = next; }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
@@ -23327,7 +23298,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             b->marked[i] = true;
             b->sizes[at] = 0;
             continue; }
-        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, sizeof *time, SIZE_MAX, &status)) == NULL) {
             return dbm__mysql_no_memory(q); }
         if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
             op->bulk->failed_column = i;
@@ -23340,7 +23311,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             memcpy(b->data + 8 * at, value.buffer, 8);
             continue; }
         if (keep && time == NULL && value.buffer_length != 0) {
-            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            char *text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, value.buffer_length, SIZE_MAX, &status);
             if (text == NULL) return dbm__mysql_no_memory(q);
             value.buffer = memcpy(text, value.buffer, value.buffer_length); }
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
@@ -23365,7 +23336,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         char *text;
         b->waits[i] = values[i];
         if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, values[i].as.text.size, SIZE_MAX, &status);
         if (text == NULL) dbm__mysql_no_memory(q);
         else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size); }
     dbm__mysql_bulk_swap(b);
@@ -23497,12 +23468,12 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     dbm_status status = DBM_OK;
     size_t r;
     int i;
+    memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        values[i] = dbm_null();
         if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
@@ -23733,7 +23704,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode); }
     (void)no;
 #endif
@@ -23913,8 +23884,11 @@ static int dbm__mysql_kill(dbm__mysql *q) {
     return k->wait; }
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+#if !DBM__MYSQL_MARIADB
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon; }
+    if (soon < q->killer.until_us) return soon;
+#endif
+    return q->killer.until_us; }
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
 static bool dbm__mysql_stop(dbm__mysql *q) {
     dbm__word from = DBM__MYSQL_ACTIVE;
@@ -29736,7 +29710,8 @@ static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
 static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
-static dbm__joined *dbm__task_joins(const dbm_task *t) { return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
+static dbm__joined *dbm__task_joins(const dbm_task *t) {
+    return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
@@ -29966,7 +29941,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
     if (act == NULL || act->of_loop || act->of.task != t || act->awaited) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
-        return false; }
+        return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */ }
     if (t->acts != act) {
         dbm__act_unlink(act);
         dbm__act_link(act, &t->acts); }
@@ -30100,9 +30075,10 @@ static bool dbm__task_runs(dbm_task *t) {
     said = t->fn(t);
     tasks->current = NULL;
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
-    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
-        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t), "a task's function can only return what the macros and dbm_task_fail() do"));
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
+    if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
+        (void)dbm_task_fail(t, dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", dbm__task_site(t),
+                                         "a task's function can only return what the macros and dbm_task_fail() do"));
     return false; }
 /* Whether something is under way that it has not awaited. */
 static bool dbm__task_waits_for_all(dbm_task *t) {
