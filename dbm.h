@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 05b720a08a02beef: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5cfafdc5d5829524: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28549,9 +28549,7 @@ DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
-    dbm__block *block;
-    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
-    block = loop->blocks[i - 1];
+    dbm__block *block = size - 1 < (size_t)DBM__LOOP_BLOCK ? loop->blocks[i - 1] : NULL;
     if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
     loop->blocks[i - 1] = block->next;
     return block; }
@@ -28624,15 +28622,15 @@ DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
     dbm__loop_wake(loop);
     (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */ }
 static void dbm__loop_take_posts(dbm_loop *loop) {
-    dbm__job *job, *next, *oldest = NULL;
+    dbm__job *newest, *job, *next, *oldest = NULL;
     if (dbm__load_acquire(&loop->posted) == 0) return;
-    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+    newest = (dbm__job *)dbm__swap(&loop->posted, 0);
+    for (job = newest; job != NULL; job = next) {
         next = job->next;
         job->next = oldest;
         oldest = job; }
-    for (; oldest != NULL; oldest = next) {
-        next = oldest->next;
-        dbm__loop_soon(loop, oldest); } }
+    *loop->last_job = oldest;
+    loop->last_job = &newest->next; }
 /* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
 static void dbm__loop_run_jobs(dbm_loop *loop) {
     int rounds;
@@ -28793,18 +28791,14 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
     dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
-    dbm__watch **p;
-    if (w->timer == DBM__WATCH_DUE) {
-        for (p = &loop->due; *p != w; p = &(*p)->next) { }
-        *p = w->next;
-        if (loop->last_due == &w->next) loop->last_due = p;
-        w->timer = DBM__WATCH_NONE;
-    } else {
-        dbm__time_remove(loop, w);
-        if (f != NULL) {
-            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
-            if (*p != NULL) *p = w->next;
-            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f); } }
+    bool due = w->timer == DBM__WATCH_DUE;
+    dbm__watch **p = due ? &loop->due : f != NULL ? &f->first : NULL;
+    dbm__time_remove(loop, w);
+    while (p != NULL && *p != NULL && *p != w) p = &(*p)->next;
+    if (p != NULL && *p != NULL) *p = w->next;
+    if (loop->last_due == &w->next) loop->last_due = p;
+    if (!due && f != NULL && (loop->hooked || (f->told & DBM_STEP_WRITE))) dbm__fd_changed(loop, w->fd, f);
+    w->timer = DBM__WATCH_NONE;
     w->fd = -1; }
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
     dbm__fd *f = dbm__fd_find(loop, fd);
@@ -28878,9 +28872,7 @@ static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
     if (loop->wake_read < 0) return 1; /* nothing could wake it */
     if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
     if (until_us == INT64_MAX) return -1;
-    if (until_us == INT64_MIN) return 0;
-    now = dbm__now(loop->host);
-    if (now >= until_us) return 0;
+    if (until_us == INT64_MIN || (now = dbm__now(loop->host)) >= until_us) return 0;
     if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
     left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
     return (int)((left + 999) / 1000); }
@@ -28933,9 +28925,8 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
         (void)dbm__swap(&loop->sleeping, 1);
         if (dbm__loop_has_work(loop)) ms = 0; }
 #if DBM__EPOLL
-    if (loop->epoll >= 0) {
-        dbm__epoll_wait(loop, ms);
-        return; }
+    if (loop->epoll >= 0) dbm__epoll_wait(loop, ms);
+    else
 #endif
 #if DBM__POLL
     dbm__poll_wait(loop, ms);
@@ -29059,17 +29050,13 @@ static bool dbm__loop_open(dbm_loop *loop) {
     (void)loop;
     return true; }
 static void dbm__fd_close(int fd) {
+    if (fd < 0) return;
 #if defined(_WIN32)
-    if (fd >= 0) (void)closesocket((SOCKET)fd);
+    (void)closesocket((SOCKET)fd);
 #elif DBM__POLL
-    if (fd >= 0) (void)close(fd);
-#else
-    (void)fd;
+    (void)close(fd);
 #endif
 }
-#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
-static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
-#endif
 static bool dbm__loop_open_wake(dbm_loop *loop) {
 #if DBM__EPOLL
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -29093,7 +29080,8 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     if (pipe(fds) != 0) return false;
     loop->wake_read = fds[0];
     loop->wake_write = fds[1];
-    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+    return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(fds[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0
+           && fcntl(fds[1], F_SETFD, FD_CLOEXEC) == 0;
 #else
     (void)loop;
     return true;
@@ -29176,11 +29164,6 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     loop->hooked = false;
     loop->hooks.wake = NULL;
     (void)dbm__loop_open(loop); /* without a descriptor: poll() */ }
-/* The grace period is over: whoever still waits is told that the time has come. */
-static void dbm__loop_time_out(dbm_loop *loop) {
-    int i;
-    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT); }
 static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
@@ -29193,7 +29176,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                dbm__loop_time_out(loop);
+                /* The grace period is over: whoever still waits is told that the time has come. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
@@ -29330,14 +29315,12 @@ static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
 #endif
 static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    bool locked;
     if (ws != NULL) return ws;
     ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
-    if (ws == NULL) return NULL;
-    if (!dbm__lock_init(&ws->lock)) {
-        dbm__free(dbm__loop_host(loop), ws);
-        return NULL; }
-    if (!dbm__signal_init(&ws->signal)) {
-        dbm__lock_free(&ws->lock);
+    locked = ws != NULL && dbm__lock_init(&ws->lock);
+    if (!locked || !dbm__signal_init(&ws->signal)) {
+        if (locked) dbm__lock_free(&ws->lock);
         dbm__free(dbm__loop_host(loop), ws);
         return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
