@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5cfafdc5d5829524: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content a0357e403f7bfee8: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -5642,8 +5642,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits"); }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed"); }
         if (at < end) port = at + 1;
-        if (port && memchr(port, ':', (size_t)(end - port))) {
-            return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]"); } }
+        if (port && memchr(port, ':', (size_t)(end - port))) return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]"); }
     if (!port) return true;
     if (port == end || end - port > 5) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     for (; port < end; port++) {
@@ -5756,8 +5755,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     for (c = scheme; *c; c++) {
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c)))); }
-    if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db"); }
+    if (!ok) return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
     for (i = 0; !found && i < 2; i++) {
@@ -5986,8 +5984,7 @@ typedef struct dbm__draft {
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
-static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
-                             const dbm__cfg_at *at, dbm__problems *p) {
+static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count, const dbm__cfg_at *at, dbm__problems *p) {
     int i;
     memset(d, 0, sizeof *d);
     d->keep.host = d->scratch.host = host;
@@ -6713,8 +6710,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
             dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it"); }
         return; }
     if (d->long_head || !*name) {
-        dbm__problem(d->p, d->file, d->number, s->title, NULL,
-                     d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
+        dbm__problem(d->p, d->file, d->number, s->title, NULL, d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
         return; }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
     if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
@@ -9615,8 +9611,7 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     p->ended = false;
     if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
-    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
-                                                       x->previous == DBM__KW_ATOMIC)) {
+    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN || x->previous == DBM__KW_ATOMIC)) {
         p->blocks--;
         p->ended = true;
     } else if (x->code == DBM__KW_BEGIN && x->mysql) {
@@ -9640,8 +9635,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
-        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) &&
-            (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
+        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
             p->state = DBM__SPLIT_BODY;
             p->blocks = 1; }
         break;
@@ -9945,8 +9939,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
         dbm__put_n(&t, x->sql + x->start, end - x->start);
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, what, w->named ? "; with dbm_named() values, write :name" : ""); }
     if (w->named) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name",
-                               ", or ?? for an operator that has a question mark"); }
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name", ", or ?? for an operator that has a question mark"); }
     if (w->numbered) {
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark"); }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
@@ -10057,8 +10050,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     w.out = out;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
-    if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", ""); }
+    if (nul) return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
         dbm__lex_next(&x);
@@ -10109,8 +10101,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
-        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
-                         block ? capacity : (size_t)0); }
+        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed, block ? capacity : (size_t)0); }
     block[at++] = quote;
     for (i = 0; name[i]; i++) {
         if (name[i] == quote) block[at++] = quote;
@@ -10340,8 +10331,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         best = dbm__nearest(name, best ? both : both + 1, best ? 2 : 1);
         if (best == block[at]) at = 1 - at; }
     if (best) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name); }
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
@@ -10366,8 +10356,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
             dbm__text t = dbm__text_in(name, sizeof name);
             dbm__put_n(&t, e->places[i].name, e->places[i].size);
             dbm__text_end(&t);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                             "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
+            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
         out[i] = in[j];
         out[i].name = NULL; }
     return DBM_OK; }
@@ -15135,8 +15124,7 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
 static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     dbm_status st = dbm__execv(on, site, "", NULL, 0);
     return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
-static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
-                                   bool key) {
+static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
@@ -15640,8 +15628,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place); }
     dbm__model_sql_end(&q);
     return st; }
-DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
-                               int count) {
+DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key, int count) {
     dbm__model_call call;
     const dbm_field *pointer;
     dbm_status st = dbm__model_check(on, site, "dbm_find", model, record, size, true);
@@ -17096,8 +17083,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                                v->as.uinteger); }
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number, v->as.uinteger); }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
         return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
@@ -17513,8 +17499,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
-                               q->base->path); }
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open", q->base->path); }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */ }
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
