@@ -7,7 +7,7 @@
 #include "integration/awaited.h"
 
 enum { STEPS = 40 };
-typedef struct outcome { dbm_status step[STEPS]; int steps, rows; char words[STEPS][200], log[6000]; int64_t affected; dbm_status end; dbm_stats_info stats; } outcome;
+typedef struct outcome { dbm_status step[STEPS]; int steps, rows; char words[STEPS][200], log[8192]; int64_t affected; dbm_status end; dbm_stats_info stats; } outcome;
 typedef struct shape { const char *form; bool as_sql, no_prepare, write_first, timer_first, autocommit, read_only, full; int timeout_ms; } shape;
 
 static bool async_side;
