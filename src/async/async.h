@@ -66,7 +66,8 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
+/* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
+DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 
 /* ---- worker.c ---- */
 

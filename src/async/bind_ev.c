@@ -76,9 +76,7 @@ static void dbm__ev_end(void *ud) {
 }
 
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__ev *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
     if (b == NULL) {
@@ -93,18 +91,8 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     b->timer.data = b->prepare.data = b->async.data = b;
     ev_async_start(ev, &b->async);
     ev_unref(ev);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__ev_watch;
-    hooks.timer = dbm__ev_timer;
-    hooks.soon = dbm__ev_soon;
-    hooks.wake = dbm__ev_wake;
-    hooks.busy = dbm__ev_busy;
-    hooks.end = dbm__ev_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__ev_end(b);
-    else b->loop = *out;
-    return st;
+    dbm_loop_hooks hooks = { b, dbm__ev_watch, dbm__ev_timer, dbm__ev_soon, dbm__ev_wake, dbm__ev_busy, dbm__ev_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks);
 }
 #else
 DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_loop *ev, const dbm_loop_options *options) {

@@ -61,9 +61,7 @@ static void dbm__event_end(void *ud) {
 }
 
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__event_base *b;
-    dbm_status st;
     if (out == NULL || mgr == NULL || base == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_event: NULL for what it needs");
     *out = NULL;
     b = (dbm__event_base *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
@@ -72,16 +70,10 @@ DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct e
     b->base = base;
     b->timer = event_new(base, -1, 0, dbm__event_time, b);
     b->soon = event_new(base, -1, 0, dbm__event_time, b);
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__event_watch;
-    hooks.timer = dbm__event_timer;
-    hooks.soon = dbm__event_soon;
-    hooks.end = dbm__event_end;
-    st = b->timer == NULL || b->soon == NULL ? dbm__no_memory(DBM_STAGE_NONE, NULL, NULL) : dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__event_end(b);
-    else b->loop = *out;
-    return st;
+    dbm_loop_hooks hooks = { b, dbm__event_watch, dbm__event_timer, dbm__event_soon, NULL, NULL, dbm__event_end };
+    if (b->timer != NULL && b->soon != NULL) return dbm__loop_bind(out, &b->loop, mgr, options, &hooks);
+    dbm__event_end(b);
+    return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
 }
 #else
 DBM__DEF dbm_status dbm_loop_on_event(dbm_loop **out, dbm_manager *mgr, struct event_base *base, const dbm_loop_options *options) {

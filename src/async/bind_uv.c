@@ -93,9 +93,7 @@ static void dbm__uv_end(void *ud) {
 }
 
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {
-    dbm_loop_hooks hooks;
     dbm__uv *b;
-    dbm_status st;
     if (out == NULL || uv == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_uv: NULL for what it needs");
     b = (dbm__uv *)calloc(1, sizeof *b);
     if (b == NULL || uv_async_init(uv, &b->async, dbm__uv_woken) != 0) {
@@ -110,18 +108,8 @@ DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_l
     b->timer.data = b->prepare.data = b->idle.data = b->async.data = b;
     b->handles = 4;
     b->uv = uv;
-    memset(&hooks, 0, sizeof hooks);
-    hooks.ud = b;
-    hooks.watch = dbm__uv_watch;
-    hooks.timer = dbm__uv_timer;
-    hooks.soon = dbm__uv_soon;
-    hooks.wake = dbm__uv_wake;
-    hooks.busy = dbm__uv_busy;
-    hooks.end = dbm__uv_end;
-    st = dbm__loop_bind(out, mgr, options, &hooks);
-    if (st != DBM_OK) dbm__uv_end(b);
-    else b->loop = *out;
-    return st;
+    dbm_loop_hooks hooks = { b, dbm__uv_watch, dbm__uv_timer, dbm__uv_soon, dbm__uv_wake, dbm__uv_busy, dbm__uv_end };
+    return dbm__loop_bind(out, &b->loop, mgr, options, &hooks);
 }
 #else
 DBM__DEF dbm_status dbm_loop_on_uv(dbm_loop **out, dbm_manager *mgr, struct uv_loop_s *uv, const dbm_loop_options *options) {

@@ -24,7 +24,7 @@ typedef struct dbm__workers {
 
 static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
     work->next = NULL;
-    if (*first != NULL) (*last)->next = work;
+    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
     else *first = work;
     *last = work;
 }
@@ -125,15 +125,12 @@ static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
 
 static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    bool locked;
     if (ws != NULL) return ws;
     ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
-    if (ws == NULL) return NULL;
-    if (!dbm__lock_init(&ws->lock)) {
-        dbm__free(dbm__loop_host(loop), ws);
-        return NULL;
-    }
-    if (!dbm__signal_init(&ws->signal)) {
-        dbm__lock_free(&ws->lock);
+    locked = ws != NULL && dbm__lock_init(&ws->lock);
+    if (!locked || !dbm__signal_init(&ws->signal)) {
+        if (locked) dbm__lock_free(&ws->lock);
         dbm__free(dbm__loop_host(loop), ws);
         return NULL;
     }

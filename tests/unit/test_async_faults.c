@@ -92,7 +92,7 @@ static void work(outcome *o, const shape *f) {
         dbm_status st;
         (void)dbm__block_commit(&s);
         st = o->end;
-        if (st != DBM_OK && st != DBM_ROLLED_BACK) (void)dbm__fail_again(&w->base.error);
+        if (st != DBM_OK && st != DBM_ROLLED_BACK) (void)dbm__level_again(&w->base);
         (void)note(o, st == DBM_ROLLED_BACK ? DBM_OK : st);
         if (s.slot != NULL) dbm__block_end(&s);
     }
