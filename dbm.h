@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a0357e403f7bfee8: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 271e67e2472b5806: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -22479,11 +22479,10 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
         out->as.uinteger = v;
         return;
     default: dbm__mysql_time_value(decimals, cell, out); return; } }
-static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
-        dbm__mysql_null(out);
+        *out = dbm_null();
     } else if (cell->how <= DBM__MYSQL_DOUBLE) {
         *out = cell->value;
     } else if (cell->how >= DBM__MYSQL_TEXT) {
@@ -22965,10 +22964,8 @@ static void dbm__mysql_text_row(dbm__mysql_statement *s) {
     s->text_sizes = mysql_fetch_lengths(s->text_rows);
     s->ended = s->text_row == NULL; }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
-    if (s->text_rows == NULL) return;
-    mysql_free_result(s->text_rows);
-    s->text_rows = NULL;
-    s->text_row = NULL; }
+    if (s->text_rows != NULL) mysql_free_result(s->text_rows);
+    s->text_rows = NULL; }
 /* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
 DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
@@ -23145,10 +23142,6 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql_fetch(q, s);
     return q->rc == 0 ? DBM_OK : q->status; }
 #endif
-static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (s == NULL || !s->open) return DBM__MYSQL_DONE;
-    return dbm__mysql_hold(q, s, op->row_buffer); }
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
@@ -23236,9 +23229,8 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
     unsigned long low = 0, high = 0;
-    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
-        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
-    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+    return mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) == 0 &&
+           mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) == 0 && !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
 #else
     (void)q;
     return false;
@@ -23894,7 +23886,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
     case DBM_OP_FETCH: return dbm__mysql_op_fetch(q, op);
     case DBM_OP_FINISH: return dbm__mysql_op_finish(q, op);
-    case DBM_OP_HOLD: return dbm__mysql_op_hold(q, op);
+    case DBM_OP_HOLD: return op->result == NULL ? (int)DBM__MYSQL_DONE : dbm__mysql_hold(q, (dbm__mysql_statement *)op->result, op->row_buffer);
     case DBM_OP_PREPARE: return dbm__mysql_op_prepare(q, op);
     case DBM_OP_UNPREPARE: return dbm__mysql_op_unprepare(q, op);
     case DBM_OP_BEGIN: return dbm__mysql_op_begin(q, op);
@@ -23964,10 +23956,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 else if (st == DBM_E_TIMEOUT) break; }
             q->wait = dbm__mysql_call(q, q->call, ready);
             if (q->wait != 0) break; }
-        if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
-            call = DBM__MYSQL_DONE;
-        } else {
-            call = dbm__mysql_flow(q, op); }
+        call = q->phase < 0 ? (int)DBM__MYSQL_DONE : dbm__mysql_flow(q, op); /* < 0: it is through, and waits for a cancel in flight */
         if (call == DBM__MYSQL_DONE) {
             dbm__word active = DBM__MYSQL_ACTIVE;
             if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
@@ -24045,9 +24034,9 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
-            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
-                                         dbm__mysql_modes[i]); } }
+            if (!dbm__same_word_n(p, size, dbm__mysql_modes[i])) continue;
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                       dbm__mysql_modes[i]); }
         p += size + (p[size] == ','); }
     return DBM_OK; }
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
@@ -24135,9 +24124,8 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
 static void dbm__mysql_close(dbm_database *db) {
-    void *base = dbm_adapter_db_data(db);
-    dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base); }
+    dbm_adapter_free(db, dbm_adapter_db_data(db));
+    dbm_adapter_set_db_data(db, NULL); }
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
