@@ -27,7 +27,7 @@
  * Where     implementation.
  * Requires  libpq-fe.h (libpq 12 or newer; its pipelines from 14 on) to compile, -lpq to link (Debian: libpq-dev;
  *           `pkg-config --cflags libpq` says where the header is).
- * Costs     about 44 KiB of code (gcc -Os, x86-64), and libpq. */
+ * Costs     about 55 KiB of code (gcc -Os, x86-64), and libpq. */
 /* #define DBM_WITH_POSTGRESQL */
 
 /* DBM_WITH_MYSQL: the MySQL and MariaDB adapter: URLs such as mysql://user@host/db. Also spelt DBM_WITH_MARIADB.
