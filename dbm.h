@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5f7cad7bd0384c4f: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 99d3abe220c0636c: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12230,6 +12230,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         } else if (db != NULL && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
             return dbm__session_join(w, options, status, kind, site, out); } }
     if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
+    DBM_ASSERT(db != NULL);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -13162,16 +13163,18 @@ replace:
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
     if (op->result != NULL) {
-        dbm_error_info kept;
         op->kind = DBM_OP_FETCH;
         do {
             op->row = false;
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
-        if (rc != DBM_DONE) kept = dbm__self()->last;
         op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        if (rc != DBM_DONE) dbm__self()->last = kept;
+        if (rc == DBM_DONE) {
+            dbm__op_run(&w->slot.connection, op);
+        } else {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__op_run(&w->slot.connection, op);
+            dbm__self()->last = kept; }
         return dbm__exec_over(w, entry, op, rc, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc; }
@@ -30445,8 +30448,9 @@ static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? 
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
-    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
-    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+    DBM_ASSERT(w != NULL);
+    a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
+    if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
         return dbm__work_fail(w, r->site); }
     if (a->rows != NULL) {
@@ -31496,7 +31500,7 @@ static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *
     x.act = NULL;
     use.use = dbm__async_words_put;
     use.ud = &x;
-    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+    st = ap != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
         : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
     return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act; }
 static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
