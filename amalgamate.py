@@ -35,7 +35,7 @@ ADAPTERS = "adapters/"
 CONFIG = "dbm_config.h"
 HASH_TOKEN = "@DBM_CONTENT_HASH@"
 HASH_DIGITS = 16
-MAX_LINES = 36000
+MAX_LINES = 32000
 
 # Quoted includes that belong to the user, not to src/.
 USERS_OWN_HEADERS = {CONFIG}

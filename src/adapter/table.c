@@ -116,6 +116,42 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy);
 }
 
+/* ---- rows put aside ------------------------------------------------------------------------------------------------- */
+
+DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status) {
+    const size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__aside_chunk));
+    dbm__aside_chunk *chunk = a->chunks;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__ASIDE_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = a->kept < DBM__ASIDE_CHUNK ? DBM__ASIDE_CHUNK : a->kept > 1048576 ? 1048576 : a->kept;
+        if (a->kept > limit || limit - a->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - a->kept) want = limit - a->kept;
+        chunk = want == DBM__ASIDE_CHUNK ? *spare : NULL;
+        if (chunk != NULL) *spare = NULL;
+        else chunk = (dbm__aside_chunk *)dbm__alloc(db->host, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = a->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        a->chunks = chunk;
+        a->kept += want;
+    }
+    chunk->used += size;
+    return (char *)chunk + chunk->used - size;
+}
+
+DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare) {
+    while (a->chunks != NULL) {
+        dbm__aside_chunk *chunk = a->chunks;
+        a->chunks = chunk->next;
+        if (chunk->size == DBM__ASIDE_CHUNK && *spare == NULL) *spare = chunk;
+        else dbm__free(db->host, chunk);
+    }
+    a->kept = 0;
+}
+
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }

@@ -118,11 +118,8 @@ typedef struct dbm__mysql_cell {
     char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
 
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
-typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
-#define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
 
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__mysql_statement {
@@ -153,8 +150,7 @@ typedef struct dbm__mysql_statement {
     int64_t seen;
     dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
     dbm__mysql_row *first, **last;
-    dbm__mysql_chunk *chunks;
-    size_t kept;             /* bytes in chunks */
+    dbm__aside aside;
 } dbm__mysql_statement;
 
 /* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
@@ -234,7 +230,7 @@ typedef struct dbm__mysql {
     unsigned generation;     /* one more with each reset */
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
-    dbm__mysql_chunk *spare;
+    dbm__aside_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_killer killer;
     bool kills;              /* it is the operation's own: steps go on with it first */
@@ -624,41 +620,9 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
-    while (s->chunks != NULL) {
-        dbm__mysql_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next;
-    }
+    dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
     s->last = &s->first;
-    s->kept = 0;
-}
-
-static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
-    const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
-    dbm__mysql_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__MYSQL_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = s->kept < DBM__MYSQL_CHUNK ? DBM__MYSQL_CHUNK : s->kept > 1048576 ? 1048576 : s->kept;
-        if (s->kept > limit || limit - s->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - s->kept) want = limit - s->kept;
-        chunk = want == DBM__MYSQL_CHUNK ? q->spare : NULL;
-        if (chunk != NULL) q->spare = NULL;
-        else chunk = (dbm__mysql_chunk *)dbm_adapter_alloc(q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        s->kept += want;
-    }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at;
 }
 
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
@@ -892,12 +856,10 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
     }
 }
 
-static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
-
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
-        dbm__mysql_null(out);
+        *out = dbm_null();
     } else if (cell->how <= DBM__MYSQL_DOUBLE) {
         *out = cell->value;
     } else if (cell->how >= DBM__MYSQL_TEXT) {
@@ -948,7 +910,7 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__ASIDE_ALIGNED(sizeof *s->row)))[i];
     else dbm__mysql_value_of_text(s, i, out);
     return DBM_OK;
 }
@@ -974,8 +936,8 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
-    size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_row));
-    dbm__mysql_row *row = (dbm__mysql_row *)dbm__mysql_room(q, s, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
+    size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__mysql_row));
+    dbm__mysql_row *row = (dbm__mysql_row *)dbm__aside_room(q->owner, &s->aside, &q->spare, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -985,7 +947,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
         char *text;
         dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
-        text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
+        text = (char *)dbm__aside_room(q->owner, &s->aside, &q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -1495,10 +1457,8 @@ static void dbm__mysql_text_row(dbm__mysql_statement *s) {
 }
 
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
-    if (s->text_rows == NULL) return;
-    mysql_free_result(s->text_rows);
+    if (s->text_rows != NULL) mysql_free_result(s->text_rows);
     s->text_rows = NULL;
-    s->text_row = NULL;
 }
 
 /* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
@@ -1548,7 +1508,7 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s);
 }
 
@@ -1710,19 +1670,13 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     dbm__mysql_fetch(q, s);
     return q->rc == 0 ? DBM_OK : q->status;
 }
 #endif
-
-static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (s == NULL || !s->open) return DBM__MYSQL_DONE;
-    return dbm__mysql_hold(q, s, op->row_buffer);
-}
 
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -1734,7 +1688,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
         dbm__mysql_cell *cell = &s->cells[i];
         if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
@@ -1771,19 +1725,15 @@ typedef struct dbm__mysql_bulk {
     MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
     dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
     dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
-    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
-    size_t kept;
+    dbm__aside next;           /* and these those of the one that waits */
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 
 static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
-    dbm__mysql_chunk *chunks = b->chunks;
-    size_t kept = b->kept;
-    b->chunks = b->many.chunks;
-    b->kept = b->many.kept;
-    b->many.chunks = chunks;
-    b->many.kept = kept;
+    dbm__aside next = b->next;
+    b->next = b->many.aside;
+    b->many.aside = next;
 }
 
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
@@ -1829,9 +1779,8 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
     unsigned long low = 0, high = 0;
-    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
-        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
-    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+    return mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) == 0 &&
+           mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) == 0 && !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
 #else
     (void)q;
     return false;
@@ -1886,7 +1835,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             b->sizes[at] = 0;
             continue;
         }
-        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, sizeof *time, SIZE_MAX, &status)) == NULL) {
             return dbm__mysql_no_memory(q);
         }
         if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
@@ -1903,7 +1852,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             continue;
         }
         if (keep && time == NULL && value.buffer_length != 0) {
-            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            char *text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, value.buffer_length, SIZE_MAX, &status);
             if (text == NULL) return dbm__mysql_no_memory(q);
             value.buffer = memcpy(text, value.buffer, value.buffer_length);
         }
@@ -1933,7 +1882,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         char *text;
         b->waits[i] = values[i];
         if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, values[i].as.text.size, SIZE_MAX, &status);
         if (text == NULL) dbm__mysql_no_memory(q);
         else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size);
     }
@@ -2093,12 +2042,12 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     dbm_status status = DBM_OK;
     size_t r;
     int i;
+    memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        values[i] = dbm_null();
         if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
@@ -2375,7 +2324,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode);
     }
     (void)no;
@@ -2590,8 +2539,11 @@ static int dbm__mysql_kill(dbm__mysql *q) {
 
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+#if !DBM__MYSQL_MARIADB
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon;
+    if (soon < q->killer.until_us) return soon;
+#endif
+    return q->killer.until_us;
 }
 
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
@@ -2619,7 +2571,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
     case DBM_OP_FETCH: return dbm__mysql_op_fetch(q, op);
     case DBM_OP_FINISH: return dbm__mysql_op_finish(q, op);
-    case DBM_OP_HOLD: return dbm__mysql_op_hold(q, op);
+    case DBM_OP_HOLD: return op->result == NULL ? (int)DBM__MYSQL_DONE : dbm__mysql_hold(q, (dbm__mysql_statement *)op->result, op->row_buffer);
     case DBM_OP_PREPARE: return dbm__mysql_op_prepare(q, op);
     case DBM_OP_UNPREPARE: return dbm__mysql_op_unprepare(q, op);
     case DBM_OP_BEGIN: return dbm__mysql_op_begin(q, op);
@@ -2707,11 +2659,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
             q->wait = dbm__mysql_call(q, q->call, ready);
             if (q->wait != 0) break;
         }
-        if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
-            call = DBM__MYSQL_DONE;
-        } else {
-            call = dbm__mysql_flow(q, op);
-        }
+        call = q->phase < 0 ? (int)DBM__MYSQL_DONE : dbm__mysql_flow(q, op); /* < 0: it is through, and waits for a cancel in flight */
         if (call == DBM__MYSQL_DONE) {
             dbm__word active = DBM__MYSQL_ACTIVE;
             if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
@@ -2809,10 +2757,9 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
-            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
-                                         dbm__mysql_modes[i]);
-            }
+            if (!dbm__same_word_n(p, size, dbm__mysql_modes[i])) continue;
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                       dbm__mysql_modes[i]);
         }
         p += size + (p[size] == ',');
     }
@@ -2916,9 +2863,8 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
 }
 
 static void dbm__mysql_close(dbm_database *db) {
-    void *base = dbm_adapter_db_data(db);
+    dbm_adapter_free(db, dbm_adapter_db_data(db));
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
 }
 
 static const dbm_adapter dbm__mysql_adapter = {

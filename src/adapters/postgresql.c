@@ -1298,8 +1298,9 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->in.row = (size_t)(end - s->in.data);
     n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
     at += 7;
-    for (i = 0; i < s->columns; i++) {
-        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+    if (n > s->columns) n = s->columns;
+    for (i = 0; i < n && end - at >= 4; i++) {
+        uint32_t size = dbm__pg_get32(at);
         if (last != NULL) *last = '\0';
         last = NULL;
         cells[i].size = -1;
@@ -1310,11 +1311,12 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         last = at += size;
     }
     if (last != NULL) {
-        dbm__pg_cell *cell = &cells[s->columns - 1];
+        dbm__pg_cell *cell = &cells[i - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0';
     }
+    for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block;
 }
 

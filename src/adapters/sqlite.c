@@ -106,15 +106,12 @@ typedef struct dbm__sqlite {
     bool wal;
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
-    struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
+    dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
-typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
-#define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
 
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
@@ -133,7 +130,7 @@ typedef struct dbm__sqlite_statement {
     int64_t seen;            /* rows, the one in hand included */
     dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
     dbm__sqlite_row *first;
-    dbm__sqlite_chunk *chunks;
+    dbm__aside aside;
 } dbm__sqlite_statement;
 
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
@@ -614,8 +611,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
 
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                                v->as.uinteger);
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number, v->as.uinteger);
     }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
@@ -735,7 +731,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
 }
 
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row));
+    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row));
 }
 
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
@@ -801,48 +797,15 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
-    dbm__sqlite *q = s->q;
-    while (s->chunks != NULL) {
-        dbm__sqlite_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next;
-    }
+    dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
     s->first = s->row = NULL;
 }
 
-/* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
-static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
-    const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
-    dbm__sqlite_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__SQLITE_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = *held < DBM__SQLITE_CHUNK ? DBM__SQLITE_CHUNK : *held > 1048576 ? 1048576 : *held;
-        if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - *held) want = limit - *held;
-        chunk = want == DBM__SQLITE_CHUNK ? s->q->spare : NULL;
-        if (chunk != NULL) s->q->spare = NULL;
-        else chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        *held += want;
-    }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at;
-}
-
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
-    size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
-    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
+    size_t size = DBM__ASIDE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, size, limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -855,7 +818,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             return DBM_E_NOMEM;
         }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
-        text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
+        text = (char *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -869,10 +832,9 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
     dbm__sqlite_row **last = &s->first;
-    size_t held = 0;
     int64_t count = 0;
     for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
-        dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
+        dbm_status status = dbm__sqlite_copy(s, stmt, limit, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
             return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
@@ -1057,7 +1019,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     if (s == NULL) return DBM_OK;
     op->result = NULL;
     sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
-    if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
+    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK;
 }
 
@@ -1158,8 +1120,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
-                               q->base->path);
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open", q->base->path);
     }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */
 }

@@ -97,9 +97,7 @@ DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
 
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
-    dbm__block *block;
-    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
-    block = loop->blocks[i - 1];
+    dbm__block *block = size - 1 < (size_t)DBM__LOOP_BLOCK ? loop->blocks[i - 1] : NULL;
     if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
     loop->blocks[i - 1] = block->next;
     return block;
@@ -198,17 +196,16 @@ DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
 }
 
 static void dbm__loop_take_posts(dbm_loop *loop) {
-    dbm__job *job, *next, *oldest = NULL;
+    dbm__job *newest, *job, *next, *oldest = NULL;
     if (dbm__load_acquire(&loop->posted) == 0) return;
-    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+    newest = (dbm__job *)dbm__swap(&loop->posted, 0);
+    for (job = newest; job != NULL; job = next) {
         next = job->next;
         job->next = oldest;
         oldest = job;
     }
-    for (; oldest != NULL; oldest = next) {
-        next = oldest->next;
-        dbm__loop_soon(loop, oldest);
-    }
+    *loop->last_job = oldest;
+    loop->last_job = &newest->next;
 }
 
 /* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
@@ -416,20 +413,14 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
 
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
-    dbm__watch **p;
-    if (w->timer == DBM__WATCH_DUE) {
-        for (p = &loop->due; *p != w; p = &(*p)->next) { }
-        *p = w->next;
-        if (loop->last_due == &w->next) loop->last_due = p;
-        w->timer = DBM__WATCH_NONE;
-    } else {
-        dbm__time_remove(loop, w);
-        if (f != NULL) {
-            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
-            if (*p != NULL) *p = w->next;
-            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f);
-        }
-    }
+    bool due = w->timer == DBM__WATCH_DUE;
+    dbm__watch **p = due ? &loop->due : f != NULL ? &f->first : NULL;
+    dbm__time_remove(loop, w);
+    while (p != NULL && *p != NULL && *p != w) p = &(*p)->next;
+    if (p != NULL && *p != NULL) *p = w->next;
+    if (loop->last_due == &w->next) loop->last_due = p;
+    if (!due && f != NULL && (loop->hooked || (f->told & DBM_STEP_WRITE))) dbm__fd_changed(loop, w->fd, f);
+    w->timer = DBM__WATCH_NONE;
     w->fd = -1;
 }
 
@@ -525,9 +516,7 @@ static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
     if (loop->wake_read < 0) return 1; /* nothing could wake it */
     if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
     if (until_us == INT64_MAX) return -1;
-    if (until_us == INT64_MIN) return 0;
-    now = dbm__now(loop->host);
-    if (now >= until_us) return 0;
+    if (until_us == INT64_MIN || (now = dbm__now(loop->host)) >= until_us) return 0;
     if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
     left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
     return (int)((left + 999) / 1000);
@@ -592,10 +581,8 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
         if (dbm__loop_has_work(loop)) ms = 0;
     }
 #if DBM__EPOLL
-    if (loop->epoll >= 0) {
-        dbm__epoll_wait(loop, ms);
-        return;
-    }
+    if (loop->epoll >= 0) dbm__epoll_wait(loop, ms);
+    else
 #endif
 #if DBM__POLL
     dbm__poll_wait(loop, ms);
@@ -753,18 +740,13 @@ static bool dbm__loop_open(dbm_loop *loop) {
 }
 
 static void dbm__fd_close(int fd) {
+    if (fd < 0) return;
 #if defined(_WIN32)
-    if (fd >= 0) (void)closesocket((SOCKET)fd);
+    (void)closesocket((SOCKET)fd);
 #elif DBM__POLL
-    if (fd >= 0) (void)close(fd);
-#else
-    (void)fd;
+    (void)close(fd);
 #endif
 }
-
-#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
-static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
-#endif
 
 static bool dbm__loop_open_wake(dbm_loop *loop) {
 #if DBM__EPOLL
@@ -789,7 +771,8 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     if (pipe(fds) != 0) return false;
     loop->wake_read = fds[0];
     loop->wake_write = fds[1];
-    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+    return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(fds[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0
+           && fcntl(fds[1], F_SETFD, FD_CLOEXEC) == 0;
 #else
     (void)loop;
     return true;
@@ -888,13 +871,6 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     (void)dbm__loop_open(loop); /* without a descriptor: poll() */
 }
 
-/* The grace period is over: whoever still waits is told that the time has come. */
-static void dbm__loop_time_out(dbm_loop *loop) {
-    int i;
-    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
-}
-
 static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
@@ -907,7 +883,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                dbm__loop_time_out(loop);
+                /* The grace period is over: whoever still waits is told that the time has come. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
                 until_us = dbm__deadline(loop->host, 10);
             }
             dbm__store(&loop->stopped, 0);

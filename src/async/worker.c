@@ -125,15 +125,12 @@ static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
 
 static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    bool locked;
     if (ws != NULL) return ws;
     ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
-    if (ws == NULL) return NULL;
-    if (!dbm__lock_init(&ws->lock)) {
-        dbm__free(dbm__loop_host(loop), ws);
-        return NULL;
-    }
-    if (!dbm__signal_init(&ws->signal)) {
-        dbm__lock_free(&ws->lock);
+    locked = ws != NULL && dbm__lock_init(&ws->lock);
+    if (!locked || !dbm__signal_init(&ws->signal)) {
+        if (locked) dbm__lock_free(&ws->lock);
         dbm__free(dbm__loop_host(loop), ws);
         return NULL;
     }

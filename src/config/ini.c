@@ -266,8 +266,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
         return;
     }
     if (d->long_head || !*name) {
-        dbm__problem(d->p, d->file, d->number, s->title, NULL,
-                     d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
+        dbm__problem(d->p, d->file, d->number, s->title, NULL, d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
         return;
     }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}

@@ -144,8 +144,7 @@ typedef struct dbm__draft {
     size_t option_count;
 } dbm__draft;
 
-static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
-                             const dbm__cfg_at *at, dbm__problems *p) {
+static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count, const dbm__cfg_at *at, dbm__problems *p) {
     int i;
     memset(d, 0, sizeof *d);
     d->keep.host = d->scratch.host = host;

@@ -340,9 +340,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed");
         }
         if (at < end) port = at + 1;
-        if (port && memchr(port, ':', (size_t)(end - port))) {
-            return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]");
-        }
+        if (port && memchr(port, ':', (size_t)(end - port))) return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]");
     }
     if (!port) return true;
     if (port == end || end - port > 5) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
@@ -481,9 +479,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c))));
     }
-    if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
-    }
+    if (!ok) return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
     for (i = 0; !found && i < 2; i++) {

@@ -144,8 +144,7 @@ static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL");
 }
 
-static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
-                                   bool key) {
+static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
@@ -780,8 +779,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     return st;
 }
 
-DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
-                               int count) {
+DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key, int count) {
     dbm__model_call call;
     const dbm_field *pointer;
     dbm_status st = dbm__model_check(on, site, "dbm_find", model, record, size, true);

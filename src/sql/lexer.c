@@ -375,8 +375,7 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     p->ended = false;
     if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
-    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
-                                                       x->previous == DBM__KW_ATOMIC)) {
+    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN || x->previous == DBM__KW_ATOMIC)) {
         p->blocks--;
         p->ended = true;
     } else if (x->code == DBM__KW_BEGIN && x->mysql) {
@@ -403,8 +402,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
-        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) &&
-            (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
+        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
             p->state = DBM__SPLIT_BODY;
             p->blocks = 1;
         }
@@ -784,8 +782,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, what, w->named ? "; with dbm_named() values, write :name" : "");
     }
     if (w->named) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name",
-                               ", or ?? for an operator that has a question mark");
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name", ", or ?? for an operator that has a question mark");
     }
     if (w->numbered) {
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark");
@@ -920,9 +917,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     w.out = out;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
-    if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
-    }
+    if (nul) return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
 
     for (;;) {
@@ -986,8 +981,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
-        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
-                         block ? capacity : (size_t)0);
+        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed, block ? capacity : (size_t)0);
     }
     block[at++] = quote;
     for (i = 0; name[i]; i++) {

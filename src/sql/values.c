@@ -126,8 +126,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         if (best == block[at]) at = 1 - at;
     }
     if (best) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "the value %q has no placeholder in the statement; did you mean %q?", name, best);
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder in the statement; did you mean %q?", name, best);
     }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name);
 }
@@ -161,8 +160,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
             dbm__text t = dbm__text_in(name, sizeof name);
             dbm__put_n(&t, e->places[i].name, e->places[i].size);
             dbm__text_end(&t);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                             "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name);
+            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name);
         }
         out[i] = in[j];
         out[i].name = NULL;

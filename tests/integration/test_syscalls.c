@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <elf.h>
+
+long syscall(long number, ...); /* unistd.h tells it with GNU extensions alone */
 #if defined(__x86_64__)
 #  include <sys/user.h>
 typedef struct user_regs_struct registers;

@@ -430,6 +430,60 @@ static void test_children(void **state) {
     assert_int_equal(stats().running, 0);
 }
 
+/* A helper that uses its parent's session: what it begins is its own, to await and to wait for. */
+static dbm_task *lender;
+static dbm_task_status borrows(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, later(lender, 1));
+    note("a");
+    (void)later(lender, 2);
+    DBM_TASK_FINALLY(t);
+    note("b");
+    DBM_TASK_END(t);
+}
+static dbm_task_status lends_its_own(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    lender = t;
+    DBM_AWAIT(t, dbm_async_task(t, borrows, NULL));
+    note("c");
+    DBM_TASK_END(t);
+}
+static void test_borrowed(void **state) {
+    frame x = { 0 };
+    (void)state;
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK);
+    TRACE("a");
+    end(2, DBM_OK);
+    TRACE("bc|0");
+    (void)run(lends_its_own, &x);
+    end(1, DBM_OK), end(2, DBM_E_SQL);
+    TRACE("ab|22");
+}
+
+/* What somebody else begins for a task that waits for all is waited for, too. */
+static dbm_task_status waits_for_more(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    lender = t;
+    (void)later(t, 1);
+    if (x->n) DBM_AWAIT(t, dbm_async_all(t));
+    note("a");
+    DBM_TASK_END(t);
+}
+static void test_more(void **state) {
+    frame x = { 0 };
+    (void)state;
+    for (x.n = 0; x.n < 2; x.n++) {
+        (void)run(waits_for_more, &x);
+        assert_non_null(later(lender, 2));
+        end(1, DBM_OK);
+        TRACE(x.n ? "" : "a");
+        end(2, DBM_OK);
+        TRACE(x.n ? "a|0" : "|0");
+    }
+}
+
 /* A helper's helper's helper: each awaits the next. */
 static dbm_task_status chain(dbm_task *t) {
     frame *x = dbm_task_data(t);
@@ -621,6 +675,36 @@ static dbm_task_status timed(dbm_task *t) {
     note("<%d>", x->rc);
     DBM_TASK_END(t);
 }
+static dbm_task_status timed_alone(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_TRY_AWAIT_WITHIN(t, 10, &x->rc, deaf(t, 1));
+    note("<%d>", x->rc);
+    x->a = later(t, 2);
+    dbm_async_cancel(x->a);
+    DBM_TRY_AWAIT(t, &x->rc, x->a);
+    note("<%d>", x->rc);
+    DBM_AWAIT_WITHIN(t, 10, later(t, 3));
+    DBM_AWAIT(t, later(t, 4));
+    note("a");
+    DBM_TASK_END(t);
+}
+/* A limit is that of one await. */
+static void test_limit_of_one(void **state) {
+    frame x = { 0 };
+    (void)state;
+    (void)run(timed_alone, &x);
+    pass_ms(10);
+    end(1, DBM_OK);
+    TRACE("<0><18>");
+    pass_ms(5);
+    end(3, DBM_OK);
+    pass_ms(50);
+    TRACE("");
+    end(4, DBM_OK);
+    TRACE("a|0");
+}
+
 static void test_deadlines(void **state) {
     frame x = { 0 };
     (void)state;
@@ -1238,10 +1322,13 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_misuses, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_children, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_borrowed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_more, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_chain, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_cancel_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deadlines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limit_of_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_loop_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_owned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_callbacks, set_up, tear_down),
