@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 99d3abe220c0636c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f213c49c65d957c7: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -5642,8 +5642,7 @@ static bool dbm__url_host(const dbm__cfg_url_job *job, const char *c, const char
                 return dbm__url_bad_host(job, "a % is not followed by two hexadecimal digits"); }
             if (*at == '%' && at[1] == '0' && at[2] == '0') return dbm__url_bad_host(job, "%00 is not allowed"); }
         if (at < end) port = at + 1;
-        if (port && memchr(port, ':', (size_t)(end - port))) {
-            return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]"); } }
+        if (port && memchr(port, ':', (size_t)(end - port))) return dbm__url_bad_host(job, "there are several colons; an IPv6 address is written in [ ]"); }
     if (!port) return true;
     if (port == end || end - port > 5) return dbm__url_bad_host(job, "a port is not a number from 1 to 65535");
     for (; port < end; port++) {
@@ -5756,8 +5755,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     for (c = scheme; *c; c++) {
         if (*c >= 'A' && *c <= 'Z') *c = (char)(*c - 'A' + 'a');
         ok = ok && ((*c >= 'a' && *c <= 'z') || (c > scheme && ((*c >= '0' && *c <= '9') || strchr("+-._", *c)))); }
-    if (!ok) {
-        return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db"); }
+    if (!ok) return dbm__cfg_bad(job->problems, job->at, "a URL begins with its scheme, as in postgresql://user:password@host/name or sqlite:///file.db");
     /* "mongodb+srv" may be a scheme by itself */
     plus = strchr(scheme, '+');
     for (i = 0; !found && i < 2; i++) {
@@ -5986,8 +5984,7 @@ typedef struct dbm__draft {
     dbm_option *options;
     size_t option_count;
 } dbm__draft;
-static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count,
-                             const dbm__cfg_at *at, dbm__problems *p) {
+static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_type *types, size_t type_count, const dbm__cfg_at *at, dbm__problems *p) {
     int i;
     memset(d, 0, sizeof *d);
     d->keep.host = d->scratch.host = host;
@@ -6713,8 +6710,7 @@ static void dbm__ini_key(dbm__ini *d, const char *name) {
             dbm__problem(d->p, d->file, d->number, NULL, name, "the key is above the first section; expected [databases.NAME] before it"); }
         return; }
     if (d->long_head || !*name) {
-        dbm__problem(d->p, d->file, d->number, s->title, NULL,
-                     d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
+        dbm__problem(d->p, d->file, d->number, s->title, NULL, d->long_head ? "the text before the = is too long for a key" : "there is no key before the =");
         return; }
     for (other = s->first; other && strcmp(other->key, name) != 0; other = other->next) {}
     if (other) dbm__problem(d->p, d->file, d->number, s->title, other->key, "the key is there already, at line %d", other->line);
@@ -7045,6 +7041,14 @@ struct dbm_connection {
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
 DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
+/* Memory for rows that are put aside: chunks that grow, all dropped together; a connection keeps a first one as its spare, for the next rows. */
+typedef struct dbm__aside_chunk { struct dbm__aside_chunk *next; size_t size, used; } dbm__aside_chunk;
+typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
+#define DBM__ASIDE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
+#define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
+/* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
+DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
+DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare);
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
@@ -7171,6 +7175,35 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__copy_cut(copy, sizeof copy, text);
     dbm__redact(c->db->settings, copy);
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy); }
+/* ---- rows put aside ------------------------------------------------------------------------------------------------- */
+DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status) {
+    const size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__aside_chunk));
+    dbm__aside_chunk *chunk = a->chunks;
+    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
+    size = DBM__ASIDE_ALIGNED(size);
+    if (chunk == NULL || chunk->size - chunk->used < size) {
+        size_t want = a->kept < DBM__ASIDE_CHUNK ? DBM__ASIDE_CHUNK : a->kept > 1048576 ? 1048576 : a->kept;
+        if (a->kept > limit || limit - a->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
+        if (want < head + size) want = head + size;
+        if (want > limit - a->kept) want = limit - a->kept;
+        chunk = want == DBM__ASIDE_CHUNK ? *spare : NULL;
+        if (chunk != NULL) *spare = NULL;
+        else chunk = (dbm__aside_chunk *)dbm__alloc(db->host, want);
+        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
+        chunk->next = a->chunks;
+        chunk->size = want;
+        chunk->used = head;
+        a->chunks = chunk;
+        a->kept += want; }
+    chunk->used += size;
+    return (char *)chunk + chunk->used - size; }
+DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare) {
+    while (a->chunks != NULL) {
+        dbm__aside_chunk *chunk = a->chunks;
+        a->chunks = chunk->next;
+        if (chunk->size == DBM__ASIDE_CHUNK && *spare == NULL) *spare = chunk;
+        else dbm__free(db->host, chunk); }
+    a->kept = 0; }
 /* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
@@ -9578,8 +9611,7 @@ static void dbm__split_body(dbm__split *p, const dbm__lex *x) {
     p->ended = false;
     if (ended && x->mysql && dbm__lex_is(x, "IF LOOP WHILE REPEAT CASE FOR ")) {
         p->blocks++; /* it was END IF */
-    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN ||
-                                                       x->previous == DBM__KW_ATOMIC)) {
+    } else if (x->code == DBM__KW_END && p->blocks && (x->previous == DBM__CODE_SIGN(';') || x->previous == DBM__KW_BEGIN || x->previous == DBM__KW_ATOMIC)) {
         p->blocks--;
         p->ended = true;
     } else if (x->code == DBM__KW_BEGIN && x->mysql) {
@@ -9603,8 +9635,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
-        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) &&
-            (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
+        if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
             p->state = DBM__SPLIT_BODY;
             p->blocks = 1; }
         break;
@@ -9908,8 +9939,7 @@ static dbm_status dbm__rewrite_mark(dbm__rewrite *w) {
         dbm__put_n(&t, x->sql + x->start, end - x->start);
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, what, w->named ? "; with dbm_named() values, write :name" : ""); }
     if (w->named) {
-        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name",
-                               ", or ?? for an operator that has a question mark"); }
+        return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside values with names; write :name", ", or ?? for an operator that has a question mark"); }
     if (w->numbered) {
         return dbm__sql_refuse(w, DBM_E_MISUSE, x->start, "? beside $1; write one of the two", ", or ?? for an operator that has a question mark"); }
     if (w->out->parameters == DBM__SQL_MAX_PARAMETERS) return dbm__sql_too_many(w);
@@ -10020,8 +10050,7 @@ DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size,
     w.out = out;
     if (!sql) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the SQL is NULL");
     nul = size ? memchr(sql, 0, size) : NULL;
-    if (nul) {
-        return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", ""); }
+    if (nul) return dbm__sql_refuse(&w, DBM_E_MISUSE, (size_t)((const char *)nul - sql), "a byte 0 within the statement; pass such data as a value", "");
     if (!dbm__rewrite_room(host, &w)) goto no_memory;
     for (;;) {
         dbm__lex_next(&x);
@@ -10072,8 +10101,7 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
     if (!name || !name[0]) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, "", "", "a name is %s", name ? "empty" : "NULL");
     for (i = 0; name[i]; i++) needed += name[i] == quote ? 2u : 1u;
     if (!block || capacity < needed) {
-        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed,
-                         block ? capacity : (size_t)0); }
+        return dbm__fail(DBM_E_RANGE, DBM_STAGE_STATEMENT, "", "", "the quoted name needs %z bytes, the buffer has %z", needed, block ? capacity : (size_t)0); }
     block[at++] = quote;
     for (i = 0; name[i]; i++) {
         if (name[i] == quote) block[at++] = quote;
@@ -10303,8 +10331,7 @@ static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const cha
         best = dbm__nearest(name, best ? both : both + 1, best ? 2 : 1);
         if (best == block[at]) at = 1 - at; }
     if (best) {
-        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                         "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder in the statement; did you mean %q?", name, best); }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the value %q has no placeholder :%s in the statement", name, name); }
 DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, int count, dbm_value *out, const char *database, const char *site) {
     int i, j;
@@ -10329,8 +10356,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
             dbm__text t = dbm__text_in(name, sizeof name);
             dbm__put_n(&t, e->places[i].name, e->places[i].size);
             dbm__text_end(&t);
-            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
-                             "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
+            return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site, "the placeholder :%s has no value; pass dbm_named(\"%s\", ...)", name, name); }
         out[i] = in[j];
         out[i].name = NULL; }
     return DBM_OK; }
@@ -15101,8 +15127,7 @@ static bool dbm__model_doubled(dbm__text *text, const dbm_model *m) {
 static dbm_status dbm__model_no_target(dbm_session *on, const char *site) {
     dbm_status st = dbm__execv(on, site, "", NULL, 0);
     return st != DBM_OK ? st : dbm__fail_null("the session or database is NULL"); }
-static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size,
-                                   bool key) {
+static dbm_status dbm__model_check(dbm_session *on, const char *site, const char *call, const dbm_model *m, const void *record, size_t size, bool key) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
@@ -15606,8 +15631,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
         st = dbm__failure_place(s, DBM_E_UNKNOWN_NAME, place); }
     dbm__model_sql_end(&q);
     return st; }
-DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key,
-                               int count) {
+DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key, int count) {
     dbm__model_call call;
     const dbm_field *pointer;
     dbm_status st = dbm__model_check(on, site, "dbm_find", model, record, size, true);
@@ -16644,14 +16668,11 @@ typedef struct dbm__sqlite {
     bool wal;
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
-    struct dbm__sqlite_chunk *spare; /* of rows put aside, for the next ones */
+    dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__sqlite_row { struct dbm__sqlite_row *next; } dbm__sqlite_row;
-typedef struct dbm__sqlite_chunk { struct dbm__sqlite_chunk *next; size_t size, used; } dbm__sqlite_chunk;
-#define DBM__SQLITE_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__SQLITE_CHUNK ((size_t)4096) /* the first one */
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__sqlite_statement {
     sqlite3_stmt *stmt;
@@ -16669,7 +16690,7 @@ typedef struct dbm__sqlite_statement {
     int64_t seen;            /* rows, the one in hand included */
     dbm__sqlite_row *row;    /* the row in hand, when it is one of those put aside */
     dbm__sqlite_row *first;
-    dbm__sqlite_chunk *chunks;
+    dbm__aside aside;
 } dbm__sqlite_statement;
 /* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
@@ -17065,8 +17086,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const db
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, rc, "parameter %d can't be bound: %s", number, sqlite3_errstr(rc)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const dbm_value *v, int number) {
     if (v->type == DBM_TYPE_UINT) {
-        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number,
-                                v->as.uinteger); }
+        return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is %u: SQLite's integers end at 9223372036854775807", number, v->as.uinteger); }
     if (v->type == DBM_TYPE_DOUBLE) {
 #if DBM__FLOAT
         return dbm__adapter_say(q->c, DBM_E_RANGE, "22003", 0, "parameter %d is not a number (NaN), which SQLite would store as NULL; pass "
@@ -17168,7 +17188,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->as.integer = 0;
         return true; } }
 static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__SQLITE_ALIGNED(sizeof *row)); }
+    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -17217,42 +17237,13 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     return name != NULL ? name : ""; }
 /* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
-    dbm__sqlite *q = s->q;
-    while (s->chunks != NULL) {
-        dbm__sqlite_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__SQLITE_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next; }
+    dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
     s->first = s->row = NULL; }
-/* Room in the newest chunk, or in a new one: as large as all before, within the limit. */
-static void *dbm__sqlite_room(dbm__sqlite_statement *s, size_t size, size_t limit, size_t *held, dbm_status *status) {
-    const size_t head = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_chunk));
-    dbm__sqlite_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__SQLITE_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = *held < DBM__SQLITE_CHUNK ? DBM__SQLITE_CHUNK : *held > 1048576 ? 1048576 : *held;
-        if (*held > limit || limit - *held < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - *held) want = limit - *held;
-        chunk = want == DBM__SQLITE_CHUNK ? s->q->spare : NULL;
-        if (chunk != NULL) s->q->spare = NULL;
-        else chunk = (dbm__sqlite_chunk *)dbm_adapter_alloc(s->q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        *held += want; }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at; }
 /* Copies the row that stmt stands on. */
-static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, size_t *held, dbm__sqlite_row **out) {
+static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
-    size_t size = DBM__SQLITE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
-    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__sqlite_room(s, size, limit, held, &status);
+    size_t size = DBM__ASIDE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
+    dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, size, limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -17264,7 +17255,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
             (void)sqlite3_column_bytes(stmt, i);
             return DBM_E_NOMEM; }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
-        text = (char *)dbm__sqlite_room(s, cells[i].as.text.size + 1, limit, held, &status);
+        text = (char *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -17275,10 +17266,9 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
 static dbm_status dbm__sqlite_copy_rest(dbm__sqlite_statement *s, sqlite3_stmt *stmt, int rc, size_t limit) {
     dbm__sqlite *q = s->q;
     dbm__sqlite_row **last = &s->first;
-    size_t held = 0;
     int64_t count = 0;
     for (; rc == SQLITE_ROW; rc = sqlite3_step(stmt)) {
-        dbm_status status = dbm__sqlite_copy(s, stmt, limit, &held, last);
+        dbm_status status = dbm__sqlite_copy(s, stmt, limit, last);
         if (status == DBM_E_NOMEM) return dbm__sqlite_no_memory(q);
         if (status != DBM_OK) {
             return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "a statement that writes needs the rest of the rows of this query put aside, and "
@@ -17433,7 +17423,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     if (s == NULL) return DBM_OK;
     op->result = NULL;
     sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
-    if (DBM__UNLIKELY(s->chunks != NULL)) dbm__sqlite_drop(s);
+    if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK; }
 /* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
@@ -17512,8 +17502,7 @@ static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     if (!q->base->memory && sqlite3_file_control(q->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved) {
         /* In WAL mode SQLite itself never looks: it would go on with a file that nobody else sees. */
         dbm_adapter_broken(c);
-        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open",
-                               q->base->path); }
+        return dbm__adapter_say(q->c, DBM_E_LOST, "58030", SQLITE_READONLY_DBMOVED, "%q was moved, replaced or deleted while it was open", q->base->path); }
     return dbm__sqlite_word(q, DBM__SQLITE_PING, op->deadline_us); /* reads the file's first page */ }
 static DBM__NOINLINE dbm_status dbm__sqlite_start_unprepared(dbm__sqlite *q, dbm_op *op) {
     dbm_status status = dbm__sqlite_prepare(q, op);
@@ -19109,8 +19098,9 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->in.row = (size_t)(end - s->in.data);
     n = (unsigned char)at[5] << 8 | (unsigned char)at[6];
     at += 7;
-    for (i = 0; i < s->columns; i++) {
-        uint32_t size = i < n && end - at >= 4 ? dbm__pg_get32(at) : UINT32_MAX;
+    if (n > s->columns) n = s->columns;
+    for (i = 0; i < n && end - at >= 4; i++) {
+        uint32_t size = dbm__pg_get32(at);
         if (last != NULL) *last = '\0';
         last = NULL;
         cells[i].size = -1;
@@ -19120,10 +19110,11 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         cells[i].size = (int)size;
         last = at += size; }
     if (last != NULL) {
-        dbm__pg_cell *cell = &cells[s->columns - 1];
+        dbm__pg_cell *cell = &cells[i - 1];
         memmove(last - cell->size - 1, cell->data, (size_t)cell->size);
         cell->data = last - cell->size - 1;
         last[-1] = '\0'; }
+    for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
 static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
@@ -21855,11 +21846,8 @@ typedef struct dbm__mysql_cell {
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
 } dbm__mysql_cell;
-/* Rows that were put aside: a list, in chunks that grow. A row is its head, then its values, then their texts. */
+/* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
 typedef struct dbm__mysql_row { struct dbm__mysql_row *next; } dbm__mysql_row;
-typedef struct dbm__mysql_chunk { struct dbm__mysql_chunk *next; size_t size, used; } dbm__mysql_chunk;
-#define DBM__MYSQL_ALIGNED(n) (((n) + 7u) & ~(size_t)7u)
-#define DBM__MYSQL_CHUNK ((size_t)8192) /* the first one */
 /* Of a statement: what prepared->data and, while its rows are read, op->result point to. */
 typedef struct dbm__mysql_statement {
     struct dbm__mysql_statement *next;  /* in the list of those to be closed */
@@ -21889,8 +21877,7 @@ typedef struct dbm__mysql_statement {
     int64_t seen;
     dbm__mysql_row *row;     /* the row in hand, when it is one of those put aside */
     dbm__mysql_row *first, **last;
-    dbm__mysql_chunk *chunks;
-    size_t kept;             /* bytes in chunks */
+    dbm__aside aside;
 } dbm__mysql_statement;
 /* Whether an operation runs that may be cancelled. A cancel turns ACTIVE into KILLING and back when the server has answered it; until then the
  * operation does not end, so that none is left over for the next one. */
@@ -21965,7 +21952,7 @@ typedef struct dbm__mysql {
     unsigned generation;     /* one more with each reset */
     dbm__mysql_statement *active; /* the one whose rows are on their way */
     dbm__mysql_statement *closing;
-    dbm__mysql_chunk *spare;
+    dbm__aside_chunk *spare;
     struct dbm__mysql_bulk *bulk; /* the one that is open */
     dbm__mysql_killer killer;
     bool kills;              /* it is the operation's own: steps go on with it first */
@@ -22302,37 +22289,9 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
     DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 /* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
-    while (s->chunks != NULL) {
-        dbm__mysql_chunk *next = s->chunks->next;
-        if (s->chunks->size == DBM__MYSQL_CHUNK && q->spare == NULL) q->spare = s->chunks;
-        else dbm_adapter_free(q->owner, s->chunks);
-        s->chunks = next; }
+    dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
-    s->last = &s->first;
-    s->kept = 0; }
-static void *dbm__mysql_room(dbm__mysql *q, dbm__mysql_statement *s, size_t size, size_t limit, dbm_status *status) {
-    const size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_chunk));
-    dbm__mysql_chunk *chunk = s->chunks;
-    void *at;
-    if (size > SIZE_MAX - head - 7) { *status = DBM_E_LIMIT; return NULL; }
-    size = DBM__MYSQL_ALIGNED(size);
-    if (chunk == NULL || chunk->size - chunk->used < size) {
-        size_t want = s->kept < DBM__MYSQL_CHUNK ? DBM__MYSQL_CHUNK : s->kept > 1048576 ? 1048576 : s->kept;
-        if (s->kept > limit || limit - s->kept < head + size) { *status = DBM_E_LIMIT; return NULL; }
-        if (want < head + size) want = head + size;
-        if (want > limit - s->kept) want = limit - s->kept;
-        chunk = want == DBM__MYSQL_CHUNK ? q->spare : NULL;
-        if (chunk != NULL) q->spare = NULL;
-        else chunk = (dbm__mysql_chunk *)dbm_adapter_alloc(q->owner, want);
-        if (chunk == NULL) { *status = DBM_E_NOMEM; return NULL; }
-        chunk->next = s->chunks;
-        chunk->size = want;
-        chunk->used = head;
-        s->chunks = chunk;
-        s->kept += want; }
-    at = (char *)chunk + chunk->used;
-    chunk->used += size;
-    return at; }
+    s->last = &s->first; }
 /* ---- columns ------------------------------------------------------------------------------------------------------------------- */
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
@@ -22523,11 +22482,10 @@ static DBM__NOINLINE void dbm__mysql_converted(unsigned decimals, dbm__mysql_cel
         out->as.uinteger = v;
         return;
     default: dbm__mysql_time_value(decimals, cell, out); return; } }
-static DBM__NOINLINE void dbm__mysql_null(dbm_value *out) { *out = dbm_null(); }
 DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cells, int i, dbm_value *out) {
     dbm__mysql_cell *cell = &cells[i];
     if (DBM__UNLIKELY(cell->null)) {
-        dbm__mysql_null(out);
+        *out = dbm_null();
     } else if (cell->how <= DBM__MYSQL_DOUBLE) {
         *out = cell->value;
     } else if (cell->how >= DBM__MYSQL_TEXT) {
@@ -22571,7 +22529,7 @@ static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *
 static DBM__NOINLINE dbm_status dbm__mysql_column_elsewhere(dbm_op *op, int i, dbm_value *out) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if ((unsigned)i >= (unsigned)op->columns) *out = dbm_null();
-    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__MYSQL_ALIGNED(sizeof *s->row)))[i];
+    else if (s->row != NULL) *out = ((dbm_value *)(void *)((char *)s->row + DBM__ASIDE_ALIGNED(sizeof *s->row)))[i];
     else dbm__mysql_value_of_text(s, i, out);
     return DBM_OK; }
 static dbm_status dbm__mysql_column_value(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
@@ -22591,8 +22549,8 @@ static const char *dbm__mysql_column_name(dbm_connection *c, dbm_op *op, int i) 
 /* Copies the row that the library has just given behind those put aside before. */
 static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, size_t limit) {
     dbm_status status = DBM_OK;
-    size_t head = DBM__MYSQL_ALIGNED(sizeof(dbm__mysql_row));
-    dbm__mysql_row *row = (dbm__mysql_row *)dbm__mysql_room(q, s, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
+    size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__mysql_row));
+    dbm__mysql_row *row = (dbm__mysql_row *)dbm__aside_room(q->owner, &s->aside, &q->spare, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
     dbm_value *cells;
     int i;
     if (row == NULL) return status;
@@ -22602,7 +22560,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
         char *text;
         dbm__mysql_value(s, dbm__mysql_cells(s, s->side), i, &cells[i]);
         if (cells[i].type < DBM_TYPE_TEXT || cells[i].type == DBM_TYPE_TIMESTAMP) continue;
-        text = (char *)dbm__mysql_room(q, s, cells[i].as.text.size + 1, limit, &status);
+        text = (char *)dbm__aside_room(q->owner, &s->aside, &q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
         memcpy(text, cells[i].as.text.data, cells[i].as.text.size);
         text[cells[i].as.text.size] = '\0';
@@ -23009,10 +22967,8 @@ static void dbm__mysql_text_row(dbm__mysql_statement *s) {
     s->text_sizes = mysql_fetch_lengths(s->text_rows);
     s->ended = s->text_row == NULL; }
 static void dbm__mysql_text_free(dbm__mysql_statement *s) {
-    if (s->text_rows == NULL) return;
-    mysql_free_result(s->text_rows);
-    s->text_rows = NULL;
-    s->text_row = NULL; }
+    if (s->text_rows != NULL) mysql_free_result(s->text_rows);
+    s->text_rows = NULL; }
 /* After a fetch that was not the end: q->rc is 0, or it has failed and is reported. */
 DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
     if (DBM__LIKELY(q->rc == 0) || (q->rc == MYSQL_DATA_TRUNCATED && dbm__mysql_grow(q, s))) {
@@ -23050,7 +23006,7 @@ static void dbm__mysql_result_new(dbm__mysql *q, dbm__mysql_statement *s) {
     s->ended = s->held = s->spoiled = s->open = false;
     s->seen = 0;
     s->row = NULL;
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     dbm__mysql_text_free(s); }
 /* RETURNING: how many rows it was, and the key that was generated, which is by custom the first column. */
 static void dbm__mysql_returned(dbm__mysql_statement *s, dbm_op *op) {
@@ -23183,16 +23139,12 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
     if (s->ended) return DBM_DONE;
     if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
     dbm__mysql_fetch(q, s);
     return q->rc == 0 ? DBM_OK : q->status; }
 #endif
-static int dbm__mysql_op_hold(dbm__mysql *q, dbm_op *op) {
-    dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (s == NULL || !s->open) return DBM__MYSQL_DONE;
-    return dbm__mysql_hold(q, s, op->row_buffer); }
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
@@ -23202,7 +23154,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
-    if (s->chunks != NULL) dbm__mysql_drop(q, s);
+    if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
     for (i = 0; DBM__UNLIKELY(s->large) && i < 2 * s->columns; i++) {
         dbm__mysql_cell *cell = &s->cells[i];
         if (cell->capacity <= DBM__MYSQL_CELL_KEPT) continue;
@@ -23234,18 +23186,14 @@ typedef struct dbm__mysql_bulk {
     MYSQL_BIND binds[DBM__MYSQL_BULK_COLUMNS]; /* the types; the buffer of integers that are sent from where the caller has them */
     dbm_value waits[DBM__MYSQL_BULK_COLUMNS];
     dbm__mysql_statement many; /* the INSERT of many rows; its chunks keep the texts of the rows, */
-    dbm__mysql_chunk *chunks;  /* and these those of the one that waits */
-    size_t kept;
+    dbm__aside next;           /* and these those of the one that waits */
     dbm_prepared many_rows;
     char *sql;
 } dbm__mysql_bulk;
 static void dbm__mysql_bulk_swap(dbm__mysql_bulk *b) {
-    dbm__mysql_chunk *chunks = b->chunks;
-    size_t kept = b->kept;
-    b->chunks = b->many.chunks;
-    b->kept = b->many.kept;
-    b->many.chunks = chunks;
-    b->many.kept = kept; }
+    dbm__aside next = b->next;
+    b->next = b->many.aside;
+    b->many.aside = next; }
 static void dbm__mysql_bulk_free(dbm__mysql *q) {
     dbm__mysql_bulk *b = q->bulk;
     q->bulk = NULL;
@@ -23284,9 +23232,8 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
 static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 #if DBM__MYSQL_MARIADB
     unsigned long low = 0, high = 0;
-    if (mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) != 0 ||
-        mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) != 0) return false;
-    return !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
+    return mariadb_get_infov(q->my, MARIADB_CONNECTION_SERVER_CAPABILITIES, &low) == 0 &&
+           mariadb_get_infov(q->my, MARIADB_CONNECTION_EXTENDED_SERVER_CAPABILITIES, &high) == 0 && !(low & CLIENT_MYSQL) && (high & (unsigned long)(MARIADB_CLIENT_STMT_BULK_OPERATIONS >> 32)) != 0;
 #else
     (void)q;
     return false;
@@ -23331,7 +23278,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             b->marked[i] = true;
             b->sizes[at] = 0;
             continue; }
-        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__mysql_room(q, &b->many, sizeof *time, SIZE_MAX, &status)) == NULL) {
+        if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, sizeof *time, SIZE_MAX, &status)) == NULL) {
             return dbm__mysql_no_memory(q); }
         if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
             op->bulk->failed_column = i;
@@ -23344,7 +23291,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             memcpy(b->data + 8 * at, value.buffer, 8);
             continue; }
         if (keep && time == NULL && value.buffer_length != 0) {
-            char *text = (char *)dbm__mysql_room(q, &b->many, value.buffer_length, SIZE_MAX, &status);
+            char *text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, value.buffer_length, SIZE_MAX, &status);
             if (text == NULL) return dbm__mysql_no_memory(q);
             value.buffer = memcpy(text, value.buffer, value.buffer_length); }
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
@@ -23369,7 +23316,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         char *text;
         b->waits[i] = values[i];
         if (values[i].type < DBM_TYPE_TEXT || values[i].type == DBM_TYPE_TIMESTAMP || values[i].as.text.size == 0) continue;
-        text = (char *)dbm__mysql_room(q, &b->many, values[i].as.text.size, SIZE_MAX, &status);
+        text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, values[i].as.text.size, SIZE_MAX, &status);
         if (text == NULL) dbm__mysql_no_memory(q);
         else b->waits[i].as.text.data = (const char *)memcpy(text, values[i].as.text.data, values[i].as.text.size); }
     dbm__mysql_bulk_swap(b);
@@ -23501,12 +23448,12 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     dbm_status status = DBM_OK;
     size_t r;
     int i;
+    memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
     for (i = 0; i < b->columns; i++) {
         const dbm_column *column = &columns[i];
         MYSQL_BIND *bind = &b->binds[i];
-        values[i] = dbm_null();
         if (!in_place || (column->kind != DBM__TO_INT && column->kind != DBM__TO_UINT) || column->type != DBM_TYPE_NULL || column->nulls != NULL ||
             (column->stride != 0 && column->stride != column->size)) continue;
         bind->buffer_type = column->size == 8 ? MYSQL_TYPE_LONGLONG : column->size == 4 ? MYSQL_TYPE_LONG : column->size == 2 ? MYSQL_TYPE_SHORT : MYSQL_TYPE_TINY;
@@ -23737,7 +23684,7 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
 #else
     {
         static const unsigned char modes[] = { SSL_MODE_DISABLED, SSL_MODE_DISABLED, SSL_MODE_PREFERRED, SSL_MODE_REQUIRED, SSL_MODE_VERIFY_CA, SSL_MODE_VERIFY_IDENTITY };
-        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? SSL_MODE_VERIFY_CA : modes[q->base->tls];
+        unsigned mode = q->base->tls == DBM_TLS_REQUIRE && config->tls_ca != NULL ? (unsigned)SSL_MODE_VERIFY_CA : modes[q->base->tls];
         dbm__mysql_option(my, MYSQL_OPT_SSL_MODE, &mode); }
     (void)no;
 #endif
@@ -23917,8 +23864,11 @@ static int dbm__mysql_kill(dbm__mysql *q) {
     return k->wait; }
 /* When a kill is to be looked at again. */
 static int64_t dbm__mysql_kill_until(dbm__mysql *q) {
+#if !DBM__MYSQL_MARIADB
     int64_t soon = dbm_adapter_clock(q->owner) + 2000;
-    return DBM__MYSQL_MARIADB || soon > q->killer.until_us ? q->killer.until_us : soon; }
+    if (soon < q->killer.until_us) return soon;
+#endif
+    return q->killer.until_us; }
 /* Has the operation stop what the server does for it; steps go on with that. False: somebody else does it just now. */
 static bool dbm__mysql_stop(dbm__mysql *q) {
     dbm__word from = DBM__MYSQL_ACTIVE;
@@ -23939,7 +23889,7 @@ static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
     case DBM_OP_FETCH: return dbm__mysql_op_fetch(q, op);
     case DBM_OP_FINISH: return dbm__mysql_op_finish(q, op);
-    case DBM_OP_HOLD: return dbm__mysql_op_hold(q, op);
+    case DBM_OP_HOLD: return op->result == NULL ? (int)DBM__MYSQL_DONE : dbm__mysql_hold(q, (dbm__mysql_statement *)op->result, op->row_buffer);
     case DBM_OP_PREPARE: return dbm__mysql_op_prepare(q, op);
     case DBM_OP_UNPREPARE: return dbm__mysql_op_unprepare(q, op);
     case DBM_OP_BEGIN: return dbm__mysql_op_begin(q, op);
@@ -24009,10 +23959,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 else if (st == DBM_E_TIMEOUT) break; }
             q->wait = dbm__mysql_call(q, q->call, ready);
             if (q->wait != 0) break; }
-        if (q->phase < 0) { /* the flow is through, and waits for a cancel in flight */
-            call = DBM__MYSQL_DONE;
-        } else {
-            call = dbm__mysql_flow(q, op); }
+        call = q->phase < 0 ? (int)DBM__MYSQL_DONE : dbm__mysql_flow(q, op); /* < 0: it is through, and waits for a cancel in flight */
         if (call == DBM__MYSQL_DONE) {
             dbm__word active = DBM__MYSQL_ACTIVE;
             if (dbm__mysql_may_be_killed(op->kind) && !dbm__cas(&q->state, &active, DBM__MYSQL_IDLE) && active == DBM__MYSQL_KILLING) {
@@ -24090,9 +24037,9 @@ static dbm_status dbm__mysql_check_sql_mode(dbm_database *db, const char *mode) 
     while (*p != '\0') {
         size_t size = strcspn(p, ",");
         for (i = 0; i < sizeof dbm__mysql_modes / sizeof dbm__mysql_modes[0]; i++) {
-            if (dbm__same_word_n(p, size, dbm__mysql_modes[i])) {
-                return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
-                                         dbm__mysql_modes[i]); } }
+            if (!dbm__same_word_n(p, size, dbm__mysql_modes[i])) continue;
+            return dbm__adapter_refuse(db, DBM_E_CONFIG, "sql_mode = %s: under %s quotes or backslashes mean something else than dbm.h takes them for; leave it out", mode,
+                                       dbm__mysql_modes[i]); }
         p += size + (p[size] == ','); }
     return DBM_OK; }
 static dbm_status dbm__mysql_tls(dbm_database *db, dbm__mysql_base *base) {
@@ -24180,9 +24127,8 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
 static void dbm__mysql_close(dbm_database *db) {
-    void *base = dbm_adapter_db_data(db);
-    dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base); }
+    dbm_adapter_free(db, dbm_adapter_db_data(db));
+    dbm_adapter_set_db_data(db, NULL); }
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
@@ -28579,9 +28525,7 @@ DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
 /* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
-    dbm__block *block;
-    if (size > DBM__LOOP_BLOCK || size == 0) return dbm__alloc(loop->host, size);
-    block = loop->blocks[i - 1];
+    dbm__block *block = size - 1 < (size_t)DBM__LOOP_BLOCK ? loop->blocks[i - 1] : NULL;
     if (block == NULL) return dbm__alloc(loop->host, i * DBM__BLOCK_STEP);
     loop->blocks[i - 1] = block->next;
     return block; }
@@ -28654,15 +28598,15 @@ DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job) {
     dbm__loop_wake(loop);
     (void)dbm__add(&loop->posting, (dbm__word)-1); /* the loop may be freed now */ }
 static void dbm__loop_take_posts(dbm_loop *loop) {
-    dbm__job *job, *next, *oldest = NULL;
+    dbm__job *newest, *job, *next, *oldest = NULL;
     if (dbm__load_acquire(&loop->posted) == 0) return;
-    for (job = (dbm__job *)dbm__swap(&loop->posted, 0); job != NULL; job = next) {
+    newest = (dbm__job *)dbm__swap(&loop->posted, 0);
+    for (job = newest; job != NULL; job = next) {
         next = job->next;
         job->next = oldest;
         oldest = job; }
-    for (; oldest != NULL; oldest = next) {
-        next = oldest->next;
-        dbm__loop_soon(loop, oldest); } }
+    *loop->last_job = oldest;
+    loop->last_job = &newest->next; }
 /* Jobs, and those that they make; not for ever, so that descriptors have their turn. */
 static void dbm__loop_run_jobs(dbm_loop *loop) {
     int rounds;
@@ -28823,18 +28767,14 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
     dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
-    dbm__watch **p;
-    if (w->timer == DBM__WATCH_DUE) {
-        for (p = &loop->due; *p != w; p = &(*p)->next) { }
-        *p = w->next;
-        if (loop->last_due == &w->next) loop->last_due = p;
-        w->timer = DBM__WATCH_NONE;
-    } else {
-        dbm__time_remove(loop, w);
-        if (f != NULL) {
-            for (p = &f->first; *p != NULL && *p != w; p = &(*p)->next) { }
-            if (*p != NULL) *p = w->next;
-            if (loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, w->fd, f); } }
+    bool due = w->timer == DBM__WATCH_DUE;
+    dbm__watch **p = due ? &loop->due : f != NULL ? &f->first : NULL;
+    dbm__time_remove(loop, w);
+    while (p != NULL && *p != NULL && *p != w) p = &(*p)->next;
+    if (p != NULL && *p != NULL) *p = w->next;
+    if (loop->last_due == &w->next) loop->last_due = p;
+    if (!due && f != NULL && (loop->hooked || (f->told & DBM_STEP_WRITE))) dbm__fd_changed(loop, w->fd, f);
+    w->timer = DBM__WATCH_NONE;
     w->fd = -1; }
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
     dbm__fd *f = dbm__fd_find(loop, fd);
@@ -28908,9 +28848,7 @@ static int dbm__loop_wait_ms(dbm_loop *loop, int64_t until_us) {
     if (loop->wake_read < 0) return 1; /* nothing could wake it */
     if (loop->time_count > 0 && loop->times[0]->until_us < until_us) until_us = loop->times[0]->until_us;
     if (until_us == INT64_MAX) return -1;
-    if (until_us == INT64_MIN) return 0;
-    now = dbm__now(loop->host);
-    if (now >= until_us) return 0;
+    if (until_us == INT64_MIN || (now = dbm__now(loop->host)) >= until_us) return 0;
     if (loop->host->clock != NULL) return 1; /* a clock of the program's may jump: it is looked at every millisecond */
     left = (int64_t)((uint64_t)until_us - (uint64_t)now > (uint64_t)INT64_C(3600000000) ? (uint64_t)INT64_C(3600000000) : (uint64_t)until_us - (uint64_t)now);
     return (int)((left + 999) / 1000); }
@@ -28963,9 +28901,8 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
         (void)dbm__swap(&loop->sleeping, 1);
         if (dbm__loop_has_work(loop)) ms = 0; }
 #if DBM__EPOLL
-    if (loop->epoll >= 0) {
-        dbm__epoll_wait(loop, ms);
-        return; }
+    if (loop->epoll >= 0) dbm__epoll_wait(loop, ms);
+    else
 #endif
 #if DBM__POLL
     dbm__poll_wait(loop, ms);
@@ -29089,17 +29026,13 @@ static bool dbm__loop_open(dbm_loop *loop) {
     (void)loop;
     return true; }
 static void dbm__fd_close(int fd) {
+    if (fd < 0) return;
 #if defined(_WIN32)
-    if (fd >= 0) (void)closesocket((SOCKET)fd);
+    (void)closesocket((SOCKET)fd);
 #elif DBM__POLL
-    if (fd >= 0) (void)close(fd);
-#else
-    (void)fd;
+    (void)close(fd);
 #endif
 }
-#if DBM__POLL && !DBM__EPOLL && !defined(_WIN32)
-static bool dbm__fd_quiet(int fd) { return fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0; }
-#endif
 static bool dbm__loop_open_wake(dbm_loop *loop) {
 #if DBM__EPOLL
     loop->wake_read = loop->wake_write = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -29123,7 +29056,8 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
     if (pipe(fds) != 0) return false;
     loop->wake_read = fds[0];
     loop->wake_write = fds[1];
-    return dbm__fd_quiet(fds[0]) && dbm__fd_quiet(fds[1]);
+    return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0 && fcntl(fds[0], F_SETFD, FD_CLOEXEC) == 0 && fcntl(fds[1], F_SETFL, O_NONBLOCK) == 0
+           && fcntl(fds[1], F_SETFD, FD_CLOEXEC) == 0;
 #else
     (void)loop;
     return true;
@@ -29206,11 +29140,6 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     loop->hooked = false;
     loop->hooks.wake = NULL;
     (void)dbm__loop_open(loop); /* without a descriptor: poll() */ }
-/* The grace period is over: whoever still waits is told that the time has come. */
-static void dbm__loop_time_out(dbm_loop *loop) {
-    int i;
-    for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-    while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT); }
 static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
@@ -29223,7 +29152,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                dbm__loop_time_out(loop);
+                /* The grace period is over: whoever still waits is told that the time has come. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
@@ -29360,14 +29291,12 @@ static bool dbm__worker_start(dbm__workers *ws) { (void)ws; return false; }
 #endif
 static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     dbm__workers **at = dbm__loop_workers(loop), *ws = *at;
+    bool locked;
     if (ws != NULL) return ws;
     ws = (dbm__workers *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *ws);
-    if (ws == NULL) return NULL;
-    if (!dbm__lock_init(&ws->lock)) {
-        dbm__free(dbm__loop_host(loop), ws);
-        return NULL; }
-    if (!dbm__signal_init(&ws->signal)) {
-        dbm__lock_free(&ws->lock);
+    locked = ws != NULL && dbm__lock_init(&ws->lock);
+    if (!locked || !dbm__signal_init(&ws->signal)) {
+        if (locked) dbm__lock_free(&ws->lock);
         dbm__free(dbm__loop_host(loop), ws);
         return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
