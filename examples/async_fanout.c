@@ -50,8 +50,8 @@ static void ended(void *ud, dbm_status status, const dbm_error_info *error) {
 
 static dbm_database *open_one(dbm_manager *mgr, const char *name, const char *url) {
     dbm_database *db;
-    const dbm_config *config = DBM_CONFIG(.name = name, .url = url, .pool.size = 8, .pool.max_overflow = -1, .pool.timeout_ms = 60000);
-    if (dbm_add_database(mgr, config) != DBM_OK || (db = dbm_get(mgr, name)) == NULL || dbm_ping(db) != DBM_OK) {
+    if (dbm_add_database(mgr, DBM_CONFIG(.name = name, .url = url, .pool.size = 8, .pool.max_overflow = -1, .pool.timeout_ms = 60000)) != DBM_OK
+        || (db = dbm_get(mgr, name)) == NULL || dbm_ping(db) != DBM_OK) {
         fprintf(stderr, "%s\n", dbm_last_error()->message);
         exit(1);
     }

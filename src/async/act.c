@@ -809,7 +809,7 @@ static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *
     x.act = NULL;
     use.use = dbm__async_words_put;
     use.ud = &x;
-    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+    st = ap != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
         : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
     return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act;
 }

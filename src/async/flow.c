@@ -117,8 +117,9 @@ static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? 
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
-    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
-    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+    DBM_ASSERT(w != NULL);
+    a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
+    if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
         return dbm__work_fail(w, r->site);
     }

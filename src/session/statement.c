@@ -399,16 +399,19 @@ replace:
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
     if (op->result != NULL) {
-        dbm_error_info kept;
         op->kind = DBM_OP_FETCH;
         do {
             op->row = false;
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
-        if (rc != DBM_DONE) kept = dbm__self()->last;
         op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        if (rc != DBM_DONE) dbm__self()->last = kept;
+        if (rc == DBM_DONE) {
+            dbm__op_run(&w->slot.connection, op);
+        } else {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__op_run(&w->slot.connection, op);
+            dbm__self()->last = kept;
+        }
         return dbm__exec_over(w, entry, op, rc, site);
     }
     dbm__cache_give(&w->slot.connection, entry);
