@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b2cb23f55bba4664: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8e1001c7d0614619: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -10913,7 +10913,9 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     uint64_t borrow = 0;
     int i;
     for (i = 0; i < b->n || borrow; i++) {
-        uint64_t part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
+        uint64_t part;
+        DBM_ASSERT(i < a->n);
+        part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
         a->words[i] = (uint32_t)part;
         borrow = part >> 63; }
     while (a->n && !a->words[a->n - 1]) a->n--; }
@@ -12256,6 +12258,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         } else if (db != NULL && (options == NULL || !options->separate) && (w = dbm__open_block(db)) != NULL) {
             return dbm__session_join(w, options, status, kind, site, out); } }
     if ((st = dbm__session_allowed(db, options, site)) != DBM_OK) return dbm__session_refused(out, status, st, kind);
+    DBM_ASSERT(db != NULL);
     if (options != NULL && options->timeout_ms > 0) deadline = dbm__deadline(db->host, options->timeout_ms);
     st = dbm__pool_take(db, deadline, self != NULL || kind == DBM__KIND_CALL ? dbm__thread_number() : 0, site, &slot);
     if (DBM__UNLIKELY(st != DBM_OK)) return dbm__session_refused(out, status, st, kind);
@@ -13188,16 +13191,18 @@ replace:
 static DBM__NOINLINE dbm_status dbm__exec_rest(dbm__work *w, dbm__entry *entry, dbm_op *op, const char *site) {
     dbm_status rc = DBM_OK;
     if (op->result != NULL) {
-        dbm_error_info kept;
         op->kind = DBM_OP_FETCH;
         do {
             op->row = false;
             rc = dbm__op_run(&w->slot.connection, op);
         } while (rc == DBM_OK);
-        if (rc != DBM_DONE) kept = dbm__self()->last;
         op->kind = DBM_OP_FINISH;
-        dbm__op_run(&w->slot.connection, op);
-        if (rc != DBM_DONE) dbm__self()->last = kept;
+        if (rc == DBM_DONE) {
+            dbm__op_run(&w->slot.connection, op);
+        } else {
+            dbm_error_info kept = dbm__self()->last;
+            dbm__op_run(&w->slot.connection, op);
+            dbm__self()->last = kept; }
         return dbm__exec_over(w, entry, op, rc, site); }
     dbm__cache_give(&w->slot.connection, entry);
     return rc; }
@@ -19090,6 +19095,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
 static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     char *at = s->in.data + s->in.row, *end, *last = NULL;
     int i, n;
+    DBM_ASSERT(at != NULL);
     while (at[0] != 'D') at += dbm__pg_get32(at + 1) + 1;
     end = at + dbm__pg_get32(at + 1) + 1;
     s->in.row = (size_t)(end - s->in.data);
@@ -19845,6 +19851,7 @@ static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_
     for (*taken = 0; *taken < count && st == DBM_OK;) {
         dbm_value values[DBM__MAX_VALUES];
         int i;
+        DBM_ASSERT(q->each->columns > 0);
         for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
             st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
             if (st == DBM_OK) continue;
@@ -25164,8 +25171,8 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+    const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
+    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
         (void)redisReaderGetReply(r->reader, &got); }
     if (!last) {
         dbm__redis_left_line(r, &s);
@@ -25259,9 +25266,10 @@ static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SS
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
 static dbm_status dbm__redis_told(dbm__redis *r) {
     dbm__redis_reply *reply = r->building;
-    const dbm__redis_node *node = reply->nodes;
-    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    const dbm__redis_node *node = reply->nodes; /* one at least */
+    const char *word = node != NULL && node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
     dbm_status st = DBM_OK;
+    DBM_ASSERT(node != NULL);
     r->building = NULL;
     if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
         *r->news_end = reply;
@@ -26325,7 +26333,7 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
     char c = dbm__mongo_next(j);
     const char *text = j->at;
-    const dbm_value *v;
+    const dbm_value *v = NULL;
     bson_t *made = NULL;
     bson_iter_t it;
     size_t size = 0;
@@ -30374,8 +30382,9 @@ static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? 
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
-    a->rows = r->kind == DBM__ASYNC_EXEC ? NULL : r->kind == DBM__ASYNC_QUERY ? dbm__rows_new(w) : &w->one;
-    if (a->rows == NULL && r->kind != DBM__ASYNC_EXEC) {
+    DBM_ASSERT(w != NULL);
+    a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
+    if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
         return dbm__work_fail(w, r->site); }
     if (a->rows != NULL) {
@@ -31425,7 +31434,7 @@ static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *
     x.act = NULL;
     use.use = dbm__async_words_put;
     use.ud = &x;
-    st = codes != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
+    st = ap != NULL ? dbm__redis_commanded(&on, site, &use, format, codes, ap)
         : dbm__redis_callv(&on, site, DBM__REDIS_WANT_WORDS | (format != NULL ? DBM__REDIS_FORMAT : 0), &use, format, values, count);
     return st != DBM_OK && x.act == NULL ? dbm__async_bad(a, to, site) : x.act; }
 static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, va_list *ap) {
@@ -31676,7 +31685,7 @@ static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadlin
             if (n->kind != first->kind || n->wanted != first->wanted || l->op.value_count == DBM__LISTEN_NAMES) continue;
             n->asked = true;
             l->values[l->op.value_count++] = dbm_textn(n->name, n->size); }
-        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP); }
+        if (first != NULL) l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP); }
     dbm__running_start(&l->run, &l->connection, &l->op);
     return dbm__listen_waits(l); }
 static void dbm__listen_go(dbm_listener *l);

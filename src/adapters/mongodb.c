@@ -935,7 +935,7 @@ static bool dbm__mongo_nested(dbm__mongo_json *j, bson_t *to, const char *key, i
 static bool dbm__mongo_value(dbm__mongo_json *j, bson_t *to, const char *key, int key_size, int depth) { /* NOLINT(misc-no-recursion): as above */
     char c = dbm__mongo_next(j);
     const char *text = j->at;
-    const dbm_value *v;
+    const dbm_value *v = NULL;
     bson_t *made = NULL;
     bson_iter_t it;
     size_t size = 0;

@@ -1293,6 +1293,7 @@ static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
 static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     char *at = s->in.data + s->in.row, *end, *last = NULL;
     int i, n;
+    DBM_ASSERT(at != NULL);
     while (at[0] != 'D') at += dbm__pg_get32(at + 1) + 1;
     end = at + dbm__pg_get32(at + 1) + 1;
     s->in.row = (size_t)(end - s->in.data);
@@ -2236,6 +2237,7 @@ static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_
     for (*taken = 0; *taken < count && st == DBM_OK;) {
         dbm_value values[DBM__MAX_VALUES];
         int i;
+        DBM_ASSERT(q->each->columns > 0);
         for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
             st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
             if (st == DBM_OK) continue;

@@ -1230,8 +1230,8 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
     void *got = NULL;
-    r->building = dbm__redis_reply_new(r);
-    if (r->building != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !r->building->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
+    const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
+    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
         (void)redisReaderGetReply(r->reader, &got);
     }
     if (!last) {
@@ -1349,9 +1349,10 @@ static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SS
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
 static dbm_status dbm__redis_told(dbm__redis *r) {
     dbm__redis_reply *reply = r->building;
-    const dbm__redis_node *node = reply->nodes;
-    const char *word = node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
+    const dbm__redis_node *node = reply->nodes; /* one at least */
+    const char *word = node != NULL && node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
     dbm_status st = DBM_OK;
+    DBM_ASSERT(node != NULL);
     r->building = NULL;
     if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
         *r->news_end = reply;

@@ -153,7 +153,7 @@ static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadlin
             n->asked = true;
             l->values[l->op.value_count++] = dbm_textn(n->name, n->size);
         }
-        l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
+        if (first != NULL) l->op.listen = first->kind | (first->wanted ? 0 : DBM_LISTEN_STOP);
     }
     dbm__running_start(&l->run, &l->connection, &l->op);
     return dbm__listen_waits(l);

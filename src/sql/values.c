@@ -857,7 +857,9 @@ static void dbm__big_subtract(dbm__big *a, const dbm__big *b) {
     uint64_t borrow = 0;
     int i;
     for (i = 0; i < b->n || borrow; i++) {
-        uint64_t part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
+        uint64_t part;
+        DBM_ASSERT(i < a->n);
+        part = (uint64_t)a->words[i] - (i < b->n ? b->words[i] : 0u) - borrow;
         a->words[i] = (uint32_t)part;
         borrow = part >> 63;
     }
