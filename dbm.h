@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 8e1001c7d0614619: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 18e02adb3be78150: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -260,7 +260,7 @@
  *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
  *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
  *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
- *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *         DBM_TASK_END(t);        (commits; after a failure above rolls back; either way gives back)
  *     }
  *     dbm_loop_create(&loop, mgr, NULL);
  *     dbm_spawn(loop, move_money, &x);

@@ -260,7 +260,7 @@
  *         DBM_AWAIT(t, dbm_async_session(t, "default", &x->s));
  *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n - ? WHERE id = ?", x->n, x->from));
  *         DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE account SET n = n + ? WHERE id = ?", x->n, x->to));
- *         DBM_TASK_END(t);        // commits; after a failure above it rolls back; either way the connection is given back
+ *         DBM_TASK_END(t);        (commits; after a failure above rolls back; either way gives back)
  *     }
  *     dbm_loop_create(&loop, mgr, NULL);
  *     dbm_spawn(loop, move_money, &x);
