@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 18e02adb3be78150: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 89ce2298f6b3adaf: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3118,7 +3118,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
  * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
@@ -11501,6 +11501,7 @@ typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
+    uint32_t gen;                        /* of the session that it serves, or served last */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -12448,7 +12449,8 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
-    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, w->base.site, "dbm_session_end on a session that dbm_async_session began: await dbm_async_end on it"); }
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */ }
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
@@ -30266,7 +30268,6 @@ typedef struct dbm__async {
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
-    uint32_t gen;                        /* of its session */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
     /* flow.c's */
@@ -31198,7 +31199,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->on = a->waits = false;
     a->at = 0;
     a->fd = -1;
-    a->gen = w->base.gen;
+    a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
@@ -31385,7 +31386,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         (void)dbm__session_bad(s, site);
         return NULL; }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
     if (of_task && a->task == NULL) {

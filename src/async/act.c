@@ -506,7 +506,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->on = a->waits = false;
     a->at = 0;
     a->fd = -1;
-    a->gen = w->base.gen;
+    a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
@@ -746,7 +746,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         return NULL;
     }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;
     }

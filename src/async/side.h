@@ -69,7 +69,6 @@ typedef struct dbm__async {
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
-    uint32_t gen;                        /* of its session */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
     /* flow.c's */

@@ -490,7 +490,9 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
-    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, w->base.site, "dbm_session_end on a session that dbm_async_session began: await dbm_async_end on it");
+    }
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }

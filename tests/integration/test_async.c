@@ -426,6 +426,8 @@ static dbm_task_status misuses(dbm_task *t) {
     DBM_AWAIT(t, act);
     assert_int_equal(dbm_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 2, "y"), DBM_OK); /* between two awaits it blocks, and works */
     assert_int_equal(dbm_affected(&x->s), 1);
+    assert_int_equal(dbm_session_end(&x->s), DBM_E_MISUSE); /* the task ends it, or dbm_async_end */
+    assert_non_null(strstr(dbm_last_error()->message, "dbm_async_end"));
     assert_int_equal(dbm_session_begin(db, NULL, &s), DBM_OK);
     assert_null(dbm_async_exec(&s, "SELECT 1"));
     assert_int_equal(dbm_last_error()->status, DBM_E_MISUSE);
