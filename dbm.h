@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 89ce2298f6b3adaf: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9d5d3a44db32c763: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -31243,11 +31243,16 @@ static void dbm__beginning_tell(dbm_act *act) {
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
     dbm__act_done(&b->act, st); }
+/* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
+static dbm_status dbm__beginning_late(const dbm__beginning *b) {
+    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed"); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
-    if (st != DBM_OK) {
+    if (st == DBM_OK) st = dbm__beginning_late(b);
+    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
         dbm__self()->last = kept; }
@@ -31257,13 +31262,15 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     const dbm_session_options *options = b->has_options ? &b->options : NULL;
     dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
     dbm__request *r = NULL;
-    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    dbm_status st = dbm__beginning_late(b);
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
     if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
     if (a == NULL) {
+        dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
         dbm__pool_give(slot);
-        dbm__beginning_over(b, DBM_E_NOMEM);
+        dbm__beginning_over(b, dbm__fail_again(&kept));
     } else if (begins && r == NULL) {
         dbm__beginning_begun(b, DBM_E_NOMEM);
     } else if (begins) {
