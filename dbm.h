@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9d5d3a44db32c763: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ae3879d962c70248: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30288,6 +30288,7 @@ typedef struct dbm__async {
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 /* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
@@ -30309,11 +30310,8 @@ enum {
 };
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 static void dbm__flow_watch(dbm__async *a) {
-    const dbm__running *r = &a->running;
-    int want = (int)r->want & DBM_STEP_BOTH;
     a->waits = true;
-    a->fd = want != 0 ? a->op->fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running)); }
+    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
@@ -31071,6 +31069,10 @@ static void dbm__way_ran(dbm__worked *worked) {
         (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
+    a->fd = want & DBM_STEP_BOTH ? fd : -1;
+    a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -31078,8 +31080,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     if (want == DBM__STEP_BLOCKS) {
         dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
         return false; }
-    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false; }
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
     a->way = way;
@@ -31202,7 +31203,6 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
-    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
     a->owned.end = dbm__async_owned_end;
     if (task != NULL) {
         dbm__task_owns(task, &a->owned);

@@ -346,6 +346,12 @@ static void dbm__way_ran(dbm__worked *worked) {
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
 }
 
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
+    a->fd = want & DBM_STEP_BOTH ? fd : -1;
+    a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us);
+}
+
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -354,8 +360,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
         dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
         return false;
     }
-    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false;
 }
 
@@ -509,7 +514,6 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
-    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
     a->owned.end = dbm__async_owned_end;
     if (task != NULL) {
         dbm__task_owns(task, &a->owned);

@@ -383,6 +383,19 @@ static dbm_task_status dies(dbm_task *t) {
     DBM_TASK_END(t);
 }
 
+/* A call that waits takes another connection, which gets the number of the one before it. */
+static dbm_task_status replaced_in_between(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 10, "first"));
+    DBM_AWAIT(t, dbm_async_commit(&x->s));
+    kill_others();
+    assert_ok(dbm_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 11, "second"));
+    DBM_AWAIT_WITHIN(t, 5000, dbm_async_exec(&x->s, type == POSTGRESQL ? "SELECT pg_sleep(0.1)" : "SELECT SLEEP(0.1)"));
+    DBM_TASK_END(t);
+}
+
 static void connections_die(void **state) {
     (void)state;
     for (type = POSTGRESQL; type <= MARIADB; type++) {
@@ -403,6 +416,9 @@ static void connections_die(void **state) {
         st = run_one(dies, &x);
         if (st != DBM_E_IN_DOUBT && st != DBM_E_LOST) fail_msg("%s: %s: %s", types[type], dbm_status_name(st), dbm_last_error()->message);
         assert_int_equal(number("SELECT COUNT(*) FROM unit"), 0);
+        memset(&x, 0, sizeof x);
+        assert_ok(run_one(replaced_in_between, &x));
+        assert_int_equal(number("SELECT SUM(n) FROM unit"), 21);
         close_all();
     }
 }
@@ -416,8 +432,8 @@ static dbm_task_status misuses(dbm_task *t) {
     DBM_TASK_BEGIN(t);
     DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
     act = dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 1, "x");
-    if (type != SQLITE || !act->done) {
-        assert_int_equal(dbm_exec(&x->s, "SELECT 1"), DBM_E_MISUSE); /* which does not stick */
+    if (!act->done) { /* on a busy machine the answer may be there at once */
+        assert_status(dbm_exec(&x->s, "SELECT 1"), DBM_E_MISUSE); /* which does not stick */
         assert_non_null(strstr(dbm_last_error()->message, "dbm_async_"));
         assert_int_equal(dbm_commit(&x->s), DBM_E_MISUSE);
         assert_int_equal(dbm_rollback(&x->s), DBM_E_MISUSE);
