@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ae3879d962c70248: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 32ec3c07f243931f: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30835,7 +30835,9 @@ static void dbm__request_stop(dbm_act *act) {
         if (!a->blocks) {
             dbm__flow_cancel(a);
             return; }
+        dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
 /* That is over. */
 static void dbm__request_stopped(dbm__work *w) {

@@ -48,7 +48,9 @@ static void dbm__request_stop(dbm_act *act) {
             dbm__flow_cancel(a);
             return;
         }
+        dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
 }
