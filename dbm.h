@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 32ec3c07f243931f: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f326d3523587d4d6: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30956,9 +30956,12 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
-        r->status = dbm__async_sync(a, r);
-        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
+        r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
+        self->impatient = held || (!runs && !r->patient);
+        if (!r->turned) {
+            r->status = dbm__async_sync(a, r);
+            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1); }

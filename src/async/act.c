@@ -200,9 +200,13 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
-        r->status = dbm__async_sync(a, r);
-        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
+        r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
+        self->impatient = held || (!runs && !r->patient);
+        if (!r->turned) {
+            r->status = dbm__async_sync(a, r);
+            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1);

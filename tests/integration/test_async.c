@@ -423,6 +423,50 @@ static void connections_die(void **state) {
     }
 }
 
+/* ---- one worker for all ------------------------------------------------------------------------------------------------------------------- */
+
+static dbm_task_status writes_twice(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 1, "first"));
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 2, "second"));
+    DBM_TASK_END(t);
+}
+static dbm_status insert_three(dbm_session *s, void *ud) {
+    (*(int *)ud)++;
+    return dbm_exec(s, "INSERT INTO unit VALUES (?, ?)", 3, "third");
+}
+static dbm_task_status runs_one(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_run(&x->s, insert_three, &x->i));
+    DBM_TASK_END(t);
+}
+
+/* What waits to write leaves the only worker to whoever writes. */
+static void one_worker(void **state) {
+    (void)state;
+    type = SQLITE;
+    for (int workers = -1; workers <= 1; workers += 2) {
+        dbm_session s[2];
+        steps x, y;
+        open_with(2, workers, NULL);
+        for (int i = 0; i < 2; i++) assert_ok(dbm_session_begin(db, NULL, &s[i])); /* both connections are there */
+        for (int i = 0; i < 2; i++) assert_ok(dbm_session_end(&s[i]));
+        memset(&x, 0, sizeof x);
+        memset(&y, 0, sizeof y);
+        (void)dbm_spawn(loop, writes_twice, &x);
+        (void)dbm_spawn(loop, runs_one, &y);
+        assert_ok(dbm_loop_run(loop, 10000));
+        assert_int_equal(y.i, 1);
+        assert_int_equal(number("SELECT SUM(n) FROM unit"), 6);
+        close_all();
+    }
+}
+
 /* ---- misuse ----------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_task_status misuses(dbm_task *t) {
@@ -688,7 +732,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
         cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
