@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f326d3523587d4d6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 6a91e6e2de37855c: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2904,7 +2904,7 @@ typedef struct dbm_loop_hooks {
 typedef struct dbm_loop_options {
     int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
                        * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
-    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */
     const dbm_loop_hooks *hooks; /* part of another loop; copied */
@@ -28388,6 +28388,7 @@ typedef struct dbm__worked {
     struct dbm__worked *next;
     dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
+    bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;
@@ -29314,7 +29315,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     work->loop = loop;
     work->lane = lane;
     dbm__lock_take(&ws->lock);
-    if (ws->waiting >= ws->most_waiting) {
+    if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
     if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
@@ -31048,14 +31049,21 @@ static void dbm__async_ran(dbm__worked *worked) {
         dbm__async_next(a, st);
         dbm__async_go(a); }
     if (turns != NULL) dbm__turns_next(turns); }
-/* Has it run, where workers can't be had on this thread. */
-static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+static void dbm__async_here(dbm__job *job) {
+    dbm__worked *worked = (dbm__worked *)(void *)job;
+    worked->run(worked);
+    worked->done(worked); }
+/* Has it run. False, and why: no worker will, and it need not be; what must be is then run on this thread, but never in here. */
+static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (!must) return false;
     r->worked.loop = a->loop;
-    run(&r->worked);
-    done(&r->worked); }
+    r->worked.job.run = dbm__async_here;
+    dbm__loop_soon(a->loop, &r->worked.job);
+    return true; }
 /* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
@@ -31083,7 +31091,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
     if (want == DBM__STEP_BLOCKS) {
-        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
         return false; }
     dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false; }
@@ -31138,8 +31146,9 @@ static void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
-            return;
+            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            a->on = false;
+            st = dbm__work_fail(a->work, r->site);
         } else {
             bool over;
             a->on = true;

@@ -317,14 +317,23 @@ static void dbm__async_ran(dbm__worked *worked) {
     if (turns != NULL) dbm__turns_next(turns);
 }
 
-/* Has it run, where workers can't be had on this thread. */
-static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+static void dbm__async_here(dbm__job *job) {
+    dbm__worked *worked = (dbm__worked *)(void *)job;
+    worked->run(worked);
+    worked->done(worked);
+}
+
+/* Has it run. False, and why: no worker will, and it need not be; what must be is then run on this thread, but never in here. */
+static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (!must) return false;
     r->worked.loop = a->loop;
-    run(&r->worked);
-    done(&r->worked);
+    r->worked.job.run = dbm__async_here;
+    dbm__loop_soon(a->loop, &r->worked.job);
+    return true;
 }
 
 /* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
@@ -363,7 +372,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
     if (want == DBM__STEP_BLOCKS) {
-        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
         return false;
     }
     dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
@@ -434,8 +443,9 @@ static void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
-            return;
+            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            a->on = false;
+            st = dbm__work_fail(a->work, r->site);
         } else {
             bool over;
             a->on = true;

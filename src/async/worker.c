@@ -144,7 +144,7 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
     work->loop = loop;
     work->lane = lane;
     dbm__lock_take(&ws->lock);
-    if (ws->waiting >= ws->most_waiting) {
+    if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting);
     }

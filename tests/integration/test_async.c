@@ -467,6 +467,51 @@ static void one_worker(void **state) {
     }
 }
 
+static dbm_status sleep_there(void *ud) {
+    (void)ud;
+    (void)usleep(300000);
+    return DBM_OK;
+}
+static dbm_task_status calls_there(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_call(t, sleep_there, NULL));
+    DBM_TASK_END(t);
+}
+static dbm_task_status finds_it_full(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 1, "first"));
+    (void)dbm_spawn(loop, calls_there, NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 100)); /* that is with the worker */
+    (void)dbm_spawn(loop, calls_there, NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 1)); /* and that waits */
+    x->at = (int)now_ms();
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 2, "second"));
+    assert_true((int)now_ms() - x->at < 100);
+    assert_status(x->rc, DBM_E_LIMIT);
+    DBM_AWAIT(t, dbm_async_rollback(&x->s)); /* which can't be refused */
+    assert_true((int)now_ms() - x->at > 300);
+    DBM_TASK_END(t);
+}
+
+/* One call more than work_queue allows is refused, rather than run on the loop's thread. */
+static void full_queue(void **state) {
+    dbm_loop_options lo;
+    steps x;
+    (void)state;
+    type = SQLITE;
+    open_with(2, 1, NULL);
+    dbm_loop_free(loop);
+    memset(&lo, 0, sizeof lo);
+    memset(&x, 0, sizeof x);
+    lo.workers = lo.work_queue = 1;
+    assert_ok(dbm_loop_create(&loop, mgr, &lo));
+    assert_ok(run_one(finds_it_full, &x));
+    assert_int_equal(number("SELECT COUNT(*) FROM unit"), 0);
+    close_all();
+}
+
 /* ---- misuse ----------------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_task_status misuses(dbm_task *t) {
@@ -732,7 +777,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
         cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
