@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6a91e6e2de37855c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1970c01af86c467a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -11499,6 +11499,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
@@ -12556,7 +12557,9 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); }
+        if (w->db->gate != NULL) {
+            dbm__gate_wake(w->db->gate);
+            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -30840,10 +30843,6 @@ static void dbm__request_stop(dbm_act *act) {
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
-/* That is over. */
-static void dbm__request_stopped(dbm__work *w) {
-    dbm__word mine = DBM__CALL_CANCELLED;
-    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0); }
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
 static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
@@ -30894,8 +30893,9 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* The first one is over. A failure is this thread's last. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
+    dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
-    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
@@ -30970,7 +30970,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     dbm__store(&a->side.runner, 0);
     r->error = r->turned ? NULL : dbm__error_keep(host, r->status); }
 /* ---- turns to write ---- */
-static void dbm__async_go(dbm__async *a);
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
     for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
@@ -30999,12 +30998,24 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
         a->next_turn = NULL;
         *turns->last = a;
         turns->last = &a->next_turn; }
-    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most); }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+    if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */ }
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
     if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a); }
+static void dbm__turns_look(void *ud) {
+    dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
+    dbm__async *a = NULL;
+    for (; turns != NULL && a == NULL; turns = turns->next) for (a = turns->first; a != NULL && dbm__load(&a->work->cancelled) == 0; a = a->next_turn) {}
+    if (a == NULL) return;
+    dbm__turn_forego(a);
+    dbm__turns_look(ud); /* for others */ }
+/* Any thread. The session does not leave its loop before this returns. */
+static void dbm__async_cancelled(dbm__work *w) {
+    dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
+    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -31138,7 +31149,7 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
             if (a->on || a->turned) return;
-            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return; }
@@ -31198,6 +31209,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
+        a->side.cancelled = dbm__async_cancelled;
         a->work = w;
         w->side = &a->side; }
     if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;

@@ -13,7 +13,6 @@
 
 static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
-
 static void dbm__turn_forego(dbm__async *a);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
@@ -53,12 +52,6 @@ static void dbm__request_stop(dbm_act *act) {
         dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
-}
-
-/* That is over. */
-static void dbm__request_stopped(dbm__work *w) {
-    dbm__word mine = DBM__CALL_CANCELLED;
-    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
 }
 
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
@@ -124,8 +117,9 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* The first one is over. A failure is this thread's last. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
+    dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
-    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
@@ -218,8 +212,6 @@ static void dbm__async_worker(dbm__worked *worked) {
 
 /* ---- turns to write ---- */
 
-static void dbm__async_go(dbm__async *a);
-
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
     for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
@@ -254,6 +246,7 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
         turns->last = &a->next_turn;
     }
     dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+    if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */
 }
 
 /* It need not wait any more, for it is cancelled or late. */
@@ -261,6 +254,21 @@ static void dbm__turn_forego(dbm__async *a) {
     if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a);
+}
+
+static void dbm__turns_look(void *ud) {
+    dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
+    dbm__async *a = NULL;
+    for (; turns != NULL && a == NULL; turns = turns->next) for (a = turns->first; a != NULL && dbm__load(&a->work->cancelled) == 0; a = a->next_turn) {}
+    if (a == NULL) return;
+    dbm__turn_forego(a);
+    dbm__turns_look(ud); /* for others */
+}
+
+/* Any thread. The session does not leave its loop before this returns. */
+static void dbm__async_cancelled(dbm__work *w) {
+    dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
+    (void)dbm_loop_post(loop, dbm__turns_look, loop);
 }
 
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
@@ -434,7 +442,7 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
             if (a->on || a->turned) return;
-            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return;
@@ -509,6 +517,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
+        a->side.cancelled = dbm__async_cancelled;
         a->work = w;
         w->side = &a->side;
     }

@@ -467,6 +467,54 @@ static void one_worker(void **state) {
     }
 }
 
+static dbm_task_status writes_in_vain(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_sleep(t, 100));
+    if (x->i == 0) DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 4, "fourth"));
+    else DBM_TRY_AWAIT(t, &x->rc, dbm_async_run(&x->s, insert_three, &x->i));
+    x->at = (int)now_ms();
+    DBM_TASK_END(t);
+}
+static void *cancels(void *ud) {
+    (void)usleep(400000);
+    (void)dbm_cancel((dbm_session *)ud);
+    return NULL;
+}
+static dbm_task_status writes_long(dbm_task *t) {
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 1, "first"));
+    DBM_AWAIT(t, dbm_async_sleep(t, 3000));
+    DBM_TASK_END(t);
+}
+
+/* dbm_cancel by another thread is heard by who waits for a turn to write. */
+static void cancelled_in_its_turn(void **state) {
+    (void)state;
+    type = SQLITE;
+    for (int i = 0; i < 2; i++) {
+        steps x, y;
+        pthread_t thread;
+        int began = (int)now_ms();
+        open_with(2, 0, NULL);
+        memset(&x, 0, sizeof x);
+        memset(&y, 0, sizeof y);
+        y.i = i;
+        (void)dbm_spawn(loop, writes_long, &x);
+        (void)dbm_spawn(loop, writes_in_vain, &y);
+        assert_int_equal(pthread_create(&thread, NULL, cancels, &y.s), 0);
+        assert_ok(dbm_loop_run(loop, 10000));
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        assert_status(y.rc, DBM_E_CANCELLED);
+        assert_true(y.at - began < 2500);
+        assert_int_equal(number("SELECT COUNT(*) FROM unit"), 1);
+        close_all();
+    }
+}
+
 static dbm_status sleep_there(void *ud) {
     (void)ud;
     (void)usleep(300000);
@@ -777,7 +825,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
         cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
