@@ -11,9 +11,7 @@
 
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
-static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
-
 static void dbm__turn_forego(dbm__async *a);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
@@ -48,15 +46,11 @@ static void dbm__request_stop(dbm_act *act) {
             dbm__flow_cancel(a);
             return;
         }
+        dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
     }
-}
-
-/* That is over. */
-static void dbm__request_stopped(dbm__work *w) {
-    dbm__word mine = DBM__CALL_CANCELLED;
-    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0);
 }
 
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
@@ -122,8 +116,9 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* The first one is over. A failure is this thread's last. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
+    dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
-    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
@@ -140,7 +135,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
     st = dbm__session_leave(w);
-    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    r->status = st > DBM_ROLLED_BACK ? st : DBM_OK;
     if (r->status == DBM_OK) return;
     (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st);
@@ -183,7 +178,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     dbm__work *w = a->work;
-    dbm__host *host = w->db->host;
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
@@ -198,21 +192,23 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
-        r->status = dbm__async_sync(a, r);
-        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
+        r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
+        self->impatient = held || (!runs && !r->patient);
+        if (!r->turned) {
+            r->status = dbm__async_sync(a, r);
+            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1);
     }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+    r->error = r->turned ? NULL : dbm__error_keep(w->db->host, r->status);
 }
 
 /* ---- turns to write ---- */
-
-static void dbm__async_go(dbm__async *a);
 
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
@@ -248,13 +244,28 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
         turns->last = &a->next_turn;
     }
     dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+    if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */
 }
 
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
-    if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a);
+}
+
+static void dbm__turns_look(void *ud) {
+    dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
+    dbm__async *a = NULL;
+    for (; turns != NULL && a == NULL; turns = turns->next) for (a = turns->first; a != NULL && dbm__load(&a->work->cancelled) == 0; a = a->next_turn) {}
+    if (a == NULL) return;
+    dbm__turn_forego(a);
+    dbm__turns_look(ud); /* for others */
+}
+
+/* Any thread. The session does not leave its loop before this returns. */
+static void dbm__async_cancelled(dbm__work *w) {
+    dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
+    (void)dbm_loop_post(loop, dbm__turns_look, loop);
 }
 
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
@@ -311,14 +322,22 @@ static void dbm__async_ran(dbm__worked *worked) {
     if (turns != NULL) dbm__turns_next(turns);
 }
 
-/* Has it run, where workers can't be had on this thread. */
-static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+static void dbm__async_here(dbm__job *job) {
+    dbm__worked *worked = (dbm__worked *)(void *)job;
+    worked->run(worked);
+    worked->done(worked);
+}
+
+/* Has it run. False, and why: no worker will, and it need not be; what must be is then run on this thread, but never in here. */
+static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
-    r->worked.loop = a->loop;
-    run(&r->worked);
-    done(&r->worked);
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (!must) return false;
+    r->worked.job.run = dbm__async_here;
+    dbm__loop_soon(a->loop, &r->worked.job);
+    return true;
 }
 
 /* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
@@ -326,9 +345,8 @@ static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__wor
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
-    dbm__host *host = slot->pool->db->host;
     r->want = r->side->way(slot, DBM_OK, true);
-    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(slot->pool->db->host, slot->way.status);
 }
 
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
@@ -346,16 +364,21 @@ static void dbm__way_ran(dbm__worked *worked) {
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r);
 }
 
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
+    a->fd = want & DBM_STEP_BOTH ? fd : -1;
+    a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us);
+}
+
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
     if (want == DBM__STEP_BLOCKS) {
-        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
         return false;
     }
-    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false;
 }
 
@@ -414,7 +437,7 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
             if (a->on || a->turned) return;
-            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return;
@@ -423,8 +446,9 @@ static void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
-            return;
+            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            a->on = false;
+            st = dbm__work_fail(a->work, r->site);
         } else {
             bool over;
             a->on = true;
@@ -488,6 +512,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
+        a->side.cancelled = dbm__async_cancelled;
         a->work = w;
         w->side = &a->side;
     }
@@ -506,10 +531,9 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->on = a->waits = false;
     a->at = 0;
     a->fd = -1;
-    a->gen = w->base.gen;
+    a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
-    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
     a->owned.end = dbm__async_owned_end;
     if (task != NULL) {
         dbm__task_owns(task, &a->owned);
@@ -560,11 +584,18 @@ static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     dbm__act_done(&b->act, st);
 }
 
+/* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
+static dbm_status dbm__beginning_late(const dbm__beginning *b) {
+    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed");
+}
+
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
-    if (st != DBM_OK) {
+    if (st == DBM_OK) st = dbm__beginning_late(b);
+    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
         dbm__self()->last = kept;
@@ -577,13 +608,15 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     const dbm_session_options *options = b->has_options ? &b->options : NULL;
     dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
     dbm__request *r = NULL;
-    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    dbm_status st = dbm__beginning_late(b);
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
     if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
     if (a == NULL) {
+        dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
         dbm__pool_give(slot);
-        dbm__beginning_over(b, DBM_E_NOMEM);
+        dbm__beginning_over(b, dbm__fail_again(&kept));
     } else if (begins && r == NULL) {
         dbm__beginning_begun(b, DBM_E_NOMEM);
     } else if (begins) {
@@ -746,7 +779,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         return NULL;
     }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;
     }

@@ -78,6 +78,7 @@ typedef struct dbm__worked {
     struct dbm__worked *next;
     dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
+    bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;

@@ -16,11 +16,8 @@ enum {
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 
 static void dbm__flow_watch(dbm__async *a) {
-    const dbm__running *r = &a->running;
-    int want = (int)r->want & DBM_STEP_BOTH;
     a->waits = true;
-    a->fd = want != 0 ? a->op->fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running));
+    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running));
 }
 
 /* True: it has ended, with a->rc. */

@@ -69,7 +69,6 @@ typedef struct dbm__async {
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
-    uint32_t gen;                        /* of its session */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
     /* flow.c's */
@@ -91,6 +90,7 @@ typedef struct dbm__async {
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 
 /* ---- flow.c ---- */

@@ -490,7 +490,9 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
-    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, w->base.site, "dbm_session_end on a session that dbm_async_session began: await dbm_async_end on it");
+    }
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */
 }
@@ -623,7 +625,10 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->db->gate != NULL) {
+            dbm__gate_wake(w->db->gate);
+            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
+        }
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;

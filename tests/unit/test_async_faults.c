@@ -193,7 +193,42 @@ static void every_failure(void **state) {
     print_message("%d plans\n", compared);
 }
 
+/* The loop goes while a session of the callback form begins on a worker: nobody could end it, so it is not begun. */
+static void the_loop_goes_while_one_begins(void **state) {
+    static const int kinds[] = { DBM_OP_CONNECT, DBM_OP_BEGIN, DBM_OP_BEGIN };
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        dbm_session s;
+        dbm_session_options options;
+        awaited a = { 0 };
+        plan_entry *e;
+        long before;
+        memset(&options, 0, sizeof options);
+        options.transaction = i > 0;
+        v = server_make();
+        mgr = server_manager(NULL);
+        db = server_add(mgr, v, "scripted", NULL);
+        if (options.transaction) db->transactions_asked = true; /* BEGIN is sent with the session */
+        awaited_open(mgr);
+        if (i > 0) assert_int_equal(dbm_exec(db, "set x"), DBM_OK); /* a connection is there */
+        e = plan(v, kinds[i], 1, DELAY);
+        e->delay_us = 100000;
+        v->deaf = i == 2; /* BEGIN then succeeds */
+        before = server_count(v, kinds[i]);
+        assert_int_equal(dbm_async_session_cb(awaited_loop, db, &options, &s, awaited_fn, &a), DBM_OK);
+        while (server_count(v, kinds[i]) == before) (void)dbm_loop_step(awaited_loop, 1);
+        awaited_close();
+        assert_true(a.over);
+        assert_int_equal(a.status, i == 1 ? DBM_E_CANCELLED : DBM_E_CLOSED);
+        assert_null(s.slot);
+        assert_int_equal(stats_of(db).out, 0);
+        CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
+        dbm_manager_free(mgr);
+        (void)server_end_all();
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(the_loop_goes_while_one_begins) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
