@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 18e02adb3be78150: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f5969abb9032b2e6: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7059,7 +7059,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
 /* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
  * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
- * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+ * what dbm__net_wait() said, or DBM_E_CLOSED: nobody waits any longer; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
 typedef struct dbm__running {
     dbm_connection *c;
     dbm_op *op;
@@ -7401,7 +7401,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
             return; }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
-        dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
+        if (heard == DBM_E_CLOSED) dbm__running_give_up(r, r->op->kind == DBM_OP_COMMIT ? DBM_E_TIMEOUT : DBM_E_CANCELLED, "no answer within the grace period (grace_ms); the connection is closed");
+        else dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
                              ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return; }
     dbm__running_step(r); }
@@ -28339,7 +28340,7 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of t
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
 /* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
-    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; _CLOSED: the loop's end waits no longer; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
     int fd;                              /* -1: only the time, or not watched */
@@ -29157,9 +29158,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                /* The grace period is over: whoever still waits is told that the time has come. */
-                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+                /* The grace period is over: whoever still waits is told to give up, whatever its limits are. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_CLOSED);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_CLOSED);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
@@ -30123,7 +30124,7 @@ DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard); }
+    dbm__act_done(&sleep->act, heard == DBM_E_NOMEM ? heard : DBM_OK); }
 static void dbm__sleep_stop(dbm_act *act) {
     dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
     dbm__act_done(act, DBM_E_CANCELLED); }
