@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f5969abb9032b2e6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 2f699f9febaab62a: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29,15 +29,15 @@
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
  *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
- *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what others publish
  *
  *
  * dbm.h DOES NOT
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
- *       threads of its own)
+ *     - start threads, install signal handlers, or touch the locale, unless asked: for one upkeep thread, for a loop, whose workers
+ *       run what blocks (MongoDB's driver has threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
@@ -125,7 +125,7 @@
  *
  *     key                   default        meaning
  *     url                   -              where the database is
- *     type                  -              the adapter; may be left out, the URL's scheme says it
+ *     type                  -              the adapter, or sqlasync (see dbm_database_async()); may be left out, the URL's scheme says it
  *     pool_size             5              connections that stay open once opened, 1 to 1000
  *     max_overflow          10             opened on top under load, closed on return
  *     max_connections       -              short for pool_size = n with max_overflow = 0
@@ -269,7 +269,8 @@
  *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
- * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. dbm_listen() hears what others publish (PostgreSQL's NOTIFY, Redis'
+ * PUBLISH), on a connection of its own that is made again when it breaks: >>listeners. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
  * come from other threads.
  *
  *
@@ -296,8 +297,8 @@
  *     15  DBM_E_POOL_TIMEOUT     no connection became free within pool_timeout
  *     16  DBM_E_WOULD_DEADLOCK   waiting for this connection could never end
  *     17  DBM_E_TIMEOUT          the deadline passed
- *     18  DBM_E_CANCELLED        cancelled by dbm_cancel
- *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free
+ *     18  DBM_E_CANCELLED        cancelled by dbm_cancel, or with its call or task
+ *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free
  *     20  DBM_E_FORKED           the session was open when the process forked and belongs to the parent
  *     21  DBM_E_LOST             the connection was lost
  *     22  DBM_E_SQL              the database refused the statement
@@ -903,8 +904,8 @@
     X(E_POOL_TIMEOUT,    15, "no connection became free within pool_timeout") \
     X(E_WOULD_DEADLOCK,  16, "waiting for this connection could never end") \
     X(E_TIMEOUT,         17, "the deadline passed") \
-    X(E_CANCELLED,       18, "cancelled by dbm_cancel") \
-    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free") \
+    X(E_CANCELLED,       18, "cancelled by dbm_cancel, or with its call or task") \
+    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free") \
     X(E_FORKED,          20, "the session was open when the process forked and belongs to the parent") \
     X(E_LOST,            21, "the connection was lost") \
     X(E_SQL,             22, "the database refused the statement") \
@@ -1173,7 +1174,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */
@@ -2902,9 +2903,9 @@ typedef struct dbm_loop_hooks {
 
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
-    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+    int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
                        * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
-    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT; a session's runs on the loop's thread */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */
     const dbm_loop_hooks *hooks; /* part of another loop; copied */
@@ -2950,8 +2951,9 @@ DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud)
 DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
 DBM_API void dbm_loop_timeout(dbm_loop *loop);
 
-/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
- * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, however long they
+ * take, and for servers up to the manager's grace_ms, and a second for a cancel; then their connections are closed (a COMMIT: E_IN_DOUBT). Inside of a
+ * callback of the loop it takes effect at the end of the turn. NULL is allowed. */
 DBM_API void dbm_loop_free(dbm_loop *loop);
 
 #ifdef __cplusplus
@@ -3099,7 +3101,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * Must not know: how anything is done. */
 
 /* >>async-sessions
- * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). The loop waits for none of them, but at a
+ * session's commit or end for an open bulk and what dbm_send() has sent; and for a driver's goodbye to its server.
  *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
  *   dbm_async_session_on(t, db, &s)                the same by handle
  *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
@@ -3118,8 +3121,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
- * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
+ * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
  * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
@@ -28326,7 +28329,7 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
- * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), and is told by the loop, never inside the call that made it. */
 /* The answer of what is left out. */
 DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC

@@ -7,7 +7,7 @@
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
- * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), and is told by the loop, never inside the call that made it. */
 #ifndef DBM__ASYNC_H
 #define DBM__ASYNC_H
 #include "../session/session.h"
