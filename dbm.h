@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2f699f9febaab62a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0585d256075802bb: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3249,7 +3249,7 @@ typedef enum dbm_heard_kind {
 typedef struct dbm_heard {
     dbm_heard_kind kind;
     dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
-    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until a task's next call on the listener */
 } dbm_heard;
 typedef struct dbm_listener dbm_listener;
 typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
@@ -3261,7 +3261,7 @@ extern "C" {
 /* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
  * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
  * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
- * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Ownership ended by dbm_listen_end(), or with the loop. With fn it keeps dbm_loop_run() going till then.
  * Threads   the loop's, as all calls below. */
 DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
 
@@ -31598,6 +31598,7 @@ struct dbm_listener {
     bool running;                        /* an operation is under way */
     bool works;                          /* a worker connects */
     bool soon;                           /* `job` is queued */
+    bool fresh;                          /* its descriptor may be another than the one that was watched last */
     int failures, fd;
     dbm__job job;
     dbm__watch watch;
@@ -31672,7 +31673,8 @@ static bool dbm__listen_waits(dbm_listener *l) {
     if (l->connection.reported) l->reported = dbm__self()->last;
     l->fd = l->op.fd;
     dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
-                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->fresh ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    l->fresh = l->state == DBM__LISTEN_CONNECT;
     return true; }
 /* True: it waits. */
 static bool dbm__listen_start(dbm_listener *l, dbm_op_kind kind, int64_t deadline_us) {
@@ -31705,7 +31707,6 @@ static void dbm__listen_connected(dbm__worked *worked) {
     l->works = false;
     l->error = NULL;
     if (l->state == DBM__LISTEN_ENDED) {
-        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
         dbm__listen_soon(l);
         return; }
     if (st != DBM_OK) dbm__listen_failed(l, st);
@@ -31752,6 +31753,7 @@ static void dbm__listen_go(dbm_listener *l) {
                 dbm__listen_tell(l, DBM_HEARD_GAP, st);
                 continue; }
             l->state = DBM__LISTEN_CONNECT;
+            l->fresh = true;
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
@@ -31793,6 +31795,7 @@ static void dbm__listen_job(dbm__job *job) {
     if (l->state != DBM__LISTEN_ENDED) {
         dbm__listen_go(l);
         return; }
+    dbm__listen_close(l, DBM_DISCONNECT_POLITE); /* only now: the message may have been in the connection's memory */
     while (l->names != NULL) {
         dbm__heard_name *next = l->names->next;
         dbm__free(l->db->host, l->names);
@@ -31833,7 +31836,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
     *l->in = l->next;
     if (l->next != NULL) l->next->in = l->in;
-    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
     l->state = DBM__LISTEN_ENDED;
     if (l->hearing != NULL) {

@@ -20,7 +20,7 @@ typedef enum dbm_heard_kind {
 typedef struct dbm_heard {
     dbm_heard_kind kind;
     dbm_status status;                 /* GAP: E_LOST, E_CONNECT, ..., or E_SQL and its like where the server refused to subscribe */
-    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until the next await of dbm_async_heard() */
+    const dbm_notification *message;   /* MESSAGE, else NULL; valid during the call, or until a task's next call on the listener */
 } dbm_heard;
 typedef struct dbm_listener dbm_listener;
 typedef void (*dbm_heard_fn)(void *ud, const dbm_heard *heard);
@@ -32,7 +32,7 @@ extern "C" {
 /* Begins to listen, to nothing yet. With `fn`, it is called for whatever is heard, by the loop, in order, until dbm_listen_end(); it may call anything, dbm_listen_end() too.
  * With fn NULL, a task takes one after the other by dbm_async_heard(), and nothing is read from the server in between.
  * Errors    E_UNSUPPORTED: this backend has no channels; E_NOMEM, E_MISUSE, E_CLOSED (the loop is being freed). A server that is not there is a GAP.
- * Ownership ended by dbm_listen_end(), or with the loop. It does not keep dbm_loop_run() going; what awaits it does.
+ * Ownership ended by dbm_listen_end(), or with the loop. With fn it keeps dbm_loop_run() going till then.
  * Threads   the loop's, as all calls below. */
 DBM_API dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn, void *ud, dbm_listener **out);
 

@@ -42,6 +42,7 @@ struct dbm_listener {
     bool running;                        /* an operation is under way */
     bool works;                          /* a worker connects */
     bool soon;                           /* `job` is queued */
+    bool fresh;                          /* its descriptor may be another than the one that was watched last */
     int failures, fd;
     dbm__job job;
     dbm__watch watch;
@@ -133,7 +134,8 @@ static bool dbm__listen_waits(dbm_listener *l) {
     if (l->connection.reported) l->reported = dbm__self()->last;
     l->fd = l->op.fd;
     dbm__loop_watch(l->loop, &l->watch, l->run.want == DBM_STEP_TIMER ? -1 : l->op.fd,
-                    ((int)l->run.want & DBM_STEP_BOTH) | (l->state == DBM__LISTEN_CONNECT ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+                    ((int)l->run.want & DBM_STEP_BOTH) | (l->fresh ? DBM__WATCH_NEW : 0), dbm__running_until(&l->run));
+    l->fresh = l->state == DBM__LISTEN_CONNECT;
     return true;
 }
 
@@ -175,7 +177,6 @@ static void dbm__listen_connected(dbm__worked *worked) {
     l->works = false;
     l->error = NULL;
     if (l->state == DBM__LISTEN_ENDED) {
-        dbm__listen_close(l, DBM_DISCONNECT_POLITE);
         dbm__listen_soon(l);
         return;
     }
@@ -235,6 +236,7 @@ static void dbm__listen_go(dbm_listener *l) {
                 continue;
             }
             l->state = DBM__LISTEN_CONNECT;
+            l->fresh = true;
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
@@ -289,6 +291,7 @@ static void dbm__listen_job(dbm__job *job) {
         dbm__listen_go(l);
         return;
     }
+    dbm__listen_close(l, DBM_DISCONNECT_POLITE); /* only now: the message may have been in the connection's memory */
     while (l->names != NULL) {
         dbm__heard_name *next = l->names->next;
         dbm__free(l->db->host, l->names);
@@ -335,7 +338,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (l == NULL || l->state == DBM__LISTEN_ENDED) return;
     *l->in = l->next;
     if (l->next != NULL) l->next->in = l->in;
-    if (!l->works) dbm__listen_close(l, DBM_DISCONNECT_POLITE);
+    dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fn == NULL) dbm__loop_hold(l->loop); /* until its memory is given back */
     l->state = DBM__LISTEN_ENDED;
     if (l->hearing != NULL) {

@@ -55,6 +55,10 @@ typedef struct heard { base *b; dbm_listener *l; char text[4000]; int messages, 
 static void hear(void *ud, const dbm_heard *what) {
     heard *h = (heard *)ud;
     size_t n = strlen(h->text);
+    if (h->ends) {
+        dbm_listen_end(h->l); /* the message is there all the same */
+        h->l = NULL;
+    }
     if (what->kind == DBM_HEARD_MESSAGE) {
         const dbm_notification *m = what->message;
         h->messages++;
@@ -71,10 +75,6 @@ static void hear(void *ud, const dbm_heard *what) {
             (void)snprintf(h->why, sizeof h->why, "%s", dbm_last_error()->message);
         }
         (void)snprintf(h->text + n, sizeof h->text - n, what->kind == DBM_HEARD_READY ? "ready\n" : "gap\n");
-    }
-    if (h->ends) {
-        dbm_listen_end(h->l);
-        h->l = NULL;
     }
 }
 static void begin(heard *h, base *b) {
