@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 532ece4ca3f0c80c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0c55a1a212c1c493: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29,15 +29,15 @@
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
  *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
- *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what others publish
  *
  *
  * dbm.h DOES NOT
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
- *       threads of its own)
+ *     - start threads, install signal handlers, or touch the locale, unless asked: for one upkeep thread, for a loop, whose workers
+ *       run what blocks (MongoDB's driver has threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
@@ -125,7 +125,7 @@
  *
  *     key                   default        meaning
  *     url                   -              where the database is
- *     type                  -              the adapter; may be left out, the URL's scheme says it
+ *     type                  -              the adapter, or sqlasync (see dbm_database_async()); may be left out, the URL's scheme says it
  *     pool_size             5              connections that stay open once opened, 1 to 1000
  *     max_overflow          10             opened on top under load, closed on return
  *     max_connections       -              short for pool_size = n with max_overflow = 0
@@ -269,7 +269,8 @@
  *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
- * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. dbm_listen() hears what others publish (PostgreSQL's NOTIFY, Redis'
+ * PUBLISH), on a connection of its own that is made again when it breaks: >>listeners. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
  * come from other threads.
  *
  *
@@ -296,8 +297,8 @@
  *     15  DBM_E_POOL_TIMEOUT     no connection became free within pool_timeout
  *     16  DBM_E_WOULD_DEADLOCK   waiting for this connection could never end
  *     17  DBM_E_TIMEOUT          the deadline passed
- *     18  DBM_E_CANCELLED        cancelled by dbm_cancel
- *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free
+ *     18  DBM_E_CANCELLED        cancelled by dbm_cancel, or with its call or task
+ *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free
  *     20  DBM_E_FORKED           the session was open when the process forked and belongs to the parent
  *     21  DBM_E_LOST             the connection was lost
  *     22  DBM_E_SQL              the database refused the statement
@@ -903,8 +904,8 @@
     X(E_POOL_TIMEOUT,    15, "no connection became free within pool_timeout") \
     X(E_WOULD_DEADLOCK,  16, "waiting for this connection could never end") \
     X(E_TIMEOUT,         17, "the deadline passed") \
-    X(E_CANCELLED,       18, "cancelled by dbm_cancel") \
-    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free") \
+    X(E_CANCELLED,       18, "cancelled by dbm_cancel, or with its call or task") \
+    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free") \
     X(E_FORKED,          20, "the session was open when the process forked and belongs to the parent") \
     X(E_LOST,            21, "the connection was lost") \
     X(E_SQL,             22, "the database refused the statement") \
@@ -1173,7 +1174,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */
@@ -2902,9 +2903,9 @@ typedef struct dbm_loop_hooks {
 
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
-    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+    int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
                        * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
-    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT */
+    int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
     bool use_poll;    /* poll() where epoll would be taken */
     const dbm_loop_hooks *hooks; /* part of another loop; copied */
@@ -2950,8 +2951,9 @@ DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud)
 DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
 DBM_API void dbm_loop_timeout(dbm_loop *loop);
 
-/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
- * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, however long they
+ * take, and for servers up to the manager's grace_ms, and a second for a cancel; then their connections are closed (a COMMIT: E_IN_DOUBT). Inside of a
+ * callback of the loop it takes effect at the end of the turn. NULL is allowed. */
 DBM_API void dbm_loop_free(dbm_loop *loop);
 
 #ifdef __cplusplus
@@ -3099,7 +3101,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * Must not know: how anything is done. */
 
 /* >>async-sessions
- * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). None of them blocks the loop.
+ * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). The loop waits for none of them, but at a
+ * session's commit or end for an open bulk and what dbm_send() has sent; and for a driver's goodbye to its server.
  *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
  *   dbm_async_session_on(t, db, &s)                the same by handle
  *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
@@ -3118,8 +3121,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE.
- * Where the adapter has no start and step (SQLite, MongoDB), the calls of a session run on a worker thread of the loop, one at a time.
+ * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
+ * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
  * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
@@ -7022,6 +7025,7 @@ struct dbm_database {
     dbm_error_info *init_error;
 };
 enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
+#define DBM__CANCELLED_BY(cancelled) (dbm__load(cancelled) > 1 ? "dbm_async_cancel, its task's cancel, or a time limit" : "dbm_cancel")
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
     dbm_database *db;
@@ -7034,7 +7038,7 @@ struct dbm_connection {
     bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
-    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
+    dbm__word cancelled;             /* 1: by dbm_cancel, until the session ends; more: with its call; every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
@@ -7059,7 +7063,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
 /* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
  * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
- * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+ * what dbm__net_wait() said, or DBM_E_CLOSED: nobody waits any longer; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
 typedef struct dbm__running {
     dbm_connection *c;
     dbm_op *op;
@@ -7401,7 +7405,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
             return; }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
-        dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
+        if (heard == DBM_E_CLOSED) dbm__running_give_up(r, r->op->kind == DBM_OP_COMMIT ? DBM_E_TIMEOUT : DBM_E_CANCELLED, "no answer within the grace period (grace_ms); the connection is closed");
+        else dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
                              ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return; }
     dbm__running_step(r); }
@@ -8095,7 +8100,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
@@ -11499,8 +11504,10 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
+    uint32_t gen;                        /* of the session that it serves, or served last */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -11749,7 +11756,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
     if (dbm__load(&w->cancelled) != 0) {
-        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
+        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by %s", DBM__CANCELLED_BY(&w->cancelled));
         return dbm__work_fail(w, site); }
     if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
@@ -12448,7 +12455,8 @@ DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
-    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, w->base.site)) return DBM_E_MISUSE;
+    if (w != NULL && DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen) { /* its task, or its loop, goes on with it */
+        return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, w->base.site, "dbm_session_end on a session that dbm_async_session began: await dbm_async_end on it"); }
     st = dbm__session_close(s);
     return st == DBM_ROLLED_BACK ? DBM_OK : st; /* nothing was written, or rolling back was asked for */ }
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
@@ -12554,7 +12562,9 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); }
+        if (w->db->gate != NULL) {
+            dbm__gate_wake(w->db->gate);
+            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -16809,7 +16819,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     } else if (q->connecting) {
         dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__put(&t, "cancelled by dbm_cancel");
+        dbm__putf(&t, "cancelled by %s", DBM__CANCELLED_BY(&q->c->cancelled));
     } else if (primary == SQLITE_INTERRUPT) {
         dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
@@ -28325,7 +28335,7 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
- * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), and is told by the loop, never inside the call that made it. */
 /* The answer of what is left out. */
 DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
@@ -28339,7 +28349,7 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job); /* in this turn of t
 DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: wakes the loop; in order. May be called under a lock */
 /* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
-    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; _CLOSED: the loop's end waits no longer; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
     int fd;                              /* -1: only the time, or not watched */
@@ -28386,6 +28396,7 @@ typedef struct dbm__worked {
     struct dbm__worked *next;
     dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
+    bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;
@@ -29157,9 +29168,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                /* The grace period is over: whoever still waits is told that the time has come. */
-                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+                /* The grace period is over: whoever still waits is told to give up, whatever its limits are. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_CLOSED);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_CLOSED);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
@@ -29308,11 +29319,11 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     return *at = ws; }
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
     dbm__workers *ws = dbm__workers_of(loop);
-    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     work->loop = loop;
     work->lane = lane;
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
-    if (ws->waiting >= ws->most_waiting) {
+    if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
     if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
@@ -30123,7 +30134,7 @@ DBM__DEF dbm_act *dbm__async_yield(dbm_task *t, const char *site) {
 typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard); }
+    dbm__act_done(&sleep->act, heard == DBM_E_NOMEM ? heard : DBM_OK); }
 static void dbm__sleep_stop(dbm_act *act) {
     dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
     dbm__act_done(act, DBM_E_CANCELLED); }
@@ -30266,7 +30277,6 @@ typedef struct dbm__async {
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
-    uint32_t gen;                        /* of its session */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
     /* flow.c's */
@@ -30287,6 +30297,7 @@ typedef struct dbm__async {
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 /* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
@@ -30308,11 +30319,8 @@ enum {
 };
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 static void dbm__flow_watch(dbm__async *a) {
-    const dbm__running *r = &a->running;
-    int want = (int)r->want & DBM_STEP_BOTH;
     a->waits = true;
-    a->fd = want != 0 ? a->op->fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, dbm__running_until(&a->running)); }
+    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
@@ -30809,7 +30817,6 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
-static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
@@ -30836,12 +30843,10 @@ static void dbm__request_stop(dbm_act *act) {
         if (!a->blocks) {
             dbm__flow_cancel(a);
             return; }
+        dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        dbm__add(&w->cancellers, (dbm__word)0 - 1u);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
-/* That is over. */
-static void dbm__request_stopped(dbm__work *w) {
-    dbm__word mine = DBM__CALL_CANCELLED;
-    if (dbm__cas(&w->cancelled, &mine, 0)) dbm__store(&w->slot.connection.cancelled, 0); }
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
 static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
@@ -30892,8 +30897,9 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* The first one is over. A failure is this thread's last. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
+    dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
-    if (r->act.stopped) dbm__request_stopped(a->work);
+    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
         if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
@@ -30907,7 +30913,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
     st = dbm__session_leave(w);
-    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    r->status = st > DBM_ROLLED_BACK ? st : DBM_OK;
     if (r->status == DBM_OK) return;
     (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st); }
@@ -30941,7 +30947,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     dbm__work *w = a->work;
-    dbm__host *host = w->db->host;
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
@@ -30955,17 +30960,19 @@ static void dbm__async_worker(dbm__worked *worked) {
         r->status = dbm__async_sync(a, r);
     } else {
         dbm__thread *self = dbm__self();
-        self->impatient = r->kind != DBM__ASYNC_RUN && (!r->patient || dbm__load(&a->turns->held) != 0);
-        r->status = dbm__async_sync(a, r);
-        r->turned = self->turned_away && !a->late && dbm__load(&w->cancelled) == 0;
+        bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
+        r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
+        self->impatient = held || (!runs && !r->patient);
+        if (!r->turned) {
+            r->status = dbm__async_sync(a, r);
+            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1); }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = r->turned ? NULL : dbm__error_keep(host, r->status); }
+    r->error = r->turned ? NULL : dbm__error_keep(w->db->host, r->status); }
 /* ---- turns to write ---- */
-static void dbm__async_go(dbm__async *a);
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
     for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
@@ -30994,12 +31001,23 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
         a->next_turn = NULL;
         *turns->last = a;
         turns->last = &a->next_turn; }
-    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most); }
+    dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
+    if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */ }
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
-    if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a); }
+static void dbm__turns_look(void *ud) {
+    dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
+    dbm__async *a = NULL;
+    for (; turns != NULL && a == NULL; turns = turns->next) for (a = turns->first; a != NULL && dbm__load(&a->work->cancelled) == 0; a = a->next_turn) {}
+    if (a == NULL) return;
+    dbm__turn_forego(a);
+    dbm__turns_look(ud); /* for others */ }
+/* Any thread. The session does not leave its loop before this returns. */
+static void dbm__async_cancelled(dbm__work *w) {
+    dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
+    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -31044,21 +31062,26 @@ static void dbm__async_ran(dbm__worked *worked) {
         dbm__async_next(a, st);
         dbm__async_go(a); }
     if (turns != NULL) dbm__turns_next(turns); }
-/* Has it run, where workers can't be had on this thread. */
-static void dbm__async_work(dbm__async *a, dbm__request *r, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+static void dbm__async_here(dbm__job *job) {
+    dbm__worked *worked = (dbm__worked *)(void *)job;
+    worked->run(worked);
+    worked->done(worked); }
+/* Has it run. False, and why: no worker will, and it need not be; what must be is then run on this thread, but never in here. */
+static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*run)(dbm__worked *worked), void (*done)(dbm__worked *worked)) {
+    r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return;
-    r->worked.loop = a->loop;
-    run(&r->worked);
-    done(&r->worked); }
+    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (!must) return false;
+    r->worked.job.run = dbm__async_here;
+    dbm__loop_soon(a->loop, &r->worked.job);
+    return true; }
 /* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
-    dbm__host *host = slot->pool->db->host;
     r->want = r->side->way(slot, DBM_OK, true);
-    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status); }
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(slot->pool->db->host, slot->way.status); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
 static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
     if (r->given) dbm__async_ended(loop, r);
@@ -31070,15 +31093,18 @@ static void dbm__way_ran(dbm__worked *worked) {
         (void)dbm__error_kept(dbm__loop_host(worked->loop), r->error, a->work->slot.way.status);
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
+DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
+    a->fd = want & DBM_STEP_BOTH ? fd : -1;
+    a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
+    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
     if (want == DBM__STEP_BLOCKS) {
-        dbm__async_work(a, r, dbm__way_run, dbm__way_ran);
+        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
         return false; }
-    a->fd = want & DBM_STEP_BOTH ? slot->way.fd : -1;
-    dbm__loop_watch(a->loop, &a->watch, a->fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
+    dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false; }
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
     a->way = way;
@@ -31123,7 +31149,7 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
             if (a->on || a->turned) return;
-            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late) { /* it can't be run twice */
+            if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
                 return; }
@@ -31131,8 +31157,9 @@ static void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            dbm__async_work(a, r, dbm__async_worker, dbm__async_ran);
-            return;
+            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            a->on = false;
+            st = dbm__work_fail(a->work, r->site);
         } else {
             bool over;
             a->on = true;
@@ -31182,6 +31209,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
+        a->side.cancelled = dbm__async_cancelled;
         a->work = w;
         w->side = &a->side; }
     if (ok && w->db->gate != NULL) ok = (turns = dbm__turns_of(loop, w->db->gate, site)) != NULL;
@@ -31198,10 +31226,9 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->on = a->waits = false;
     a->at = 0;
     a->fd = -1;
-    a->gen = w->base.gen;
+    a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
-    a->watch.serial = (uint32_t)w->slot.way.began_us | 1u;
     a->owned.end = dbm__async_owned_end;
     if (task != NULL) {
         dbm__task_owns(task, &a->owned);
@@ -31242,11 +31269,16 @@ static void dbm__beginning_tell(dbm_act *act) {
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
     if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
     dbm__act_done(&b->act, st); }
+/* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
+static dbm_status dbm__beginning_late(const dbm__beginning *b) {
+    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed"); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
-    if (st != DBM_OK) {
+    if (st == DBM_OK) st = dbm__beginning_late(b);
+    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
         dbm__self()->last = kept; }
@@ -31256,13 +31288,15 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     const dbm_session_options *options = b->has_options ? &b->options : NULL;
     dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
     dbm__request *r = NULL;
-    dbm__async *a = dbm__async_begin(w, b->loop, b->task, b->taking.site);
+    dbm_status st = dbm__beginning_late(b);
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
     if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
     if (a == NULL) {
+        dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
         dbm__pool_give(slot);
-        dbm__beginning_over(b, DBM_E_NOMEM);
+        dbm__beginning_over(b, dbm__fail_again(&kept));
     } else if (begins && r == NULL) {
         dbm__beginning_begun(b, DBM_E_NOMEM);
     } else if (begins) {
@@ -31385,7 +31419,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         (void)dbm__session_bad(s, site);
         return NULL; }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
     if (of_task && a->task == NULL) {

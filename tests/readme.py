@@ -79,6 +79,27 @@ int main(void) {
     return close_all(mgr) + wrong;
 }
 """,
+    # Without a server: SQLite has no channels, and the callback is called as the loop would.
+    "listen": "#define DBM_WITH_ASYNC\n" + PROLOGUE + r"""
+@@
+int main(void) {
+    struct orders o = { 0, true };
+    dbm_manager *mgr = open_all();
+    dbm_loop *loop = NULL;
+    static const dbm_heard_kind kinds[] = { DBM_HEARD_READY, DBM_HEARD_MESSAGE, DBM_HEARD_MESSAGE, DBM_HEARD_GAP };
+    int i, wrong = dbm_loop_create(&loop, mgr, NULL) != DBM_OK || hear_orders(loop, dbm_get(mgr, NULL), &o) != DBM_E_UNSUPPORTED;
+    for (i = 0; i < 4; i++) {
+        dbm_heard one;
+        memset(&one, 0, sizeof one);
+        one.kind = kinds[i];
+        heard(&o, &one);
+        wrong |= o.unknown != (i == 3);
+    }
+    wrong |= o.new_ones != 2;
+    dbm_loop_free(loop);
+    return close_all(mgr) + wrong;
+}
+""",
     "main": PROLOGUE + "int main(void) {\ndbm_manager *mgr = open_all();\n{\n@@\n}\nreturn close_all(mgr);\n}\n",
     "session": PROLOGUE + """int main(void) {
 dbm_manager *mgr = open_all();

@@ -79,7 +79,7 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
 /* The same for start/step adapters in pieces, for who waits for several at once: start; then, until `want` is DBM_STEP_DONE, wait for op->fd
  * and `want` until dbm__running_until() at the latest (INT64_MAX: look in after a second) and tell dbm__running_heard() what came: DBM_OK, DBM_E_TIMEOUT or
- * what dbm__net_wait() said; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
+ * what dbm__net_wait() said, or DBM_E_CLOSED: nobody waits any longer; then dbm__op_end(c, op, op->status). c->reported must be false at the start. */
 typedef struct dbm__running {
     dbm_connection *c;
     dbm_op *op;

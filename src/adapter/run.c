@@ -152,7 +152,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         }
         if (now < r->op->wake_us) return; /* nothing has come yet */
     } else if (heard != DBM_OK) {
-        dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
+        if (heard == DBM_E_CLOSED) dbm__running_give_up(r, r->op->kind == DBM_OP_COMMIT ? DBM_E_TIMEOUT : DBM_E_CANCELLED, "no answer within the grace period (grace_ms); the connection is closed");
+        else dbm__running_give_up(r, heard, heard != DBM_E_LOST ? "this system can't wait for a socket" : r->op->kind == DBM_OP_CONNECT
                              ? "the connection was closed before it was made: is a server of this type at that address?" : "the connection was lost");
         return;
     }

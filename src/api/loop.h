@@ -31,7 +31,7 @@ typedef struct dbm_loop_hooks {
 
 /* A loop's options. Zero is the default. */
 typedef struct dbm_loop_options {
-    int workers;      /* threads for calls that block (SQLite, MongoDB, adapters without step, names of hosts), each started when it is first needed, 1..64
+    int workers;      /* threads for calls that block (SQLite, MongoDB, Oracle's MySQL client, adapters without step, names of hosts), each started when it is first needed, 1..64
                        * (default 4; -1: none, the loop's thread runs them; so it is without threads) */
     int work_queue;   /* calls that may wait for a worker, 1..1000000 (default 10000); one more fails with E_LIMIT, unless it ends a session or a transaction */
     bool stay;        /* dbm_loop_run() goes on when nothing is under way: for a loop that is fed by dbm_loop_post() */
@@ -79,8 +79,9 @@ DBM_API dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud)
 DBM_API void dbm_loop_ready(dbm_loop *loop, int fd, int what);
 DBM_API void dbm_loop_timeout(dbm_loop *loop);
 
-/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, and up to the
- * manager's grace_ms for servers. Inside of a callback of the loop it takes effect at the end of the turn. NULL is allowed. */
+/* Ends whatever is under way, each task and call exactly once, with E_CANCELLED or E_CLOSED, and gives all memory back. It waits for calls that run on workers, however long they
+ * take, and for servers up to the manager's grace_ms, and a second for a cancel; then their connections are closed (a COMMIT: E_IN_DOUBT). Inside of a
+ * callback of the loop it takes effect at the end of the turn. NULL is allowed. */
 DBM_API void dbm_loop_free(dbm_loop *loop);
 
 #ifdef __cplusplus

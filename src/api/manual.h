@@ -29,15 +29,15 @@
  *     >>mongo              MongoDB's calls                          >>documents      a document is a row
  *     >>loop               what drives the asynchronous half        >>tasks          straight-line code that awaits
  *     >>awaitable          children, sleeps, blocking calls         >>async-sessions sessions that are awaited
- *     >>async-callbacks    the same with callbacks                  >>listeners      what servers tell of themselves
+ *     >>async-callbacks    the same with callbacks                  >>listeners      what others publish
  *
  *
  * dbm.h DOES NOT
  *
  *     - write SQL for you: models cover one table and its key, all else is the SQL of your database
  *     - migrate schemas: a table that exists is never altered
- *     - start threads, install signal handlers, or touch the locale, unless asked for the one upkeep thread (MongoDB's driver has
- *       threads of its own)
+ *     - start threads, install signal handlers, or touch the locale, unless asked: for one upkeep thread, for a loop, whose workers
+ *       run what blocks (MongoDB's driver has threads of its own)
  *     - hide which database it is: SQL, types and locking are the backend's own; differences are told, not papered over
  *     - know every backend: SQLite, PostgreSQL, MySQL and MariaDB, Redis and MongoDB are built in, others come by dbm_register()
  *     - call abort(), exit() or setjmp(); a mistake of the program is a status with a message
@@ -125,7 +125,7 @@
  *
  *     key                   default        meaning
  *     url                   -              where the database is
- *     type                  -              the adapter; may be left out, the URL's scheme says it
+ *     type                  -              the adapter, or sqlasync (see dbm_database_async()); may be left out, the URL's scheme says it
  *     pool_size             5              connections that stay open once opened, 1 to 1000
  *     max_overflow          10             opened on top under load, closed on return
  *     max_connections       -              short for pool_size = n with max_overflow = 0
@@ -269,7 +269,8 @@
  *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
- * with a status; DBM_TASK_FINALLY begins what runs however that went. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
+ * with a status; DBM_TASK_FINALLY begins what runs however that went. dbm_listen() hears what others publish (PostgreSQL's NOTIFY, Redis'
+ * PUBLISH), on a connection of its own that is made again when it breaks: >>listeners. Only dbm_loop_post(), dbm_loop_stop(), dbm_task_cancel() and dbm_cancel() may
  * come from other threads.
  *
  *
@@ -296,8 +297,8 @@
  *     15  DBM_E_POOL_TIMEOUT     no connection became free within pool_timeout
  *     16  DBM_E_WOULD_DEADLOCK   waiting for this connection could never end
  *     17  DBM_E_TIMEOUT          the deadline passed
- *     18  DBM_E_CANCELLED        cancelled by dbm_cancel
- *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free
+ *     18  DBM_E_CANCELLED        cancelled by dbm_cancel, or with its call or task
+ *     19  DBM_E_CLOSED           the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free
  *     20  DBM_E_FORKED           the session was open when the process forked and belongs to the parent
  *     21  DBM_E_LOST             the connection was lost
  *     22  DBM_E_SQL              the database refused the statement

@@ -30,8 +30,8 @@
     X(E_POOL_TIMEOUT,    15, "no connection became free within pool_timeout") \
     X(E_WOULD_DEADLOCK,  16, "waiting for this connection could never end") \
     X(E_TIMEOUT,         17, "the deadline passed") \
-    X(E_CANCELLED,       18, "cancelled by dbm_cancel") \
-    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free") \
+    X(E_CANCELLED,       18, "cancelled by dbm_cancel, or with its call or task") \
+    X(E_CLOSED,          19, "the database was closed by dbm_close_all or dbm_manager_free, or the loop by dbm_loop_free") \
     X(E_FORKED,          20, "the session was open when the process forked and belongs to the parent") \
     X(E_LOST,            21, "the connection was lost") \
     X(E_SQL,             22, "the database refused the statement") \
@@ -300,7 +300,7 @@ typedef struct dbm_options {
     void *event_ud;
     int64_t (*clock)(void *ud);  /* monotonic microseconds (default: the system's monotonic clock) */
     void *clock_ud;
-    int grace_ms;                /* how long dbm_close_all waits for sessions that are out (default 5000; -1: not at all) */
+    int grace_ms;                /* how long dbm_close_all waits for sessions that are out, dbm_loop_free for servers (default 5000; -1: not at all) */
     bool upkeep_thread;          /* start one thread that calls dbm_maintain once a second */
     bool own_drivers;            /* also tear down the drivers' global state at the end */
     bool no_env;                 /* ignore DBM__DATABASES__... in the environment */

@@ -7,7 +7,7 @@
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
- * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), never inside the call that made it. */
+ * Everything but dbm__loop_post() belongs to the loop's thread. An act ends by one dbm__act_done(), and is told by the loop, never inside the call that made it. */
 #ifndef DBM__ASYNC_H
 #define DBM__ASYNC_H
 #include "../session/session.h"
@@ -27,7 +27,7 @@ DBM__FN void dbm__loop_post(dbm_loop *loop, dbm__job *job); /* from any thread: 
 
 /* A wait for a descriptor, a time, or whichever is first; tells once. Memory of whoever waits. Several may wait for one descriptor. */
 typedef struct dbm__watch {
-    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; else why it can't be watched */
+    void (*heard)(struct dbm__watch *w, dbm_status heard); /* DBM_OK: ready, or hung up; DBM_E_TIMEOUT: the time came; _CLOSED: the loop's end waits no longer; else why it can't be watched */
     struct dbm__watch *next;             /* the loop's */
     int64_t until_us;
     int fd;                              /* -1: only the time, or not watched */

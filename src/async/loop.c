@@ -883,9 +883,9 @@ static void dbm__loop_end(dbm_loop *loop) {
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
             if (dbm__now(loop->host) >= until_us) {
-                /* The grace period is over: whoever still waits is told that the time has come. */
-                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_TIMEOUT);
-                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_TIMEOUT);
+                /* The grace period is over: whoever still waits is told to give up, whatever its limits are. */
+                for (i = 0; i < loop->fd_count; i++) (void)dbm__fd_due(loop, &loop->fds[i], DBM_STEP_BOTH, DBM_E_CLOSED);
+                while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_CLOSED);
                 until_us = dbm__deadline(loop->host, 10);
             }
             dbm__store(&loop->stopped, 0);

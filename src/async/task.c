@@ -648,7 +648,7 @@ typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
-    dbm__act_done(&sleep->act, heard == DBM_E_TIMEOUT ? DBM_OK : heard);
+    dbm__act_done(&sleep->act, heard == DBM_E_NOMEM ? heard : DBM_OK);
 }
 
 static void dbm__sleep_stop(dbm_act *act) {

@@ -109,7 +109,7 @@ static void a_device(void **state) {
 
 /* A block does not wear out: thousands of statements and values of all lengths through a small cache, in little more than they need at once. */
 static void long_use(void **state) {
-    enum { SIZE = 33 * KB, ROUNDS = 5000 };
+    enum { SIZE = 36 * KB, ROUNDS = 5000 };
     dbm_options options;
     dbm_manager *mgr = NULL;
     dbm_status rc;

@@ -15,6 +15,7 @@ static test_log logged;
 static dbm_manager *mgr;
 static dbm_database *db;
 static dbm_loop *loop;
+static int grace_ms = 3000;
 
 static int64_t now_ms(void) {
     struct timespec t;
@@ -42,7 +43,7 @@ static void open_with(int connections, int workers, const char *add) {
     options.log = test_log_hook;
     options.log_ud = &logged;
     options.no_env = true;
-    options.grace_ms = 3000;
+    options.grace_ms = grace_ms;
     config.pool.size = connections;
     config.pool.max_overflow = -1;
     config.pool.timeout_ms = 60000;
@@ -684,6 +685,51 @@ static void callbacks(void **state) {
     }
 }
 
+/* ---- a server that stands still -------------------------------------------------------------------------------------------------------------- */
+
+typedef struct stands { steps x; pid_t pid; bool commits; } stands;
+static dbm_task_status stands_still(dbm_task *t) {
+    stands *a = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &a->x.s));
+    DBM_AWAIT(t, dbm_async_query_one(&a->x.s, &a->x.row, "SELECT pg_backend_pid()"));
+    a->pid = (pid_t)dbm_row_int(a->x.row, 0);
+    DBM_AWAIT(t, dbm_async_exec(&a->x.s, "INSERT INTO unit VALUES (?, ?)", 1, "one"));
+    assert_int_equal(kill(a->pid, SIGSTOP), 0);
+    if (a->commits) DBM_AWAIT(t, dbm_async_commit(&a->x.s));
+    DBM_AWAIT(t, dbm_async_sleep(t, 60000));
+    DBM_TASK_END(t);
+}
+
+/* A ROLLBACK, a COMMIT that nobody answers: dbm_loop_free() returns all the same. */
+static void the_server_stands_still(void **state) {
+    (void)state;
+    type = POSTGRESQL;
+    grace_ms = 300;
+    for (int i = 0; i < 2; i++) {
+        stands a;
+        ended e;
+        int64_t began;
+        memset(&a, 0, sizeof a);
+        memset(&e, 0, sizeof e);
+        a.commits = i == 1;
+        open_with(1, 0, NULL);
+        assert_non_null(dbm_spawn_opt(loop, stands_still, &a, .on_end = on_end, .on_end_ud = &e).loop);
+        assert_status(dbm_loop_run(loop, 500), DBM_E_TIMEOUT);
+        assert_true(a.pid > 0);
+        began = now_ms();
+        dbm_loop_free(loop);
+        began = now_ms() - began;
+        loop = NULL;
+        assert_int_equal(kill(a.pid, SIGCONT), 0);
+        if (began < 300 || began > 1500) fail_msg("freed after %d ms", (int)began);
+        assert_int_equal(e.times, 1);
+        if (e.status != (a.commits ? DBM_E_IN_DOUBT : DBM_E_CLOSED)) fail_msg("%s: %s", dbm_status_name(e.status), e.error.message);
+        close_all();
+    }
+    grace_ms = 3000;
+}
+
 /* ---- rows as they come ----------------------------------------------------------------------------------------------------------------------- */
 
 static dbm_task_status reads_many(dbm_task *t) {
@@ -832,7 +878,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
         cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
-        cmocka_unit_test(redis_and_mongodb),
+        cmocka_unit_test(the_server_stands_still), cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);

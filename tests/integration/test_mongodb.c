@@ -292,10 +292,11 @@ static void types_go_round(void **state) {
             { "a", BSON_TYPE_INT32 }, { "b", BSON_TYPE_INT64 }, { "c", BSON_TYPE_INT32 }, { "d", BSON_TYPE_INT64 }, { "e", BSON_TYPE_DOUBLE }, { "f", BSON_TYPE_INT32 },
             { "g", BSON_TYPE_DOUBLE }, { "h", BSON_TYPE_ARRAY }
         };
+        const bson_t *doc = dbm_doc_bson(row);
         bson_iter_t it;
         size_t k;
         for (k = 0; k < sizeof fields / sizeof fields[0]; k++) {
-            assert_true(bson_iter_init_find(&it, dbm_doc_bson(row), fields[k].name));
+            assert_true(bson_iter_init_find(&it, doc, fields[k].name));
             if (bson_iter_type(&it) != fields[k].type) fail_msg("%s: type %d", fields[k].name, (int)bson_iter_type(&it));
         }
         assert_int_equal(dbm_doc_int(row, "d"), INT64_MIN);

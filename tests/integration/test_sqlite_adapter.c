@@ -1141,7 +1141,7 @@ static void test_configuration(void **state) {
     bad(url, "busy_timeout", "-1", "expected a duration");
     bad(url, "foreign_keys", "maybe", "true or false");
     bad(url, "journal_mode", "fast", "auto, wal, delete");
-    bad(url, "synchronous", "1", "off, normal, full, extra");
+    bad(url, "synchronous", "1", "full, off, normal, extra");
     bad(url, "cache_size", "many", "number of pages");
     bad(url, "connect_args.colour", "red", "'colour' is not known; known are mode, cache");
     (void)snprintf(with, sizeof with, "%s?mod=ro", url);

@@ -228,7 +228,73 @@ static void the_loop_goes_while_one_begins(void **state) {
     }
 }
 
-int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(the_loop_goes_while_one_begins) };
+/* ---- a server that never answers ---- */
+
+enum { GRACE_MS = 200 };
+typedef struct stuck { dbm_session s; int told; dbm_status status; } stuck;
+static void on_end(void *ud, dbm_status status, const dbm_error_info *error) {
+    stuck *x = (stuck *)ud;
+    (void)error;
+    x->told++;
+    x->status = status;
+}
+static dbm_task_status gets_stuck(dbm_task *t) {
+    stuck *x = (stuck *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "write"));
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    DBM_AWAIT(t, dbm_async_commit(&x->s));
+    DBM_AWAIT(t, dbm_async_sleep(t, 60000));
+    DBM_TASK_END(t);
+}
+
+/* Whichever call it is that gets no answer, and whether or not it can be cancelled: the loop is free within the grace period and the second that a cancel has. */
+static void the_server_is_silent(void **state) {
+    static const int kinds[] = { DBM_OP_CONNECT, DBM_OP_BEGIN, DBM_OP_EXECUTE, DBM_OP_COMMIT, DBM_OP_ROLLBACK, DBM_OP_RESET };
+    static const char *const forms[] = { "stepped", "uncancelled" };
+    (void)state;
+    for (int i = 0; i < 4 * (int)(sizeof kinds / sizeof kinds[0]); i++) {
+        dbm_adapter uncancelled = adapter_stepped;
+        dbm_options options;
+        dbm_config config;
+        dbm_loop *loop;
+        stuck x;
+        int kind = kinds[i / 4];
+        int64_t from;
+        memset(&options, 0, sizeof options);
+        memset(&config, 0, sizeof config);
+        memset(&x, 0, sizeof x);
+        options.grace_ms = GRACE_MS;
+        config.pool.reset_on_return = DBM_RESET_FULL;
+        config.connect_timeout_ms = 60000;
+        uncancelled.type = forms[1];
+        uncancelled.cancel = NULL;
+        v = server_make();
+        v->step_poll = i % 4 >= 2;
+        mgr = server_manager(&options);
+        CHECK_STATUS(dbm_register(mgr, &uncancelled), DBM_OK);
+        db = server_add(mgr, v, forms[i % 2], &config);
+        CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
+        (void)plan(v, kind, 1, DROP);
+        CHECK(dbm_spawn_opt(loop, gets_stuck, &x, .on_end = on_end, .on_end_ud = &x).loop != NULL);
+        CHECK_STATUS(dbm_loop_run(loop, kind == DBM_OP_ROLLBACK ? 30 : 100), DBM_E_TIMEOUT);
+        from = real_us();
+        dbm_loop_free(loop);
+        from = real_us() - from;
+        if (from > (GRACE_MS + 1000 + 1000) * INT64_C(1000)) fail_msg("%s, kind %d: freed after %d us", forms[i % 2], kind, (int)from);
+        CHECK(x.told == 1);
+        if (x.status != (kind == DBM_OP_COMMIT ? DBM_E_IN_DOUBT : DBM_E_CLOSED)) fail_msg("%s, kind %d: %s", forms[i % 2], kind, dbm_status_name(x.status));
+        CHECK(stats_of(db).out == 0 && stats_of(db).connecting == 0 && stats_of(db).idle == stats_of(db).open);
+        CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
+        dbm_manager_free(mgr);
+        CHECK(server_live(v) == 0);
+        (void)server_end_all();
+    }
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(the_loop_goes_while_one_begins), cmocka_unit_test(the_server_is_silent) };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -737,7 +737,7 @@ static void run_inside(void *ud) {
     status_inside = dbm_loop_run(loop, -1);
     posted++;
 }
-static void release_job(dbm__watch *w, dbm_status st) { (void)w; (void)st; heard_count++; dbm__loop_release(loop); }
+static void release_job(dbm__watch *w, dbm_status st) { (void)w; heard_status = st; heard_count++; dbm__loop_release(loop); }
 
 static void test_run(void **state) {
     (void)state;
@@ -1074,6 +1074,7 @@ static void test_grace(void **state) {
     int64_t from = now_us();
     unmake();
     assert_int_equal(heard_count, 2);
+    assert_int_equal(heard_status, DBM_E_CLOSED);
     assert_true(now_us() - from >= 100000 && now_us() - from < 5000000);
     close(s[0]);
     close(s[1]);
