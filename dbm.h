@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1970c01af86c467a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0df3e0a655efefb1: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7022,6 +7022,7 @@ struct dbm_database {
     dbm_error_info *init_error;
 };
 enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
+#define DBM__CANCELLED_BY(cancelled) (dbm__load(cancelled) > 1 ? "dbm_async_cancel, its task's cancel, or a time limit" : "dbm_cancel")
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
     dbm_database *db;
@@ -7034,7 +7035,7 @@ struct dbm_connection {
     bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
-    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
+    dbm__word cancelled;             /* 1: by dbm_cancel, until the session ends; more: with its call; every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };
@@ -8095,7 +8096,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
@@ -11751,7 +11752,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
     if (dbm__load(&w->cancelled) != 0) {
-        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
+        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by %s", DBM__CANCELLED_BY(&w->cancelled));
         return dbm__work_fail(w, site); }
     if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);
     dbm__work_look_again(w);
@@ -16814,7 +16815,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     } else if (q->connecting) {
         dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__put(&t, "cancelled by dbm_cancel");
+        dbm__putf(&t, "cancelled by %s", DBM__CANCELLED_BY(&q->c->cancelled));
     } else if (primary == SQLITE_INTERRUPT) {
         dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {
@@ -29314,9 +29315,9 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
     return *at = ws; }
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
     dbm__workers *ws = dbm__workers_of(loop);
-    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     work->loop = loop;
     work->lane = lane;
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
@@ -30812,7 +30813,6 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
-static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
@@ -30909,7 +30909,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
     st = dbm__session_leave(w);
-    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    r->status = st > DBM_ROLLED_BACK ? st : DBM_OK;
     if (r->status == DBM_OK) return;
     (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st); }
@@ -30943,7 +30943,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     dbm__work *w = a->work;
-    dbm__host *host = w->db->host;
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
@@ -30968,7 +30967,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         if (w->gate_held) dbm__store(&a->turns->held, 1); }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = r->turned ? NULL : dbm__error_keep(host, r->status); }
+    r->error = r->turned ? NULL : dbm__error_keep(w->db->host, r->status); }
 /* ---- turns to write ---- */
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
@@ -31002,7 +31001,6 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
     if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */ }
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
-    if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a); }
 static void dbm__turns_look(void *ud) {
@@ -31071,7 +31069,6 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.done = done;
     if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
     if (!must) return false;
-    r->worked.loop = a->loop;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
     return true; }
@@ -31079,9 +31076,8 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
-    dbm__host *host = slot->pool->db->host;
     r->want = r->side->way(slot, DBM_OK, true);
-    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status); }
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(slot->pool->db->host, slot->way.status); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);
 static void dbm__way_over(dbm_loop *loop, dbm__async *a, dbm__request *r) {
     if (r->given) dbm__async_ended(loop, r);

@@ -40,6 +40,7 @@ struct dbm_database {
 };
 enum { DBM__DB_NEW = 0, DBM__DB_READY = 1, DBM__DB_FAILED = 2, DBM__DB_CLOSED = 3 };
 
+#define DBM__CANCELLED_BY(cancelled) (dbm__load(cancelled) > 1 ? "dbm_async_cancel, its task's cancel, or a time limit" : "dbm_cancel")
 /* One physical connection. Belongs to whoever has its slot. */
 struct dbm_connection {
     dbm_database *db;
@@ -52,7 +53,7 @@ struct dbm_connection {
     bool alone;                      /* a listener's own: in no slot of the pool, and without sessions */
     bool connecting;                 /* failures are of stage CONNECT */
     dbm_state state;                 /* see dbm_adapter_state() */
-    dbm__word cancelled;             /* by dbm_cancel; until the session ends, every operation that can be cancelled is */
+    dbm__word cancelled;             /* 1: by dbm_cancel, until the session ends; more: with its call; every operation that can be cancelled is */
     dbm__word cache_hits, cache_misses, cache_evictions; /* for dbm_stats; written by whoever has it */
     char *user, *password;           /* of the credential callback, until the connect is done */
 };

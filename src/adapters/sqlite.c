@@ -262,7 +262,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     } else if (q->connecting) {
         dbm__putf(&t, primary == SQLITE_BUSY ? "can't open %q: %s; waited %m" : "can't open %q: %s", q->base->path, said, q->waited_us);
     } else if (status == DBM_E_CANCELLED) {
-        dbm__put(&t, "cancelled by dbm_cancel");
+        dbm__putf(&t, "cancelled by %s", DBM__CANCELLED_BY(&q->c->cancelled));
     } else if (primary == SQLITE_INTERRUPT) {
         dbm__put(&t, "the deadline passed while the statement was running, and it was stopped");
     } else if (status == DBM_E_SERIALIZATION) {

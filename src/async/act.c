@@ -11,7 +11,6 @@
 
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
-static bool dbm__async_fails(dbm_status st) { return st > DBM_ROLLED_BACK; }
 static void dbm__async_go(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
 
@@ -136,7 +135,7 @@ static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
     st = dbm__session_leave(w);
-    r->status = dbm__async_fails(st) ? st : DBM_OK;
+    r->status = st > DBM_ROLLED_BACK ? st : DBM_OK;
     if (r->status == DBM_OK) return;
     (void)dbm__level_again(&w->base);
     r->error = dbm__error_keep(w->db->host, st);
@@ -179,7 +178,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
     dbm__work *w = a->work;
-    dbm__host *host = w->db->host;
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
@@ -207,7 +205,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     }
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
-    r->error = r->turned ? NULL : dbm__error_keep(host, r->status);
+    r->error = r->turned ? NULL : dbm__error_keep(w->db->host, r->status);
 }
 
 /* ---- turns to write ---- */
@@ -251,7 +249,6 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
 
 /* It need not wait any more, for it is cancelled or late. */
 static void dbm__turn_forego(dbm__async *a) {
-    if (!a->turned) return;
     dbm__turn_out(a);
     dbm__async_go(a);
 }
@@ -338,7 +335,6 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.done = done;
     if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
     if (!must) return false;
-    r->worked.loop = a->loop;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
     return true;
@@ -349,9 +345,8 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
-    dbm__host *host = slot->pool->db->host;
     r->want = r->side->way(slot, DBM_OK, true);
-    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(host, slot->way.status);
+    if (!r->given && r->want == DBM_STEP_DONE) r->error = dbm__error_keep(slot->pool->db->host, slot->way.status);
 }
 
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want);

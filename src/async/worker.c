@@ -140,9 +140,9 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
 
 DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
     dbm__workers *ws = dbm__workers_of(loop);
-    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     work->loop = loop;
     work->lane = lane;
+    if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);

@@ -224,7 +224,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     dbm__graph_leave(db, &blocked); /* before it is the holder: one who waits for what it holds is a deadlock to whoever looks */
     if (st == DBM_OK) dbm__gate_held(gate, holder, site);
     if (st == DBM_E_CANCELLED) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by dbm_cancel while waiting for its turn to write");
+        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
                   "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,

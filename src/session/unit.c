@@ -51,7 +51,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, site)) return DBM_E_MISUSE;
     if (w->top->sticky != DBM_OK) return dbm__level_again(w->top);
     if (dbm__load(&w->cancelled) != 0) {
-        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by dbm_cancel");
+        dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, w->db->name, site, "the session was cancelled by %s", DBM__CANCELLED_BY(&w->cancelled));
         return dbm__work_fail(w, site);
     }
     if (w->bulk != NULL) return dbm__bulk_in_the_way(w, site);

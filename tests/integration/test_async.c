@@ -21,6 +21,10 @@ static int64_t now_ms(void) {
     (void)clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
+static void pause_ms(int ms) {
+    struct timespec t = { 0, ms * 1000000L };
+    (void)nanosleep(&t, NULL);
+}
 #define assert_ok(call) do { dbm_status ok_st = (call); \
     if (ok_st != DBM_OK) fail_msg("%s: %s: %s: %s", types[type], #call, dbm_status_name(ok_st), dbm_last_error()->message); } while (0)
 #define assert_status(call, want) do { dbm_status got_st = (call); \
@@ -290,6 +294,8 @@ static dbm_task_status await_deadline(dbm_task *t) {
     DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", 1, "late"));
     DBM_TRY_AWAIT_WITHIN(t, 300, &x->rc, dbm_async_query_one(&x->s, &x->row, slow()));
     assert_int_equal(x->rc, DBM_E_TIMEOUT);
+    assert_int_equal(dbm_exec(&x->s, "SELECT 1"), DBM_E_CANCELLED); /* it sticks, and says who it was */
+    assert_null(strstr(dbm_last_error()->message, "cancelled by dbm_cancel"));
     DBM_AWAIT(t, dbm_async_rollback(&x->s));
     DBM_TASK_END(t);
 }
@@ -478,7 +484,7 @@ static dbm_task_status writes_in_vain(dbm_task *t) {
     DBM_TASK_END(t);
 }
 static void *cancels(void *ud) {
-    (void)usleep(400000);
+    pause_ms(400);
     (void)dbm_cancel((dbm_session *)ud);
     return NULL;
 }
@@ -517,7 +523,7 @@ static void cancelled_in_its_turn(void **state) {
 
 static dbm_status sleep_there(void *ud) {
     (void)ud;
-    (void)usleep(300000);
+    pause_ms(300);
     return DBM_OK;
 }
 static dbm_task_status calls_there(dbm_task *t) {
