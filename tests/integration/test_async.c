@@ -296,7 +296,7 @@ static dbm_task_status await_deadline(dbm_task *t) {
     DBM_TRY_AWAIT_WITHIN(t, 300, &x->rc, dbm_async_query_one(&x->s, &x->row, slow()));
     assert_int_equal(x->rc, DBM_E_TIMEOUT);
     assert_int_equal(dbm_exec(&x->s, "SELECT 1"), DBM_E_CANCELLED); /* it sticks, and says who it was */
-    assert_null(strstr(dbm_last_error()->message, "dbm_cancel"));
+    assert_null(strstr(dbm_last_error()->message, "cancelled by dbm_cancel"));
     DBM_AWAIT(t, dbm_async_rollback(&x->s));
     DBM_TASK_END(t);
 }
