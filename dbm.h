@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0c55a1a212c1c493: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1066594922b05c6b: edit src/, not this file. There the code of
  * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7379,7 +7379,9 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     c->db->adapter->start(c, op);
     if (op->started) r->want = DBM_STEP_READ;
     else dbm__running_step(r); }
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    op->may_wait = false; /* as the synchronous side may have left it */
+    dbm__running_begin(r, c, op); }
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
     int silence_ms = r->c->db->settings->config.socket_timeout_ms;

@@ -121,7 +121,10 @@ DBM__INLINE void dbm__running_begin(dbm__running *r, dbm_connection *c, dbm_op *
     else dbm__running_step(r);
 }
 
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) { dbm__running_begin(r, c, op); }
+DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op) {
+    op->may_wait = false; /* as the synchronous side may have left it */
+    dbm__running_begin(r, c, op);
+}
 
 DBM__FN int64_t dbm__running_until(dbm__running *r) {
     dbm__host *host = r->c->db->host;
