@@ -16,7 +16,7 @@ Nothing is rewritten. The same src/ always gives the same bytes.
 
 The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
-and blank lines; and the braces that close functions and their blocks stand behind the last statement of these. Longer heads, which
+blank lines, and the rulers between a file's sections; and the braces that close functions and their blocks stand behind the last statement of these. Longer heads, which
 draw a state machine or tell an invariant, all other comments, and the public half stay whole.
 """
 
@@ -46,6 +46,8 @@ ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
 # The head of a file of src/, when it is no longer than the house rules ask for.
 HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
 CLOSERS = re.compile(r" *\}+$")
+# A line that names the section of a file that begins.
+RULER = re.compile(r"/\* -{4} .* -{4,} \*/$")
 # The four things that dbm_config.h says about every switch.
 CONFIG_FIELDS = ("Values", "Where", "Requires", "Costs")
 # Which switch asks for the code that a bundled C file serves; other files are compiled always.
@@ -203,12 +205,12 @@ class Source:
         self.guard = find_guard(self.logical)
 
     def for_maintainers(self):
-        """The numbers of the lines that the implementation half does without: the head, and lines that are empty in code."""
+        """The numbers of the lines that the implementation half does without: the head, rulers, and lines that are empty in code."""
         head = HEAD.match(self.text)
         numbers = set(range(1, head.group().count("\n") + 1)) if head else set()
         above = ""
         for number, (line, bare) in enumerate(zip(self.lines, self.bare.split("\n")), 1):
-            if not line and not bare and not above.endswith("\\"):
+            if (not line and not bare and not above.endswith("\\")) or RULER.match(line):
                 numbers.add(number)
             above = line
         return numbers

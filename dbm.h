@@ -1,7 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1066594922b05c6b: edit src/, not this file. There the code of
- * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
+ * GENERATED from src/ by amalgamate.py, content 994139b64e1a7ecc: edit src/, not this file. There the code of
+ * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
@@ -3420,7 +3420,6 @@ DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
 DBM__FN bool dbm__fence_others(void);
-/* ---- locks and threads --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3555,7 +3554,6 @@ DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const c
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error);
 /* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
 DBM__FN dbm_status dbm__fail_null(const char *what);
-/* ---- log and events ------------------------------------------------------------------------------------------------ */
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
                         dbm_status status, int64_t duration_us, const char *format, ...);
 #if DBM__STDIO
@@ -3582,7 +3580,6 @@ DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 #endif
 #define DBM__SLICE_US INT64_C(1000)           /* how long a wait on a clock of the program's sleeps between two looks at it */
 #define DBM__WAIT_MAX_US INT64_C(86400000000) /* one wait of the system, at most: a day fits every time_t and every DWORD */
-/* ---- locks and signals --------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 DBM__FN bool dbm__lock_init(dbm__lock *lock) { lock->none = 0; return true; }
 DBM__FN void dbm__lock_free(dbm__lock *lock) { (void)lock; }
@@ -3714,7 +3711,6 @@ DBM__FN void dbm__store32(uint32_t *p, uint32_t v) {
     *p = v;
     dbm__atomic_give(); }
 #endif
-/* ---- the barrier of one side ----------------------------------------------------------------------------------------- */
 #if DBM__MEMBARRIER
 #  include <sys/syscall.h>
 #endif
@@ -3770,7 +3766,6 @@ DBM__FN void dbm__fork_watch(void) { }
 DBM__FN void dbm__fork_look(void) { }
 #  endif
 #endif
-/* ---- threads --------------------------------------------------------------------------------------------------------- */
 #if !DBM__THREADS
 #  define DBM__THREAD_LOCAL
 #elif defined(__GNUC__)
@@ -3789,7 +3784,6 @@ DBM__FN dbm__word dbm__thread_number(void) {
     dbm__thread *self = dbm__self();
     if (!self->number) self->number = dbm__add(&drawn, 1) + 1;
     return self->number; }
-/* ---- time ------------------------------------------------------------------------------------------------------------ */
 #if defined(DBM_CLOCK_US)
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) { return (int64_t)DBM_CLOCK_US(); }
@@ -4031,7 +4025,6 @@ static void *dbm__heap_resize(dbm__heap *heap, void *block, size_t size) {
                 dbm__heap_drop(heap, c); } } }
     dbm__lock_give(&heap->lock);
     return out; }
-/* ---- memory ---------------------------------------------------------------------------------------------------------- */
 #if defined(DBM_MALLOC) || defined(DBM_REALLOC) || defined(DBM_FREE)
 #  if !defined(DBM_MALLOC) || !defined(DBM_REALLOC) || !defined(DBM_FREE)
 #    error "dbm: define all three of DBM_MALLOC(size), DBM_REALLOC(block, size) and DBM_FREE(block), or none of them"
@@ -4113,7 +4106,6 @@ DBM__FN void dbm__wipe(void *p, size_t size) {
     volatile unsigned char *bytes = (volatile unsigned char *)p;
     while (size--) *bytes++ = 0; }
 /* --- src/base/text.c --- */
-/* ---- cutting ------------------------------------------------------------------------------------------------------- */
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
 static size_t dbm__whole(const char *data, size_t size) {
     size_t back, need;
@@ -4136,7 +4128,6 @@ DBM__FN void dbm__text_end(dbm__text *t) {
     if (t->size > t->capacity - 4) t->size = dbm__whole(t->data, t->capacity - 4);
     memcpy(t->data + t->size, "...", 4);
     t->size += 3; }
-/* ---- putting ------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size) {
     size_t room;
     if (t->cut || !size) return; /* what follows a gap would read as if there were none */
@@ -4193,7 +4184,6 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
         dbm__put_n(t, ".", 1);
         dbm__put_uint(t, tenths % 10u, false); }
     dbm__put(t, unit); }
-/* ---- formats ------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
     const char *from, *text;
     char c;
@@ -4263,7 +4253,6 @@ DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
     code[1] = digits[(unsigned char)c >> 4];
     code[2] = digits[(unsigned char)c & 15u];
     return 3; }
-/* ---- words --------------------------------------------------------------------------------------------------------- */
 /* Not tolower(): that follows the program's locale, in which I and i need not be the same letter. */
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
@@ -4323,7 +4312,6 @@ DBM__FN const char *dbm__nearest(const char *word, const char *const *names, siz
         limit = distance - 1; }
     return found; }
 /* --- src/base/error.c --- */
-/* ---- statuses -------------------------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_status_name(dbm_status status) {
     switch ((int)status) {
 #define DBM__CASE(name, number, text) case number: return "DBM_" #name;
@@ -4337,7 +4325,6 @@ DBM__DEF const char *dbm_status_text(dbm_status status) {
 #undef DBM__CASE
     default: return "?"; } }
 DBM__DEF const dbm_error_info *dbm_last_error(void) { return &dbm__self()->last; }
-/* ---- failures -------------------------------------------------------------------------------------------------------- */
 /* Built aside and then copied: the texts may come from the very error that they replace. */
 DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...) {
     dbm_error_info error;
@@ -4360,7 +4347,6 @@ DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
 DBM__FN dbm_status dbm__fail_null(const char *what) {
     dbm_status status = dbm__self()->last.status;
     return status != DBM_OK ? status : dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", "", "%s", what); }
-/* ---- log and events ---------------------------------------------------------------------------------------------------- */
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
@@ -4700,7 +4686,6 @@ typedef socklen_t dbm__socket_length;
 #    error "dbm: this system has neither MSG_NOSIGNAL nor SO_NOSIGPIPE, so a server that closes would end the program: leave DBM_WITH_REDIS and DBM_WITH_MONGODB undefined"
 #  endif
 #endif
-/* ---- reading, writing, ending --------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent) {
     for (;;) {
         int e;
@@ -4733,7 +4718,6 @@ DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)closesocket((SOCKET)fd)
 DBM__FN void dbm__net_shut(int fd) { (void)shutdown(fd, SHUT_RDWR); }
 DBM__FN void dbm__net_close(int fd) { if (fd >= 0) (void)close(fd); }
 #endif
-/* ---- connecting ------------------------------------------------------------------------------------------------------ */
 /* strerror() need not be safe among threads. */
 static const char *dbm__net_reason(int e, char block[32]) {
 #if defined(_WIN32)
@@ -5046,7 +5030,6 @@ DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t 
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
 DBM__FN bool dbm__parse_size(const char *text, size_t *out);
-/* ---- within this room -------------------------------------------------------------------------------------------------- */
 /* Memory that is freed together and wiped first. `failed` sticks, so it is asked once, at the end. */
 typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm__cfg_block;
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
@@ -5114,7 +5097,6 @@ typedef struct dbm__cfg_url_job {
 } dbm__cfg_url_job;
 DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
-/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
     uint64_t v = 0, limit = (uint64_t)INT64_MAX;
@@ -5195,7 +5177,6 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     if (shift && v > (SIZE_MAX >> shift)) return false;
     *out = v << shift;
     return true; }
-/* ---- memory ------------------------------------------------------------------------------------------------------ */
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
     if (m->failed || size > SIZE_MAX - sizeof *block) {
@@ -5247,7 +5228,6 @@ DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     b->size += size;
     b->data[b->size] = 0; }
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b) { return b->data ? b->data : ""; }
-/* ---- problems ---------------------------------------------------------------------------------------------------- */
 enum { DBM__CFG_LOGGED = 200 }; /* problems beyond are only counted: a wrong file must not flood the log */
 DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity) {
     p->host = host;
@@ -5299,7 +5279,6 @@ DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *f
     dbm__cfg_problem(p, at->file, at->line, at->section, at->key, format, ap);
     va_end(ap);
     return false; }
-/* ---- suggestions ------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
     const char *item;
     size_t size;
@@ -5315,7 +5294,6 @@ DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *wo
     block[0] = 0;
     if (nearest) dbm__format(block, capacity, "; did you mean %q?", nearest);
     return block; }
-/* ---- variables --------------------------------------------------------------------------------------------------- */
 DBM__FN const char *dbm__cfg_env(const char *name) {
 #if DBM__ENV
     return getenv(name);
@@ -5470,7 +5448,6 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
     for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
         if (dbm__secret_tail(name, size, tails[i])) return true; }
     return false; }
-/* ---- blanking ---------------------------------------------------------------------------------------------------- */
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
     const char *c = at;
@@ -5560,7 +5537,6 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
         dbm__lock_give(&settings->secrets->lock); }
     while ((value = dbm__secret_next(at, false, &size)) != NULL) at = dbm__redact_cut(at + (value - at), size);
     dbm__redact_urls(text); }
-/* ---- types and schemes ------------------------------------------------------------------------------------------- */
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *list = type->schemes, *item;
     char scheme[65];
@@ -5591,7 +5567,6 @@ DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *type
         dbm__cfg_names_add(&names, types[i].schemes); }
     dbm__text_end(&list);
     dbm__cfg_suggest(&names, word, out->hint, sizeof out->hint); }
-/* ---- URLs -------------------------------------------------------------------------------------------------------- */
 /* One part of the text as written, NULL: not there. */
 typedef struct dbm__url_part { const char *text; size_t size; } dbm__url_part;
 static dbm__url_part dbm__url_slice(const char *from, const char *to) {
@@ -5688,7 +5663,6 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     job->settings->url.parameters = list;
     job->settings->url.parameter_count = count;
     return true; }
-/* ---- the mask ---------------------------------------------------------------------------------------------------- */
 static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain) {
     char code[3];
     for (; *text; text++) dbm__cfg_add(b, code, dbm__percent(*text, plain, code)); }
@@ -5720,7 +5694,6 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
         if (dbm__cfg_secret_name(one->name, strlen(one->name))) dbm__url_say(&b, "***");
         else dbm__url_put(&b, one->value, "-._~!$'()*,;:/@"); }
     job->settings->config.url = dbm__cfg_text(&b); }
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
     const char *at = written, *value, *colon, *last;
@@ -5972,7 +5945,6 @@ DBM__FN bool dbm__cfg_name_ok(const char *name) {
         char c = name[i];
         if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-')) return false; }
     return i > 0 && i < sizeof ((dbm_error_info *)NULL)->database; }
-/* ---- settings on their way --------------------------------------------------------------------------------------- */
 typedef struct dbm__draft {
     dbm__cfg_memory keep, scratch;
     dbm__problems *p;
@@ -6032,7 +6004,6 @@ DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const ch
     for (i = settings->url.parameter_count; i-- > 0;) {
         if (strcmp(settings->url.parameters[i].name, key) == 0) return settings->url.parameters[i].value; }
     return NULL; }
-/* ---- one value --------------------------------------------------------------------------------------------------- */
 /* What a message may show of a value: as it was written, so that what a variable holds stays unseen, and nothing of a URL that
  * came to the wrong key. */
 typedef struct dbm__shown { char text[96]; } dbm__shown;
@@ -6159,7 +6130,6 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
     d->wrong[id] = true;
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables)); }
-/* ---- type, URL, options ------------------------------------------------------------------------------------------ */
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
     dbm__cfg_types names;
     char value[48];
@@ -6231,7 +6201,6 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
     } else {
         dbm__cfg_bad(d->p, at, "unknown %s%s", d->in_code ? "option" : "key", hint); }
     return false; }
-/* ---- what must fit together -------------------------------------------------------------------------------------- */
 static void dbm__draft_complete_number(dbm__draft *d, int id) {
     const dbm__setting *key = dbm__setting_table + id;
     dbm__cfg_at at = d->at[id];
@@ -6330,7 +6299,6 @@ static void dbm__draft_complete(dbm__draft *d) {
     if (d->type) c->type = dbm__cfg_copy(&d->keep, d->type->type, strlen(d->type->type)); }
 static void dbm__draft_empty_url(dbm_url *url) {
     url->scheme = url->driver = url->user = url->password = url->hosts = url->path = ""; }
-/* ---- from a section ---------------------------------------------------------------------------------------------- */
 static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     int id = dbm__setting_find(given->key, strlen(given->key));
     const dbm__setting *key = id < 0 ? NULL : dbm__setting_table + id;
@@ -6394,7 +6362,6 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     dbm__draft_complete(&d);
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory); }
-/* ---- from code --------------------------------------------------------------------------------------------------- */
 static void dbm__draft_copy(dbm__draft *d, const char **text) {
     if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
 /* A number that is no value of its enum. */
@@ -6548,7 +6515,6 @@ static size_t dbm__ini_trim(const char **text, size_t size) {
         size--; }
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size; }
-/* ---- sections ---------------------------------------------------------------------------------------------------- */
 /* The name between [ and ]; false when there is no ]. */
 static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) {
     const char *close = (const char *)memchr(d->line, ']', d->size);
@@ -6622,7 +6588,6 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     else d->sections = s;
     d->last = d->current = s;
     d->count++; }
-/* ---- lines: what inih reads -------------------------------------------------------------------------------------- */
 /* Before the next line: what inih had no word for. */
 static void dbm__ini_settle(dbm__ini *d) {
     if (d->taken || d->memory.failed) return;
@@ -6678,7 +6643,6 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
         break; }
     dbm__put(&t, "\n");
     return block; }
-/* ---- entries: what inih says ------------------------------------------------------------------------------------- */
 static void dbm__ini_continue(dbm__ini *d) {
     dbm__ini_piece *piece;
     const char *title, *key = d->line;
@@ -6749,7 +6713,6 @@ static int dbm__ini_take(void *user, const char *section, const char *name, cons
     if (d->kind == DBM__INI_KEY && strcmp(value, "~") == 0) dbm__ini_key(d, name);
     else dbm__ini_continue(d);
     return 1; }
-/* ---- values ------------------------------------------------------------------------------------------------------ */
 /* Where a comment may begin. */
 typedef enum dbm__ini_comment { DBM__INI_LOOSE, DBM__INI_CAREFUL, DBM__INI_WHOLE } dbm__ini_comment;
 static dbm__ini_comment dbm__ini_comments(const char *key) {
@@ -6800,7 +6763,6 @@ static const char *dbm__ini_value(dbm__ini *d, const dbm__ini_entry *entry, cons
         dbm__cfg_bad(d->p, at, "there is a text after the closing \"; a \" inside is written \"\"");
         return NULL; }
     return dbm__cfg_text(&b); }
-/* ---- overrides --------------------------------------------------------------------------------------------------- */
 static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
     for (; *text; text++) {
         char c = *text >= 'a' && *text <= 'z' ? (char)(*text - 'a' + 'A') : *text;
@@ -6831,7 +6793,6 @@ static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char
     given[i].at.line = 0;
     given[i].at.section = s->title;
     given[i].at.key = key; }
-/* ---- loading ----------------------------------------------------------------------------------------------------- */
 static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const dbm__known_type *types, size_t type_count,
                                  bool use_env, const dbm__cfg_names *options, dbm__settings **out) {
     dbm__cfg_given *given;
@@ -7107,7 +7068,6 @@ DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     else if ((a->connect != NULL || a->start != NULL) && a->disconnect == NULL) wrong = "connects but has no .disconnect";
     else if ((a->fetch != NULL || a->start != NULL) && a->column == NULL) wrong = "fetches rows but has no .column";
     return wrong == NULL ? DBM_OK : dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: adapter %q %s", a->type, wrong); }
-/* ---- failures ------------------------------------------------------------------------------------------------------- */
 /* What a SQLSTATE's class says, where the adapter itself does not. Source: ISO 9075-2 table 38, and PostgreSQL's appendix A. */
 static dbm_status dbm__status_of_sqlstate(const char *s, bool *retryable) {
     *retryable = false;
@@ -7179,7 +7139,6 @@ DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     dbm__copy_cut(copy, sizeof copy, text);
     dbm__redact(c->db->settings, copy);
     dbm__event(c->db->host, DBM_EVENT_NOTICE, DBM_LOG_INFO, c->db->name, NULL, DBM_OK, 0, "%s", copy); }
-/* ---- rows put aside ------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status) {
     const size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__aside_chunk));
     dbm__aside_chunk *chunk = a->chunks;
@@ -7208,7 +7167,6 @@ DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk *
         if (chunk->size == DBM__ASIDE_CHUNK && *spare == NULL) *spare = chunk;
         else dbm__free(db->host, chunk); }
     a->kept = 0; }
-/* ---- configuration and memory --------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
     const dbm_url *url = &db->settings->url;
@@ -7682,12 +7640,10 @@ DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, 
 DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
-/* ---- the wait graph ---- */
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
 DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
-/* ---- gates ---- */
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
@@ -7695,7 +7651,6 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
 DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-/* ---- pools ---- */
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
 DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
@@ -7745,7 +7700,6 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-/* ---- between the files of this room ---- */
 DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
@@ -8136,7 +8090,6 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
         if (gate->wary != 0) gate->wary--; }
     dbm__lock_give(&gate->lock); }
 /* --- src/pool/pool.c --- */
-/* ---- making and freeing --------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     const dbm_config *config = &db->settings->config;
     dbm__pool *pool;
@@ -8184,7 +8137,6 @@ DBM__FN void dbm__pool_free(dbm__pool *pool) {
     dbm__lock_free(&pool->lock);
     dbm__free(host, pool->slots_block);
     dbm__free(host, pool); }
-/* ---- the queue; the lock is held -------------------------------------------------------------------------------------- */
 /* From here on nobody takes or gives a slot past the lock, and each slot says what it is. */
 static void dbm__pool_shut(dbm__pool *pool) {
     dbm__word slow = dbm__load(&pool->slow);
@@ -8348,7 +8300,6 @@ DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, con
     const dbm_error_info *e = &dbm__self()->last;
     if (went_down) dbm__event(db->host, DBM_EVENT_DOWN, DBM_LOG_WARNING, db->name, site, e->status, 0, "%s", e->message);
     if (came_up) dbm__event(db->host, DBM_EVENT_UP, DBM_LOG_INFO, db->name, site, DBM_OK, 0, "database %q answers again", db->name); }
-/* ---- closing, counting ------------------------------------------------------------------------------------------------- */
 /* Slots that are neither idle nor empty, connects in flight left out. The lock is held. */
 static int dbm__pool_out_locked(dbm__pool *pool) { return pool->slot_count - dbm__pool_idle(pool) - pool->empty - pool->connecting; }
 DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
@@ -8406,7 +8357,6 @@ DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out) {
     out->left_early = dbm__load(&pool->left_early);
     out->retries = dbm__load(&pool->retries);
     out->in_doubt = dbm__load(&pool->in_doubt); }
-/* ---- fork -------------------------------------------------------------------------------------------------------------- */
 /* True for the one thread that must clean up after a fork; it stores the epoch when it is done, and the others wait for that. */
 DBM__FN bool dbm__fork_claim(dbm__word *fork) {
     const dbm__word busy = ~(dbm__word)0;
@@ -8455,7 +8405,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     if (pool->state != DBM__POOL_OPEN) dbm__pool_shut(pool);
     dbm__store_release(&pool->fork, now); }
 /* --- src/pool/slot.c --- */
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
 /* Closes the shared connection when nobody uses it and it broke, or the pool closes. One at a time works on it: shared_busy. */
 DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how) {
     bool mine;
@@ -8552,7 +8501,6 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     slot->reset_full = false;
     dbm__event(db->host, DBM_EVENT_CONNECTED, DBM_LOG_DEBUG, db->name, NULL, DBM_OK, slot->used_us - began, "a connection was opened");
     return DBM_OK; }
-/* ---- in steps -------------------------------------------------------------------------------------------------------- */
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
     dbm_connection *c = &slot->connection;
@@ -8658,7 +8606,6 @@ DBM__FN void dbm__connect_drop(dbm__slot *slot) {
     dbm__credentials_drop(c);
     dbm__slot_disconnect(slot, DBM_DISCONNECT_BROKEN);
     c->broken = false; }
-/* ---- the ends of a connection ------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__slot_retire(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     bool broken = slot->connection.broken;
@@ -8710,7 +8657,6 @@ DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     return dbm__reconnect_end(slot); }
 DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
     dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
-/* ---- opening ahead of need ---------------------------------------------------------------------------------------------- */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
@@ -8748,7 +8694,6 @@ DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
  *                 ^         |                |dead
  *                 |         +--empty--> CONNECT --> done
  *                 +---retired, or failed while others live---+ */
-/* ---- what is said of those who failed ------------------------------------------------------------------------------------- */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out) {
     int64_t now_ms = dbm__now(pool->db->host) / 1000;
     int i, shown = 0, more = 0;
@@ -8796,7 +8741,6 @@ static dbm_status dbm__pool_failed(dbm__pool *pool, dbm_status status, const cha
     dbm__lock_give(&pool->lock);
     if (site != NULL) dbm__copy_cut(dbm__self()->last.site, sizeof dbm__self()->last.site, site);
     return dbm__self()->last.status; }
-/* ---- the way back ------------------------------------------------------------------------------------------------------- */
 enum { DBM__GIVE_RESET, DBM__GIVE_CLOSE, DBM__GIVE_UPKEEP, DBM__GIVE_BACK };
 /* The session left something on the connection that its next user must not find. */
 static bool dbm__slot_unsettled(const dbm__slot *slot) {
@@ -8885,7 +8829,6 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     int want;
     if (!dbm__giving_start(slot)) return;
     while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want); }
-/* ---- checkout --------------------------------------------------------------------------------------------------------- */
 enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
 enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
@@ -9128,7 +9071,6 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__pool_leave_in(pool); }
     dbm__self()->last = kept;
     dbm__taking_quiet(t); }
-/* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
                                                      dbm__slot **out) {
     dbm__pool *pool = db->pool;
@@ -9319,7 +9261,6 @@ DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name
 /* One reader makes tokens; three listeners are fed with them: the splitter (where does a statement end), the classifier (what
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
-/* ---- words --------------------------------------------------------------------------------------------------------- */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
 #define DBM__KW_LIST(X) \
     X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
@@ -9377,7 +9318,6 @@ static bool dbm__lex_in(const char *list, const char *word, size_t size) {
         if (i == n && i == size) return true;
         list += n + 1; }
     return false; }
-/* ---- bytes --------------------------------------------------------------------------------------------------------- */
 static bool dbm__lex_is_digit(char c) { return c >= '0' && c <= '9'; }
 static bool dbm__lex_is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 static bool dbm__lex_is_letter(char c) {
@@ -9388,7 +9328,6 @@ static bool dbm__lex_is_word(char c) { return dbm__lex_is_name(c) || c == '$'; }
 static size_t dbm__lex_name_end(const char *s, size_t n, size_t i) {
     while (i < n && dbm__lex_is_name(s[i])) i++;
     return i; }
-/* ---- quotes and comments: each takes the place after what opened it, and gives the one after what closes it, or 0 -------- */
 static size_t dbm__lex_quoted(const char *s, size_t n, size_t i, char quote, bool backslash) {
     for (; i < n; i++) {
         if (s[i] == quote) {
@@ -9436,7 +9375,6 @@ static size_t dbm__lex_dollar(const char *s, size_t n, size_t i) {
         for (k = 1; k < tag && s[at + k] == s[i + k]; k++) { }
         if (k == tag) return at + tag; }
     return 0; }
-/* ---- tokens -------------------------------------------------------------------------------------------------------- */
 typedef enum dbm__token {
     DBM__TOKEN_END = 0,
     DBM__TOKEN_BLANK,    /* blanks, or a comment */
@@ -9586,7 +9524,6 @@ DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const 
         if (named && x.code == DBM__CODE_SIGN('(')) return true;
         named = (quote || x.token == DBM__TOKEN_WORD) && dbm__lex_in(words, sql + x.start + quote, x.at - x.start - 2 * quote); }
     return false; }
-/* ---- where a statement ends ---------------------------------------------------------------------------------------- */
 /* Which words may still open a body, whose `;` do not end the statement. */
 typedef enum dbm__split_state {
     DBM__SPLIT_FIRST = 0,  /* before CREATE */
@@ -9676,7 +9613,6 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
                 return any ? x.start : 0; }
             any = true;
             break; } } }
-/* ---- what a statement does ----------------------------------------------------------------------------------------- */
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -9856,7 +9792,6 @@ static dbm__verb dbm__classify_end(const dbm__classify *v) {
     if (v->verb == DBM__VERB_READ && v->connection) return DBM__VERB_STATE;
     if (v->verb == DBM__VERB_READ && v->writes) return DBM__VERB_WRITE;
     return v->verb; }
-/* ---- placeholders -------------------------------------------------------------------------------------------------- */
 /* What a rewritten placeholder needs at most beyond the byte it had: " $65535 " in the place of "?". */
 #define DBM__SQL_GROWTH 7
 typedef struct dbm__rewrite {
@@ -10024,7 +9959,6 @@ static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
         out->places[i].name = at;
         at += out->places[i].size; }
     return true; }
-/* ---- the statement ------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__sql_not_closed(const dbm__rewrite *w) {
     const char *what = "the text in '...'";
     switch (w->x->sql[w->x->start]) {
@@ -10101,7 +10035,6 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     dbm__free(host, parsed->places);
     dbm__free(host, parsed->names);
     memset(parsed, 0, sizeof *parsed); }
-/* ---- names --------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
@@ -10243,7 +10176,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-/* ---- arguments ----------------------------------------------------------------------------------------------------- */
 DBM__INLINE bool dbm__is_text(dbm_type type) {
     return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
@@ -10367,7 +10299,6 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
         out[i] = in[j];
         out[i].name = NULL; }
     return DBM_OK; }
-/* ---- reasons ------------------------------------------------------------------------------------------------------- */
 /* The value itself where it is a number, or a text that looks like one; of another text only the size: it may be a secret. */
 static void dbm__why_value(dbm__text *t, const dbm_value *v) {
     char block[64];
@@ -10411,7 +10342,6 @@ static DBM__NOINLINE dbm_status dbm__why_range(dbm__why *why, const dbm_value *v
     else dbm__putf(&t, " is not within %l to %u", min, max);
     dbm__text_end(&t);
     return DBM_E_RANGE; }
-/* ---- integers ------------------------------------------------------------------------------------------------------ */
 typedef enum dbm__whole_kind { DBM__WHOLE_NONE, DBM__WHOLE_FITS, DBM__WHOLE_LARGE } dbm__whole_kind;
 /* An integer as a sign and a magnitude. A decimal may have a fraction of zeros: numeric(10, 2) writes 5 as 5.00. */
 static dbm__whole_kind dbm__whole_read(const char *text, size_t size, bool decimal, bool *negative, uint64_t *magnitude) {
@@ -10478,7 +10408,6 @@ DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out,
     dbm_status st = dbm__whole_within(v, 0, max, &negative, &m, why);
     *out = st == DBM_OK ? m : 0;
     return st; }
-/* ---- real numbers, bools, timestamps -------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why) {
 #if DBM__FLOAT
     bool negative = false;
@@ -10541,7 +10470,6 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
     case DBM_TYPE_NULL: case DBM_TYPE_DOUBLE: case DBM_TYPE_BOOL: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return dbm__why_not(why, v, "is not a timestamp"); }
-/* ---- texts --------------------------------------------------------------------------------------------------------- */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size) {
     char number[40];
     dbm__text t;
@@ -10572,7 +10500,6 @@ DBM__DEF const char *dbm_adapter_text(const dbm_value *v, char block[64], size_t
     size_t unused;
     return dbm__to_text(v, block, 64, size != NULL ? size : &unused); }
 DBM__DEF bool dbm_adapter_timestamp(const char *text, size_t size, int64_t *microseconds) { return dbm__timestamp_read(text, size, microseconds); }
-/* ---- elements of arrays, fields of structs ---------------------------------------------------------------------------- */
 static bool dbm__element_set(const char *at, size_t size) {
     size_t i;
     for (i = 0; i < size; i++) if (at[i]) return true; /* a bool from elsewhere may be neither 0 nor 1 */
@@ -10641,7 +10568,6 @@ DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_
     st = dbm__from_element(column->kind, column->size, at, out);
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st; }
-/* ---- targets ------------------------------------------------------------------------------------------------------- */
 /* An integer's low bytes; sizes that no integer has are taken for 1. */
 static void dbm__target_whole(const dbm_target *t, uint64_t x) {
     uint32_t x4 = (uint32_t)x;
@@ -11178,7 +11104,6 @@ DBM__FN void dbm__double_write(double v, char block[40]) {
  * A connection belongs to one thread at a time, so there is no lock. Only the three counters are read by others. */
 static void dbm__cache_count(dbm__word *counter) { dbm__store(counter, dbm__load(counter) + 1); }
 static dbm__entry **dbm__cache_chain(dbm__cache *k, uint32_t hash) { return &k->chains[hash & (k->chain_count - 1)]; }
-/* ---- the list by age ----------------------------------------------------------------------------------------------- */
 DBM__INLINE void dbm__cache_unlink(dbm__cache *k, dbm__entry *e) {
     if (e->newer) e->newer->older = e->older;
     else k->newest = e->older;
@@ -11190,7 +11115,6 @@ DBM__INLINE void dbm__cache_link(dbm__cache *k, dbm__entry *e) {
     if (k->newest) k->newest->newer = e;
     else k->oldest = e;
     k->newest = e; }
-/* ---- dropping ------------------------------------------------------------------------------------------------------ */
 /* Frees an entry that is in no list. What the caller has failed at, or not, stays this thread's last failure. */
 static DBM__NOINLINE void dbm__cache_drop(dbm_connection *c, dbm__entry *e) {
     if (e->prepared.data && c->open) {
@@ -11236,7 +11160,6 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
         h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32; }
     return (uint32_t)(h ^ h >> 29); }
-/* ---- making -------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
@@ -11343,7 +11266,6 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     e->hash = hash;
     *out = e;
     return DBM_OK; }
-/* ---- taking and giving --------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
     dbm__cache_unlink(k, e);
     dbm__cache_link(k, e); }
@@ -11560,7 +11482,6 @@ typedef struct dbm__work {
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
-/* ---- unit.c: begin, commit, roll back, stick ---- */
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
 DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e); /* why it failed */
 DBM__FN dbm_status dbm__level_again(const dbm__level *level);           /* that is this thread's last failure again */
@@ -11586,7 +11507,6 @@ DBM__FN void dbm__connection_forked(dbm_connection *c);
 DBM__FN void dbm__works_free(dbm_database *db);
 DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
-/* ---- block.c: sessions begin and end ---- */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
@@ -11613,7 +11533,6 @@ DBM__INLINE dbm__work *dbm__work_of(dbm_session *s) {
     dbm__fork_look();
     if (DBM__UNLIKELY(w == NULL || s->gen != dbm__load32(&w->gen) || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) return NULL;
     return w; }
-/* ---- statement.c: one call from its target to its end ---- */
 typedef struct dbm__call {
     dbm__work *work;
     dbm_session own;                     /* of a call on a database outside of a block */
@@ -11665,7 +11584,6 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
-/* ---- pipeline.c: statements that are sent without waiting ---- */
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
 DBM__FN dbm_status dbm__sent_put(dbm__work *w, dbm__entry *entry, const char *site); /* takes the use of the entry */
 DBM__FN void dbm__sent_drop(dbm__work *w);                              /* all, without waiting */
@@ -11673,7 +11591,6 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
 /* Waits for all that was sent. A failure sticks where it belongs, as that statement's. */
 DBM__FN dbm_status dbm__work_wait(dbm__work *w);
 DBM__INLINE dbm_status dbm__work_settle(dbm__work *w) { return DBM__LIKELY(w->sent_count == 0) ? DBM_OK : dbm__work_wait(w); }
-/* ---- cursor.c: queries and rows ---- */
 DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool one,
                                    const char *site, dbm_rows **out);
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL: no memory */
@@ -11695,7 +11612,6 @@ DBM__FN dbm_status dbm__work_run(dbm__work *w, const char *sql, dbm_statement *s
 /* The short way, see cursor.c and statement.c: for a session that nothing watches. */
 #define DBM__LANE_VALUES 8
 DBM__INLINE bool dbm__lane_open(const dbm__work *w) { return w->lane && dbm__load(&w->trouble) == 0 && w->points_sent == w->points; }
-/* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of anything else on the session */
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
@@ -11712,7 +11628,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         row->entry = NULL;
         return; }
     dbm__rows_close(&w->one); }
-/* ---- for data/ ---- */
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
 DBM__FN dbm__host *dbm__on_host(dbm_session *on);
@@ -11722,7 +11637,6 @@ DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, co
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
 DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
-/* ---- failures that stick ---------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e) {
     if (level->error == NULL) level->error = (dbm_error_info *)dbm__alloc(w->db->host, sizeof *e); /* kept until the database closes */
     if (level->error != NULL) *level->error = *e; }
@@ -11783,7 +11697,6 @@ DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     d = dbm__work_deadline(w);
     g = dbm__deadline(w->db->host, 1000);
     return d > g ? d : g; }
-/* ---- begin -------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__work_gate_leave(dbm__work *w) {
     if (!w->gate_held) return;
     w->gate_held = false;
@@ -11828,7 +11741,6 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
         w->points_sent++; }
     return DBM_OK; }
-/* ---- end ---------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__work_shield(dbm__work *w) {
     dbm__swap(&w->committing, 1);
     while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
@@ -11922,7 +11834,6 @@ DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point) {
             w->points_sent = point - 1;
             dbm__self()->last = kept; } }
     return st; }
-/* ---- what a connection carries ------------------------------------------------------------------------------------------- */
 /* Whose statement it was that failed: nobody has called it. */
 static dbm_status dbm__init_sql_failed(dbm_connection *c, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12069,7 +11980,6 @@ DBM__FN void dbm__works_free(dbm_database *db) {
         dbm__free(db->host, w->sent);
         if (w->side != NULL) w->side->free(w); } }
 /* --- src/session/block.c --- */
-/* ---- values that are not good --------------------------------------------------------------------------------------------- */
 /* The level that has this gen, or NULL, and whether a block is open inside it. A value that came too late may meet a slot that another
  * thread has by now. */
 static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
@@ -12104,7 +12014,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *si
     dbm__add(&w->slot.pool->stale_handles, 1);
     dbm__event(w->db->host, DBM_EVENT_STALE_HANDLE, DBM_LOG_INFO, w->db->name, site, DBM_E_MISUSE, 0, "a session was used after its end");
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, w->db->name, site, "this session has ended; nothing was done"); }
-/* ---- beginning ------------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm__work *dbm__open_block(dbm_database *db) {
     dbm__thread *self = dbm__self();
     dbm__work *w = (dbm__work *)self->open;
@@ -12287,7 +12196,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__self()->last = kept;
         return dbm__session_refused(out, status, st, kind); }
     return DBM_OK; }
-/* ---- ending ---------------------------------------------------------------------------------------------------------------- */
 static void dbm__level_outcome(dbm__level *level, dbm_status st) {
     level->outcome = st;
     if (level->status != NULL) *level->status = st; }
@@ -12447,7 +12355,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     st = dbm__level_end(w);
     dbm__session_empty(s);
     return st; }
-/* ---- the public calls -------------------------------------------------------------------------------------------------------- */
 DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out); }
@@ -12584,7 +12491,6 @@ DBM__DEF void dbm__take_failure(dbm__failure *f) {
     if (!self->has_failed) return;
     self->has_failed = false;
     f->info = self->failed; }
-/* ---- behind the block macros --------------------------------------------------------------------------------------------------- */
 /* The plain block of a database that is ready, first on its thread: nothing but the checkout. */
 DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site) {
     dbm_session s;
@@ -12740,7 +12646,6 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     if (has_options) ((dbm__work *)s->slot)->base.options = options;
     s->step = step | has_options | DBM__STARTED;
     return true; }
-/* ---- savepoints ------------------------------------------------------------------------------------------------------------------ */
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
     dbm__savepoint p;
     dbm_status st;
@@ -12887,7 +12792,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     if (op.write) dbm__work_doubt(w, st); /* commands */
     return dbm__work_fail(w, op.site); }
 /* --- src/session/statement.c --- */
-/* ---- the target --------------------------------------------------------------------------------------------------------------- */
 DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *on, int kind, const char *site) {
     dbm__work *w;
     call->owns = false;
@@ -12921,7 +12825,6 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
             dbm__session_close(&call->own); }
         call->owns = false; }
     return st; }
-/* ---- running ---------------------------------------------------------------------------------------------------------------------- */
 /* On one line and cut short. Values are never shown. */
 DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
@@ -13279,7 +13182,6 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK; }
-/* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -13408,7 +13310,6 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         return st; }
     dbm_rows_end(rows);
     return DBM_OK; }
-/* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
@@ -13485,7 +13386,6 @@ DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sq
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st; }
-/* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -13615,7 +13515,6 @@ DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const d
     return dbm__stmt_exec_values(site, st, false, values, count); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_values(site, st, true, values, count); }
-/* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -13696,7 +13595,6 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (st != DBM_OK) dbm__self()->last = kept;
     return st; }
 /* --- src/session/cursor.c --- */
-/* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     if (rows->row.looping) {
         rows->next = w->free_rows;
@@ -13926,7 +13824,6 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         st = dbm__op_run(&w->slot.connection, &row->op);
         reported = true; }
     return dbm__rows_got(rows, st, reported); }
-/* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
     dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
     if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
@@ -14269,7 +14166,6 @@ DBM__DEF void dbm_row_end(dbm_row *row) { dbm_rows_end((dbm_rows *)(void *)row);
 DBM__DEF void dbm__cursor_end(dbm__cursor *c) {
     if (c->dbm__row != NULL) dbm_row_end(c->dbm__row);
     c->dbm__row = NULL; }
-/* ---- columns ---------------------------------------------------------------------------------------------------------------------------- */
 DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
@@ -14487,7 +14383,6 @@ DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count
  * While it is open w->trouble is DBM__BULK_OPEN and nothing else when all is well, so that a row needs to look no further, and every other
  * call on the session comes past dbm__work_trouble(). What it wrote is undone alone: by the ROLLBACK of a transaction that began with it, by the savepoint
  * that was sent with it, or by one of its own. */
-/* ---- names -------------------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__bulk_name_bad(dbm__work *w, const char *what, const char *list, const char *at, const char *site) {
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                      at[0] == 0 ? "dbm_bulk_begin: a name is missing at the end of the %s, %q" :
@@ -14579,7 +14474,6 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     b->plan.sql = to;
     b->plan.sql_size = sql.size;
     return DBM_OK; }
-/* ---- ending -------------------------------------------------------------------------------------------------------------------------- */
 /* The session is its own again. */
 static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work *w = b->work;
@@ -14677,7 +14571,6 @@ DBM__INLINE dbm_status dbm__bulk_ready(dbm_bulk *b) {
     if (DBM__UNLIKELY(w->bulk != b || b->gen != w->gen || dbm__load(&w->trouble) != DBM__BULK_OPEN || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__bulk_bad(b); }
     return DBM_OK; }
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------------- */
 /* A failure of a single row, which says nothing of the next one. */
 static bool dbm__row_alone(const dbm__work *w, dbm_status st) {
     return !w->slot.connection.broken && (st == DBM_E_CONSTRAINT || st == DBM_E_RANGE || st == DBM_E_SQL || st == DBM_E_MISUSE || st == DBM_E_LIMIT); }
@@ -14792,7 +14685,6 @@ DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_valu
     st = dbm__values_check(copy, count, b->work->db->name, site);
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
     return dbm__bulk_take(b, copy, site); }
-/* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
@@ -14848,7 +14740,6 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
     return st; }
-/* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     const dbm_adapter *a = w->db->adapter;
@@ -15032,7 +14923,6 @@ DBM__FN dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const c
 typedef struct dbm__redis_use { dbm_status (*use)(void *ud, const dbm_value *words, int count, bool writes); void *ud; } dbm__redis_use;
 DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap);
 /* --- src/data/models.c --- */
-/* ---- failures ------------------------------------------------------------------------------------------------------ */
 DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status status, const char *before) {
     dbm_error_info *last = &dbm__self()->last;
     dbm__work *w = dbm__work_of(s);
@@ -15044,7 +14934,6 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
         w->top->sticky = status;
         dbm__level_note(w, w->top, last); }
     return status; }
-/* ---- backends ------------------------------------------------------------------------------------------------------ */
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
     const char *adapter;
@@ -15066,7 +14955,6 @@ static const dbm__dialect *dbm__dialect_of(dbm_session *s) {
     const dbm__dialect *d = dbm__dialects;
     while (d->adapter && strcmp(d->adapter, type) != 0) d++;
     return d; }
-/* ---- checks -------------------------------------------------------------------------------------------------------- */
 static bool dbm__field_is_key(const dbm_field *f) { return (f->flags & (unsigned)DBM_PRIMARY_KEY) != 0; }
 static bool dbm__field_is_integer(const dbm_field *f) { return f->kind == DBM__TO_INT || f->kind == DBM__TO_UINT; }
 static bool dbm__field_points(const dbm_field *f) { return f->kind == DBM__TO_TEXT || f->kind == DBM__TO_BYTES; }
@@ -15150,7 +15038,6 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
     if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
     return DBM_OK; }
-/* ---- statements ---------------------------------------------------------------------------------------------------- */
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
@@ -15236,7 +15123,6 @@ static dbm_status dbm__model_exec(dbm__model_sql *q) {
     dbm_status st = q->status != DBM_OK ? q->status : dbm__execv(q->s, q->site, q->text.data, q->values, q->count);
     dbm__model_sql_end(q);
     return st; }
-/* ---- structs to values --------------------------------------------------------------------------------------------- */
 /* One field of the struct at `record` as a value; texts are pointed to. */
 static void dbm__field_value(dbm__model_sql *q, const dbm_model *m, const dbm_field *f, const char *record, dbm_value *out) {
     dbm_status st = dbm__from_element(f->kind, f->size, record + f->offset, out);
@@ -15262,7 +15148,6 @@ static dbm_status dbm__model_not_found(dbm_session *on, const char *site, const 
     if (key && key->type == DBM_TYPE_INT) {
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with the key %l", m->table, key->as.integer); }
     return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, database, site, "table %q has no row with this key", m->table); }
-/* ---- values to structs --------------------------------------------------------------------------------------------- */
 /* A char * that the struct points with: SQL NULL is NULL, "" is "". */
 static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, const char **out, dbm__why *why) {
     const void *nul;
@@ -15337,7 +15222,6 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
             (void)dbm_row_index(row, f->name); /* lists the names there are */
             st = DBM_E_UNKNOWN_NAME; } }
     return st; }
-/* ---- create -------------------------------------------------------------------------------------------------------- */
 /* Which sort of column a field has. */
 static int dbm__field_sort(const dbm_field *f) {
     switch ((dbm__target_kind)f->kind) {
@@ -15457,7 +15341,6 @@ DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm
     call.models = models;
     call.count = count;
     return dbm__on_group(on, site, dbm__create_run, &call); }
-/* ---- insert, update, delete ---------------------------------------------------------------------------------------- */
 /* One struct on its way to or from a table. */
 typedef struct dbm__model_call {
     const char *site;
@@ -15622,7 +15505,6 @@ DBM__DEF dbm_status dbm__delete_struct(dbm_session *on, const char *site, const 
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
     return dbm__by_key(on, &call, dbm__delete_run); }
-/* ---- find ---------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
@@ -15673,7 +15555,6 @@ DBM__DEF dbm_status dbm__find(dbm_session *on, const dbm_model *model, void *rec
         st = dbm__values_read(&key, &count, &named, codes, ap);
         va_end(ap); }
     return st != DBM_OK ? st : dbm__findv(on, site, model, record, size, &key, count); }
-/* ---- query_all ----------------------------------------------------------------------------------------------------- */
 /* What stands before the structs in the block that the caller frees: how to free it, also when the manager is gone. */
 typedef struct dbm__all_head { dbm_allocator allocator; dbm__heap *heap; } dbm__all_head;
 #define DBM__ALL_ALIGN 16u /* suits every type that a struct may hold */
@@ -15925,7 +15806,6 @@ DBM__DEF dbm__cursor dbm__redis_each(dbm_session *on, const char *site, const ch
     (void)dbm__redis_absent(on, site);
     return dbm__cursor_of(NULL); }
 #else
-/* ---- which commands only read ------------------------------------------------------------------------------------------ */
 /* Sorted. What is not here may write. Blocking ones that take something away (BLPOP) write; transactions' own words do not: what is queued between them
  * is judged by itself. */
 static const char *const dbm__redis_readers[] = {
@@ -15951,7 +15831,6 @@ static bool dbm__redis_only_reads(const char *name, size_t size) {
         if (upper[i] == word[i]) return true;
         if (upper[i] > word[i]) low = middle + 1; else high = middle; }
     return false; }
-/* ---- formats --------------------------------------------------------------------------------------------------------------- */
 /* A command made of a format and its values. Few words and short mixed ones (user:%s) need no memory. */
 #define DBM__REDIS_WORDS 48
 typedef struct dbm__redis_command {
@@ -16099,7 +15978,6 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
             c->words[i].name = NULL;
             c->words[i].as.text.data = text;
             text += c->words[i].as.text.size; } } }
-/* ---- one call ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__redis_unexpected(dbm_session *on, const char *site, dbm_row *row, const char *name) {
     dbm_row_end(row);
     return dbm__on_fail(on, DBM_E_SQL, site, "the reply to %s is not what that command answers", name); }
@@ -16457,7 +16335,6 @@ static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, 
         if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
-/* ---- behind the macros ---------------------------------------------------------------------------------------------------------- */
 /* A list of values, as an argument of the calls below. */
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
         va_list ap; \
@@ -16531,7 +16408,6 @@ DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const cha
     if (st == DBM_OK) dbm_rows_end(rows);
     dbm__free(host, values);
     return st; }
-/* ---- documents ------------------------------------------------------------------------------------------------------------------------ */
 /* The field's column, or -1. Names of fields are told apart by case. */
 static int dbm__doc_find(dbm_row *doc, const char *field) {
     int i, n = doc != NULL && field != NULL ? dbm_row_columns(doc) : 0;
@@ -16639,7 +16515,6 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
 #define DBM__SQLITE_WAL_MAX 8000
-/* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
     const char *path;        /* of the file, absolute; what messages show */
@@ -16706,7 +16581,6 @@ typedef struct dbm__sqlite_statement {
     dbm__sqlite_row *first;
     dbm__aside aside;
 } dbm__sqlite_statement;
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* Which of our statuses a result code is: by the code itself, else (ANY) by its primary one. */
 static dbm_status dbm__sqlite_status(int rc, const char **sqlstate, bool *retryable) {
     enum { ANY = 1 << 24 };
@@ -16853,7 +16727,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     return status; }
 static dbm_status dbm__sqlite_no_memory(dbm__sqlite *q) {
     return dbm_adapter_fail(q->c, DBM_E_NOMEM, "53200", 0, NULL); }
-/* ---- waiting and being stopped ----------------------------------------------------------------------------------- */
 /* SQLite asks this when a lock is taken: wait and try again (1), or give up (0). */
 static int dbm__sqlite_busy(void *data, int count) {
     static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
@@ -16920,7 +16793,6 @@ static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, in
     (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
     return SQLITE_OK; }
 #endif
-/* ---- small statements of our own --------------------------------------------------------------------------------- */
 /* Runs one statement; the first column of its first row becomes a text. */
 static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t capacity) {
     sqlite3_stmt *stmt = NULL;
@@ -16975,7 +16847,6 @@ static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us
     status = dbm__sqlite_fail(q, rc);
     sqlite3_reset(stmt);
     return status; }
-/* ---- transactions ------------------------------------------------------------------------------------------------ */
 static DBM__NOINLINE dbm_status dbm__sqlite_begin(dbm__sqlite *q, dbm_op *op) {
     dbm_status status;
     if (DBM__UNLIKELY(op->isolation == DBM_READ_COMMITTED || op->isolation == DBM_REPEATABLE_READ)) {
@@ -17020,7 +16891,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
     if (op->kind == DBM_OP_RELEASE) return dbm__sqlite_word(q, word + 1, op->deadline_us);
     status = dbm__sqlite_word(q, word + 2, op->deadline_us);
     return status == DBM_OK ? dbm__sqlite_word(q, word + 1, op->deadline_us) : status; }
-/* ---- statements: prepare ----------------------------------------------------------------------------------------- */
 /* Whether nothing but blanks, comments and semicolons is left. */
 static bool dbm__sqlite_nothing(const char *sql, size_t size) {
     size_t next;
@@ -17091,7 +16961,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_unprepare(dbm__sqlite *q, dbm_op *op
         sqlite3_finalize(s->stmt); }
     dbm_adapter_free(q->owner, s);
     return DBM_OK; }
-/* ---- statements: bind -------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_failed(dbm__sqlite *q, const dbm_value *v, int number, int rc) {
     if (rc == SQLITE_NOMEM) return dbm__sqlite_no_memory(q);
     if (rc == SQLITE_TOOBIG) {
@@ -17163,7 +17032,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_step_failed(dbm__sqlite *q, dbm__sql
     sqlite3_reset(s->stmt);
     s->ended = true;
     return status; }
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
 /* The value in a column. False: no memory. Reading a text may end in a failed allocation, which looks like NULL. */
 DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
     sqlite3_value *v = sqlite3_column_value(stmt, i);
@@ -17249,7 +17117,6 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
     return name != NULL ? name : ""; }
-/* ---- rows put aside ---------------------------------------------------------------------------------------------- */
 static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
     dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
     s->first = s->row = NULL; }
@@ -17337,7 +17204,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_hold(dbm__sqlite *q, dbm_op *op) {
     if (status == DBM_OK) s->held = true;
     else dbm__sqlite_drop(s);
     return status; }
-/* ---- statements: run --------------------------------------------------------------------------------------------- */
 /* A statement whose first step gave no row, or one that has none. */
 static DBM__NOINLINE dbm_status dbm__sqlite_no_row(dbm__sqlite *q, dbm__sqlite_statement *s, dbm_op *op, int rc) {
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
@@ -17439,7 +17305,6 @@ static DBM__NOINLINE dbm_status dbm__sqlite_finish(dbm_op *op) {
     sqlite3_reset(s->stmt); /* what it answers was reported by the step that failed */
     if (DBM__UNLIKELY(s->aside.chunks != NULL)) dbm__sqlite_drop(s);
     return DBM_OK; }
-/* ---- rows in bulk ------------------------------------------------------------------------------------------------ */
 /* One INSERT, prepared by dbm.h, is bound and stepped for each row; nothing is gathered. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bulk(dbm__sqlite *q, dbm_op *op) {
     if (q->read_only) return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and a bulk writes");
@@ -17509,7 +17374,6 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
     *taken = row;
     dbm__sqlite_leave(q);
     return status; }
-/* ---- operations -------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -17558,7 +17422,6 @@ static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, 
     (void)c;
     (void)sqlstate;
     return native != 0 ? dbm__sqlite_status(native, &state, retryable) : DBM_OK; }
-/* ---- connections ------------------------------------------------------------------------------------------------- */
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
     const dbm__sqlite_base *base = q->base;
@@ -17755,7 +17618,6 @@ static dbm_status dbm__sqlite_reset(dbm_connection *c, dbm_op *op) {
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     dbm__sqlite_leave(q);
     return DBM_OK; }
-/* ---- configuration ----------------------------------------------------------------------------------------------- */
 static const char *const dbm__sqlite_uri_keys[] = { "mode", "cache", "immutable", "vfs", "nolock", "psow" };
 #define DBM__SQLITE_URI_KEYS (sizeof dbm__sqlite_uri_keys / sizeof dbm__sqlite_uri_keys[0])
 /* The word of a list that an option is, or its default. NULL: it is none of them, and the failure is reported. */
@@ -18079,7 +17941,6 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
  *
  * Rows come in one of two ways. In a transaction a query that has not proved small is DECLAREd as a cursor and FETCHed in batches, so nothing is
  * under way between two of them. All else runs directly, and its rows come singly until they end: `live`. */
-/* ---- what it keeps ----------------------------------------------------------------------------------------------- */
 enum { /* commands */
     DBM__PG_BEGIN = 1,   /* number: isolation, and 8 for READ ONLY */
     DBM__PG_SAVEPOINT, DBM__PG_RELEASE, DBM__PG_ROLLBACK_TO,   /* number: the savepoint's */
@@ -18305,7 +18166,6 @@ static bool dbm__pg_in_binary(Oid type) {
     case DBM__PG_JSONB:
         return true;
     default: return false; } }
-/* ---- failures ---------------------------------------------------------------------------------------------------- */
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
     size_t i, n = said != NULL ? strlen(said) : 0;
@@ -18404,7 +18264,6 @@ static void dbm__pg_noticed(dbm__pg *q, const char *severity, const char *primar
     dbm__text_end(&t);
     dbm_adapter_notice(q->c, block); }
 static dbm_status dbm__pg_no_memory(dbm__pg *q) { return dbm_adapter_fail(q->c, DBM_E_NOMEM, NULL, 0, NULL); }
-/* ---- lists and blocks -------------------------------------------------------------------------------------------- */
 static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint32_t number) {
     dbm__pg_item *item;
     if (list->count == list->capacity) {
@@ -18440,7 +18299,6 @@ static void dbm__pg_room_end(dbm__pg *q) {
     dbm_adapter_free(q->owner, q->block);
     q->block = NULL;
     q->block_size = 0; }
-/* ---- parameters -------------------------------------------------------------------------------------------------- */
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
 static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
     int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
@@ -18577,7 +18435,6 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     q->declare = at;
     q->unasked_bytes += need;
     return DBM_OK; }
-/* ---- sending ----------------------------------------------------------------------------------------------------- */
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
@@ -18671,7 +18528,6 @@ static bool dbm__pg_send(dbm__pg *q) {
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
         q->emitted++; }
     return true; }
-/* ---- reading ----------------------------------------------------------------------------------------------------- */
 static void dbm__pg_texts_drop(dbm__pg_statement *s) {
     int i;
     for (i = 0; i < s->texts_count; i++) {
@@ -19274,7 +19130,6 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = 0;
     s->in.end = left;
     return true; }
-/* ---- putting an operation together -------------------------------------------------------------------------------- */
 static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
     q->local = true; }
@@ -19405,7 +19260,6 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->row = s->rows = 0;
     s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
     s->total = 0; }
-/* ---- the operations ----------------------------------------------------------------------------------------------- */
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
@@ -20130,7 +19984,6 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; } }
-/* ---- cancel ---------------------------------------------------------------------------------------------------------- */
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
  * done, so that it can't meet a later statement. libpq 17 has calls for it, which encrypt it as the connection is; older ones send the server's process and key in clear,
  * as our own sixteen bytes do. Source: "Canceling Requests in Progress" of PostgreSQL's protocol. */
@@ -20207,7 +20060,6 @@ static void dbm__pg_cancel(dbm_connection *c) {
     while ((want = dbm__pg_kill_step(q, &k)) != DBM_STEP_DONE) {
         if (want == DBM_STEP_TIMER) dbm__sleep_us(2000);
         else (void)dbm__net_wait(q->owner->host, k.fd, (int)want, k.until_us); } }
-/* ---- how operations end ------------------------------------------------------------------------------------------- */
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
@@ -20627,7 +20479,6 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step); }
-/* ---- columns ------------------------------------------------------------------------------------------------------ */
 /* Digits, exactly `count` of them, or as many as there are when it is 0. */
 static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
     int n = 0;
@@ -20843,7 +20694,6 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     look.result = s;
     if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
     return v.as.integer; }
-/* ---- connections ---------------------------------------------------------------------------------------------------- */
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
@@ -21101,7 +20951,6 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
         if (q->sent.head < q->sent.count && dbm__pg_answers(q) == DBM__PG_DEAD) return DBM_E_LOST;
         if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST; }
     return DBM_E_LOST; }
-/* ---- configuration ---------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *known, const char *key, const char *where) {
     const char *names[96], *near_one;
     char hint[80] = "";
@@ -21319,7 +21168,6 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
     default: return DBM__PG_AS_OTHER; } }
-/* ---- the buffer -------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
     size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
     char *rows;
@@ -21359,7 +21207,6 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     if (DBM__UNLIKELY(size != 0 && memchr(data, 0, size) != NULL)) {
         return dbm__pg_wrong(why, "is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob to a bytea"); }
     return dbm__pg_put_bytes(k, data, size, why); }
-/* ---- values -------------------------------------------------------------------------------------------------------- */
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
     dbm__text t;
@@ -21578,7 +21425,6 @@ static dbm_status dbm__pg_put_escaped(dbm__pg_copy *k, int i, const dbm_value *v
     *at++ = i + 1 < k->plan->column_count ? '\t' : '\n';
     k->size = (size_t)(at - k->rows);
     return DBM_OK; }
-/* ---- rows ---------------------------------------------------------------------------------------------------------- */
 static DBM__NOINLINE dbm_status dbm__pg_row_bad(dbm_connection *c, dbm__pg_copy *k, size_t from, int i, dbm_status st, const dbm__why *why) {
     k->size = from;
     if (i >= 0) k->plan->failed_column = i;
@@ -21689,7 +21535,6 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             return DBM_DONE; } }
     *taken = count;
     return DBM_OK; }
-/* ---- to and from the server ------------------------------------------------------------------------------------------ */
 DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res) {
     static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0"; /* and no flags, and nothing more of a header */
     const char *zone = PQparameterStatus(conn, "TimeZone");
@@ -21830,7 +21675,6 @@ enum { DBM__MYSQL_BINARY = 63 };          /* the character set of bytes */
 #define DBM__MYSQL_CELL_KEPT 1048576u     /* room for one column that a statement keeps between its runs */
 #define DBM__MYSQL_LARGE 65536u           /* from here on a statement is compared with max_allowed_packet before it is sent */
 #define DBM__MYSQL_LEAVE_ROWS 20000       /* without a transaction: rows that are read past before the server is told to stop */
-/* ---- what it keeps ------------------------------------------------------------------------------------------------------------ */
 typedef struct dbm__mysql_host { char *name; unsigned port; } dbm__mysql_host; /* name: NULL for the local socket */
 /* Of a database, from init to close. The texts lie behind it in the same block, or belong to the configuration. */
 typedef struct dbm__mysql_base {
@@ -21976,7 +21820,6 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -22117,7 +21960,6 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
 static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
     dbm__mysql_note_error(q, stmt);
     dbm__mysql_report(q); }
-/* ---- the calls of the library -------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
@@ -22303,12 +22145,10 @@ static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_sta
     q->stmt = (statement)->stmt; \
     (statement)->stmt = NULL; \
     DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
-/* ---- rows put aside ------------------------------------------------------------------------------------------------------------ */
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
     s->last = &s->first; }
-/* ---- columns ------------------------------------------------------------------------------------------------------------------- */
 static dbm__mysql_cell *dbm__mysql_cells(const dbm__mysql_statement *s, int side) { return s->cells + (size_t)side * (size_t)s->columns; }
 static bool dbm__mysql_named(const MYSQL_FIELD *field, bool format, const char *name) {
 #if DBM__MYSQL_MARIADB && defined(MARIADB_FIELD_ATTR_LAST)
@@ -22449,7 +22289,6 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
             return false; }
         cell->size = size; }
     return dbm__mysql_bind_result(q, s); }
-/* ---- values of a row ----------------------------------------------------------------------------------------------------------- */
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
     out->type = type;
     out->as.text.data = data;
@@ -22584,7 +22423,6 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     *s->last = row;
     s->last = &row->next;
     return DBM_OK; }
-/* ---- flows within flows -------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
 static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -22689,7 +22527,6 @@ static int dbm__mysql_clear(dbm__mysql *q, size_t limit) {
         if (q->stmt != NULL) return DBM__MYSQL_STMT_CLOSE;
         return dbm__mysql_clear(q, limit); }
     return DBM__MYSQL_DONE; }
-/* ---- prepare ------------------------------------------------------------------------------------------------------------------- */
 /* Makes what we keep of a statement. NULL: no memory, reported. */
 static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_prepared *p) {
     static const char *const words[] = { "insert", "replace", "update", "delete", "load", "select", "with", "table", "values", "call" };
@@ -22803,7 +22640,6 @@ static int dbm__mysql_mode(dbm__mysql *q) {
 static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
     int call = dbm__mysql_clear(q, row_buffer);
     return call != DBM__MYSQL_DONE || q->refused ? call : dbm__mysql_mode(q); }
-/* ---- execute ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
@@ -23184,7 +23020,6 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     s->ended = true;
     op->result = NULL;
     DBM__MYSQL_OVER; }
-/* ---- rows in bulk -------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_BULK_COLUMNS = 64, DBM__MYSQL_BULK_CELLS = 32768, DBM__MYSQL_BULK_ROWS = 4096, DBM__MYSQL_BULK_BYTES = 1048576 }; /* at most, at a time */
 /* From BULK to BULK_END. Rows are gathered in arrays, a column each, and sent as those (MariaDB's way: one message, a row is some bytes of it), or by an INSERT
  * of many rows. A row that does not fit to those before it, by its types or its size, waits until they have been sent. */
@@ -23490,7 +23325,6 @@ stop:
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->rows = r;
     return DBM_DONE; }
-/* ---- transactions -------------------------------------------------------------------------------------------------------------- */
 static void dbm__mysql_unit_over(dbm__mysql *q) {
     q->unit = q->failed = q->wrote = q->undone = false;
     dbm__mysql_note_status(q); }
@@ -23617,7 +23451,6 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     dbm__mysql_note_status(q);
     q->failed = q->open;
     DBM__MYSQL_OVER; }
-/* ---- connections --------------------------------------------------------------------------------------------------------------- */
 enum { DBM__MYSQL_ARG_FLAG, DBM__MYSQL_ARG_NUMBER, DBM__MYSQL_ARG_TEXT };
 typedef struct dbm__mysql_arg { const char *name; int option, kind; } dbm__mysql_arg;
 /* What connect_args.x and parameters of the URL may set in the library. */
@@ -23828,7 +23661,6 @@ static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     if (user != 0) memcpy(q->user, who.user, user);
     if (password != 0) memcpy(q->password, who.password, password);
     return q; }
-/* ---- cancel -------------------------------------------------------------------------------------------------------------------- */
 /* The calls of the killer: begins one (ready is 0), or goes on with it. What it waits for; 0: it is through. */
 static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
     dbm__mysql_killer *k = &q->killer;
@@ -23899,7 +23731,6 @@ static void dbm__mysql_cancel(dbm_connection *c) {
     if (q == NULL || !dbm__cas(&q->state, &active, DBM__MYSQL_KILLING)) return;
     while ((wait = dbm__mysql_kill(q)) != 0) (void)dbm__net_wait(q->owner->host, dbm__mysql_socket(q->killer.my), wait, dbm__mysql_kill_until(q));
     dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
-/* ---- operations ---------------------------------------------------------------------------------------------------------------- */
 static int dbm__mysql_flow(dbm__mysql *q, dbm_op *op) {
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__mysql_op_execute(q, op);
@@ -24011,7 +23842,6 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status; }
 #endif
-/* ---- configuration ------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const char *value, const char *where) {
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
@@ -24219,7 +24049,6 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #define DBM__REDIS_BATCH ((size_t)16384) /* of commands that wait for nothing: then they are sent */
 #define DBM__REDIS_READ ((size_t)16384) /* room for what is read at once */
 enum { DBM__REDIS_UNANSWERED = 4096 };  /* at most, until half of them are answered */
-/* ---- what it keeps ------------------------------------------------------------------------------------------------ */
 /* Of a database, for all its connections. */
 typedef struct dbm__redis_base {
     const char *hosts;        /* NULL: path */
@@ -24340,7 +24169,6 @@ static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     dbm_adapter_free(db, *block);
     *block = NULL;
     *room = 0; }
-/* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
     if (DBM__LIKELY(reply != NULL)) {
@@ -24448,7 +24276,6 @@ static void dbm__redis_functions(redisReplyObjectFunctions *f) {
     f->createBool = dbm__redis_bool;
 #endif
     f->freeObject = dbm__redis_forget; }
-/* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
 /* The node behind this one and all that is in it. */
 static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     size_t open = 1;
@@ -24625,7 +24452,6 @@ static dbm_status dbm__redis_fetch(dbm_connection *c, dbm_op *op) {
     if (reply->pairs) reply->at = dbm__redis_behind(reply, reply->at);
     reply->left -= reply->pairs ? 2 : 1;
     return DBM_OK; }
-/* ---- failures ------------------------------------------------------------------------------------------------------------ */
 /* What the first word of an error says, and whether the same may work a little later. */
 static const struct { const char *word; dbm_status status; bool retryable; } dbm__redis_errors[] = {
     { "WRONGPASS", DBM_E_AUTH, false }, { "NOAUTH", DBM_E_AUTH, false }, { "NOPERM", DBM_E_AUTH, false }, { "DENIED", DBM_E_AUTH, false },
@@ -24676,7 +24502,6 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     dbm_adapter_broken(r->connection);
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
-/* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 /* A mark, a number and the end of the line. */
 static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
@@ -24705,7 +24530,6 @@ static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     out[1] = '\n';
     r->out_size = (size_t)(out + 2 - r->out);
     return true; }
-/* ---- what was asked for ---- */
 static dbm__redis_asked *dbm__redis_in_line(const dbm__redis *r, size_t i) { return &r->line[(r->line_first + i) & (r->line_room - 1)]; }
 /* The command that r->command and its fellows tell of, at the end of the line; false without memory. */
 static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, char greeting) {
@@ -24828,7 +24652,6 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     case DBM__REDIS_CHANGES: r->changed = true; break;
     case DBM__REDIS_PLAIN: case DBM__REDIS_CLIENT: case DBM__REDIS_REFUSED: break; }
     dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE); }
-/* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
 #if DBM_HAS_REDIS_TLS
 static const char *dbm__redis_tls_reason(SSL *ssl) {
     unsigned long e = ERR_peek_last_error();
@@ -24942,7 +24765,6 @@ static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room,
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
     return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST; }
 #endif
-/* ---- the flow ---------------------------------------------------------------------------------------------------------------------- */
 /* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
 static dbm_status dbm__redis_send(dbm__redis *r) {
     dbm_status st = DBM_OK;
@@ -24988,7 +24810,6 @@ static void dbm__redis_free(dbm__redis *r) {
     dbm_adapter_free(r->db, r->line);
     dbm_adapter_free(r->db, r->raw);
     dbm_adapter_free(r->db, r); }
-/* ---- connect ---- */
 static dbm_status dbm__redis_make(dbm_connection *c) {
     dbm_database *db = dbm_adapter_database(c);
     const dbm_config *config = dbm_adapter_config(db);
@@ -25052,7 +24873,6 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     (void)dbm_adapter_fail(r->connection, r->dial.status, NULL, 0, block);
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status; }
-/* ---- one operation ---- */
 /* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
 static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
     dbm__redis_reply *reply = r->building;
@@ -25095,7 +24915,6 @@ static void dbm__redis_push(dbm__redis *r) {
         memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
         r->out_size -= r->out_sent;
         r->out_sent = 0; } }
-/* ---- the pipeline ---- */
 /* Nothing of it is left: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
     r->raw_at = r->raw_size = r->scanned = 0;
@@ -25273,7 +25092,6 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
     op->status = dbm__redis_hung_up(r, st);
     return DBM_STEP_DONE; }
-/* ---- listening ---- */
 static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
 static dbm_status dbm__redis_told(dbm__redis *r) {
@@ -25474,7 +25292,6 @@ static dbm_status dbm__redis_alive(dbm_connection *c) {
     const dbm__redis *r = (const dbm__redis *)dbm_adapter_data(c);
     dbm_status st = dbm__net_peek(r->fd);
     return st == DBM_E_UNSUPPORTED ? DBM_OK : st; }
-/* ---- the configuration ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
@@ -25603,7 +25420,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter
 #define DBM__MONGO_SOCKET_TIMEOUT MONGOC_CHECK_VERSION(1, 27, 0)
 #define DBM__MONGO_OPTIONS "database,driver_log"
 #define DBM__MONGO_SILENCE_MS 300000 /* what the driver waits for a reply, where nobody said anything else */
-/* ---- what it keeps -------------------------------------------------------------------------------------------------------- */
 /* The driver, once per process: it can't be started again after it has been ended. */
 enum { DBM__MONGO_NEW = 0, DBM__MONGO_STARTED, DBM__MONGO_ENDED };
 static dbm__word dbm__mongo_driver;
@@ -26032,7 +25848,6 @@ typedef struct dbm__mongo_lease {
     bool changed;            /* the program has had the client for itself */
     int64_t document;        /* of insert_many, being read; -1: none */
 } dbm__mongo_lease;
-/* ---- failures ----------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mongo_say(dbm__mongo_lease *m, dbm_status status, int native, const char *format, ...) {
     char block[1000];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -26437,7 +26252,6 @@ static dbm_status dbm__mongo_parse(dbm__mongo_lease *m, const char *json, size_t
             *array = dbm__mongo_is_array(out); } }
     if (j.status == DBM_OK && dbm__mongo_next(&j) != 0) (void)dbm__mongo_bad(&j, "something follows the end of the document");
     return j.status; }
-/* ---- documents in hand --------------------------------------------------------------------------------------------------------------- */
 static void dbm__mongo_forget(dbm__mongo_result *r) {
     int i;
     for (i = 0; i < r->columns; i++) if (r->fields[i].json != NULL) bson_free(r->fields[i].json);
@@ -26609,7 +26423,6 @@ static dbm_status dbm__mongo_fetch(dbm_connection *c, dbm_op *op) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bound(m->wire, op);
     return dbm__mongo_advance(m, op, (dbm__mongo_result *)op->result); }
-/* ---- commands ---------------------------------------------------------------------------------------------------------------------------- */
 enum {
     DBM__MONGO_LIMITED = 1,     /* its options take maxTimeMS */
     DBM__MONGO_ARRAY_LAST = 2,  /* its last document may be an array */
@@ -27091,7 +26904,6 @@ static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
     op->affected = m->bulk->affected;
     dbm__mongo_bulk_free(m);
     return status; }
-/* ---- transactions -------------------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
     bson_error_t error;
     mongoc_server_description_t *server;
@@ -27140,7 +26952,6 @@ static dbm_status dbm__mongo_rollback(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bound(m->wire, op);
     /* Where the server does not hear it, it ends the transaction by itself, after a minute. */
     return mongoc_client_session_abort_transaction(m->session, &error) ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "rollback", NULL); }
-/* ---- connections ------------------------------------------------------------------------------------------------------------------------------ */
 static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
     if (p->epoch == dbm__fork_epoch()) { /* else its threads, and perhaps its locks, are the parent's: it is left as it is */
         if (p->pool != NULL) mongoc_client_pool_destroy(p->pool);
@@ -27498,7 +27309,6 @@ static dbm_status dbm__mongo_execute(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT: case DBM_OP_FETCH: case DBM_OP_PING: case DBM_OP_RESET:
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED: case DBM__OP_SIGNED: break; }
     return DBM_E_UNSUPPORTED; }
-/* ---- configuration --------------------------------------------------------------------------------------------------------------------------------- */
 /* The driver only logs what it does not know, and goes on without it. */
 static const char *const dbm__mongo_known[] = {
     "appName", "authMechanism", "authMechanismProperties", "authSource", "canonicalizeHostname", "compressors", "connectTimeoutMS", "directConnection",
@@ -27721,7 +27531,6 @@ DBM__DEF bool dbm_compiled_with(const char *what) {
     if (dbm__same_word(what, "libev")) return DBM_HAS_LIBEV != 0;
     if (dbm__same_word(what, "libevent")) return DBM_HAS_LIBEVENT != 0;
     return false; }
-/* ---- adapters -------------------------------------------------------------------------------------------------------------- */
 static const dbm_adapter *dbm__adapter_find(dbm_manager *mgr, const char *type) {
     int i;
     for (i = 0; i < mgr->adapter_count; i++) if (dbm__same_word(mgr->adapters[i]->type, type)) return mgr->adapters[i];
@@ -27782,7 +27591,6 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     *out = types;
     *count = n;
     return DBM_OK; }
-/* ---- names ------------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__unknown_name(dbm_manager *mgr, const char *name) {
     const dbm__names *names = dbm__manager_names(mgr);
     char block[500];
@@ -27890,7 +27698,6 @@ DBM__DEF dbm_status dbm_add_database(dbm_manager *mgr, const dbm_config *config)
     if (mgr == NULL) return dbm__fail_null("manager");
     if (config == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_add_database: the configuration is NULL");
     return dbm__configure(mgr, NULL, NULL, 0, config); }
-/* ---- ready to serve ---------------------------------------------------------------------------------------------------------- */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     dbm_status st = DBM_OK;
     dbm__word state = dbm__load_acquire(&db->state);
@@ -27949,7 +27756,6 @@ DBM__DEF void *dbm_db_native(dbm_database *db, const char *type) {
         return NULL; }
     return native; }
 /* --- src/manager/lifecycle.c --- */
-/* ---- creating -------------------------------------------------------------------------------------------------------------- */
 static void dbm__manager_drop(dbm_manager *mgr) {
     dbm__shared *shared = mgr->shared;
     dbm__names *names = dbm__manager_names(mgr);
@@ -28053,7 +27859,6 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
         *out = NULL;
         dbm__self()->last = kept; }
     return st; }
-/* ---- opening, health ---------------------------------------------------------------------------------------------------------- */
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
 static dbm_status dbm__database_check(dbm_database *db, const char *site) {
@@ -28189,7 +27994,6 @@ DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (db == NULL) return dbm__fail_null("database");
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK; }
-/* ---- upkeep ---------------------------------------------------------------------------------------------------------------------- */
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
     const dbm__names *names;
     int i;
@@ -28229,7 +28033,6 @@ DBM__FN void dbm__upkeep_end(dbm_manager *mgr) {
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; }
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
 #endif
-/* ---- closing ---------------------------------------------------------------------------------------------------------------------- */
 DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     const dbm__names *names;
     int64_t until;
@@ -28341,7 +28144,6 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
 /* The answer of what is left out. */
 DBM__FN dbm_status dbm__loop_left_out(dbm_loop **out, const char *what, const char *macro);
 #if DBM_HAS_ASYNC
-/* ---- loop.c ---- */
 /* Something to do soon. It belongs to whoever made it, and is free again when `run` is called. */
 typedef struct dbm__job {
     struct dbm__job *next;
@@ -28390,7 +28192,6 @@ DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
 /* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
 DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
-/* ---- worker.c ---- */
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
 typedef struct dbm__worked {
@@ -28417,7 +28218,6 @@ DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the proce
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
 DBM__FN void dbm__workers_end(dbm_loop *loop);   /* nothing may be queued */
-/* ---- acts: task.c ---- */
 /* How a kind of act is ended. */
 typedef struct dbm__act_kind {
     void (*stop)(dbm_act *act);          /* asks it to end soon, with E_CANCELLED; it may end otherwise. Called once at the most; NULL: it can't be */
@@ -28540,7 +28340,6 @@ DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop)) {
     for (i = 0; i < DBM__LOOP_ENDINGS - 1 && loop->endings[i] != NULL && loop->endings[i] != end_all; i++) { }
     DBM_ASSERT(loop->endings[i] == NULL || loop->endings[i] == end_all);
     loop->endings[i] = end_all; }
-/* ---- memory that comes back -------------------------------------------------------------------------------------------------- */
 DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
     dbm__block *block = size - 1 < (size_t)DBM__LOOP_BLOCK ? loop->blocks[i - 1] : NULL;
@@ -28564,7 +28363,6 @@ static void *dbm__loop_room(dbm_loop *loop, void *array, int *room, int need, si
     memset((char *)array + (size_t)*room * size, 0, (size_t)(more - *room) * size);
     *room = more;
     return array; }
-/* ---- asking the other loop for a turn ------------------------------------------------------------------------------------------ */
 /* Something was begun outside of a turn; or, `again`, one did not finish, and descriptors come first. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again) {
     if (!loop->hooked || loop->turning || loop->asked) return;
@@ -28575,7 +28373,6 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop) {
     if (loop->holds++ == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, true); }
 DBM__FN void dbm__loop_release(dbm_loop *loop) {
     if (--loop->holds == 0 && loop->hooked && loop->hooks.busy != NULL) loop->hooks.busy(loop->hooks.ud, false); }
-/* ---- jobs ---------------------------------------------------------------------------------------------------------------------- */
 DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_job = job;
@@ -28635,7 +28432,6 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         for (; job != NULL; job = next) {
             next = job->next;
             job->run(job); } } }
-/* ---- times: a heap, the earliest first ------------------------------------------------------------------------------------------- */
 static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
     loop->times[i] = w;
     w->timer = i; }
@@ -28663,7 +28459,6 @@ static void dbm__time_remove(dbm_loop *loop, dbm__watch *w) {
     w->timer = DBM__WATCH_NONE;
     last = loop->times[--loop->time_count];
     if (last != w) dbm__time_sift(loop, i, last); }
-/* ---- descriptors ------------------------------------------------------------------------------------------------------------------- */
 #if defined(_WIN32)
 #  define DBM__FD_PLACE(fd) ((fd) >> 2) /* handles are multiples of four */
 #  define DBM__FD_OF(place) ((place) * 4)
@@ -28827,7 +28622,6 @@ static void dbm__loop_fd_ready(dbm_loop *loop, int fd, int what, bool broken) {
     if (broken) f->drop = f->anew = true; /* what comes after it may be another descriptor */
     if (f->drop || loop->hooked || (f->told & DBM_STEP_WRITE)) dbm__fd_changed(loop, fd, f);
     dbm__loop_tell_due(loop); }
-/* ---- the parts of a turn -------------------------------------------------------------------------------------------------------------- */
 /* Posts, jobs and times. */
 static void dbm__loop_work_off(dbm_loop *loop) {
     int most;
@@ -28929,7 +28723,6 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
     dbm__store(&loop->sleeping, 0);
 #endif
 }
-/* ---- running --------------------------------------------------------------------------------------------------------------------------- */
 static void dbm__loop_end(dbm_loop *loop);
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop == NULL) return dbm__fail_null(call);
@@ -29004,7 +28797,6 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     p->ud = ud;
     dbm__loop_post(loop, &p->job);
     return DBM_OK; }
-/* ---- part of another loop ------------------------------------------------------------------------------------------------------------------ */
 static void dbm__loop_arrange(dbm_loop *loop, bool again) {
     int64_t until, now;
     if (dbm__loop_leave(loop)) return;
@@ -29035,7 +28827,6 @@ DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
     dbm__loop_arrange(loop, true); }
-/* ---- making and ending ----------------------------------------------------------------------------------------------------------------------- */
 /* The loop's own way to wait; also for its end, when the other loop is not run any more. */
 static bool dbm__loop_open(dbm_loop *loop) {
 #if DBM__EPOLL
@@ -29380,7 +29171,6 @@ DBM__FN void dbm__workers_end(dbm_loop *loop) {
         dbm__lock_free(&ws->lock); }
     dbm__free(dbm__loop_host(loop), ws);
     *at = NULL; }
-/* ---- failures across threads ------------------------------------------------------------------------------------------------ */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st) {
     dbm_error_info *error = st < DBM_E_NOT_FOUND ? NULL : (dbm_error_info *)dbm__alloc(host, sizeof *error);
     if (error != NULL) *error = *dbm_last_error();
@@ -29707,7 +29497,6 @@ static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && 
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
-/* ---- acts --------------------------------------------------------------------------------------------------------------- */
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
@@ -29804,7 +29593,6 @@ DBM__FN void dbm__act_done(dbm_act *act, dbm_status st) {
     DBM_ASSERT(!act->done);
     dbm__act_fails(act, st);
     dbm__act_ended(act); }
-/* ---- asked to end ------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
@@ -29859,7 +29647,6 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     return DBM_OK; }
 DBM__DEF void dbm_async_cancel(dbm_act *act) {
     if (act != NULL) dbm__act_stop(act); }
-/* ---- deadlines ---------------------------------------------------------------------------------------------------------- */
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
     dbm_loop *loop = m->task->loop;
@@ -29897,7 +29684,6 @@ DBM__DEF dbm_status dbm_task_deadline(dbm_task *t, int ms) {
     t->u.more->until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return DBM_OK; }
-/* ---- awaiting ----------------------------------------------------------------------------------------------------------- */
 static void dbm__joined_begin(dbm__joined *joined) {
     dbm_act *act;
     joined->act.done = false;
@@ -29974,7 +29760,6 @@ DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
     return dbm__failing(st); }
-/* ---- tasks -------------------------------------------------------------------------------------------------------------- */
 static void dbm__task_told(dbm_act *act) {
     dbm_task *t = (dbm_task *)act;
     const dbm_error_info *error = dbm__failing(act->status) ? dbm_last_error() : NULL;
@@ -30121,7 +29906,6 @@ static void dbm__task_go(dbm_task *t) {
             if (dbm__failing(t->act.status)) dbm__tasks_of(t->loop)->stats.failed++;
             dbm__act_ended(&t->act);
             return; } }
-/* ---- yields, sleeps and calls ------------------------------------------------------------------------------------------- */
 static void dbm__yield_over(dbm__job *job) { dbm__act_done((dbm_act *)job, DBM_OK); }
 static void dbm__yield_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof *act); }
 static const dbm__act_kind dbm__yield_kind = { NULL, NULL, dbm__yield_reap };
@@ -30296,12 +30080,10 @@ typedef struct dbm__async {
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
 } dbm__async;
-/* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
-/* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
@@ -30319,7 +30101,6 @@ enum {
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
     DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
 };
-/* ---- one operation ------------------------------------------------------------------------------------------------------- */
 static void dbm__flow_watch(dbm__async *a) {
     a->waits = true;
     dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
@@ -30360,7 +30141,6 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
-/* ---- parts ----------------------------------------------------------------------------------------------------------------- */
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -30510,7 +30290,6 @@ static dbm_status dbm__flow_first(dbm__async *a) {
     dbm__work *w = a->work;
     if (w->points != 0) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, r->site, "dbm_async_... inside DBM_SAVEPOINT: leave that block first");
     return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, r->site) : DBM_OK; }
-/* ---- the machine ------------------------------------------------------------------------------------------------------------- */
 #define DBM__RUN(op, next) do { if (!dbm__flow_run(a, op, next)) return false; } while (0)
 DBM__FN bool dbm__flow(dbm__async *a) {
     dbm__work *w = a->work;
@@ -30821,7 +30600,6 @@ DBM__FN bool dbm__flow(dbm__async *a) {
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__async_go(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
-/* ---- requests ------------------------------------------------------------------------------------------------------------ */
 static void dbm__request_reap(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__loop_give(dbm__act_loop(act), r, r->size); }
@@ -30885,7 +30663,6 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
     dbm__act_done(&r->act, st); }
-/* ---- the queue -------------------------------------------------------------------------------------------------------------- */
 static void dbm__async_put(dbm__async *a, dbm__request *r) {
     r->side = a;
     if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
@@ -30923,7 +30700,6 @@ static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
     dbm_status st = dbm__error_kept(dbm__loop_host(loop), r->error, r->status);
     r->error = NULL;
     dbm__request_done(r, st); }
-/* ---- what blocks ---------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_session s;
@@ -30974,7 +30750,6 @@ static void dbm__async_worker(dbm__worked *worked) {
     if (was_held && !w->gate_held) dbm__store(&a->turns->held, 0);
     dbm__store(&a->side.runner, 0);
     r->error = r->turned ? NULL : dbm__error_keep(w->db->host, r->status); }
-/* ---- turns to write ---- */
 static void dbm__turn_out(dbm__async *a) {
     dbm__async **p;
     for (p = &a->turns->first; *p != a; p = &(*p)->next_turn) {}
@@ -31078,7 +30853,6 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
     return true; }
-/* ---- a connection that is replaced or given back, step by step ------------------------------------------------------------------------ */
 static void dbm__way_run(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__slot *slot = &r->side->work->slot;
@@ -31125,7 +30899,6 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
-/* ---- one after the other -------------------------------------------------------------------------------------------------------------- */
 static void dbm__async_unlink(dbm__async *a) {
     if (a->in == NULL) return;
     *a->in = a->next;
@@ -31198,7 +30971,6 @@ static void dbm__async_end_all(dbm_loop *loop) {
         next = a->next;
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
-/* ---- beginning ------------------------------------------------------------------------------------------------------------------------ */
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
@@ -31397,7 +31169,6 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
     dbm__beginning_step(b, DBM_OK);
     return &b->act; }
-/* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
     return t != NULL; }
@@ -31647,7 +31418,6 @@ static void dbm__listen_soon(dbm_listener *l) {
     if (l->soon || l->works) return;
     l->soon = true;
     dbm__loop_soon(l->loop, &l->job); }
-/* ---- telling ------------------------------------------------------------------------------------------------------------ */
 static bool dbm__listen_wanted(const dbm_listener *l) { return l->fn != NULL || l->hearing != NULL; }
 /* The failure of a GAP is this thread's last one. */
 static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status status) {
@@ -31664,7 +31434,6 @@ static void dbm__listen_tell(dbm_listener *l, dbm_heard_kind kind, dbm_status st
         l->hearing = NULL;
         *h->out = heard;
         dbm__act_done(&h->act, DBM_OK); } }
-/* ---- one operation after the other ---------------------------------------------------------------------------------------- */
 /* The operation is done. */
 static dbm_status dbm__listen_over(dbm_listener *l) {
     dbm_status st;
@@ -31818,7 +31587,6 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
     } else if (l->state == DBM__LISTEN_GAP) {
         l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l); }
-/* ---- beginning and ending --------------------------------------------------------------------------------------------------- */
 static void dbm__listen_end_all(dbm_loop *loop) {
     while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }
 static void dbm__listen_job(dbm__job *job) {
@@ -31876,7 +31644,6 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
         l->hearing = NULL;
         dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended")); }
     dbm__listen_soon(l); }
-/* ---- channels ----------------------------------------------------------------------------------------------------------------- */
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n;
     size_t size;
@@ -31905,7 +31672,6 @@ static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channe
     return DBM_OK; }
 DBM__DEF dbm_status dbm_listen_to(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, true); }
 DBM__DEF dbm_status dbm_listen_no_more(dbm_listener *l, int kind, const char *channel) { return dbm__listen_name(l, kind, channel, false); }
-/* ---- tasks -------------------------------------------------------------------------------------------------------------------- */
 static void dbm__hearing_stop(dbm_act *act) {
     dbm__hearing *h = (dbm__hearing *)(void *)act;
     dbm_listener *l = h->of;

@@ -1,7 +1,7 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
  * GENERATED from src/ by amalgamate.py, content @DBM_CONTENT_HASH@: edit src/, not this file. There the code of
- * the implementation stands with its blank lines, its braces on lines of their own and a head in each file; a banner above each part names it.
+ * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
  *
