@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f42e6ecf81741371: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 7d619934cc017799: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28555,9 +28555,11 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
         } else {
             p = &w->next; } }
     return any; }
+/* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
-    while ((w = loop->due) != NULL) {
+    int most;
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -29744,6 +29746,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         dbm__act_stop(act);
         act = NULL; }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true; }
