@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7d619934cc017799: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1805b0ee0eeafcb3: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12287,8 +12287,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
         w->joinable = false; } }
-/* The session is over. From the swap on no dbm_cancel finds it. */
-DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. `rows`: some may be open. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -12296,13 +12296,13 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
-    dbm__work_leave(w, self);
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
+    dbm__work_leave(w, self, rows);
     dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
@@ -12331,7 +12331,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
-    dbm__work_give(w, self);
+    dbm__work_give(w, self, true);
     return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
@@ -12339,7 +12339,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (!level->ended) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    dbm__work_leave(w, dbm__self());
+    dbm__work_leave(w, dbm__self(), true);
     return st; }
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
@@ -12532,14 +12532,14 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     level = w->top;
     level->ended = true;
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
-                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+                    && (!level->ran || (!w->gate_held && (w->sent_count | w->commands) == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
         if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
         s->gen = 0;
-        dbm__work_give(w, self);
+        dbm__work_give(w, self, false);
         return false; }
     dbm__block_finish(w, level);
     return false; }
@@ -16530,7 +16530,7 @@ typedef struct dbm__sqlite_base {
     dbm__word left_open;     /* and there is no way around it */
     dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
-/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+/* Statements that each connection keeps from their second use on, to be stepped and reset: one that was opened for a peak holds less while it is idle. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
     DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
@@ -16559,6 +16559,7 @@ typedef struct dbm__sqlite {
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
+    unsigned used;           /* a bit for each word that was */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 /* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
@@ -16814,38 +16815,26 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     if (rc == SQLITE_OK) sqlite3_finalize(stmt);
     else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
     return rc; }
-static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+/* A word that is not kept, or not yet. */
+static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
-    if (word < DBM__SQLITE_SAVEPOINT) {
-        dbm__copy_cut(block, capacity, fixed[word]);
-    } else {
-        word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); } }
-static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    int level = word - DBM__SQLITE_SAVEPOINT, rc;
+    unsigned bit = word < DBM__SQLITE_WORDS ? 1u << word : 0;
     char text[40];
-    dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL); }
+    if (level < 0) dbm__copy_cut(text, sizeof text, fixed[word]);
+    else dbm__format(text, sizeof text, "%s dbm_%d", levels[level % 3], level / 3 + 1);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc == SQLITE_OK && (q->used & bit)) (void)sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    q->used |= bit;
+    return rc; }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
-        char text[40];
-        dbm__sqlite_word_text(word, text, sizeof text);
-        dbm__sqlite_enter(q, NULL, deadline_us);
-        rc = dbm__sqlite_run(q, text, NULL, 0);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        dbm__sqlite_leave(q);
-        return DBM_OK; }
-    if (DBM__UNLIKELY(q->words[word] == NULL)) {
-        q->running = NULL;
-        rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc); }
-    stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
-    rc = sqlite3_step(stmt);
-    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+    rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
         return DBM_OK; }
