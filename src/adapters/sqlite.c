@@ -57,6 +57,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_FEW 64 /* of them are soon copied */
 #define DBM__SQLITE_WAL_MAX 8000
 
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
@@ -73,7 +74,7 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
-    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
+    dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
 
 /* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
@@ -365,19 +366,23 @@ DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__
 
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
- * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
- * that has grown too large, one runs before the next writer's turn. */
+ * next writer need not wait until it is done. But the WAL begins anew only after a checkpoint behind which nobody has written. Until then the file
+ * grows, and to sync a file that has grown costs twice as much. So the few pages that were written beside a checkpoint are copied by another one
+ * before the next writer's turn; and all pages when others write so fast that there are never few, and the WAL has grown too large. */
 static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    dbm__word last = dbm__load(&q->base->checkpoint);
+    dbm__word last = dbm__load(&q->base->checkpoint), here = 2u * (dbm__word)pages;
+    bool rest = (last & 1u) != 0 && here - last < 2u * DBM__SQLITE_FEW;
+    int copied = 0;
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
         return SQLITE_OK;
     }
-    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
-    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
-    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
-    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    if (!rest && here >= last && here < last + 2u * DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, here)) return SQLITE_OK;
+    if (!rest && pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, &copied); /* what it leaves undone the next one does */
+    if (!rest && copied >= pages) (void)dbm__cas(&q->base->checkpoint, &here, 2u * (dbm__word)copied + 1u);
     return SQLITE_OK;
 }
 #endif
