@@ -415,6 +415,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         act = NULL;
     }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true;
