@@ -54,7 +54,8 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form, owned: of tasks */
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 
 typedef struct dbm__async {
     dbm__side side;                      /* first */
