@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 594687bf090ecb09: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9a67ffc63ae18f4b: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -242,8 +242,9 @@
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
- * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers: that
- * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers:
+ * only texts can be sent without blocking (mysql_real_query_nonblocking), and as texts values come back as others: a FLOAT has six digits (of 20,000 at random 19,376 were not what was
+ * written), what is made of an int or a bool is INT, not BIGINT or TINYINT, of a blob VARBINARY. Nor does that library say whether it waits to read or to write.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -2782,7 +2783,7 @@ typedef struct dbm_adapter {
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
@@ -7029,6 +7030,9 @@ DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk *
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
+/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none);
+DBM__INLINE void *dbm__adapter_zeroed(dbm_database *db, size_t size) { return dbm__alloc_zero(db->host, size); }
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7191,6 +7195,10 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
         ++*i;
         return of_url ? "the URL's parameter" : "the connect_args key"; }
     return NULL; }
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none) {
+    const char *near_one = dbm__nearest(name, names, count);
+    if (near_one == NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s", where, name, none);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s; did you mean %s?", where, name, none, near_one); }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -7549,28 +7557,29 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
-/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
-typedef struct dbm__taking {
-    struct dbm__taking *next, *previous; /* in the queue */
-    struct dbm__taking *woken_next;
-    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+/* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
+typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    const char *site;
-    dbm__slot *slot;                     /* out, with DBM_OK */
     dbm__word fork;                      /* the fork epoch that it lives in */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
-    int64_t began_us, deadline_us, connect_deadline_us;
-    int64_t until_us;                    /* what to wait for, see dbm__way */
-    int fd;
-    dbm_status status;                   /* out */
+    struct dbm__taker *woken_next;
+    struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
+} dbm__taker;
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next;            /* in the queue, or among what is served */
+    union { struct dbm__taking *previous; dbm__slot *slot; } u; /* previous: while in the queue; else the slot, out, with DBM_OK */
+    dbm__taker *by;
+    const char *site;
+    int64_t began_us;
+    uint32_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
     unsigned char phase;
     unsigned char got;                   /* DBM__GOT_... */
-    bool pools_own;                      /* deadline_us is the pool's, not the session's */
-    bool signal_made;
+    unsigned char status;                /* dbm_status; out */
 } dbm__taking;
-enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
+enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE, DBM__GOT_LATE };
 typedef struct dbm__pool {
     /* read by all */
     char *slots;
@@ -7592,8 +7601,8 @@ typedef struct dbm__pool {
     int empty;                           /* slots */
     bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
-    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
-    uint64_t tickets;
+    dbm__taker *woken;                   /* to be called as soon as the lock is given back: dbm__pool_leave() */
+    uint32_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
     int state;
@@ -7669,12 +7678,18 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
- * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
+ * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
+ * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
+/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
+/* From here on `wake` is not called any more: none of its takings is under way. */
+DBM__FN void dbm__taker_end(dbm__taker *by);
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site); /* its first step is its start */
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us);
 /* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
- * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+ * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
@@ -7738,6 +7753,7 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the s
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -8197,47 +8213,48 @@ DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
     dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0)); }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
-    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
-    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
-    t->next = t->previous = NULL;
+    if (t->u.previous != NULL) t->u.previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->u.previous = t->u.previous; else pool->last = t->u.previous;
+    t->next = NULL;
+    t->u.slot = NULL;
     pool->waiting--; }
 /* By ticket: one that comes back after a failed connect keeps its place. */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     dbm__taking *after = pool->last;
-    if (t->ticket == 0) t->ticket = ++pool->tickets;
-    while (after != NULL && after->ticket > t->ticket) after = after->previous;
-    t->previous = after;
+    if (t->ticket == 0 && (t->ticket = ++pool->tickets) == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && (int32_t)(after->ticket - t->ticket) > 0) after = after->u.previous;
+    t->u.previous = after;
     t->next = after != NULL ? after->next : pool->first;
-    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (t->next != NULL) t->next->u.previous = t; else pool->last = t;
     if (after != NULL) after->next = t; else pool->first = t;
     t->got = DBM__GOT_NOTHING;
     pool->waiting++; }
 /* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
  * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
-static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
-    dbm__word now = dbm__load(&t->waking);
-    if (t->wake == NULL) {
-        dbm__signal_one((dbm__signal *)t->ud);
+static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
+    dbm__word now = dbm__load(&by->waking);
+    if (by->wake == NULL) {
+        dbm__signal_one((dbm__signal *)by->ud);
         return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
-        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
+        if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
-    t->woken_next = pool->woken;
-    pool->woken = t; }
+    by->woken_next = pool->woken;
+    pool->woken = by; }
 DBM__FN void dbm__pool_leave(dbm__pool *pool) {
-    dbm__taking *t = pool->woken, *next;
+    dbm__taker *by = pool->woken, *next;
     pool->woken = NULL;
     dbm__lock_give(&pool->lock);
-    for (; DBM__UNLIKELY(t != NULL); t = next) {
+    for (; DBM__UNLIKELY(by != NULL); by = next) {
         dbm__word now;
-        next = t->woken_next;
+        next = by->woken_next;
         do {
-            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
-            t->wake(t->ud);
+            (void)dbm__swap(&by->waking, DBM__WAKE_CALLING);
+            by->wake(by->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
+        } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
 DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
@@ -8246,13 +8263,18 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     if (orphaned) dbm__orphan_returned(shared); }
-static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
-    dbm__taking *t = pool->first;
+/* Out of the queue, with what it got. */
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status) {
     dbm__taking_unlink(pool, t);
     t->got = (unsigned char)got;
-    t->slot = slot;
-    t->status = status;
-    dbm__taking_wake(pool, t); }
+    t->u.slot = slot;
+    t->status = (unsigned char)status;
+    *t->by->last_served = t;
+    t->by->last_served = &t->next; }
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taker *by = pool->first->by;
+    dbm__taking_got(pool, pool->first, got, slot, status);
+    dbm__taker_wake(pool, by); }
 DBM__FN void dbm__slot_back(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
@@ -8271,7 +8293,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            if (now < pool->retry_us) dbm__taker_wake(pool, pool->first->by);
             return; } }
     dbm__pool_set_slow(pool); }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -8387,7 +8409,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = pool->woken = NULL;
+    pool->first = pool->last = NULL;
+    pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -8662,10 +8685,8 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm_status heard = DBM_OK;
-    int want;
     dbm__reconnect_begin(slot, deadline_us);
-    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot); }
 DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
     dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
@@ -8841,7 +8862,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     int want;
     if (!dbm__giving_start(slot)) return;
     while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want); }
-enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+enum { DBM__TAKE_START, DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
 enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
 static int dbm__slot_look(dbm__slot *slot, int64_t now) {
@@ -8882,39 +8903,69 @@ static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
     dbm__store(&slot->uses, slot->uses + 1u);
     dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&slot->site, (dbm__word)site); }
-static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
-                             void (*wake)(void *ud), void *ud) {
-    int timeout_ms = db->settings->config.pool.timeout_ms;
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud) {
+    memset(by, 0, sizeof *by);
+    by->db = db;
+    by->wake = wake;
+    by->ud = ud;
+    by->fork = dbm__fork_epoch();
+    by->last_served = &by->served; }
+DBM__FN void dbm__taker_end(dbm__taker *by) {
+    while (by->wake != NULL && dbm__load_acquire(&by->waking) != 0) dbm__yield(); /* nobody may be in that call */ }
+/* When the pool's own patience ends; no time-out: at once. */
+static int64_t dbm__taking_limit(const dbm__taking *t) { return t->began_us + (int64_t)t->by->db->settings->config.pool.timeout_ms * 1000; }
+static int64_t dbm__earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Not waiting for others is no reason not to connect. */
+static int64_t dbm__taking_connect_limit(const dbm__taking *t, int64_t session_deadline_us) {
+    return t->by->db->settings->config.pool.timeout_ms <= 0 ? session_deadline_us : dbm__earlier(dbm__taking_limit(t), session_deadline_us); }
+/* The pause after a failed connect is the first one's to sit out. With the lock. */
+static int64_t dbm__taking_pause(const dbm__pool *pool, const dbm__taker *by, int64_t now) {
+    return pool->first != NULL && pool->first->by == by && pool->retry_us > now ? pool->retry_us : INT64_MAX; }
+/* What is served is taken out of the list; with the lock. */
+static void dbm__taking_fetched(dbm__taking *t) {
+    dbm__taking **p = &t->by->served;
+    while (*p != NULL && *p != t) p = &(*p)->next;
+    if (*p == NULL) return;
+    *p = t->next;
+    if (t->by->last_served == &t->next) t->by->last_served = p;
+    t->next = NULL; }
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us) {
+    dbm__pool *pool = by->db->pool;
+    dbm__taking *t, *next;
+    *until_us = INT64_MAX;
+    dbm__lock_take(&pool->lock);
+    if (by->served == NULL && pool->first != NULL) {
+        int64_t now = dbm__now(by->db->host);
+        for (t = pool->first; t != NULL; t = next) {
+            next = t->next;
+            if (t->by != by) continue;
+            if (dbm__taking_limit(t) > now) {
+                *until_us = dbm__taking_limit(t); /* that of those behind it is not earlier */
+                break; }
+            pool->stats.timeouts++;
+            dbm__taking_got(pool, t, DBM__GOT_LATE, NULL, DBM_OK); }
+        if (by->served != NULL || (pool->first->by == by && now >= pool->retry_us)) dbm__pool_dispatch(pool, now); /* another one is the first, or the pause is over */
+        *until_us = dbm__earlier(*until_us, dbm__taking_pause(pool, by, now)); }
+    t = by->served;
+    if (t != NULL) dbm__taking_fetched(t);
+    dbm__pool_leave(pool);
+    return t; }
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site) {
     memset(t, 0, sizeof *t);
-    t->db = db;
-    t->wake = wake;
-    t->ud = ud;
-    t->site = site;
-    t->fork = dbm__fork_epoch();
-    t->slot = had;
-    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-    t->began_us = now;
-    t->deadline_us = now + (int64_t)timeout_ms * 1000;
-    t->pools_own = t->deadline_us <= session_deadline_us;
-    if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */ }
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
-    dbm__slot *had = dbm__pool_find(db->pool);
-    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud); }
-/* Nobody may be in a call of `wake` when the taking ends. */
-static void dbm__taking_quiet(dbm__taking *t) {
-    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield(); }
+    t->by = by;
+    t->site = site; }
 static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     t->phase = DBM__TAKE_DONE;
-    t->status = st;
-    if (st != DBM_OK) t->slot = NULL;
+    t->status = (unsigned char)st;
+    if (st != DBM_OK) t->u.slot = NULL;
     if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
-    dbm__taking_quiet(t);
     return DBM_STEP_DONE; }
+static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    return dbm__taking_done(t, dbm__pool_timed_out(t->by->db->pool, dbm__taking_limit(t) <= session_deadline_us, now - t->began_us, t->site)); }
 /* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
     if (pool->state != DBM__POOL_OPEN) {
         dbm__pool_leave(pool);
@@ -8922,10 +8973,6 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
-    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
-    if (t->wake == NULL && !t->signal_made) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
     if (t->got == DBM__GOT_NOTHING) {
@@ -8936,40 +8983,43 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     return DBM__STEP_QUEUED; }
 /* Out of the queue, unless something has been handed to it meanwhile. */
 static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = t->got == DBM__GOT_NOTHING;
     if (mine) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
-        dbm__pool_dispatch(pool, now); }
+        dbm__pool_dispatch(pool, now);
+    } else {
+        dbm__taking_fetched(t); }
     dbm__pool_leave(pool);
     return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
-static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+static int dbm__taking_waiting(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    int64_t deadline_us = dbm__earlier(dbm__taking_limit(t), session_deadline_us);
     int got;
     dbm__lock_take(&pool->lock);
-    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING && now < deadline_us && pool->first == t && now >= pool->retry_us) dbm__pool_dispatch(pool, now);
     got = t->got;
-    t->until_us = t->deadline_us;
-    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    if (got != DBM__GOT_NOTHING) dbm__taking_fetched(t);
     dbm__pool_leave(pool);
     if (got == DBM__GOT_NOTHING) {
-        if (now < t->deadline_us) return DBM__STEP_QUEUED;
-        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
-        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site)); }
-    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+        if (now < deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now, session_deadline_us); /* served in the last moment */
+        return dbm__taking_late(t, now, session_deadline_us); }
+    if (got == DBM__GOT_LATE) return dbm__taking_late(t, now, session_deadline_us);
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, (dbm_status)t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
-    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, dbm__taking_connect_limit(t, session_deadline_us));
     return DBM__STEP_BLOCKS; }
 /* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
-static int dbm__taking_connected(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
-    dbm__slot *slot = t->slot;
+static int dbm__taking_connected(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    dbm__slot *slot = t->u.slot;
     dbm_status st = slot->way.status;
-    bool came_up = false, went_down = false, waits, closing, orphaned;
+    bool came_up = false, went_down = false, waits, closing, orphaned, late;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     closing = pool->state != DBM__POOL_OPEN;
@@ -8986,86 +9036,86 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
         dbm__slot_taken(slot, now, t->site);
         return dbm__taking_done(t, DBM_OK); }
     dbm__slot_to_empty(slot);
-    t->slot = NULL;
+    t->u.slot = NULL;
     waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
     dbm__pool_dispatch(pool, now);
     if (closing) dbm__signal_all(&pool->drained);
-    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    late = now >= dbm__earlier(dbm__taking_limit(t), session_deadline_us);
+    if (waits && late) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
-    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (late) (void)dbm__taking_late(t, now, session_deadline_us);
     else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
-    if (orphaned) dbm__orphan_returned(t->db->shared);
+    if (orphaned) dbm__orphan_returned(t->by->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED; }
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
-    dbm_database *db = t->db;
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us) {
+    dbm_database *db = t->by->db;
     int64_t now = dbm__now(db->host);
     int want;
-    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
-        t->phase = DBM__TAKE_DONE;
-        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE; }
+    if (DBM__UNLIKELY(t->by->fork != dbm__fork_epoch())) {
+        return dbm__taking_done(t, dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name)); }
     for (;;) {
         switch (t->phase) {
+        case DBM__TAKE_START:
+            t->began_us = now;
+            t->u.slot = dbm__pool_find(db->pool);
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         case DBM__TAKE_WAITING:
-            want = dbm__taking_waiting(t, now);
+            want = dbm__taking_waiting(t, now, session_deadline_us);
             if (want != DBM__STEP_BLOCKS) return want;
             break;
         case DBM__TAKE_LOOK:
-            want = dbm__slot_look(t->slot, now);
+            want = dbm__slot_look(t->u.slot, now);
             if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->slot, now, t->site);
+                dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->slot->way.on = false;
+            t->u.slot->way.on = false;
             break;
         case DBM__TAKE_PING:
-            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
             t->phase = DBM__TAKE_RETIRE;
-            if (t->slot->way.status != DBM_OK) break;
-            dbm__slot_taken(t->slot, now, t->site);
+            if (t->u.slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->u.slot, now, t->site);
             return dbm__taking_done(t, DBM_OK);
         case DBM__TAKE_RETIRE:
             if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
-            dbm__slot_retire(t->slot);
+            dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
-            t->slot = NULL;
+            t->u.slot = NULL;
             t->phase = DBM__TAKE_LINE;
             break;
         case DBM__TAKE_CONNECT:
-            want = dbm__connect_step(t->slot, heard, may_block);
+            want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
-            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            if (dbm__taking_connected(t, now, session_deadline_us) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
-        default: return DBM_STEP_DONE; } }
-wait:
-    if (want == DBM__STEP_BLOCKS) return want;
-    t->fd = t->slot->way.fd;
-    t->until_us = t->slot->way.until_us;
-    return want; }
+        default: return DBM_STEP_DONE; } } }
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__slot *slot;
     dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_DONE || t->by->fork != dbm__fork_epoch()) return;
     kept = dbm__self()->last;
-    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->by->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
-        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0); }
-    slot = t->slot;
-    t->slot = NULL;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, 0); }
+    slot = t->u.slot;
+    t->u.slot = NULL;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
@@ -9079,15 +9129,15 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__lock_take(&pool->lock);
         pool->connecting--;
         dbm__slot_to_empty(slot);
-        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_dispatch(pool, dbm__now(t->by->db->host));
         dbm__pool_leave_in(pool); }
-    dbm__self()->last = kept;
-    dbm__taking_quiet(t); }
+    dbm__self()->last = kept; }
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
                                                      dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *had = dbm__pool_find(pool);
     int64_t now = dbm__now(db->host);
+    dbm__taker by;
     dbm__taking t;
     dbm__signal signal;
 #if DBM__THREADS
@@ -9101,13 +9151,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         dbm__slot_taken(had, now, site);
         dbm__store(&had->holder, holder);
         return DBM_OK; }
-    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
-    if (had != NULL) {
-        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-        had->way.on = false; }
-    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+    dbm__taker_init(&by, db, NULL, &signal);
+    dbm__taking_init(&t, &by, site);
+    t.began_us = now;
+    t.u.slot = had;
+    t.phase = had == NULL ? DBM__TAKE_LINE : look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+    if (had != NULL) had->way.on = false;
+    if (!dbm__signal_init(&signal)) {
+        dbm__taking_abandon(&t);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site); }
+    while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
         if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.slot, want);
+            heard = dbm__way_wait(t.u.slot, want);
             continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
@@ -9130,7 +9186,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
                 (void)dbm__taking_done(&t, st);
                 break; } }
         dbm__lock_take(&pool->lock);
-        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        if (t.got == DBM__GOT_NOTHING) {
+            int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
+            if (pool->retry_us != 0) until_us = dbm__earlier(until_us, dbm__taking_pause(pool, &by, dbm__now(db->host)));
+            dbm__wait_until(db->host, &signal, &pool->lock, until_us); }
         dbm__pool_leave(pool);
 #endif
     }
@@ -9138,11 +9197,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
 #endif
-    if (t.signal_made) dbm__signal_free(&signal);
-    *out = t.slot;
-    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
-    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
-    return t.status; }
+    dbm__signal_free(&signal);
+    *out = t.u.slot;
+    if (t.status == DBM_OK) dbm__store(&t.u.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.u.slot->index;
+    return (dbm_status)t.status; }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
  * missed by somebody who has just queued. */
@@ -11440,7 +11499,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
-    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
@@ -11558,7 +11617,11 @@ DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, 
 DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+/* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
+typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
+DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
@@ -12299,8 +12362,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
         w->joinable = false; } }
-/* The session is over. From the swap on no dbm_cancel finds it. */
-DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. `rows`: some may be open. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -12308,13 +12371,13 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
-    dbm__work_leave(w, self);
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
+    dbm__work_leave(w, self, rows);
     dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
@@ -12343,7 +12406,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
-    dbm__work_give(w, self);
+    dbm__work_give(w, self, true);
     return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
@@ -12351,7 +12414,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (!level->ended) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    dbm__work_leave(w, dbm__self());
+    dbm__work_leave(w, dbm__self(), true);
     return st; }
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
@@ -12483,9 +12546,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -12544,14 +12606,14 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     level = w->top;
     level->ended = true;
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
-                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+                    && (!level->ran || (!w->gate_held && (w->sent_count | w->commands) == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
         if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
         s->gen = 0;
-        dbm__work_give(w, self);
+        dbm__work_give(w, self, false);
         return false; }
     dbm__block_finish(w, level);
     return false; }
@@ -13322,16 +13384,31 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         return st; }
     dbm_rows_end(rows);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site) {
+    dbm_status st = DBM_OK;
+    int i;
+    *count = 0;
+    *named = false;
+    if (given->codes != NULL) {
+        if (given->codes[0] != 0) st = dbm__values_read(out, count, named, given->codes, *given->ap);
+    } else if (given->count < 0 || given->count > DBM__MAX_VALUES || (given->count > 0 && given->values == NULL)) {
+        st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
+    } else {
+        *count = given->count;
+        for (i = 0; i < given->count; i++) {
+            out[i] = given->values[i];
+            if (out[i].name != NULL) *named = true; }
+        st = dbm__values_check(out, given->count, w->db->name, site); }
+    return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
+static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
-    if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st; }
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
@@ -13350,7 +13427,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
                 dbm__cache_hit(&w->slot.connection, e);
                 return dbm__exec_quick(w, e, values, count, site); } } }
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, false, sql, codes, ap);
+    st = dbm__exec_given(on, site, false, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
@@ -13364,40 +13441,20 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
+static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
+    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
-/* Values from an array: copied, since their sizes are filled in. */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
-    dbm_status st;
-    int i;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__work_fail(w, site); }
-    for (i = 0; i < count; i++) {
-        out[i] = in[i];
-        if (in[i].name != NULL) *named = true; }
-    st = dbm__values_check(out, count, w->db->name, site);
-    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site); }
-static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    dbm__call call;
-    bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
-    return dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__exec_values(on, site, false, sql, values, count); }
+    return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st; }
+    return dbm__send_given(on, site, sql, dbm__given_array(values, count)); }
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -13482,23 +13539,15 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
-    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    rc = dbm__given_read(st->work, &given, values, &count, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */ }
-static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc != DBM_OK) return rc;
-    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
-    return send ? DBM_OK : rc; }
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13513,20 +13562,20 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
             st->entry->uses = 2;
             return dbm__exec_quick(st->work, st->entry, values, count, site); } }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, false, values, count); }
+    return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, true, values, count); }
+    return dbm__stmt_exec_given(site, st, true, dbm__given_array(values, count)); }
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -13836,10 +13885,20 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         st = dbm__op_run(&w->slot.connection, &row->op);
         reported = true; }
     return dbm__rows_got(rows, st, reported); }
-static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
-    dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
-    (*rows)->row.owns_session = call->owns;
+static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
+    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
+    (*rows)->row.owns_session = call.owns;
     return DBM_OK; }
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
@@ -13857,37 +13916,15 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-#define DBM__READ_VALUES(call) \
-    dbm_value values[DBM__MAX_VALUES]; \
-    bool named = false; \
-    int count = 0; \
-    va_list ap; \
-    va_start(ap, codes); \
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
-    va_end(ap)
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    dbm__call call;
+    va_list ap;
     dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows); } }
+    va_start(ap, codes);
+    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__query_values(&call, sql, copy, count, named, site, rows); }
+    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
@@ -13971,19 +14008,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     w->open_rows++;
     *out = row;
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    return dbm__one_values(&call, sql, NULL, values, count, named, site, row); }
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -14005,21 +14041,11 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
                 e->uses--; /* others read it, so that it stays */
                 sql = e->text; } } }
     va_start(ap, codes);
-    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row); }
+    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count)); }
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -14047,50 +14073,47 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
-        else dbm__query_values(&call, sql, values, count, named, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__queryv(on, &rows, site, sql, values, count);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); } }
-DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st; }
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
+DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
+    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     if (st != DBM_OK) return st;
     memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
@@ -14111,33 +14134,21 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row); } } } }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row); }
+    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm_status st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__work_fail(prepared->work, site);
-        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__stmt_queryv(site, prepared, &rows, values, count);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
@@ -14738,19 +14749,18 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    if (!b->own_way || a->bulk_columns == NULL) {
-        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st; }
-    while (at < rows) {
+    while (b->own_way && a->bulk_columns != NULL && at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
         st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
         b->plan.rows += (int64_t)taken;
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
+    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -16316,42 +16326,35 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     } else if (st == DBM_OK) {
         *(dbm_row **)out = row; }
     return st; }
-static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                  const char *codes, va_list ap) {
+static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
+                                   dbm__given given) {
     dbm__mongo_call m;
-    int documents, count = 0;
+    dbm_value *values;
+    int documents, count = given.count, i;
     bool named;
     dbm_status st = dbm__mongo_clear(on, site, call, want, out);
     if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
-    if (st != DBM_OK) {
+    values = m.values + DBM__MONGO_HEAD + documents;
+    if (given.codes != NULL) {
         char text[400];
-        dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
-        return dbm__on_fail(on, st, site, "%s", text); }
-    st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
-static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                   const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    int documents, i;
-    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
-    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
-    if (st != DBM_OK) return st;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES); }
-    for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
-        *v = values[i];
-        st = dbm__values_check(v, 1, NULL, site);
-        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
+        st = dbm__values_read(values, &count, &named, given.codes, *given.ap);
+        dbm__copy_cut(text, sizeof text, st != DBM_OK ? dbm__self()->last.message : "");
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", text);
+    } else if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && given.values == NULL)) {
+        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+    } else {
+        for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
+            values[i] = given.values[i];
+            st = dbm__values_check(&values[i], 1, NULL, site);
+            if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); } }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
         va_list ap; \
         va_start(ap, codes); \
-        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
         va_end(ap); \
     } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
@@ -16378,18 +16381,18 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    (void)dbm__mongo_given(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -16526,6 +16529,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_FEW 64 /* of them are soon copied */
 #define DBM__SQLITE_WAL_MAX 8000
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -16539,9 +16543,9 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
-    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
+    dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
-/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+/* Statements that each connection keeps from their second use on, to be stepped and reset: one that was opened for a peak holds less while it is idle. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
     DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
@@ -16570,6 +16574,7 @@ typedef struct dbm__sqlite {
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
+    unsigned used;           /* a bit for each word that was */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 /* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
@@ -16791,18 +16796,22 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
- * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
- * that has grown too large, one runs before the next writer's turn. */
+ * next writer need not wait until it is done. But the WAL begins anew only after a checkpoint behind which nobody has written. Until then the file
+ * grows, and to sync a file that has grown costs twice as much. So the few pages that were written beside a checkpoint are copied by another one
+ * before the next writer's turn; and all pages when others write so fast that there are never few, and the WAL has grown too large. */
 static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    dbm__word last = dbm__load(&q->base->checkpoint);
+    dbm__word last = dbm__load(&q->base->checkpoint), here = 2u * (dbm__word)pages;
+    bool rest = (last & 1u) != 0 && here - last < 2u * DBM__SQLITE_FEW;
+    int copied = 0;
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
         return SQLITE_OK; }
-    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
-    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
-    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
-    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    if (!rest && here >= last && here < last + 2u * DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, here)) return SQLITE_OK;
+    if (!rest && pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, &copied); /* what it leaves undone the next one does */
+    if (!rest && copied >= pages) (void)dbm__cas(&q->base->checkpoint, &here, 2u * (dbm__word)copied + 1u);
     return SQLITE_OK; }
 #endif
 /* Runs one statement; the first column of its first row becomes a text. */
@@ -16818,41 +16827,28 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
     q->running = NULL;
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
-    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
-    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    (void)sqlite3_finalize(stmt); /* the connection still knows an error */
     return rc; }
-static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+/* A word that is not kept, or not yet. */
+static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
-    if (word < DBM__SQLITE_SAVEPOINT) {
-        dbm__copy_cut(block, capacity, fixed[word]);
-    } else {
-        word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); } }
-static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    int level = word - DBM__SQLITE_SAVEPOINT, rc;
+    unsigned bit = word < DBM__SQLITE_WORDS ? 1u << word : 0;
     char text[40];
-    dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL); }
+    if (level < 0) dbm__copy_cut(text, sizeof text, fixed[word]);
+    else dbm__format(text, sizeof text, "%s dbm_%d", levels[level % 3], level / 3 + 1);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc == SQLITE_OK && (q->used & bit)) (void)sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    q->used |= bit;
+    return rc; }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
-        char text[40];
-        dbm__sqlite_word_text(word, text, sizeof text);
-        dbm__sqlite_enter(q, NULL, deadline_us);
-        rc = dbm__sqlite_run(q, text, NULL, 0);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        dbm__sqlite_leave(q);
-        return DBM_OK; }
-    if (DBM__UNLIKELY(q->words[word] == NULL)) {
-        q->running = NULL;
-        rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc); }
-    stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
-    rc = sqlite3_step(stmt);
-    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+    rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
         return DBM_OK; }
@@ -16944,11 +16940,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         dbm_status status = dbm__sqlite_parameters(q, stmt, found, p->parameters);
         sqlite3_finalize(stmt);
         return status; }
-    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
         return dbm__sqlite_no_memory(q); }
-    memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -17482,9 +17477,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
     dbm_status status = DBM_OK;
-    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    dbm__sqlite *q = (dbm__sqlite *)dbm__adapter_zeroed(owner, sizeof *q);
     if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
-    memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
     q->base = base;
@@ -17586,7 +17580,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
 #endif
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db); }
-    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q); }
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
@@ -17647,23 +17641,15 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
     return value != NULL && dbm__parse_bool(value, &yes) && yes; }
-static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
-    size_t i;
-    const char *near_one;
-    char hint[40] = "";
-    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
-    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint); }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
-    dbm_status status = DBM_OK;
-    size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
-    if (status != DBM_OK) return status;
+    size_t i = 0, k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
+        if (k < DBM__SQLITE_URI_KEYS || dbm__list_has(DBM__SQLITE_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS, "is not known; known are mode, cache, immutable, vfs, "
+                                    "nolock, psow, and the options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size"); }
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value); }
@@ -17813,7 +17799,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base); }
+    dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -17883,6 +17869,9 @@ DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
@@ -18315,19 +18304,16 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     item->kind = (unsigned char)kind;
     item->number = number;
     return item; }
-/* A block of so many bytes, and more where it grows often. */
-static DBM__NOINLINE bool dbm__pg_grow_to(dbm__pg *q, char **block, size_t *size, size_t need) {
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
     char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
     if (need < 512) need = 512;
-    if (need < 2 * *size && *size <= DBM__PG_BLOCK_KEPT) need = 2 * *size;
-    more = (char *)dbm_adapter_resize(q->owner, *block, need);
-    if (more == NULL) {
-        q->no_memory = true;
-        return false; }
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
     *block = more;
     *size = need;
     return true; }
-DBM__INLINE bool dbm__pg_grow(dbm__pg *q, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(q, block, size, need); }
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
     if (DBM__LIKELY(q->block_size <= DBM__PG_BLOCK_KEPT)) return;
@@ -18385,7 +18371,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
-    if (!dbm__pg_grow(q, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -18478,7 +18464,8 @@ DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
         memmove(q->out, q->out + q->out_at, q->out_end - q->out_at);
         q->out_end -= q->out_at;
         q->out_at = 0; }
-    return dbm__pg_grow(q, &q->out, &q->out_size, q->out_end + size) ? q->out + q->out_end : NULL; }
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL; }
 /* Of a statement, known to the server by a name. */
 static char *dbm__pg_put_parse(char *to, const char *name, const char *sql) {
     char *start = to;
@@ -18545,7 +18532,7 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
-    if (!dbm__pg_grow(q, &q->block, &q->block_size, length + 1)) return false;
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block); }
@@ -19214,8 +19201,7 @@ static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size
     if (r->rows != 0 && r->in.end + size > r->limit) {
         r->wrong = DBM_E_LIMIT;
         return true; }
-    if (!dbm__pg_grow(q, &r->in.data, &r->in.size, r->in.end + size)) {
-        q->no_memory = false;
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
         r->wrong = DBM_E_NOMEM;
         return true; }
     memcpy(r->in.data + r->in.end, m, size);
@@ -19341,7 +19327,11 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         in->end = in->keep + left;
         need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (!dbm__pg_grow(q, &in->data, &in->size, in->data == NULL && need < 8192 ? 8192 : need)) return DBM__PG_DEAD;
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
+            q->no_memory = true;
+            return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -19400,18 +19390,22 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = 0;
     s->in.end = left;
     return true; }
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
-    q->local = true; }
+    q->local = true;
+    return false; }
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19454,19 +19448,9 @@ static void dbm__pg_go(dbm__pg *q) {
     dbm__pg_put(q, alone); }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return; }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q)); } } }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q)); }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
@@ -19501,10 +19485,8 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     dbm__pg_cursors_lost(q, INT_MIN); }
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0; }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
     dbm__pg_rows_free(q, s);
@@ -19536,7 +19518,7 @@ static void dbm__pg_ask(dbm__pg *q) {
 #if DBM__PG_PIPELINE
     if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
-    q->no_memory = false;
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0; }
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
@@ -19580,14 +19562,12 @@ DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
     return op->no_wait && DBM__PG_PIPELINE && s != NULL && !s->copies_out && !s->listens; }
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
  * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
     bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
-    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
@@ -19604,7 +19584,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_put(q, false);
     if (q->local) {
         if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
-        return; }
+        return true; }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
     q->unanswered++;
@@ -19616,31 +19596,29 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     if (q->ours) {
         size_t size = q->out_end - q->out_at;
         if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
-        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return; /* the step writes the rest, and reads */
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
     } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (dbm__pg_flush(q) != 0) return; }
-    dbm__pg_end_local(q, DBM_OK); }
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+        if (dbm__pg_flush(q) != 0) return true; }
+    dbm__pg_end_local(q, DBM_OK);
+    return true; }
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
         dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return; }
+        return true; }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return; }
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
     if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return; }
+        return true; }
     dbm__pg_begin_run(q, s, op);
-    dbm__pg_push_run(q); }
+    dbm__pg_push_run(q);
+    return true; }
 /* Nothing else is under way, but what was queued in this transaction. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
     if (DBM__UNLIKELY(q->ours || dbm__pg_sent_failed(q))) return q->lane_on && q->awaited == 0 && q->tx == DBM__PG_TX_OPEN && q->replies == 0 && !dbm__pg_sent_failed(q);
@@ -19769,24 +19747,23 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(s->of != NULL)) dbm__pg_reply_free(s->q, s);
     else dbm__pg_result_end(s->q, s);
     return DBM_OK; }
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return; }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return; }
+        return true; }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
     dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
     s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick;
     dbm__pg_item *item;
@@ -19903,11 +19880,9 @@ static bool dbm__pg_has_listen(const char *sql) {
     for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
     return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    dbm__pg_end_local(q, DBM_OK); }
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q)); }
 /* What waited has been done; or not, but then the transaction is lost with it. */
 static void dbm__pg_wait_done(dbm__pg *q) {
     int i;
@@ -19946,7 +19921,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && !dbm__pg_grow(q, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -19959,23 +19934,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK; }
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__adapter_say(q->c, st, NULL, 0, "the element %s", dbm__element_wrong(columns[i].kind)); }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken; }
-    return st; }
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED; }
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
@@ -20015,18 +19974,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true; }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true; }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -20039,22 +19994,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     q->op->affected = e->written;
     return true; }
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return; }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
 static bool dbm__pg_end(dbm__pg *q, int how);
@@ -20151,29 +20103,22 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
-    else if (q->before == DBM__PG_ROOM) {
-        dbm__pg_ask(q);
-        q->fresh = false;
-    } else dbm__pg_drain(q, q->before); }
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q, q->before); }
 /* The statements of LISTEN; false: the operation has failed. */
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false; }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL"));
-        return false; }
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL")); }
     out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false; }
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
@@ -20381,24 +20326,15 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
                 q->tx = DBM__PG_TX_QUEUED; }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true; }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true; }
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return; }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size; } }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size; }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
@@ -20484,11 +20420,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true; }
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true; }
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -20514,17 +20448,13 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true; }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false; }
     while (!PQisBusy(q->conn)) {
@@ -20542,8 +20472,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break; }
         PQclear(res); }
     return false;
@@ -20584,9 +20513,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true; }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -20627,6 +20554,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copying = false;
         op->bulk->data = NULL; }
     return DBM_STEP_DONE; }
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return dbm__pg_done(q); }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -20710,8 +20640,7 @@ lane:
         q->before = DBM__PG_GO;
         if (dbm__pg_sent_failed(q)) {
             dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q); }
+            return dbm__pg_done_as(q, dbm__pg_refused(q)); }
         if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
         if (q->lane) goto lane;
@@ -20738,9 +20667,7 @@ answered:
         break; }
 wait:
     unsent = dbm__pg_flush(q);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q); }
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -21088,13 +21015,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         while (*line == '\n') line++; }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) &&
-             (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL || strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL)) {
-        status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT; }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -21409,18 +21333,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
     default: return DBM__PG_AS_OTHER; } }
-static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
-    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
-    char *rows;
-    if (need > SIZE_MAX / 4) return false;
-    while (capacity - k->size < need) capacity *= 2;
-    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
-    if (rows == NULL) return false;
-    k->rows = rows;
-    k->capacity = capacity;
-    return true; }
-DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need); }
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) { return dbm__pg_grow(k->db, &k->rows, &k->capacity, k->size + need); }
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -21783,7 +21696,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     for (i = 0; i < k->plan->column_count; i++) {
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
         if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false; }
-    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!dbm__pg_copy_room(k, DBM__PG_COPY_ROOM)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
         return true; }
@@ -21861,9 +21774,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
 #else
 #include DBM__MYSQL_HEADER
-/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
- * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has that for texts alone, which won't do (manual.h
+ * says why), so that its calls block: the server keeps a deadline, a silent one is noticed by the library's time-out, a loop has workers. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -23999,8 +23911,8 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = false;
-    q->may_wait = op->may_wait;
+    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
+    q->may_wait = DBM__MYSQL_MARIADB && op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
@@ -25738,20 +25650,20 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms; }
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w); }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -26216,7 +26128,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
         char c = text[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = dbm__hex(c);
         if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
@@ -26526,9 +26438,8 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     if (r != NULL) {
         m->spare = r->next;
         return r; }
-    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
-    if (r != NULL) memset(r, 0, sizeof *r);
-    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
+    if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r; }
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
@@ -26554,7 +26465,7 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
-        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next; } }
@@ -27044,7 +26955,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     mongoc_collection_destroy(b->collection);
     bson_destroy(b->options);
     bson_destroy(b->row);
-    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b); }
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
@@ -27053,9 +26964,8 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
     int i;
     if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
-    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    b = (dbm__mongo_bulk *)dbm__adapter_zeroed(m->owner, sizeof *b);
     if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(b, 0, sizeof *b);
     m->bulk = b;
     op->bulk->data = b;
     b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
@@ -27198,10 +27108,9 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
         dbm__mongo_wire *next = p->wires->next;
         dbm_adapter_free(base->db, p->wires);
         p->wires = next; }
-    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
-    if (p->password != NULL) {
-        dbm__wipe(p->password, strlen(p->password));
-        dbm_adapter_free(base->db, p->password); }
+    if (p->password != NULL) dbm__wipe(p->password, strlen(p->password));
+    dbm_adapter_free(base->db, p->user);
+    dbm_adapter_free(base->db, p->password);
     dbm_adapter_free(base->db, p); }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     char code[3];
@@ -27269,48 +27178,40 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     DBM_ASSERT(!t.cut);
     *capacity = need;
     return text; }
-static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
-    if (text == NULL) return true;
-    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
-    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
-    return *copy != NULL; }
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
-/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+/* A pool of the driver's for these credentials. NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
     const dbm_config *config = dbm_adapter_config(db);
-    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm__adapter_zeroed(db, sizeof *p);
     size_t size = 0;
     char *text = dbm__mongo_url(base, user, password, &size);
     memset(error, 0, sizeof *error);
-    if (p != NULL) memset(p, 0, sizeof *p);
-    if (p == NULL || text == NULL) goto fail;
-    p->base = base;
-    p->epoch = dbm__fork_epoch();
-    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
-    p->uri = mongoc_uri_new_with_error(text, error);
-    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
-    if (p->pool == NULL) {
-        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
-        goto fail; }
+    if (p != NULL && text != NULL) {
+        p->base = base;
+        p->epoch = dbm__fork_epoch();
+        p->user = user != NULL ? dbm__copy_text(db->host, user, strlen(user)) : NULL;
+        p->password = password != NULL ? dbm__copy_text(db->host, password, strlen(password)) : NULL;
+        if ((p->user != NULL || user == NULL) && (p->password != NULL || password == NULL)) p->uri = mongoc_uri_new_with_error(text, error);
+        if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+        if (p->uri != NULL && p->pool == NULL && error->message[0] == 0) {
+            dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts"); } }
+    if (text != NULL) dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    if (p == NULL || p->pool == NULL) {
+        if (p != NULL) dbm__mongo_pool_free(base, p);
+        return NULL; }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks); }
 #endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
-    dbm__wipe(text, size);
-    dbm_adapter_free(db, text);
-    return p;
-fail:
-    if (text != NULL) {
-        dbm__wipe(text, size);
-        dbm_adapter_free(db, text); }
-    if (p != NULL) dbm__mongo_pool_free(base, p);
-    return NULL; }
+    return p; }
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
@@ -27420,8 +27321,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
     dbm__lock_take(&m->base->lock);
     for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
-    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
-        memset(w, 0, sizeof *w);
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm__adapter_zeroed(m->owner, sizeof *w)) != NULL) {
         w->client = m->client;
         w->base = m->base;
         w->uri = m->pool->uri;
@@ -27467,9 +27367,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_status status = dbm_adapter_credentials(c, &who);
     if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
-    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    m = (dbm__mongo_lease *)dbm__adapter_zeroed(db, sizeof *m);
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
     m->owner = db;
@@ -27558,22 +27457,16 @@ static const char *const dbm__mongo_known[] = {
     "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
-static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
-    const char *near_one;
-    char hint[80] = "";
-    int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
-    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint); }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    dbm_option one;
     const char *where;
-    dbm_status status = DBM_OK;
+    dbm_option one;
     size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
-    return status; }
+    int k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__MONGO_KNOWN && !dbm__same_word(dbm__mongo_known[k], one.name); k++) {}
+        if (k < DBM__MONGO_KNOWN || dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__mongo_known, DBM__MONGO_KNOWN, "is no option of MongoDB's driver"); }
+    return DBM_OK; }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -27590,13 +27483,11 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
     return DBM_OK; }
 static bool dbm__mongo_local(const char *hosts) {
-    while (*hosts != 0) {
-        size_t n = strcspn(hosts, ",");
-        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
-                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
-        if (!local) return false;
-        hosts += n;
-        if (*hosts == ',') hosts++; }
+    char host[256];
+    int port;
+    while (hosts != NULL && *hosts != 0) {
+        (void)dbm__host_next(&hosts, host, sizeof host, &port);
+        if (host[0] != '/' && !dbm__same_word(host, "localhost") && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0) return false; }
     return true; }
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
@@ -27650,9 +27541,8 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_status status = dbm__mongo_check_options(db);
     if (status == DBM_OK) status = dbm__mongo_start(db);
     if (status != DBM_OK) return status;
-    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    base = (dbm__mongo_base *)dbm__adapter_zeroed(db, sizeof *base);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    memset(base, 0, sizeof *base);
     base->db = db;
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);
@@ -28788,9 +28678,11 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
         } else {
             p = &w->next; } }
     return any; }
+/* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
-    while ((w = loop->due) != NULL) {
+    int most;
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -29851,6 +29743,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return; }
         act->stopped = true;
         t = (dbm_task *)act;
@@ -29977,6 +29870,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         dbm__act_stop(act);
         act = NULL; }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true; }
@@ -30287,14 +30181,15 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 typedef struct dbm__async {
     dbm__side side;                      /* first */
     dbm__owned owned;
     dbm__work *work;
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
-    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    struct dbm__async *next, **in;       /* those of its form, of the loop */
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
@@ -30375,8 +30270,11 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
 static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
     return &a->own; }
+/* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
+static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
+    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -30593,7 +30491,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ONE_ENDED:
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
-                dbm__rows_close(&w->one); }
+                dbm__rows_close(&w->one);
+                if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
             if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
@@ -30790,6 +30689,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (!w->in_transaction || c->broken) break;
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
             DBM__RUN(&a->own, DBM__AT_UNDONE);
             break;
         case DBM__AT_UNDONE:
@@ -30831,7 +30731,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
  * Must not know: how a statement is run.
  *
- *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
@@ -30843,7 +30743,12 @@ static void dbm__request_reap(dbm_act *act) {
     dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status); }
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
+    if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
     return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
@@ -31029,10 +30934,18 @@ static void dbm__turns_look(void *ud) {
     if (a == NULL) return;
     dbm__turn_forego(a);
     dbm__turns_look(ud); /* for others */ }
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
+    (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -31108,9 +31021,11 @@ static void dbm__way_ran(dbm__worked *worked) {
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd; }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -31210,14 +31125,18 @@ static void dbm__async_end_all(dbm_loop *loop) {
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+    void **sides = dbm__loop_of_acts(loop);
+    if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
+    return (dbm__sides *)*sides; }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
-    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
@@ -31242,49 +31161,129 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &(*sides)->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all); }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a; }
-typedef struct dbm__beginning {
-    dbm_act act;
-    dbm__taking taking;
+/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
     dbm__job woken;
     dbm__word posted;                    /* `woken` is on its way */
-    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
-    int want;
-    dbm_loop *loop;
-    dbm_task *task;
+} dbm__line;
+/* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
+typedef struct dbm__beginning {
+    dbm_act act;                         /* own[0]: what it waits for */
+    dbm__taking taking;                  /* by: the first field of its line */
     dbm_session *out;
+    struct dbm__beginning_more *more;    /* NULL: none */
+} dbm__beginning;
+enum { DBM__BEGINNING_QUEUED = 1, DBM__BEGINNING_WATCHES };
+#define DBM__WAITS_FOR act.own[0]
+#define DBM__LINE(b) ((dbm__line *)(void *)(b)->taking.by)
+/* For options, a callback, or a connection that is being made or looked at. */
+typedef struct dbm__beginning_more {
+    dbm__beginning *of;
+    dbm_task *task;                      /* whose the session is; NULL: of the callback form */
     dbm_async_fn fn;
     void *ud;
     dbm_error_info *error;
     int64_t deadline_us;
-    dbm_session_options options;
+    int want;
+    dbm_session_options options;         /* where the pointer to them points */
+    const dbm_session_options *given;
     dbm__watch watch;
     dbm__worked worked;
-} dbm__beginning;
-#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+} dbm__beginning_more;
+#define DBM__MORE_OF(field, p) ((dbm__beginning_more *)(void *)((char *)(p) - offsetof(dbm__beginning_more, field)))
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard);
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static bool dbm__beginning_more_make(dbm__beginning *b, dbm_task *task) {
+    if (b->more != NULL) return true;
+    b->more = (dbm__beginning_more *)dbm__act_take(DBM__LINE(b)->loop, sizeof *b->more, b->taking.site);
+    if (b->more == NULL) return false;
+    b->more->of = b;
+    b->more->task = task;
+    b->more->deadline_us = INT64_MAX;
+    dbm__watch_init(&b->more->watch, dbm__beginning_heard);
+    return true; }
+static dbm_task *dbm__beginning_task(const dbm__beginning *b) { return b->more != NULL ? b->more->task : dbm__act_task(&b->act); }
 static void dbm__beginning_reap(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    b->reaped = true;
-    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b); }
+    dbm_loop *loop = dbm__act_loop(act);
+    if (b->more != NULL) dbm__loop_give(loop, b->more, sizeof *b->more);
+    dbm__loop_give(loop, b, sizeof *b); }
 static void dbm__beginning_tell(dbm_act *act) {
-    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
-    if (b->fn != NULL) b->fn(b->ud, act->status); }
+    const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
+    if (m->fn != NULL) m->fn(m->ud, act->status); }
+static void dbm__line_left(dbm__line *line) {
+    dbm__line **p;
+    if (--line->users != 0) return;
+    dbm__loop_unwatch(line->loop, &line->watch);
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
+    *p = line->next;
+    dbm__taker_end(&line->by);
+    if (dbm__load(&line->posted) == 0) dbm__loop_give(line->loop, line, sizeof *line); }
+static void dbm__line_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, watch));
+    dbm__taking *t;
+    int64_t until_us;
+    (void)heard;
+    line->users++;
+    while ((t = dbm__taker_next(&line->by, &until_us)) != NULL) {
+        dbm__beginning *b = (dbm__beginning *)(void *)((char *)t - offsetof(dbm__beginning, taking));
+        if (b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED) dbm__beginning_step(b, DBM_OK); /* else a worker has just put it there, and it is stepped after that */ }
+    dbm__loop_unwatch(line->loop, watch);
+    if (until_us != INT64_MAX) dbm__loop_watch(line->loop, watch, -1, 0, until_us);
+    dbm__line_left(line); }
+static void dbm__line_woken(dbm__job *job) {
+    dbm__line *line = (dbm__line *)(void *)((char *)job - offsetof(dbm__line, woken));
+    dbm__store_release(&line->posted, 0);
+    if (line->users == 0) dbm__loop_give(line->loop, line, sizeof *line);
+    else dbm__line_heard(&line->watch, DBM_OK); }
+/* Any thread. */
+static void dbm__line_wake(void *ud) {
+    dbm__line *line = (dbm__line *)ud;
+    if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken); }
+/* For one more that begins; NULL: no memory. */
+static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__sides *sides = dbm__sides_of(loop);
+    dbm__line *line = sides != NULL ? sides->lines : NULL;
+    while (line != NULL && line->by.db != db) line = line->next;
+    if (line == NULL && sides != NULL && (line = (dbm__line *)dbm__act_take(loop, sizeof *line, site)) != NULL) {
+        dbm__taker_init(&line->by, db, dbm__line_wake, line);
+        line->loop = loop;
+        line->woken.run = dbm__line_woken;
+        dbm__watch_init(&line->watch, dbm__line_heard);
+        line->next = sides->lines;
+        sides->lines = line; }
+    if (line != NULL) line->users++;
+    return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
-    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, options != NULL ? options->status : NULL, st, DBM__KIND_HAND);
+    dbm__line_left(DBM__LINE(b));
     dbm__act_done(&b->act, st); }
+/* With this thread's last failure. */
+static void dbm__beginning_failed(dbm__beginning *b) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__taking_abandon(&b->taking);
+    dbm__beginning_over(b, dbm__fail_again(&kept)); }
+static void dbm__beginning_cancelled(dbm__beginning *b) {
+    (void)dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the session was cancelled before it had begun");
+    dbm__beginning_failed(b); }
 /* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
 static dbm_status dbm__beginning_late(const dbm__beginning *b) {
-    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
-    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed"); }
+    if (dbm__beginning_task(b) != NULL || !dbm__loop_ends(DBM__LINE(b)->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the loop is being freed"); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
@@ -31296,14 +31295,16 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
-    dbm__slot *slot = b->taking.slot;
-    const dbm_session_options *options = b->has_options ? &b->options : NULL;
-    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__slot *slot = b->taking.u.slot;
+    dbm_loop *loop = DBM__LINE(b)->loop;
+    const char *site = b->taking.site;
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->more != NULL ? b->more->deadline_us : INT64_MAX, site, b->out);
     dbm__request *r = NULL;
     dbm_status st = dbm__beginning_late(b);
-    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
-    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
@@ -31314,70 +31315,64 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins) {
         r->fn = dbm__beginning_begun;
         r->ud = b;
-        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
         dbm__beginning_over(b, DBM_OK); } }
-static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
 static void dbm__beginning_run(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
-    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status); }
-static void dbm__beginning_on(dbm__beginning *b);
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__taking *t = &m->of->taking;
+    m->want = dbm__taking_step(t, DBM_OK, true, m->deadline_us);
+    if (m->want == DBM_STEP_DONE) m->error = dbm__error_keep(t->by->db->host, (dbm_status)t->status); }
+static void dbm__beginning_on(dbm__beginning *b, int want);
 static void dbm__beginning_ran(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
-    b->error = NULL;
-    if (b->want != DBM_STEP_DONE && b->act.stopped) {
-        dbm__taking_abandon(&b->taking);
-        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-        return; }
-    dbm__beginning_on(b); }
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__beginning *b = m->of;
+    if (m->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.by->db->host, m->error, (dbm_status)b->taking.status);
+    m->error = NULL;
+    if (m->want != DBM_STEP_DONE && b->act.stopped) dbm__beginning_cancelled(b);
+    else if (m->want == DBM__STEP_QUEUED) dbm__beginning_step(b, DBM_OK); /* it may have got something before anybody could step it */
+    else dbm__beginning_on(b, m->want); }
 /* Waits for what the step wanted. */
-static void dbm__beginning_on(dbm__beginning *b) {
-    b->queued = b->want == DBM__STEP_QUEUED;
-    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
-    if (b->want == DBM_STEP_DONE) {
+static void dbm__beginning_on(dbm__beginning *b, int want) {
+    dbm__line *line = DBM__LINE(b);
+    dbm__beginning_more *m = b->more;
+    b->DBM__WAITS_FOR = 0;
+    if (want == DBM_STEP_DONE) {
         if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
-        else dbm__beginning_over(b, b->taking.status);
-    } else if (b->want == DBM__STEP_BLOCKS) {
-        b->worked.run = dbm__beginning_run;
-        b->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__taking_abandon(&b->taking);
-            dbm__beginning_over(b, dbm__fail_again(&kept)); }
+        else dbm__beginning_over(b, (dbm_status)b->taking.status);
+    } else if (want == DBM__STEP_QUEUED) {
+        b->DBM__WAITS_FOR = DBM__BEGINNING_QUEUED;
+        dbm__line_wake(line); /* which sets its timer */
+        if (m != NULL && m->deadline_us != INT64_MAX) dbm__loop_watch(line->loop, &m->watch, -1, 0, m->deadline_us);
+    } else if (!dbm__beginning_more_make(b, dbm__beginning_task(b))) {
+        dbm__beginning_failed(b);
+    } else if (want == DBM__STEP_BLOCKS) {
+        b->more->worked.run = dbm__beginning_run;
+        b->more->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
     } else {
-        int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); } }
+        const dbm__way *way = &b->taking.u.slot->way;
+        int fd_want = want & DBM_STEP_BOTH;
+        b->DBM__WAITS_FOR = DBM__BEGINNING_WATCHES;
+        dbm__loop_watch(line->loop, &b->more->watch, fd_want != 0 ? way->fd : -1, fd_want != 0 ? fd_want | DBM__WATCH_NEW : 0, way->until_us); } }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
-    b->want = dbm__taking_step(&b->taking, heard, false);
-    dbm__beginning_on(b); }
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_on(b, dbm__taking_step(&b->taking, heard, false, b->more != NULL ? b->more->deadline_us : INT64_MAX)); }
 static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
-    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
-    dbm__beginning_step(b, b->queued ? DBM_OK : heard); }
-static void dbm__beginning_woken(dbm__job *job) {
-    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
-    dbm__store_release(&b->posted, 0);
-    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
-    else if (b->queued) {
-        dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK); } }
-/* Any thread. */
-static void dbm__beginning_wake(void *ud) {
-    dbm__beginning *b = (dbm__beginning *)ud;
-    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken); }
+    dbm__beginning *b = DBM__MORE_OF(watch, watch)->of;
+    dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
-    dbm__loop_unwatch(b->loop, &b->watch);
-    dbm__taking_abandon(&b->taking);
-    b->queued = b->waits = false;
-    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun")); }
+    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    b->DBM__WAITS_FOR = 0;
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_cancelled(b); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
+    dbm__line *line;
     dbm__beginning *b;
     dbm_status st;
     if (out == NULL) {
@@ -31386,26 +31381,29 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     out->slot = NULL;
     out->step = 0;
     st = dbm__session_allowed(db, options, site);
-    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
+    b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b != NULL) {
+        dbm__taking_init(&b->taking, &line->by, site);
+        b->out = out;
+        if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {
+            dbm__loop_give(loop, b, sizeof *b);
+            b = NULL; } }
     if (b == NULL) {
+        if (line != NULL) dbm__line_left(line);
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    b->loop = loop;
-    b->task = task;
-    b->out = out;
-    b->fn = fn;
-    b->ud = ud;
-    b->deadline_us = INT64_MAX;
-    b->woken.run = dbm__beginning_woken;
+    if (b->more != NULL) {
+        b->more->fn = fn;
+        b->more->ud = ud; }
     if (options != NULL) {
-        b->has_options = true;
-        b->options = *options;
-        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
-    dbm__watch_init(&b->watch, dbm__beginning_heard);
+        b->more->options = *options;
+        b->more->given = &b->more->options;
+        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
-    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
-    dbm__beginning_step(b, DBM_OK);
+    if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
+    else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");

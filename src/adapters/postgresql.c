@@ -471,22 +471,17 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     return item;
 }
 
-/* A block of so many bytes, and more where it grows often. */
-static DBM__NOINLINE bool dbm__pg_grow_to(dbm__pg *q, char **block, size_t *size, size_t need) {
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
     char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
     if (need < 512) need = 512;
-    if (need < 2 * *size && *size <= DBM__PG_BLOCK_KEPT) need = 2 * *size;
-    more = (char *)dbm_adapter_resize(q->owner, *block, need);
-    if (more == NULL) {
-        q->no_memory = true;
-        return false;
-    }
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
     *block = more;
     *size = need;
     return true;
 }
-
-DBM__INLINE bool dbm__pg_grow(dbm__pg *q, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(q, block, size, need); }
 
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
@@ -559,7 +554,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
-    if (!dbm__pg_grow(q, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -669,7 +664,8 @@ DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
         q->out_end -= q->out_at;
         q->out_at = 0;
     }
-    return dbm__pg_grow(q, &q->out, &q->out_size, q->out_end + size) ? q->out + q->out_end : NULL;
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL;
 }
 
 /* Of a statement, known to the server by a name. */
@@ -763,7 +759,7 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
-    if (!dbm__pg_grow(q, &q->block, &q->block_size, length + 1)) return false;
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
@@ -1593,8 +1589,7 @@ static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size
         r->wrong = DBM_E_LIMIT;
         return true;
     }
-    if (!dbm__pg_grow(q, &r->in.data, &r->in.size, r->in.end + size)) {
-        q->no_memory = false;
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
         r->wrong = DBM_E_NOMEM;
         return true;
     }
@@ -1737,7 +1732,12 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         in->end = in->keep + left;
         need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (!dbm__pg_grow(q, &in->data, &in->size, in->data == NULL && need < 8192 ? 8192 : need)) return DBM__PG_DEAD;
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
+            q->no_memory = true;
+            return DBM__PG_DEAD;
+        }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -1814,20 +1814,25 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
 
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
 
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
     q->local = true;
+    return false;
+}
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return true;
 }
 
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent;
         }
     }
@@ -1886,23 +1891,9 @@ static void dbm__pg_go(dbm__pg *q) {
 
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return;
-    }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q));
-        }
-    }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q));
 }
 
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
@@ -1949,11 +1940,8 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
 
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0;
-    }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
     dbm__pg_rows_free(q, s);
@@ -1997,7 +1985,7 @@ static void dbm__pg_ask(dbm__pg *q) {
 #if DBM__PG_PIPELINE
     if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
-    q->no_memory = false;
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0;
 }
@@ -2056,15 +2044,12 @@ DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
 
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
  * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
     bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
-    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
@@ -2082,7 +2067,7 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     dbm__pg_put(q, false);
     if (q->local) {
         if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
-        return;
+        return true;
     }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
@@ -2095,38 +2080,34 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     if (q->ours) {
         size_t size = q->out_end - q->out_at;
         if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
-        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return; /* the step writes the rest, and reads */
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
     } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (dbm__pg_flush(q) != 0) return;
+        if (dbm__pg_flush(q) != 0) return true;
     }
     dbm__pg_end_local(q, DBM_OK);
+    return true;
 }
 
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
         dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return;
+        return true;
     }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return;
-    }
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
     if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return;
+        return true;
     }
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+    return true;
 }
 
 /* Nothing else is under way, but what was queued in this transaction. */
@@ -2286,26 +2267,24 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     return DBM_OK;
 }
 
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return;
+        return true;
     }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
     dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
     s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
+    return true;
 }
 
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
@@ -2447,12 +2426,9 @@ static bool dbm__pg_has_listen(const char *sql) {
 }
 
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
-    dbm__pg_end_local(q, DBM_OK);
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q));
 }
 
 /* What waited has been done; or not, but then the transaction is lost with it. */
@@ -2500,7 +2476,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && !dbm__pg_grow(q, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -2517,25 +2493,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
 
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__adapter_say(q->c, st, NULL, 0, "the element %s", dbm__element_wrong(columns[i].kind));
-        }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken;
-    }
-    return st;
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED;
 }
 
 /* The INSERT of one row. */
@@ -2585,20 +2543,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true;
-    }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true;
-        }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -2614,24 +2566,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
 }
 
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return;
-    }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
+    return true;
 }
 
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
@@ -2745,10 +2692,8 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
-    else if (q->before == DBM__PG_ROOM) {
-        dbm__pg_ask(q);
-        q->fresh = false;
-    } else dbm__pg_drain(q, q->before);
+    else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
+    else dbm__pg_drain(q, q->before);
 }
 
 /* The statements of LISTEN; false: the operation has failed. */
@@ -2757,22 +2702,15 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false;
-    }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL"));
-        return false;
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL"));
     }
     out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
@@ -3012,10 +2950,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
             }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true;
-            }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local;
         }
@@ -3026,17 +2961,8 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
 }
 
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return;
-    }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size;
-    }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size;
 }
 
 /* A FETCH was answered: what follows it. */
@@ -3142,12 +3068,10 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true;
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
     }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true;
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
 }
 
 static bool dbm__pg_commit_end(dbm__pg *q) {
@@ -3181,20 +3105,14 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true;
         }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false;
     }
@@ -3215,8 +3133,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break;
         }
         PQclear(res);
@@ -3266,10 +3183,7 @@ static bool dbm__pg_end(dbm__pg *q, int how) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true;
-        }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -3315,6 +3229,10 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         op->bulk->data = NULL;
     }
     return DBM_STEP_DONE;
+}
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return dbm__pg_done(q);
 }
 
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
@@ -3414,8 +3332,7 @@ lane:
         q->before = DBM__PG_GO;
         if (dbm__pg_sent_failed(q)) {
             dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q);
+            return dbm__pg_done_as(q, dbm__pg_refused(q));
         }
         if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
@@ -3449,10 +3366,7 @@ answered:
     }
 wait:
     unsent = dbm__pg_flush(q);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q);
-    }
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -3869,14 +3783,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) &&
-             (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL || strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL)) {
-        status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT;
-    }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status;

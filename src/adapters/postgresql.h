@@ -64,6 +64,9 @@ DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
 }
 
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
 
 /* A bulk: its rows, encoded, until COPY takes them. */

@@ -284,7 +284,7 @@ typedef struct dbm_adapter {
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
