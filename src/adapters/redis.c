@@ -736,6 +736,16 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
 
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
 
+/* Whether it may wait for somebody else's doing, and all behind it with it. */
+static bool dbm__redis_waits(const dbm_op *op) {
+    static const char *const names[] = { "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP", "WAIT", "WAITAOF" };
+    char first = dbm__redis_upper(op->values[0].as.text.data[0]);
+    size_t i;
+    if (first != 'B' && first != 'W' && first != 'X') return false;
+    for (i = 0; i < sizeof names / sizeof names[0] && !dbm__redis_is(op->values, names[i]); i++) {}
+    return i < sizeof names / sizeof names[0];
+}
+
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -1506,6 +1516,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
+        if (op->status == DBM_OK && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) op->status = DBM_E_UNSUPPORTED;
         if (op->status != DBM_OK) return;
         /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
         if (r->command == DBM__REDIS_EXEC) {
@@ -1672,7 +1683,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN | DBM_ADAPTER_REPLIES,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
