@@ -767,7 +767,7 @@ class Amalgam:
         for at, line in enumerate(bare):
             for name in set(re.findall(r"\bdbm__\w+", line)):
                 seen.setdefault(name, []).append(at)
-            m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{,]$", line)
+            m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{},]$", line)
             if m:
                 defined.setdefault(m.group(2), []).append((at, m.group(1)))
         out, origin = self.out[:first], self.origin[:first]

@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6d05be0817a2ae56: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 493328aaeab1eac9: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3397,11 +3397,6 @@ DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) 
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
-DBM__FN dbm__word dbm__load(const dbm__word *p);
-DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
-DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
-DBM__FN void dbm__store(dbm__word *p, dbm__word v);
-DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
@@ -3416,6 +3411,7 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3446,6 +3442,7 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
+DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3483,7 +3480,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
@@ -3529,7 +3525,6 @@ typedef struct dbm__thread {
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
-DBM__FN dbm__thread *dbm__self(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -11439,7 +11434,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
-DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -16299,23 +16293,17 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
  * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
-DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
 #endif
 #if DBM_HAS_MYSQL
-DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
-DBM__FN void dbm__adapter_mysql_shutdown(void);
 #endif
 #if DBM_HAS_REDIS
-DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
-DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -27232,6 +27220,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27903,14 +27892,11 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
-DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
-DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
@@ -27937,7 +27923,6 @@ DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
-DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
