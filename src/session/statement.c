@@ -432,7 +432,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
 
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
     op->savepoint = 0;
     op->row_buffer = 0;
     op->native = op->state = NULL;
