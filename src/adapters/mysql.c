@@ -27,9 +27,8 @@
 #else
 #include DBM__MYSQL_HEADER
 
-/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
- * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has that for texts alone, which won't do (manual.h
+ * says why), so that its calls block: the server keeps a deadline, a silent one is noticed by the library's time-out, a loop has workers. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -2653,8 +2652,8 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = false;
-    q->may_wait = op->may_wait;
+    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
+    q->may_wait = DBM__MYSQL_MARIADB && op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE);

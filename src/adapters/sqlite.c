@@ -57,6 +57,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_FEW 64 /* of them are soon copied */
 #define DBM__SQLITE_WAL_MAX 8000
 
 /* ---- what it keeps ----------------------------------------------------------------------------------------------- */
@@ -73,10 +74,10 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
-    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
+    dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
 
-/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+/* Statements that each connection keeps from their second use on, to be stepped and reset: one that was opened for a peak holds less while it is idle. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
     DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
@@ -107,6 +108,7 @@ typedef struct dbm__sqlite {
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
+    unsigned used;           /* a bit for each word that was */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 
@@ -365,19 +367,23 @@ DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__
 
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
- * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
- * that has grown too large, one runs before the next writer's turn. */
+ * next writer need not wait until it is done. But the WAL begins anew only after a checkpoint behind which nobody has written. Until then the file
+ * grows, and to sync a file that has grown costs twice as much. So the few pages that were written beside a checkpoint are copied by another one
+ * before the next writer's turn; and all pages when others write so fast that there are never few, and the WAL has grown too large. */
 static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    dbm__word last = dbm__load(&q->base->checkpoint);
+    dbm__word last = dbm__load(&q->base->checkpoint), here = 2u * (dbm__word)pages;
+    bool rest = (last & 1u) != 0 && here - last < 2u * DBM__SQLITE_FEW;
+    int copied = 0;
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
         return SQLITE_OK;
     }
-    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
-    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
-    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
-    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    if (!rest && here >= last && here < last + 2u * DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, here)) return SQLITE_OK;
+    if (!rest && pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, &copied); /* what it leaves undone the next one does */
+    if (!rest && copied >= pages) (void)dbm__cas(&q->base->checkpoint, &here, 2u * (dbm__word)copied + 1u);
     return SQLITE_OK;
 }
 #endif
@@ -397,50 +403,32 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
     q->running = NULL;
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
-    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
-    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    (void)sqlite3_finalize(stmt); /* the connection still knows an error */
     return rc;
 }
 
-static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+/* A word that is not kept, or not yet. */
+static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
-    if (word < DBM__SQLITE_SAVEPOINT) {
-        dbm__copy_cut(block, capacity, fixed[word]);
-    } else {
-        word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1);
-    }
-}
-
-static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    int level = word - DBM__SQLITE_SAVEPOINT, rc;
+    unsigned bit = word < DBM__SQLITE_WORDS ? 1u << word : 0;
     char text[40];
-    dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    if (level < 0) dbm__copy_cut(text, sizeof text, fixed[word]);
+    else dbm__format(text, sizeof text, "%s dbm_%d", levels[level % 3], level / 3 + 1);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc == SQLITE_OK && (q->used & bit)) (void)sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    q->used |= bit;
+    return rc;
 }
 
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
-        char text[40];
-        dbm__sqlite_word_text(word, text, sizeof text);
-        dbm__sqlite_enter(q, NULL, deadline_us);
-        rc = dbm__sqlite_run(q, text, NULL, 0);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        dbm__sqlite_leave(q);
-        return DBM_OK;
-    }
-    if (DBM__UNLIKELY(q->words[word] == NULL)) {
-        q->running = NULL;
-        rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-    }
-    stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
-    rc = sqlite3_step(stmt);
-    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+    rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
         return DBM_OK;
@@ -562,12 +550,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         sqlite3_finalize(stmt);
         return status;
     }
-    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
         return dbm__sqlite_no_memory(q);
     }
-    memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -1232,9 +1219,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
     dbm_status status = DBM_OK;
-    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    dbm__sqlite *q = (dbm__sqlite *)dbm__adapter_zeroed(owner, sizeof *q);
     if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
-    memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
     q->base = base;
@@ -1356,7 +1342,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
     }
-    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
 
@@ -1435,25 +1421,16 @@ static bool dbm__sqlite_is_true(const char *value) {
     return value != NULL && dbm__parse_bool(value, &yes) && yes;
 }
 
-static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
-    size_t i;
-    const char *near_one;
-    char hint[40] = "";
-    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
-    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
-}
-
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
-    dbm_status status = DBM_OK;
-    size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
-    if (status != DBM_OK) return status;
+    size_t i = 0, k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
+        if (k < DBM__SQLITE_URI_KEYS || dbm__list_has(DBM__SQLITE_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS, "is not known; known are mode, cache, immutable, vfs, "
+                                    "nolock, psow, and the options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size");
+    }
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
@@ -1634,7 +1611,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
+    dbm_adapter_free(db, base);
 }
 
 static const dbm_adapter dbm__sqlite_adapter = {

@@ -375,9 +375,11 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
     return any;
 }
 
+/* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
-    while ((w = loop->due) != NULL) {
+    int most;
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;

@@ -237,6 +237,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return;
         }
         act->stopped = true;
@@ -415,6 +416,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         act = NULL;
     }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true;

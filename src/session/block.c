@@ -391,8 +391,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
     }
 }
 
-/* The session is over. From the swap on no dbm_cancel finds it. */
-DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. `rows`: some may be open. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -401,14 +401,14 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
         w->joinable = false;
     }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w);
 }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
-    dbm__work_leave(w, self);
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
+    dbm__work_leave(w, self, rows);
     dbm__pool_give(&w->slot);
 }
 
@@ -444,7 +444,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level);
     }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
-    dbm__work_give(w, self);
+    dbm__work_give(w, self, true);
     return st;
 }
 
@@ -454,7 +454,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (!level->ended) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    dbm__work_leave(w, dbm__self());
+    dbm__work_leave(w, dbm__self(), true);
     return st;
 }
 
@@ -625,10 +625,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
-        }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
@@ -708,14 +706,14 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     level = w->top;
     level->ended = true;
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
-                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+                    && (!level->ran || (!w->gate_held && (w->sent_count | w->commands) == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
         if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
         s->gen = 0;
-        dbm__work_give(w, self);
+        dbm__work_give(w, self, false);
         return false;
     }
     dbm__block_finish(w, level);

@@ -7,7 +7,8 @@
  *
  * What an entry did is compared with what the row says it must have read or written, in every way it is called:
  *     PROGRAM list                          its entries: row and variant
- *     PROGRAM time ROW VARIANT [N]          one JSON line: nanoseconds (minimum and median of stretches of N) and client CPU of an operation
+ *     PROGRAM time ROW VARIANT [N]          one JSON line: nanoseconds (minimum and median of stretches of N) and client CPU of an operation, and where many
+ *                                           are in flight (bench_answered) how long each took: p50 and p99 of the stretch whose p99 is the least
  *     PROGRAM memory ROW VARIANT [N]        one JSON line: peak memory, and how much of it the operations added; no warm-up
  *     PROGRAM calls ROW VARIANT             with shim.so preloaded, one JSON line: allocations, sends, reads and clock reads an operation
  *     PROGRAM instructions ROW VARIANT      under callgrind: dumps for two numbers of operations, of each several
@@ -120,6 +121,9 @@ static const bench_row bench_rows[] = {
     { "redis_pipeline", "GET, 100 in a pipeline", 3000, 1000, 3000, bench_expect_name },
     { "mongodb_find", "find_one by _id", 20, 10, 30, bench_expect_lookup },
     { "mongodb_insert", "document of insert_many", 5000, 500, 1500, bench_expect_insert },
+    { "async_postgresql", "lookup, 64 in flight over 4 connections", 2000, 640, 1920, bench_expect_lookup },
+    { "async_mariadb", "lookup, 64 in flight over 4 connections", 2000, 640, 1920, bench_expect_lookup },
+    { "async_redis", "GET, 64 in flight over 4 connections", 2000, 640, 1920, bench_expect_name },
     { "pool_1", "checkout and return, one thread", 20000, 2000, 6000, bench_expect_count },
     { "pool_2", "checkout and return, 2 threads on 4 connections", 1000000, 0, 0, bench_expect_count },
     { "pool_4", "checkout and return, 4 threads on 4", 1000000, 0, 0, bench_expect_count },
@@ -185,6 +189,23 @@ static inline void bench_threads(int threads, long n, long (*work)(long n)) {
     }
 }
 
+/* ---- many in flight ------------------------------------------------------------------------------------------------------------ */
+
+/* Rows async_...: that many look up at once, each of them the next one as soon as it has its answer, over so many connections. */
+#define BENCH_FLIGHT 64
+#define BENCH_CONNECTIONS 4
+#define BENCH_WAITS 16384
+static int64_t bench_waits[BENCH_WAITS];
+static long bench_waited;
+
+static int64_t bench_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+/* One has its answer that could have begun at `from`, which was bench_ns(): every contender reads the clock twice for each. */
+static inline void bench_answered(int64_t from) { bench_waits[bench_waited++ % BENCH_WAITS] = bench_ns() - from; }
+
 /* ---- the ways to be called ----------------------------------------------------------------------------------------------------- */
 
 /* What shim.c counts when it is preloaded. */
@@ -194,11 +215,6 @@ extern "C"
 #endif
 void bench_shim_read(bench_calls *out) __attribute__((weak));
 
-static int64_t bench_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 static int64_t bench_cpu_ns(void) {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
@@ -225,6 +241,7 @@ static void bench_verify(const bench_row *row, const bench_entry *entry, long n)
 }
 static void bench_ready(const bench_entry *entry) {
     bench_sum = 0;
+    bench_waited = 0;
     if (entry->ready != NULL) entry->ready();
 }
 static void bench_once(const bench_row *row, const bench_entry *entry, long n) {
@@ -241,9 +258,13 @@ static int bench_compare(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
+static int bench_compare_waits(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
 static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
     static double ns[BENCH_STRETCHES];
-    int64_t all = 0, cpu = 0;
+    int64_t all = 0, cpu = 0, p50 = 0, p99 = INT64_MAX;
     int count = 0;
     bench_once(row, entry, row->more > 0 && row->more < n ? row->more : n);
     while (count < BENCH_STRETCHES && (all < BENCH_TIMED || count < 3)) {
@@ -256,11 +277,20 @@ static void bench_time(const bench_row *row, const bench_entry *entry, long n) {
         cpu += bench_cpu_ns() - cpu_from;
         bench_verify(row, entry, n);
         all += from;
+        if (bench_waited > 0) {
+            long waits = bench_waited < BENCH_WAITS ? bench_waited : BENCH_WAITS;
+            qsort(bench_waits, (size_t)waits, sizeof bench_waits[0], bench_compare_waits);
+            if (bench_waits[waits * 99 / 100] < p99) {
+                p50 = bench_waits[waits / 2];
+                p99 = bench_waits[waits * 99 / 100];
+            }
+        }
         ns[count++] = (double)from / (double)n;
     }
     qsort(ns, (size_t)count, sizeof ns[0], bench_compare);
     printf("\"n\":%ld,\"stretches\":%d,\"ns_min\":%.2f,\"ns_median\":%.2f,\"cpu_ns\":%.2f", n, count, ns[0], ns[count / 2],
            (double)cpu / ((double)n * count));
+    if (bench_waited > 0) printf(",\"p50_ns\":%" PRId64 ",\"p99_ns\":%" PRId64, p50, p99);
 }
 
 static void bench_peak(const bench_row *row, const bench_entry *entry, long n) {

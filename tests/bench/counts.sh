@@ -34,7 +34,7 @@ judge() {
 
 names=$*
 found=
-while read -r row variant over_what _ instr_budget instr_limit alloc_budget alloc_limit send_limit; do
+while read -r row variant over_what _ instr_budget instr_limit alloc_budget alloc_limit send_limit _; do
     case $row in '' | '#'*) continue ;; esac
     chosen "$row" || continue
     found=1

@@ -271,6 +271,10 @@ static void idle(long n) {
     bench_sum = sum + (uint64_t)n;
 }
 
+#if DBM_HAS_ASYNC
+#include "dbm_async.h"
+#endif
+
 /* ---- what there is ----------------------------------------------------------------------------------------------------------------- */
 
 #define SQL(name) \
@@ -303,6 +307,12 @@ static const bench_entry entries[] = {
     { "mongodb_find", "bson", open_it, NULL, mongo_find_bson, NULL, end },
     { "mongodb_insert", "", open_it, mongo_clear, mongo_insert, mongo_notes, end },
     { "mongodb_insert", "bulk", open_it, mongo_clear, mongo_insert_bulk, mongo_notes, end },
+#endif
+#if DBM_HAS_ASYNC
+    { "async_postgresql", "sessions", open_flight, NULL, flight_sessions, NULL, end_flight },
+    { "async_postgresql", "shared", open_flight, NULL, flight_shared, NULL, end_flight },
+    { "async_mariadb", "sessions", open_flight, NULL, flight_sessions, NULL, end_flight },
+    { "async_redis", "sessions", open_flight, NULL, flight_gets, NULL, end_flight },
 #endif
     BENCH_POOL(open_it, end),
     { "session_empty", "", open_it, NULL, empty, NULL, end },

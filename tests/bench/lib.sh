@@ -1,5 +1,5 @@
 # Read by counts.sh and run.sh: builds contenders and makes the data. WORK is their directory, ROOT the repository.
-# The group of a row is its name up to the first underscore; pool, session and start are measured on SQLite. Every group has programs of its own, with
+# The group of a row is its name up to the first underscore, of async_GROUP what follows it; pool, session and start are measured on SQLite. Every group has programs of its own, with
 # that group's driver alone: WORK/CONTENDER-GROUP. The group nostats is SQLite once more, where dbm.h is built with DBM_SQLITE_NO_MEMSTATUS.
 set -u
 LC_ALL=C
@@ -22,6 +22,7 @@ fatal() {
 
 group_of() {
     case $1 in
+        async_*) echo "${1#async_}" ;;
         postgresql* | mariadb* | redis* | mongodb*) echo "${1%%_*}" ;;
         sqlite_nostats) echo nostats ;;
         *) echo sqlite ;;
@@ -57,7 +58,9 @@ compile() { # CONTENDER GROUP COMPILER FLAGS...
         -o "$WORK/$compile_name-$compile_group" || fatal "$compile_file does not build for $compile_group"
 }
 build_raw() { compile raw "$1" "${CC:-gcc}" -std=gnu11; }
-build_dbm() { compile dbm "$1" "${CC:-gcc}" -std=gnu11; }
+build_dbm() {
+    case $1 in postgresql | mariadb | redis) compile dbm "$1" "${CC:-gcc}" -std=gnu11 -DDBM_WITH_ASYNC ;; *) compile dbm "$1" "${CC:-gcc}" -std=gnu11 ;; esac
+}
 build_zdb() { compile zdb "$1" "${CC:-gcc}" -std=gnu11 $(pkg-config --cflags --libs zdb); }
 build_soci() {
     case $1 in sqlite) backend=sqlite3 ;; mariadb) backend=mysql ;; *) backend=$1 ;; esac

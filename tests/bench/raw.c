@@ -447,12 +447,18 @@ static MYSQL_BIND my_bind(enum enum_field_types type, void *at, size_t size, uns
     b.length = length;
     return b;
 }
-static void my_connect(void) {
+static void my_connect_with(bool nonblocking) {
     my = mysql_init(NULL);
+#ifdef MARIADB_BASE_VERSION
+    if (nonblocking) mysql_options(my, MYSQL_OPT_NONBLOCK, NULL);
+#else
+    (void)nonblocking;
+#endif
     if (mysql_real_connect(my, "localhost", bench_plain("user"), bench_plain("password"), bench_plain("dbname"), 0, bench_plain("socket"), CLIENT_MULTI_STATEMENTS) == NULL) {
         my_fail("connect");
     }
 }
+static void my_connect(void) { my_connect_with(false); }
 static void my_open(void) {
     MYSQL_BIND in[3], out[4];
     my_connect();
@@ -824,6 +830,8 @@ static void slots_mutex_4(long n) { bench_threads(4, n, slots_mutex); }
 static void slots_mutex_8(long n) { bench_threads(8, n, slots_mutex); }
 #endif
 
+#include "raw_async.h"
+
 /* ---- what there is --------------------------------------------------------------------------------------------------------------- */
 
 static const bench_entry entries[] = {
@@ -850,6 +858,9 @@ static const bench_entry entries[] = {
     { "postgresql_insert", "values", pg_open_values, pg_clear, pg_insert_values, pg_notes, pg_close },
     { "postgresql_insert", "unnest", pg_open_values, pg_clear, pg_insert_unnest, pg_notes, pg_close },
     { "postgresql_insert", "copy", pg_open, pg_clear, pg_insert_copy, pg_notes, pg_close },
+    { "async_postgresql", "", pg_lines_open, NULL, pg_lines_each, NULL, pg_lines_close },
+    { "async_postgresql", "sync16", pg_lines_open, NULL, pg_lines_16, NULL, pg_lines_close },
+    { "async_postgresql", "alone", pg_lines_open_alone, NULL, pg_lines_alone, NULL, pg_lines_close },
 #endif
 #ifdef DBM_WITH_MYSQL
     { "mariadb_lookup", "", my_open, NULL, my_lookup, NULL, my_close },
@@ -859,12 +870,14 @@ static const bench_entry entries[] = {
     { "mariadb_insert", "values", my_open, my_clear, my_insert_values, my_notes, my_close },
 #ifdef MARIADB_BASE_VERSION
     { "mariadb_insert", "array", my_open, my_clear, my_insert_array, my_notes, my_close },
+    { "async_mariadb", "", my_lines_open, NULL, my_lines_run, NULL, my_lines_close },
 #endif
 #endif
 #ifdef DBM_WITH_REDIS
     { "redis_get", "", redis_open, NULL, redis_get, NULL, redis_close },
     { "redis_pipeline", "", redis_open, NULL, redis_pipeline, NULL, redis_close },
     { "redis_pipeline", "format", redis_open, NULL, redis_pipeline_format, NULL, redis_close },
+    { "async_redis", "", redis_lines_open, NULL, redis_lines_run, NULL, redis_lines_close },
 #endif
 #ifdef DBM_WITH_MONGODB
     { "mongodb_find", "", mongo_open, NULL, mongo_find, NULL, mongo_close },

@@ -10,14 +10,15 @@ NAMES = {"raw": "raw driver", "dbm": "dbm.h", "zdb": "libzdb", "soci": "SOCI", "
 
 
 def read_budgets(path):
-    """(row, contender) -> (what it is compared with, the ratio that is allowed or None)"""
+    """(row, contender) -> (what it is compared with, the ratio that is allowed or None, the same of the p99 or None)"""
     budgets = {}
     for line in open(path, encoding="ascii"):
         words = line.split()
         if words and not line.startswith("#"):
             row, variant, over, ratio = words[:4]
             contender = "dbm" if variant == "-" else "dbm/" + variant
-            budgets[row, contender] = (over, None if ratio == "-" else float(ratio))
+            p99 = words[9] if len(words) > 9 else "-"
+            budgets[row, contender] = (over, None if ratio == "-" else float(ratio), None if p99 == "-" else float(p99))
     return budgets
 
 
@@ -39,7 +40,10 @@ def collect(lines, budgets):
         result["ns_min"] = min(r["ns_min"] for r in rounds)
         result["ns_median"] = statistics.median(r["ns_median"] for r in rounds)
         result["cpu_ns"] = min(r["cpu_ns"] for r in rounds)
-        over = budgets.get(key, ("raw", None))[0]
+        waits = [field for field in ("p50_ns", "p99_ns") if field in rounds[0]]
+        least = min(rounds, key=lambda r: r.get("p99_ns", 0))
+        result.update({field: least[field] for field in waits})
+        over, budget, p99_budget = budgets.get(key, ("raw", None, None))
         if over in ("-", "raw/loop"):
             over = "raw"
         reference = times.get((key[0], over))
@@ -49,8 +53,12 @@ def collect(lines, budgets):
             result["ratio"] = round(statistics.median(mine["ns_min"] / theirs["ns_min"] for mine, theirs in zip(rounds, reference)), 3)
             result["ratio_min"] = round(result["ns_min"] / min(r["ns_min"] for r in reference), 3)
             result["ratio_cpu"] = round(result["cpu_ns"] / min(r["cpu_ns"] for r in reference), 3)
-        if budgets.get(key, (None, None))[1] is not None:
-            result["budget"] = budgets[key][1]
+            if waits:
+                result["ratio_p99"] = round(statistics.median(mine["p99_ns"] / theirs["p99_ns"] for mine, theirs in zip(rounds, reference)), 3)
+        if budget is not None:
+            result["budget"] = budget
+        if p99_budget is not None:
+            result["budget_p99"] = p99_budget
     return list(results.values())
 
 
@@ -76,6 +84,11 @@ def print_table(results):
         judged = "ratio_cpu" if r["row"].startswith("mongodb") else "ratio"  # the server there is the slow part, so the client's time is what counts
         over = "budget" in r and r.get(judged, 0) > r["budget"]
         note = "" if "budget" not in r else "%sbudget %.2f of %s" % ("OVER, " if over else "", r["budget"], r.get("over", "raw"))
+        if "p99_ns" in r:
+            late = "budget_p99" in r and r.get("ratio_p99", 0) > r["budget_p99"]
+            note += "%sp50 %s, p99 %s" % ("; " if note else "", spell_time(r["p50_ns"]), spell_time(r["p99_ns"]))
+            note += ", ratio %.2f" % r["ratio_p99"] if "ratio_p99" in r else ""
+            note += ", %sbudget %.2f" % ("OVER, " if late else "", r["budget_p99"]) if "budget_p99" in r else ""
         timed = "ns_min" in r
         print((form % (r["contender"], spell_time(r["ns_min"]) if timed else "", spell_time(r["ns_median"]) if timed else "",
                        "%.2f" % r["ratio"] if "ratio" in r else "", "%.2f" % r["ratio_min"] if "ratio_min" in r else "",
@@ -107,7 +120,7 @@ def groups_of(results):
                     if name == library and "ratio" in r and r["over"] == over and (library == "dbm" or not variant):
                         bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"]))
             if bars:
-                kind = row.split("_")[0]
+                kind = row.removeprefix("async_").split("_")[0]
                 reference = of_row[over]
                 by = over.partition("/")[2]
                 groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]) + (", against the driver's " + by if by else ""),

@@ -300,7 +300,9 @@ static void types_go_round(void **state) {
             if (bson_iter_type(&it) != fields[k].type) fail_msg("%s: type %d", fields[k].name, (int)bson_iter_type(&it));
         }
         assert_int_equal(dbm_doc_int(row, "d"), INT64_MIN);
-        assert_string_equal(dbm_doc_value(row, "h").as.text.data, "[ [  ], {  }, true, null ]");
+        if (strcmp(dbm_doc_value(row, "h").as.text.data, "[ [ ], { }, true, null ]") != 0) { /* which libbson 2.5 makes of it */
+            assert_string_equal(dbm_doc_value(row, "h").as.text.data, "[ [  ], {  }, true, null ]");
+        }
     }
     dbm_row_end(row);
     /* what does not fit is refused, before anything is sent */

@@ -378,22 +378,35 @@ int fdatasync(int fd) {
     return fsync(fd);
 }
 
-/* A checkpoint holds up no other writer, until the WAL has grown so large that it must begin anew. */
-static void checkpoints_beside_writers(void **state) {
-    int beside_count = 0, held = 0, i;
-    int64_t frames = -1;
-    (void)state;
+static void begin_with_an_empty_wal(void) {
     open_file("wal.db");
     main_thread = pthread_self();
     assert_int_equal(file_number("wal.db", "PRAGMA wal_checkpoint"), 0);
     assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (0, 0, 0)"), DBM_OK); /* syncs the head of the new WAL */
+}
+/* Whether something was synced within this thread's insert, and another thread meanwhile was to write one. */
+static bool synced_within(const char *insert) {
+    beside_started = 0;
+    __atomic_store_n(&disk_waits, 1, __ATOMIC_RELEASE);
+    assert_int_equal(dbm_exec(db, insert), DBM_OK);
+    __atomic_store_n(&disk_waits, 0, __ATOMIC_RELEASE);
+    if (beside_started) pthread_join(beside, NULL);
+    return beside_started;
+}
+static int64_t frames_of_the_wal(void) {
+    int64_t frames = -1;
+    DBM_EACH(db, row, "PRAGMA wal_checkpoint") frames = dbm_row_int(row, 1);
+    return frames;
+}
+static const char of_100_pages[] = "INSERT INTO log VALUES (zeroblob(400000), 0, 0)", of_one_page[] = "INSERT INTO log VALUES (0, 0, 0)";
+
+/* A checkpoint holds up no other writer, until the WAL has grown so large that it must begin anew. */
+static void checkpoints_beside_writers(void **state) {
+    int beside_count = 0, held = 0, i;
+    (void)state;
+    begin_with_an_empty_wal();
     for (i = 0; i < 200 && held == 0; i++) {
-        beside_started = 0;
-        __atomic_store_n(&disk_waits, 1, __ATOMIC_RELEASE);
-        assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (zeroblob(400000), 0, 0)"), DBM_OK); /* 100 pages */
-        __atomic_store_n(&disk_waits, 0, __ATOMIC_RELEASE);
-        if (!beside_started) continue;
-        pthread_join(beside, NULL);
+        if (!synced_within(of_100_pages)) continue;
         if (beside_in_time) beside_count++;
         else held++;
     }
@@ -401,10 +414,29 @@ static void checkpoints_beside_writers(void **state) {
     assert_int_equal(held, 1);
     assert_in_range(beside_count, 6, 7);
     assert_in_range(i, 75, 85); /* 8,000 pages */
-    assert_int_equal(dbm_exec(db, "INSERT INTO log VALUES (0, 0, 0)"), DBM_OK);
-    DBM_EACH(db, row, "PRAGMA wal_checkpoint") frames = dbm_row_int(row, 1);
-    assert_in_range(frames, 0, 100); /* it has begun anew */
+    assert_int_equal(dbm_exec(db, of_one_page), DBM_OK);
+    assert_in_range(frames_of_the_wal(), 0, 100); /* it has begun anew */
     assert_int_equal(file_number("wal.db", "SELECT count(*) FROM log WHERE a = 'beside'"), beside_count + held);
+    assert_int_equal(file_number("wal.db", "PRAGMA integrity_check"), 1);
+}
+
+/* What little was written beside a checkpoint is copied before the next writer's turn, so that the WAL begins anew at once. */
+static void a_checkpoint_and_its_rest(void **state) {
+    int i;
+    (void)state;
+    begin_with_an_empty_wal();
+    for (i = 0; i < 20 && !synced_within(of_100_pages); i++) {}
+    assert_in_range(i, 8, 12); /* 1,000 pages */
+    assert_true(beside_in_time);
+    assert_true(synced_within(of_one_page));
+    assert_false(beside_in_time);
+    assert_no_failures();
+    assert_int_equal(dbm_exec(db, of_one_page), DBM_OK);
+    assert_in_range(frames_of_the_wal(), 1, 10);
+    assert_int_equal(dbm_exec(db, of_one_page), DBM_OK); /* syncs the head of a new WAL: the look at the frames has copied them */
+    for (i = 0; i < 20 && !synced_within(of_100_pages); i++) {}
+    assert_in_range(i, 8, 12); /* the next checkpoint is 1,000 pages away again */
+    assert_true(beside_in_time);
     assert_int_equal(file_number("wal.db", "PRAGMA integrity_check"), 1);
 }
 
@@ -419,6 +451,7 @@ int main(void) {
         T(the_rule_of_serialization),
         T(other_programs_are_waited_for),
         T(checkpoints_beside_writers),
+        T(a_checkpoint_and_its_rest),
     };
     return cmocka_run_group_tests_name("sqlite_threads", tests, NULL, NULL);
 }

@@ -757,6 +757,84 @@ static void test_deadlines(void **state) {
     TRACE("<0><0>s+0-0<18>f<17><0>|17");
 }
 
+/* A task that does not hear that it was cancelled, and has limits for what it does not begin any more; then clean-up that takes longer than they were. */
+static dbm_task_status deaf_within(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    for (;;) {
+        DBM_TRY_AWAIT_WITHIN(t, 10, &x->rc, later(t, 1));
+        x->n++;
+    }
+    DBM_TASK_FINALLY(t);
+    note("f<%d>", (int)dbm_task_outcome(t));
+    DBM_TRY_AWAIT(t, &x->rc, later(t, 2));
+    note("<%d>", x->rc);
+    DBM_TASK_END(t);
+}
+static void test_limit_of_none(void **state) {
+    dbm_task_handle h;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        frame x = { 0 };
+        if (i == 0) h = run(deaf_within, &x);
+        else h = dbm_spawn(loop, deaf_within, &x);
+        turn();
+        assert_int_equal(dbm_task_cancel(h), DBM_OK);
+        turn();
+        assert_int_equal(x.rc, DBM_E_CANCELLED);
+        assert_true(x.n > 60 && x.n < 70);
+        TRACE("f<18>");
+        pass_ms(100);
+        assert_int_equal(find(2)->stops, 0);
+        end(2, DBM_OK);
+        TRACE(i == 0 ? "<0>|18" : "<0>");
+        assert_int_equal(stats().running, 0);
+    }
+}
+/* The same without having been given a limit before: the task has no place for one. */
+static dbm_task_status deaf_from_the_start(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_TRY_AWAIT(t, &x->rc, later(t, 1));
+    for (;;) {
+        DBM_TRY_AWAIT_WITHIN(t, 10, &x->rc, later(t, 1));
+        x->n++;
+    }
+    DBM_TASK_END(t);
+}
+static void test_limit_without_a_place(void **state) {
+    frame x = { 0 };
+    dbm_task_handle h = dbm_spawn(loop, deaf_from_the_start, &x);
+    (void)state;
+    turn();
+    assert_int_equal(dbm_task_cancel(h), DBM_OK);
+    turn();
+    assert_int_equal(x.rc, DBM_E_CANCELLED);
+    assert_int_equal(stats().running, 0);
+}
+
+/* Without memory for the list of times the loop goes on all the same, and the limit holds. */
+static dbm_task_status timed_without_memory(dbm_task *t) {
+    frame *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    x->a = later(t, 1);
+    assert_int_equal(dbm_task_deadline(t, -1), DBM_OK);
+    test_heap_fail_all(&heap, 1);
+    assert_int_equal(dbm_task_deadline(t, 50), DBM_OK);
+    DBM_AWAIT(t, x->a);
+    DBM_TASK_END(t);
+}
+static void test_deadline_without_memory(void **state) {
+    frame x = { 0 };
+    (void)state;
+    (void)run(timed_without_memory, &x);
+    pass_ms(49);
+    assert_int_equal(find(1)->stops, 0);
+    pass_ms(1);
+    test_heap_fail(&heap, 0);
+    TRACE("|17");
+}
+
 /* ---- the loop's end ------------------------------------------------------------------------------------------------------------------------------ */
 
 static int told;
@@ -1316,7 +1394,7 @@ static int random_tear_down(void **state) {
     return tear_down(state);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_straight, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_failures, set_up, tear_down),
@@ -1329,6 +1407,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_cancel_one, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_deadlines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_limit_of_one, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limit_of_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_limit_without_a_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_deadline_without_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_loop_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_owned, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_callbacks, set_up, tear_down),
@@ -1338,5 +1419,6 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_random, set_up, random_tear_down),
     };
+    if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
