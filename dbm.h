@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 2a2e446c774633c3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content a6a916ae0a206290: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2775,8 +2775,8 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
-     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
+     * execute and fetch when both are set. execute (asked for FINISH and, of a pipeline, for COMMAND with no_wait and for RECEIVE) and fetch may
+     * be there beside them, for what is done from memory: they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -11425,6 +11425,8 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    uint64_t command;                    /* the letters of a command's name, the last that data/ saw, */
+    bool command_writes;                 /* and whether it writes */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
@@ -11520,6 +11522,9 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
+/* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
+ * was done, so they must do it. *out is NULL as it comes in. */
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
@@ -11557,12 +11562,12 @@ DBM__FN void dbm__bulks_free(dbm__work *w);
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+    if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
-        dbm__cache_give(&w->slot.connection, e);
+        if (e != NULL) dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return; }
     dbm__rows_close(&w->one); }
@@ -13113,6 +13118,20 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK; }
+/* A command has run, or was sent, or its reply was received. */
+static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    dbm_connection *c = &w->slot.connection;
+    bool received = op->kind == DBM_OP_RECEIVE;
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (received && w->commands > 0) w->commands--;
+    if (rc != DBM_OK && op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(c, op);
+        op->result = NULL;
+        dbm__self()->last = kept; }
+    return dbm__command_over(w, op, rc, changes, site); }
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -13150,17 +13169,55 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site); }
-    if (op->queued) w->commands++;
-    else if (c->broken && rc != DBM_OK) w->commands = 0;
-    else if (values == NULL && w->commands > 0) w->commands--;
-    if (rc != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL; }
-        dbm__self()->last = kept; }
-    return dbm__command_over(w, op, rc, changes, site); }
+    return dbm__work_commanded(w, op, rc, changes, site); }
+/* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
+DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
+    dbm_connection *c = &w->slot.connection;
+    dbm__exec_op(op);
+    op->kind = kind;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = NULL;
+    op->write = writes;
+    op->no_wait = values != NULL;
+    op->site = values != NULL ? site : NULL;
+    op->deadline_us = INT64_MAX;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    op->result = NULL;
+    op->row = op->settled = op->ended = op->of_pipeline = false;
+    op->answered = 0;
+    op->affected = op->last_id = op->sent_affected = op->sent_last_id = -1;
+    c->reported = false;
+    *st = w->db->adapter->execute(c, op);
+    if (DBM__UNLIKELY(*st == DBM_E_UNSUPPORTED)) return false;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    if (DBM__LIKELY(*st == DBM_OK)) {
+        w->commands += op->queued ? 1 : -1;
+        if (writes) w->wrote = w->top->wrote = true;
+    } else { *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
+    return true; }
+DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
+    return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL; }
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st) {
+    dbm_op op;
+    if (!dbm__command_lane_open(w) || !dbm__command_lane(w, &op, DBM_OP_COMMAND, values, count, writes, site, st)) return false;
+    if (w->one.row.open) dbm__lane_close_one(w); /* now, for texts of it may have been among the values */
+    return true; }
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st) {
+    dbm_row *row = &w->one.row;
+    if (w->commands == 0 || !dbm__command_lane_open(w)) return false;
+    if (row->open) dbm__lane_close_one(w);
+    dbm__rows_reset(w, &w->one, site);
+    if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
+    if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
+    row->open = row->standing = true;
+    row->fresh = false;
+    row->number = 1;
+    w->open_rows++;
+    if (DBM__LIKELY(row->op.row)) *out = row;
+    else dbm__rows_close(&w->one);
+    return true; }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -15894,17 +15951,42 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK; }
+/* The session behind a call, one of Redis that is ready for the next command; or NULL. */
+DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
+    dbm__work *w = on != NULL && on->step != DBM__ON_DATABASE ? dbm__work_of(on) : NULL;
+    const char *type;
+    if (w == NULL || dbm__load(&w->trouble) != 0) return NULL;
+    if (w->command != 0) return w; /* that was seen before */
+    type = w->db->adapter->type;
+    return type[0] == 'r' && type[1] == 'e' && type[2] == 'd' && type[3] == 'i' && type[4] == 's' && type[5] == 0 ? w : NULL; }
+/* Whether a command writes, by its name; a session remembers the last short one. */
+static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
+    uint64_t packed = 0;
+    size_t i;
+    bool writes;
+    if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
+    if (w != NULL && name->as.text.size <= 8) {
+        for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
+        if (packed != 0 && packed == w->command) return w->command_writes; }
+    writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
+    if (packed != 0) {
+        w->command = packed;
+        w->command_writes = writes; }
+    return writes; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm__work *w = dbm__redis_work(on);
     dbm_row *row = NULL;
     bool writes = !(want & DBM__REDIS_READS);
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size)); }
-    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        writes = dbm__redis_writes(w, words); }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) {
+        return w != NULL && dbm__command_sent(w, site, words, count, writes, &st) ? st : dbm__command_send(on, site, words, count, writes); }
+    if ((want & 15) > DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
+        return use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st; }
@@ -15957,9 +16039,11 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db = dbm__on_database(on);
+    const dbm_database *db;
     dbm__work *w;
     dbm_status st;
+    if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
+    db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
@@ -15991,6 +16075,14 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             break;
         default: v->type = DBM_TYPE_INVALID; break; } }
     return n; }
+/* Texts with their sizes, which need not be copied to be completed. */
+static bool dbm__redis_words_are(const dbm_value *words, int count) {
+    int i;
+    if (words == NULL) return false;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &words[i];
+        if ((v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) || v->as.text.data == NULL || v->as.text.size == SIZE_MAX || v->name != NULL) return false; }
+    return count > 0; }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES); }
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
@@ -16014,10 +16106,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
     return st; }
-DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+static DBM__NOINLINE dbm_status dbm__redis_listed(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm_status st = dbm__redis_ready(on, site, want, out, name);
-    if (st != DBM_OK) return st;
+    dbm_status st;
+    st = dbm__redis_ready(on, site, want, out, name);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
@@ -16037,6 +16130,16 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st; }
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm__work *w = want == DBM__REDIS_WANT_LATER || want == DBM__REDIS_WANT_NEXT ? dbm__redis_work(on) : NULL;
+    dbm_status st;
+    if (DBM__LIKELY(w != NULL)) {
+        dbm_row *row = NULL;
+        if (want == DBM__REDIS_WANT_NEXT && dbm__command_received(w, site, &row, &st)) {
+            if (out != NULL) *(dbm_row **)out = row;
+            return st; }
+        if (want == DBM__REDIS_WANT_LATER && dbm__redis_words_are(values, count) && dbm__command_sent(w, site, values, count, dbm__redis_writes(w, values), &st)) return st; }
+    return dbm__redis_listed(on, site, want, out, name, values, count); }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
@@ -21659,6 +21762,8 @@ typedef struct dbm__mysql_cell {
     char *text;
     unsigned long capacity, size;
     int how;
+    signed char wire;        /* of a row as it is sent: the bytes of a number, 0: a text, -1: something else */
+    bool is_signed;
     dbm__mysql_bool null, cut;
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
@@ -21687,6 +21792,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
+    bool simple;             /* its columns are numbers and texts */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21777,18 +21883,8 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status; }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
+#define DBM__MYSQL_SAY(q, ...) ((q)->refused = true, (q)->status = dbm__adapter_say((q)->c, __VA_ARGS__)) /* as that; the flow ends */
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
     switch (native) {
@@ -21889,7 +21985,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
-        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
                               "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
     case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
@@ -21908,9 +22004,9 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     default: break; }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status; }
@@ -22202,10 +22298,18 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
+        s->simple = true;
         for (i = 0; i < count; i++) {
-            s->cells[i].how = dbm__mysql_how(&fields[i]);
-            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i]; }
+            dbm__mysql_cell *cell = &s->cells[i];
+            int type = (int)fields[i].type;
+            cell->how = dbm__mysql_how(&fields[i]);
+            cell->value.type = dbm__mysql_kinds[cell->how].type;
+            cell->is_signed = !(fields[i].flags & UNSIGNED_FLAG);
+            if (cell->how >= DBM__MYSQL_TEXT) cell->wire = 0;
+            else if (cell->how > DBM__MYSQL_TINY) cell->wire = -1;
+            else cell->wire = type == MYSQL_TYPE_TINY ? 1 : type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_YEAR ? 2 : type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_INT24 ? 4 : 8;
+            s->simple = s->simple && cell->wire >= 0;
+            s->cells[count + i] = *cell; }
         s->side = 0;
         s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
@@ -22444,7 +22548,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
         } else {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
                            "other statement after the loop", limit, s->seen); }
         goto spoil; }
@@ -22526,7 +22630,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
-        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
         break; }
     if (found != 0 && s->values == NULL) {
@@ -22596,7 +22700,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar c;
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
-        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
     t->year = (unsigned)c.year;
@@ -22613,7 +22717,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
-        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
         return false; }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
     b->buffer_type = (enum enum_field_types)types[v->type];
@@ -22622,7 +22726,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type < DBM_TYPE_TEXT) {
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
-        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false; }
     if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
@@ -22692,7 +22796,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
             dbm__mysql_note_status(q);
             if (!q->open && q->wrote) {
                 q->failed = true;
-                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
                 q->wrote = false; break; } } }
     dbm__mysql_report(q);
@@ -22739,7 +22843,7 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (DBM__LIKELY(!q->unit || !q->undone)) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    DBM__MYSQL_SAY(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
@@ -22781,6 +22885,42 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         s->ended = true; } }
+#if DBM__MYSQL_AHEAD
+#define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
+/* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
+ * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
+    NET *net = &q->my->net;
+    const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
+    const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
+    dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
+    unsigned bit = 2; /* two are not used */
+    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    for (; cell < last; cell++, bit++) {
+        size_t size = (size_t)cell->wire;
+        cell->null = nulls[bit / 8] >> bit % 8 & 1;
+        if (cell->null) continue;
+        if (size != 0) {
+            if ((size_t)(end - p) < size) return false;
+            if (size == 8) cell->value.as.uinteger = DBM__MYSQL_LOW4(p) | (uint64_t)DBM__MYSQL_LOW4(p + 4) << 32; /* or the bits of a double */
+            else cell->value.as.uinteger = size == 4 ? DBM__MYSQL_LOW4(p) : size == 2 ? p[0] | (unsigned)p[1] << 8 : p[0];
+            if (cell->is_signed && size < 8 && cell->value.as.uinteger >> (8 * size - 1) != 0) cell->value.as.uinteger |= UINT64_MAX << 8 * size;
+        } else {
+            if (p == end) return false;
+            size = *p++;
+            if (size == 252 && end - p >= 2) {
+                size = (size_t)p[0] | (size_t)p[1] << 8;
+                p += 2;
+            } else if (size > 250) { return false; }
+            if ((size_t)(end - p) < size || size >= cell->capacity) return false;
+            memcpy(cell->text, p, size);
+            cell->size = (unsigned long)size; }
+        p += size; }
+    if (p != end) return false;
+    net->pvio->cache_pos += end - head;
+    net->compress_pkt_nr = ++net->pkt_nr;
+    return true; }
+#endif
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
     q->rc = mysql_stmt_fetch(s->stmt);
@@ -22842,7 +22982,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
         if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
                            q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
@@ -22902,7 +23042,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_DONE;
     if (s == NULL) break;
     if (s->spoiled) {
-        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
         break; }
     if (s->ended && !s->held) break;
     if (s->held) {
@@ -22928,12 +23068,19 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
-    if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status; }
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
+    if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
+        if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
+#if DBM__MYSQL_AHEAD
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) {
+            s->seen++;
+            return DBM_OK; }
+#endif
+        dbm__mysql_fetch(q, s);
+        return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status; }
+    if (s->open || s->held || s->text_rows != NULL || s->spoiled) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    return s->ended ? DBM_DONE : DBM_E_UNSUPPORTED; }
 #endif
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -23082,7 +23229,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
         b->sizes[at] = value.buffer_length; }
     if (DBM__UNLIKELY(bytes > b->limit)) {
-        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
     b->bytes += bytes;
@@ -23244,7 +23391,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         for (i = 0; i < b->columns; i++) {
             if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
-            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            DBM__MYSQL_SAY(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop; }
         /* Behind rows that are there already, or for an INSERT, as any other row. */
         status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
@@ -23551,7 +23698,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        DBM__MYSQL_SAY(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
         break; }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
@@ -23699,7 +23846,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             (void)dbm__mysql_flow(q, op);
             return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
+    return DBM__MYSQL_SAY(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -23762,7 +23909,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
-        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+        op->status = DBM__MYSQL_SAY(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status; }
 #endif
@@ -24034,6 +24181,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    unsigned char head;       /* not 0: its reply is a text behind so many bytes, complete with its end */
     char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
@@ -24077,10 +24225,9 @@ typedef struct dbm__redis {
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
-static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
     char *bigger;
-    if (DBM__LIKELY(*room - size >= more)) return true;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -24088,6 +24235,8 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *block = bigger;
     *room = want;
     return true; }
+DBM__INLINE bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    return DBM__LIKELY(*room - size >= more) || dbm__redis_more(db, block, room, size, more); }
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
@@ -24112,8 +24261,8 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
         reply->capacity = 0; }
-    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
-    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    if (DBM__UNLIKELY(reply->room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply; }
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
@@ -24211,10 +24360,12 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
-    uint64_t eight;
-    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+    if (size >= 8) for (;;) { /* eight of ASCII at once, the last ones once more */
+        uint64_t eight;
         memcpy(&eight, c, 8);
-        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break; }
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+        if (end - c == 8) return true;
+        c = end - c >= 16 ? c + 8 : end - 8; }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -24424,7 +24575,7 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
 /* A mark, a number and the end of the line. */
-static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+DBM__INLINE size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
@@ -24436,11 +24587,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2; }
-static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+DBM__INLINE bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true; }
-static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+DBM__INLINE bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
     out = r->out + r->out_size;
@@ -24467,6 +24618,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
+    s->head = 0;
     s->wanted = r->wanted;
     s->command = (unsigned char)r->command;
     s->pairs = (unsigned char)r->pairs;
@@ -24852,13 +25004,37 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
         if (*c < '0' || *c > '9') return false;
         *n = *n * 10 + (*c - '0'); }
     return true; }
+/* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
+DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
+    dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+    s->size = size;
+    s->head = (unsigned char)head;
+    if (DBM__UNLIKELY(r->multi)) s->queued = size == 9 && memcmp(reply, "+QUEUED\r\n", 9) == 0;
+    if (DBM__UNLIKELY(s->command != DBM__REDIS_PLAIN)) dbm__redis_learn(r, s->command, s->wanted, *reply != '-', s->queued);
+    r->unanswered--; }
+/* Texts, as far as they come one behind the other: what most replies are. */
+static void dbm__redis_scan_texts(dbm__redis *r) {
+    const char *c = r->raw + r->scanned, *end = r->raw + r->raw_size;
+    while (r->unanswered != 0 && end - c > 5 && *c == '$') {
+        const char *d = c + 1;
+        size_t size = 0, head;
+        while (d < end && *d >= '0' && *d <= '9' && d - c < 16) size = size * 10 + (size_t)(*d++ - '0');
+        head = (size_t)(d - c) + 2;
+        if (d == c + 1 || size > SIZE_MAX / 4 || (size_t)(end - c) < head + size + 2 || d[0] != '\r' || d[1] != '\n' || d[size + 2] != '\r' || d[size + 3] != '\n') break;
+        dbm__redis_answered(r, c, head + size + 2, head);
+        c = d + size + 4; }
+    r->scanned = (size_t)(c - r->raw); }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        c = r->raw + r->scanned;
+        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
@@ -24876,13 +25052,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
             r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) {
-            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
-            const char *first = r->raw + r->begun;
-            s->size = r->scanned - r->begun;
-            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
-            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--; } }
+        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
@@ -24906,25 +25076,24 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     switch (*c) {
     case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
     case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$':
-        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
-        while (*c++ != '\n') {}
-        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
     default: return NULL; } }
-static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
-    r->raw_at += s->size;
+DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
+    r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r); }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
+    const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got); }
-    if (!last) {
-        dbm__redis_left_line(r, &s);
+    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
+    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
+    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    if (DBM__LIKELY(!last)) {
+        dbm__redis_left_line(r, s.size);
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r); }
@@ -24951,9 +25120,9 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ } }
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)->size); /* it is known: the rest goes unread */ } }
 /* Puts a command behind those that were not answered or not received yet. */
-static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
@@ -25118,19 +25287,37 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     return DBM_STEP_DONE; }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows"); }
-/* What is done from memory. */
-static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
-    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
-    op->result = NULL;
-    return DBM_OK; }
+/* A command is put into the pipeline, or is the one to be waited for. DBM_E_UNSUPPORTED, and nothing was done: it is full. */
+static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_look(r, op);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
+    if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
+        op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+    } else {
+        if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+        r->queued_writes = r->queued_writes || op->write;
+        if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
+    if (DBM__UNLIKELY(r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0)) return dbm__redis_too_much(r);
+    if (op->no_wait && dbm__redis_full(r)) return DBM_E_UNSUPPORTED;
+    st = dbm__redis_append(r, op);
+    op->queued = op->no_wait && st == DBM_OK;
+    return st; }
+/* The reply that has come already. */
+static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_given(r, op, false);
+    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
+    return st; }
+static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
+    if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+    op->result = NULL; }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
     case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
-    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
+    case DBM_OP_FINISH: dbm__redis_finish(r, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -25141,22 +25328,9 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
-        op->status = dbm__redis_look(r, op);
-        if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
-        } else {
-            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
-            r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
-        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-            op->status = dbm__redis_too_much(r);
-            return; }
-        if (op->no_wait && dbm__redis_full(r)) break;
-        op->status = dbm__redis_append(r, op);
-        op->queued = op->no_wait && op->status == DBM_OK;
-        if (op->no_wait || op->status != DBM_OK) return;
+        op->status = dbm__redis_take_on(r, op);
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && dbm__redis_full(r)) op->status = DBM_OK;
+        else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
@@ -25198,6 +25372,14 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY); }
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    if (op->kind == DBM_OP_FINISH) {
+        dbm__redis_finish(r, op);
+        return DBM_OK; }
+    if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
