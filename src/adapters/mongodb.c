@@ -140,23 +140,23 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms;
 }
 
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
 }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 
 /* The operation that the driver is called for. */
@@ -2026,7 +2026,8 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks);
     }

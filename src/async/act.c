@@ -2,7 +2,7 @@
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
  * Must not know: how a statement is run.
  *
- *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #include "side.h"
@@ -23,7 +23,13 @@ static void dbm__request_reap(dbm_act *act) {
 
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status);
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed");
+    }
+    if (r->fn != NULL) r->fn(r->ud, st);
 }
 
 static bool dbm__request_stops(const dbm__request *r) {
@@ -262,10 +268,20 @@ static void dbm__turns_look(void *ud) {
     dbm__turns_look(ud); /* for others */
 }
 
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud);
+}
+
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop);
+    (void)dbm_loop_post(loop, dbm__async_look, loop);
 }
 
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
@@ -365,9 +381,12 @@ static void dbm__way_ran(dbm__worked *worked) {
 }
 
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us);
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd;
+    }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us);
 }
 
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
@@ -501,14 +520,20 @@ static void dbm__async_end_all(dbm_loop *loop) {
 
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
 
+static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+    void **sides = dbm__loop_of_acts(loop);
+    if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
+    return (dbm__sides *)*sides;
+}
+
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
-    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
@@ -535,59 +560,164 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &(*sides)->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all);
-    }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a;
 }
 
-typedef struct dbm__beginning {
-    dbm_act act;
-    dbm__taking taking;
+/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
     dbm__job woken;
     dbm__word posted;                    /* `woken` is on its way */
-    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
-    int want;
-    dbm_loop *loop;
-    dbm_task *task;
+} dbm__line;
+
+/* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
+typedef struct dbm__beginning {
+    dbm_act act;                         /* own[0]: what it waits for */
+    dbm__taking taking;                  /* by: the first field of its line */
     dbm_session *out;
+    struct dbm__beginning_more *more;    /* NULL: none */
+} dbm__beginning;
+enum { DBM__BEGINNING_QUEUED = 1, DBM__BEGINNING_WATCHES };
+#define DBM__WAITS_FOR act.own[0]
+#define DBM__LINE(b) ((dbm__line *)(void *)(b)->taking.by)
+
+/* For options, a callback, or a connection that is being made or looked at. */
+typedef struct dbm__beginning_more {
+    dbm__beginning *of;
+    dbm_task *task;                      /* whose the session is; NULL: of the callback form */
     dbm_async_fn fn;
     void *ud;
     dbm_error_info *error;
     int64_t deadline_us;
-    dbm_session_options options;
+    int want;
+    dbm_session_options options;         /* where the pointer to them points */
+    const dbm_session_options *given;
     dbm__watch watch;
     dbm__worked worked;
-} dbm__beginning;
-#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+} dbm__beginning_more;
+#define DBM__MORE_OF(field, p) ((dbm__beginning_more *)(void *)((char *)(p) - offsetof(dbm__beginning_more, field)))
+
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard);
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+
+static bool dbm__beginning_more_make(dbm__beginning *b, dbm_task *task) {
+    if (b->more != NULL) return true;
+    b->more = (dbm__beginning_more *)dbm__act_take(DBM__LINE(b)->loop, sizeof *b->more, b->taking.site);
+    if (b->more == NULL) return false;
+    b->more->of = b;
+    b->more->task = task;
+    b->more->deadline_us = INT64_MAX;
+    dbm__watch_init(&b->more->watch, dbm__beginning_heard);
+    return true;
+}
+
+static dbm_task *dbm__beginning_task(const dbm__beginning *b) { return b->more != NULL ? b->more->task : dbm__act_task(&b->act); }
 
 static void dbm__beginning_reap(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    b->reaped = true;
-    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b);
+    dbm_loop *loop = dbm__act_loop(act);
+    if (b->more != NULL) dbm__loop_give(loop, b->more, sizeof *b->more);
+    dbm__loop_give(loop, b, sizeof *b);
 }
 
 static void dbm__beginning_tell(dbm_act *act) {
-    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
-    if (b->fn != NULL) b->fn(b->ud, act->status);
+    const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
+    if (m->fn != NULL) m->fn(m->ud, act->status);
 }
 
+/* ---- the line ---- */
+
+static void dbm__line_left(dbm__line *line) {
+    dbm__line **p;
+    if (--line->users != 0) return;
+    dbm__loop_unwatch(line->loop, &line->watch);
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
+    *p = line->next;
+    dbm__taker_end(&line->by);
+    if (dbm__load(&line->posted) == 0) dbm__loop_give(line->loop, line, sizeof *line);
+}
+
+static void dbm__line_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, watch));
+    dbm__taking *t;
+    int64_t until_us;
+    (void)heard;
+    line->users++;
+    while ((t = dbm__taker_next(&line->by, &until_us)) != NULL) {
+        dbm__beginning *b = (dbm__beginning *)(void *)((char *)t - offsetof(dbm__beginning, taking));
+        if (b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED) dbm__beginning_step(b, DBM_OK); /* else a worker has just put it there, and it is stepped after that */
+    }
+    dbm__loop_unwatch(line->loop, watch);
+    if (until_us != INT64_MAX) dbm__loop_watch(line->loop, watch, -1, 0, until_us);
+    dbm__line_left(line);
+}
+
+static void dbm__line_woken(dbm__job *job) {
+    dbm__line *line = (dbm__line *)(void *)((char *)job - offsetof(dbm__line, woken));
+    dbm__store_release(&line->posted, 0);
+    if (line->users == 0) dbm__loop_give(line->loop, line, sizeof *line);
+    else dbm__line_heard(&line->watch, DBM_OK);
+}
+
+/* Any thread. */
+static void dbm__line_wake(void *ud) {
+    dbm__line *line = (dbm__line *)ud;
+    if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken);
+}
+
+/* For one more that begins; NULL: no memory. */
+static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__sides *sides = dbm__sides_of(loop);
+    dbm__line *line = sides != NULL ? sides->lines : NULL;
+    while (line != NULL && line->by.db != db) line = line->next;
+    if (line == NULL && sides != NULL && (line = (dbm__line *)dbm__act_take(loop, sizeof *line, site)) != NULL) {
+        dbm__taker_init(&line->by, db, dbm__line_wake, line);
+        line->loop = loop;
+        line->woken.run = dbm__line_woken;
+        dbm__watch_init(&line->watch, dbm__line_heard);
+        line->next = sides->lines;
+        sides->lines = line;
+    }
+    if (line != NULL) line->users++;
+    return line;
+}
+
+/* ---- one of it ---- */
+
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
-    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, options != NULL ? options->status : NULL, st, DBM__KIND_HAND);
+    dbm__line_left(DBM__LINE(b));
     dbm__act_done(&b->act, st);
+}
+
+/* With this thread's last failure. */
+static void dbm__beginning_failed(dbm__beginning *b) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__taking_abandon(&b->taking);
+    dbm__beginning_over(b, dbm__fail_again(&kept));
+}
+
+static void dbm__beginning_cancelled(dbm__beginning *b) {
+    (void)dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the session was cancelled before it had begun");
+    dbm__beginning_failed(b);
 }
 
 /* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
 static dbm_status dbm__beginning_late(const dbm__beginning *b) {
-    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
-    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed");
+    if (dbm__beginning_task(b) != NULL || !dbm__loop_ends(DBM__LINE(b)->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the loop is being freed");
 }
 
 /* .transaction: BEGIN has come back. */
@@ -604,14 +734,16 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
 }
 
 static void dbm__beginning_taken(dbm__beginning *b) {
-    dbm__slot *slot = b->taking.slot;
-    const dbm_session_options *options = b->has_options ? &b->options : NULL;
-    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__slot *slot = b->taking.u.slot;
+    dbm_loop *loop = DBM__LINE(b)->loop;
+    const char *site = b->taking.site;
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->more != NULL ? b->more->deadline_us : INT64_MAX, site, b->out);
     dbm__request *r = NULL;
     dbm_status st = dbm__beginning_late(b);
-    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
-    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
@@ -622,88 +754,73 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins) {
         r->fn = dbm__beginning_begun;
         r->ud = b;
-        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
         dbm__beginning_over(b, DBM_OK);
     }
 }
 
-static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
-
 static void dbm__beginning_run(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
-    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status);
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__taking *t = &m->of->taking;
+    m->want = dbm__taking_step(t, DBM_OK, true, m->deadline_us);
+    if (m->want == DBM_STEP_DONE) m->error = dbm__error_keep(t->by->db->host, (dbm_status)t->status);
 }
 
-static void dbm__beginning_on(dbm__beginning *b);
+static void dbm__beginning_on(dbm__beginning *b, int want);
 static void dbm__beginning_ran(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
-    b->error = NULL;
-    if (b->want != DBM_STEP_DONE && b->act.stopped) {
-        dbm__taking_abandon(&b->taking);
-        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-        return;
-    }
-    dbm__beginning_on(b);
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__beginning *b = m->of;
+    if (m->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.by->db->host, m->error, (dbm_status)b->taking.status);
+    m->error = NULL;
+    if (m->want != DBM_STEP_DONE && b->act.stopped) dbm__beginning_cancelled(b);
+    else if (m->want == DBM__STEP_QUEUED) dbm__beginning_step(b, DBM_OK); /* it may have got something before anybody could step it */
+    else dbm__beginning_on(b, m->want);
 }
 
 /* Waits for what the step wanted. */
-static void dbm__beginning_on(dbm__beginning *b) {
-    b->queued = b->want == DBM__STEP_QUEUED;
-    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
-    if (b->want == DBM_STEP_DONE) {
+static void dbm__beginning_on(dbm__beginning *b, int want) {
+    dbm__line *line = DBM__LINE(b);
+    dbm__beginning_more *m = b->more;
+    b->DBM__WAITS_FOR = 0;
+    if (want == DBM_STEP_DONE) {
         if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
-        else dbm__beginning_over(b, b->taking.status);
-    } else if (b->want == DBM__STEP_BLOCKS) {
-        b->worked.run = dbm__beginning_run;
-        b->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__taking_abandon(&b->taking);
-            dbm__beginning_over(b, dbm__fail_again(&kept));
-        }
+        else dbm__beginning_over(b, (dbm_status)b->taking.status);
+    } else if (want == DBM__STEP_QUEUED) {
+        b->DBM__WAITS_FOR = DBM__BEGINNING_QUEUED;
+        dbm__line_wake(line); /* which sets its timer */
+        if (m != NULL && m->deadline_us != INT64_MAX) dbm__loop_watch(line->loop, &m->watch, -1, 0, m->deadline_us);
+    } else if (!dbm__beginning_more_make(b, dbm__beginning_task(b))) {
+        dbm__beginning_failed(b);
+    } else if (want == DBM__STEP_BLOCKS) {
+        b->more->worked.run = dbm__beginning_run;
+        b->more->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
     } else {
-        int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us);
+        const dbm__way *way = &b->taking.u.slot->way;
+        int fd_want = want & DBM_STEP_BOTH;
+        b->DBM__WAITS_FOR = DBM__BEGINNING_WATCHES;
+        dbm__loop_watch(line->loop, &b->more->watch, fd_want != 0 ? way->fd : -1, fd_want != 0 ? fd_want | DBM__WATCH_NEW : 0, way->until_us);
     }
 }
 
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
-    b->want = dbm__taking_step(&b->taking, heard, false);
-    dbm__beginning_on(b);
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_on(b, dbm__taking_step(&b->taking, heard, false, b->more != NULL ? b->more->deadline_us : INT64_MAX));
 }
 
 static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
-    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
-    dbm__beginning_step(b, b->queued ? DBM_OK : heard);
-}
-
-static void dbm__beginning_woken(dbm__job *job) {
-    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
-    dbm__store_release(&b->posted, 0);
-    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
-    else if (b->queued) {
-        dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK);
-    }
-}
-
-/* Any thread. */
-static void dbm__beginning_wake(void *ud) {
-    dbm__beginning *b = (dbm__beginning *)ud;
-    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken);
+    dbm__beginning *b = DBM__MORE_OF(watch, watch)->of;
+    dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard);
 }
 
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
-    dbm__loop_unwatch(b->loop, &b->watch);
-    dbm__taking_abandon(&b->taking);
-    b->queued = b->waits = false;
-    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
+    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    b->DBM__WAITS_FOR = 0;
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_cancelled(b);
 }
 
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
@@ -711,6 +828,7 @@ static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beg
 
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
+    dbm__line *line;
     dbm__beginning *b;
     dbm_status st;
     if (out == NULL) {
@@ -720,28 +838,34 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     out->slot = NULL;
     out->step = 0;
     st = dbm__session_allowed(db, options, site);
-    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
+    b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b != NULL) {
+        dbm__taking_init(&b->taking, &line->by, site);
+        b->out = out;
+        if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {
+            dbm__loop_give(loop, b, sizeof *b);
+            b = NULL;
+        }
+    }
     if (b == NULL) {
+        if (line != NULL) dbm__line_left(line);
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL;
     }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    b->loop = loop;
-    b->task = task;
-    b->out = out;
-    b->fn = fn;
-    b->ud = ud;
-    b->deadline_us = INT64_MAX;
-    b->woken.run = dbm__beginning_woken;
-    if (options != NULL) {
-        b->has_options = true;
-        b->options = *options;
-        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    if (b->more != NULL) {
+        b->more->fn = fn;
+        b->more->ud = ud;
     }
-    dbm__watch_init(&b->watch, dbm__beginning_heard);
+    if (options != NULL) {
+        b->more->options = *options;
+        b->more->given = &b->more->options;
+        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+    }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
-    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
-    dbm__beginning_step(b, DBM_OK);
+    if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
+    else dbm__beginning_step(b, DBM_OK);
     return &b->act;
 }
 

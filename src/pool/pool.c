@@ -128,20 +128,21 @@ DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
 }
 
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
-    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
-    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
-    t->next = t->previous = NULL;
+    if (t->u.previous != NULL) t->u.previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->u.previous = t->u.previous; else pool->last = t->u.previous;
+    t->next = NULL;
+    t->u.slot = NULL;
     pool->waiting--;
 }
 
 /* By ticket: one that comes back after a failed connect keeps its place. */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     dbm__taking *after = pool->last;
-    if (t->ticket == 0) t->ticket = ++pool->tickets;
-    while (after != NULL && after->ticket > t->ticket) after = after->previous;
-    t->previous = after;
+    if (t->ticket == 0 && (t->ticket = ++pool->tickets) == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && (int32_t)(after->ticket - t->ticket) > 0) after = after->u.previous;
+    t->u.previous = after;
     t->next = after != NULL ? after->next : pool->first;
-    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (t->next != NULL) t->next->u.previous = t; else pool->last = t;
     if (after != NULL) after->next = t; else pool->first = t;
     t->got = DBM__GOT_NOTHING;
     pool->waiting++;
@@ -151,33 +152,33 @@ DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
  * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
 
-static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
-    dbm__word now = dbm__load(&t->waking);
-    if (t->wake == NULL) {
-        dbm__signal_one((dbm__signal *)t->ud);
+static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
+    dbm__word now = dbm__load(&by->waking);
+    if (by->wake == NULL) {
+        dbm__signal_one((dbm__signal *)by->ud);
         return;
     }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
-        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
+        if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break;
     }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
-    t->woken_next = pool->woken;
-    pool->woken = t;
+    by->woken_next = pool->woken;
+    pool->woken = by;
 }
 
 DBM__FN void dbm__pool_leave(dbm__pool *pool) {
-    dbm__taking *t = pool->woken, *next;
+    dbm__taker *by = pool->woken, *next;
     pool->woken = NULL;
     dbm__lock_give(&pool->lock);
-    for (; DBM__UNLIKELY(t != NULL); t = next) {
+    for (; DBM__UNLIKELY(by != NULL); by = next) {
         dbm__word now;
-        next = t->woken_next;
+        next = by->woken_next;
         do {
-            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
-            t->wake(t->ud);
+            (void)dbm__swap(&by->waking, DBM__WAKE_CALLING);
+            by->wake(by->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
+        } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */
     }
 }
 
@@ -193,13 +194,20 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     if (orphaned) dbm__orphan_returned(shared);
 }
 
-static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
-    dbm__taking *t = pool->first;
+/* Out of the queue, with what it got. */
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status) {
     dbm__taking_unlink(pool, t);
     t->got = (unsigned char)got;
-    t->slot = slot;
-    t->status = status;
-    dbm__taking_wake(pool, t);
+    t->u.slot = slot;
+    t->status = (unsigned char)status;
+    *t->by->last_served = t;
+    t->by->last_served = &t->next;
+}
+
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taker *by = pool->first->by;
+    dbm__taking_got(pool, pool->first, got, slot, status);
+    dbm__taker_wake(pool, by);
 }
 
 DBM__FN void dbm__slot_back(dbm__slot *slot) {
@@ -222,7 +230,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            if (now < pool->retry_us) dbm__taker_wake(pool, pool->first->by);
             return;
         }
     }
@@ -374,7 +382,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = pool->woken = NULL;
+    pool->first = pool->last = NULL;
+    pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;

@@ -66,28 +66,30 @@ enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY }
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
 
-/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
-typedef struct dbm__taking {
-    struct dbm__taking *next, *previous; /* in the queue */
-    struct dbm__taking *woken_next;
-    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+/* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
+typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    const char *site;
-    dbm__slot *slot;                     /* out, with DBM_OK */
     dbm__word fork;                      /* the fork epoch that it lives in */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
-    int64_t began_us, deadline_us, connect_deadline_us;
-    int64_t until_us;                    /* what to wait for, see dbm__way */
-    int fd;
-    dbm_status status;                   /* out */
+    struct dbm__taker *woken_next;
+    struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
+} dbm__taker;
+
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next;            /* in the queue, or among what is served */
+    union { struct dbm__taking *previous; dbm__slot *slot; } u; /* previous: while in the queue; else the slot, out, with DBM_OK */
+    dbm__taker *by;
+    const char *site;
+    int64_t began_us;
+    uint32_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
     unsigned char phase;
     unsigned char got;                   /* DBM__GOT_... */
-    bool pools_own;                      /* deadline_us is the pool's, not the session's */
-    bool signal_made;
+    unsigned char status;                /* dbm_status; out */
 } dbm__taking;
-enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
+enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE, DBM__GOT_LATE };
 
 typedef struct dbm__pool {
     /* read by all */
@@ -111,8 +113,8 @@ typedef struct dbm__pool {
     int empty;                           /* slots */
     bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
-    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
-    uint64_t tickets;
+    dbm__taker *woken;                   /* to be called as soon as the lock is given back: dbm__pool_leave() */
+    uint32_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
     int state;
@@ -198,12 +200,18 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
- * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
+ * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
+ * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
+/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
+/* From here on `wake` is not called any more: none of its takings is under way. */
+DBM__FN void dbm__taker_end(dbm__taker *by);
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site); /* its first step is its start */
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us);
 /* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
- * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+ * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t);
 
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
@@ -272,6 +280,7 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the s
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status);
 
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {

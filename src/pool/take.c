@@ -184,7 +184,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
 
 /* ---- checkout --------------------------------------------------------------------------------------------------------- */
 
-enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+enum { DBM__TAKE_START, DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
 enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
@@ -235,47 +235,90 @@ static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
     dbm__store(&slot->site, (dbm__word)site);
 }
 
-static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
-                             void (*wake)(void *ud), void *ud) {
-    int timeout_ms = db->settings->config.pool.timeout_ms;
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud) {
+    memset(by, 0, sizeof *by);
+    by->db = db;
+    by->wake = wake;
+    by->ud = ud;
+    by->fork = dbm__fork_epoch();
+    by->last_served = &by->served;
+}
+
+DBM__FN void dbm__taker_end(dbm__taker *by) {
+    while (by->wake != NULL && dbm__load_acquire(&by->waking) != 0) dbm__yield(); /* nobody may be in that call */
+}
+
+/* When the pool's own patience ends; no time-out: at once. */
+static int64_t dbm__taking_limit(const dbm__taking *t) { return t->began_us + (int64_t)t->by->db->settings->config.pool.timeout_ms * 1000; }
+static int64_t dbm__earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Not waiting for others is no reason not to connect. */
+static int64_t dbm__taking_connect_limit(const dbm__taking *t, int64_t session_deadline_us) {
+    return t->by->db->settings->config.pool.timeout_ms <= 0 ? session_deadline_us : dbm__earlier(dbm__taking_limit(t), session_deadline_us);
+}
+
+/* The pause after a failed connect is the first one's to sit out. With the lock. */
+static int64_t dbm__taking_pause(const dbm__pool *pool, const dbm__taker *by, int64_t now) {
+    return pool->first != NULL && pool->first->by == by && pool->retry_us > now ? pool->retry_us : INT64_MAX;
+}
+
+/* What is served is taken out of the list; with the lock. */
+static void dbm__taking_fetched(dbm__taking *t) {
+    dbm__taking **p = &t->by->served;
+    while (*p != NULL && *p != t) p = &(*p)->next;
+    if (*p == NULL) return;
+    *p = t->next;
+    if (t->by->last_served == &t->next) t->by->last_served = p;
+    t->next = NULL;
+}
+
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us) {
+    dbm__pool *pool = by->db->pool;
+    dbm__taking *t, *next;
+    *until_us = INT64_MAX;
+    dbm__lock_take(&pool->lock);
+    if (by->served == NULL && pool->first != NULL) {
+        int64_t now = dbm__now(by->db->host);
+        for (t = pool->first; t != NULL; t = next) {
+            next = t->next;
+            if (t->by != by) continue;
+            if (dbm__taking_limit(t) > now) {
+                *until_us = dbm__taking_limit(t); /* that of those behind it is not earlier */
+                break;
+            }
+            pool->stats.timeouts++;
+            dbm__taking_got(pool, t, DBM__GOT_LATE, NULL, DBM_OK);
+        }
+        if (by->served != NULL || (pool->first->by == by && now >= pool->retry_us)) dbm__pool_dispatch(pool, now); /* another one is the first, or the pause is over */
+        *until_us = dbm__earlier(*until_us, dbm__taking_pause(pool, by, now));
+    }
+    t = by->served;
+    if (t != NULL) dbm__taking_fetched(t);
+    dbm__pool_leave(pool);
+    return t;
+}
+
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site) {
     memset(t, 0, sizeof *t);
-    t->db = db;
-    t->wake = wake;
-    t->ud = ud;
+    t->by = by;
     t->site = site;
-    t->fork = dbm__fork_epoch();
-    t->slot = had;
-    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-    t->began_us = now;
-    t->deadline_us = now + (int64_t)timeout_ms * 1000;
-    t->pools_own = t->deadline_us <= session_deadline_us;
-    if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */
-}
-
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
-    dbm__slot *had = dbm__pool_find(db->pool);
-    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud);
-}
-
-/* Nobody may be in a call of `wake` when the taking ends. */
-static void dbm__taking_quiet(dbm__taking *t) {
-    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield();
 }
 
 static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     t->phase = DBM__TAKE_DONE;
-    t->status = st;
-    if (st != DBM_OK) t->slot = NULL;
+    t->status = (unsigned char)st;
+    if (st != DBM_OK) t->u.slot = NULL;
     if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
-    dbm__taking_quiet(t);
     return DBM_STEP_DONE;
+}
+
+static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    return dbm__taking_done(t, dbm__pool_timed_out(t->by->db->pool, dbm__taking_limit(t) <= session_deadline_us, now - t->began_us, t->site));
 }
 
 /* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
     if (pool->state != DBM__POOL_OPEN) {
         dbm__pool_leave(pool);
@@ -284,11 +327,6 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site));
-    }
-    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
-    if (t->wake == NULL && !t->signal_made) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site));
     }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
@@ -303,7 +341,7 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
 
 /* Out of the queue, unless something has been handed to it meanwhile. */
 static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = t->got == DBM__GOT_NOTHING;
@@ -311,38 +349,41 @@ static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
         dbm__pool_dispatch(pool, now);
+    } else {
+        dbm__taking_fetched(t);
     }
     dbm__pool_leave(pool);
     return mine;
 }
 
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
-static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+static int dbm__taking_waiting(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    int64_t deadline_us = dbm__earlier(dbm__taking_limit(t), session_deadline_us);
     int got;
     dbm__lock_take(&pool->lock);
-    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING && now < deadline_us && pool->first == t && now >= pool->retry_us) dbm__pool_dispatch(pool, now);
     got = t->got;
-    t->until_us = t->deadline_us;
-    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    if (got != DBM__GOT_NOTHING) dbm__taking_fetched(t);
     dbm__pool_leave(pool);
     if (got == DBM__GOT_NOTHING) {
-        if (now < t->deadline_us) return DBM__STEP_QUEUED;
-        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
-        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+        if (now < deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now, session_deadline_us); /* served in the last moment */
+        return dbm__taking_late(t, now, session_deadline_us);
     }
-    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+    if (got == DBM__GOT_LATE) return dbm__taking_late(t, now, session_deadline_us);
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, (dbm_status)t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
-    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, dbm__taking_connect_limit(t, session_deadline_us));
     return DBM__STEP_BLOCKS;
 }
 
 /* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
-static int dbm__taking_connected(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
-    dbm__slot *slot = t->slot;
+static int dbm__taking_connected(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    dbm__slot *slot = t->u.slot;
     dbm_status st = slot->way.status;
-    bool came_up = false, went_down = false, waits, closing, orphaned;
+    bool came_up = false, went_down = false, waits, closing, orphaned, late;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     closing = pool->state != DBM__POOL_OPEN;
@@ -361,95 +402,95 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
         return dbm__taking_done(t, DBM_OK);
     }
     dbm__slot_to_empty(slot);
-    t->slot = NULL;
+    t->u.slot = NULL;
     waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
     dbm__pool_dispatch(pool, now);
     if (closing) dbm__signal_all(&pool->drained);
-    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    late = now >= dbm__earlier(dbm__taking_limit(t), session_deadline_us);
+    if (waits && late) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
-    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (late) (void)dbm__taking_late(t, now, session_deadline_us);
     else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
-    if (orphaned) dbm__orphan_returned(t->db->shared);
+    if (orphaned) dbm__orphan_returned(t->by->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED;
 }
 
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
-    dbm_database *db = t->db;
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us) {
+    dbm_database *db = t->by->db;
     int64_t now = dbm__now(db->host);
     int want;
-    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
-        t->phase = DBM__TAKE_DONE;
-        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE;
+    if (DBM__UNLIKELY(t->by->fork != dbm__fork_epoch())) {
+        return dbm__taking_done(t, dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name));
     }
     for (;;) {
         switch (t->phase) {
+        case DBM__TAKE_START:
+            t->began_us = now;
+            t->u.slot = dbm__pool_find(db->pool);
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         case DBM__TAKE_WAITING:
-            want = dbm__taking_waiting(t, now);
+            want = dbm__taking_waiting(t, now, session_deadline_us);
             if (want != DBM__STEP_BLOCKS) return want;
             break;
         case DBM__TAKE_LOOK:
-            want = dbm__slot_look(t->slot, now);
+            want = dbm__slot_look(t->u.slot, now);
             if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->slot, now, t->site);
+                dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK);
             }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->slot->way.on = false;
+            t->u.slot->way.on = false;
             break;
         case DBM__TAKE_PING:
-            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
             t->phase = DBM__TAKE_RETIRE;
-            if (t->slot->way.status != DBM_OK) break;
-            dbm__slot_taken(t->slot, now, t->site);
+            if (t->u.slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->u.slot, now, t->site);
             return dbm__taking_done(t, DBM_OK);
         case DBM__TAKE_RETIRE:
             if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
-            dbm__slot_retire(t->slot);
+            dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
-            t->slot = NULL;
+            t->u.slot = NULL;
             t->phase = DBM__TAKE_LINE;
             break;
         case DBM__TAKE_CONNECT:
-            want = dbm__connect_step(t->slot, heard, may_block);
+            want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
-            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            if (dbm__taking_connected(t, now, session_deadline_us) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         default: return DBM_STEP_DONE;
         }
     }
-wait:
-    if (want == DBM__STEP_BLOCKS) return want;
-    t->fd = t->slot->way.fd;
-    t->until_us = t->slot->way.until_us;
-    return want;
 }
 
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__slot *slot;
     dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_DONE || t->by->fork != dbm__fork_epoch()) return;
     kept = dbm__self()->last;
-    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->by->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
-        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0);
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, 0);
     }
-    slot = t->slot;
-    t->slot = NULL;
+    slot = t->u.slot;
+    t->u.slot = NULL;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
@@ -463,11 +504,10 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__lock_take(&pool->lock);
         pool->connecting--;
         dbm__slot_to_empty(slot);
-        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_dispatch(pool, dbm__now(t->by->db->host));
         dbm__pool_leave_in(pool);
     }
     dbm__self()->last = kept;
-    dbm__taking_quiet(t);
 }
 
 /* ---- a thread that waits ----------------------------------------------------------------------------------------------- */
@@ -477,6 +517,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     dbm__pool *pool = db->pool;
     dbm__slot *had = dbm__pool_find(pool);
     int64_t now = dbm__now(db->host);
+    dbm__taker by;
     dbm__taking t;
     dbm__signal signal;
 #if DBM__THREADS
@@ -491,14 +532,20 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         dbm__store(&had->holder, holder);
         return DBM_OK;
     }
-    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
-    if (had != NULL) {
-        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-        had->way.on = false;
+    dbm__taker_init(&by, db, NULL, &signal);
+    dbm__taking_init(&t, &by, site);
+    t.began_us = now;
+    t.u.slot = had;
+    t.phase = had == NULL ? DBM__TAKE_LINE : look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+    if (had != NULL) had->way.on = false;
+    if (!dbm__signal_init(&signal)) {
+        dbm__taking_abandon(&t);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site);
     }
-    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+    while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
         if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.slot, want);
+            heard = dbm__way_wait(t.u.slot, want);
             continue;
         }
         heard = DBM_OK;
@@ -525,7 +572,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             }
         }
         dbm__lock_take(&pool->lock);
-        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        if (t.got == DBM__GOT_NOTHING) {
+            int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
+            if (pool->retry_us != 0) until_us = dbm__earlier(until_us, dbm__taking_pause(pool, &by, dbm__now(db->host)));
+            dbm__wait_until(db->host, &signal, &pool->lock, until_us);
+        }
         dbm__pool_leave(pool);
 #endif
     }
@@ -533,9 +584,9 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
 #endif
-    if (t.signal_made) dbm__signal_free(&signal);
-    *out = t.slot;
-    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
-    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
-    return t.status;
+    dbm__signal_free(&signal);
+    *out = t.u.slot;
+    if (t.status == DBM_OK) dbm__store(&t.u.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.u.slot->index;
+    return (dbm_status)t.status;
 }

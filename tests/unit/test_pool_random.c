@@ -50,7 +50,7 @@ static void look(dbm__pool *pool) {
     for (const dbm__taking *w = pool->first; w != NULL; w = w->next) {
         HOLDS(w->ticket > last); /* in order of arrival */
         HOLDS(w->got == DBM__GOT_NOTHING);
-        HOLDS(w->next == NULL ? pool->last == w : w->next->previous == w);
+        HOLDS(w->next == NULL ? pool->last == w : w->next->u.previous == w);
         last = w->ticket;
         waiting++;
     }
@@ -66,9 +66,11 @@ static void look(dbm__pool *pool) {
 enum { TASKS = 10 };
 typedef struct task {
     enum { TASK_NONE, TASK_TAKING, TASK_HAS, TASK_GIVING } at;
+    dbm__taker by;
     dbm__taking t;
     dbm__slot *slot;
-    int want;
+    int64_t deadline_us, until_us;
+    int want, fd;
     dbm__word woken;
 } task;
 static task tasks[TASKS];
@@ -79,17 +81,32 @@ static void wake(void *ud) {
     dbm__store_release(&((task *)ud)->woken, 1);
 }
 
+static void task_abandon(task *k) {
+    dbm__taking_abandon(&k->t);
+    dbm__taker_end(&k->by);
+    k->at = TASK_NONE;
+}
+
 static void task_go(task *k, dbm_status heard) {
     bool may_block = k->want == DBM__STEP_BLOCKS;
-    k->want = k->at == TASK_TAKING ? dbm__taking_step(&k->t, heard, may_block) : dbm__giving_step(k->slot, heard, may_block);
+    k->want = k->at == TASK_TAKING ? dbm__taking_step(&k->t, heard, may_block, k->deadline_us) : dbm__giving_step(k->slot, heard, may_block);
+    if (k->at == TASK_TAKING && k->want == DBM__STEP_QUEUED) {
+        if (dbm__taker_next(&k->by, &k->until_us) != NULL) k->until_us = 0;
+        else if (k->until_us > k->deadline_us) k->until_us = k->deadline_us;
+    } else if (k->want != DBM_STEP_DONE && k->want != DBM__STEP_BLOCKS) {
+        dbm__slot *slot = k->at == TASK_TAKING ? k->t.u.slot : k->slot;
+        k->fd = slot->way.fd;
+        k->until_us = slot->way.until_us;
+    }
     if (k->want != DBM_STEP_DONE) return;
     if (k->at == TASK_TAKING) {
+        dbm__taker_end(&k->by);
         dbm_status st = k->t.status;
         HOLDS(st == DBM_OK || (st == dbm_last_error()->status && (st == DBM_E_TIMEOUT || st == DBM_E_POOL_TIMEOUT || st == DBM_E_CONNECT || st == DBM_E_AUTH || st == DBM_E_LOST
               || st == DBM_E_SQL || st == DBM_E_CLOSED)));
-        HOLDS((st == DBM_OK) == (k->t.slot != NULL));
+        HOLDS((st == DBM_OK) == (k->t.u.slot != NULL));
     }
-    k->slot = k->at == TASK_TAKING ? k->t.slot : NULL;
+    k->slot = k->at == TASK_TAKING ? k->t.u.slot : NULL;
     k->at = k->slot != NULL ? TASK_HAS : TASK_NONE;
 }
 
@@ -99,7 +116,9 @@ static void task_act(task *k, dice *d, int64_t now) {
     switch (k->at) {
     case TASK_NONE:
         memset(k, 0, sizeof *k);
-        dbm__taking_start(&k->t, tasks_db, roll(d, 3) == 0 ? now + 1000 * (int64_t)roll(d, 300) : INT64_MAX, "task", wake, k);
+        k->deadline_us = roll(d, 3) == 0 ? now + 1000 * (int64_t)roll(d, 300) : INT64_MAX;
+        dbm__taker_init(&k->by, tasks_db, wake, k);
+        dbm__taking_init(&k->t, &k->by, "task");
         k->at = TASK_TAKING;
         task_go(k, DBM_OK);
         return;
@@ -114,16 +133,15 @@ static void task_act(task *k, dice *d, int64_t now) {
         return;
     case TASK_TAKING:
         if (roll(d, 12) == 0) {
-            dbm__taking_abandon(&k->t);
-            k->at = TASK_NONE;
+            task_abandon(k);
             return;
         }
         if (k->want == DBM__STEP_QUEUED) {
-            if (dbm__swap(&k->woken, 0) == 0 && now < k->t.until_us) return;
+            if (dbm__swap(&k->woken, 0) == 0 && now < k->until_us) return;
             break;
         }
-        if (k->want != DBM__STEP_BLOCKS) heard = dbm__net_wait(tasks_db->host, k->t.fd, k->want & DBM_STEP_BOTH, now);
-        if (heard == DBM_E_TIMEOUT && now < k->t.until_us) return;
+        if (k->want != DBM__STEP_BLOCKS) heard = dbm__net_wait(tasks_db->host, k->fd, k->want & DBM_STEP_BOTH, now);
+        if (heard == DBM_E_TIMEOUT && now < k->until_us) return;
         break;
     case TASK_GIVING:
         if (k->want == DBM_STEP_DONE || k->want == DBM__STEP_BLOCKS) break;
@@ -140,10 +158,11 @@ static int tasks_out(int *connecting) {
     *connecting = 0;
     for (int i = 0; i < TASKS; i++) {
         const task *k = &tasks[i];
-        bool connects = k->at == TASK_TAKING && k->t.got == DBM__GOT_EMPTY && k->t.slot != NULL;
+        bool takes = k->at == TASK_TAKING && !(k->want == DBM__STEP_QUEUED && k->t.got == DBM__GOT_NOTHING) && k->t.u.slot != NULL;
+        bool connects = takes && k->t.got == DBM__GOT_EMPTY;
         if (k->at == TASK_TAKING && k->t.got != DBM__GOT_NOTHING && k->want == DBM__STEP_QUEUED) HOLDS(k->woken); /* nobody is left asleep */
         if (connects) ++*connecting;
-        else if (k->slot != NULL || (k->at == TASK_TAKING && k->t.slot != NULL)) out++;
+        else if (k->slot != NULL || takes) out++;
     }
     return out;
 }
@@ -274,8 +293,7 @@ static void test_one_thread(void **state) {
         for (int i = 0; i < TASKS; i++) {
             for (int n = (int)roll(&d, 30); n > 0 || tasks[i].at == TASK_HAS || tasks[i].at == TASK_GIVING; n--) if (tasks[i].at != TASK_NONE) task_act(&tasks[i], &d, virtual_clock(NULL));
             settled(db, v, out);
-            if (tasks[i].at == TASK_TAKING) dbm__taking_abandon(&tasks[i].t);
-            tasks[i].at = TASK_NONE;
+            if (tasks[i].at == TASK_TAKING) task_abandon(&tasks[i]);
             settled(db, v, out);
         }
         for (int i = 0; i < MOST; i++) if (s[i].slot != NULL) (void)dbm_session_end(&s[i]);
@@ -338,8 +356,7 @@ static void job_loop(worker *w) {
         if (roll(&d, 64) == 0) pause_us((long)roll(&d, 200));
     }
     for (int i = 0; i < 4; i++) {
-        if (own[i].at == TASK_TAKING) dbm__taking_abandon(&own[i].t);
-        if (own[i].at == TASK_TAKING) own[i].at = TASK_NONE;
+        if (own[i].at == TASK_TAKING) task_abandon(&own[i]);
         while (own[i].at != TASK_NONE) task_act(&own[i], &d, real_us());
     }
     w->number = n > 1000000 ? 1000000 : (int)n;

@@ -23,10 +23,12 @@ static dbm_database *server_at(dbm_manager *mgr, server *v, const char *form, db
 
 /* One task: a checkout, then the slot, then the way back. */
 typedef struct task {
+    dbm__taker by;
     dbm__taking t;
     dbm_database *db;
     dbm__slot *slot;
-    int want;
+    int64_t deadline_us, until_us;
+    int want, fd;
     dbm__word woken, gone;
 } task;
 
@@ -35,22 +37,39 @@ static void wake(void *ud) {
     if (waking_in != NULL) no_lock_is_held(waking_in);
     dbm__store_release(&((task *)ud)->woken, 1);
 }
-static void task_start(task *k, dbm_database *db, int64_t deadline_us) {
+static void task_begin(task *k, dbm_database *db, int64_t deadline_us, void (*woken)(void *ud)) {
     memset(k, 0, sizeof *k);
-    k->db = waking_in = db;
-    dbm__taking_start(&k->t, db, deadline_us, "task.c:1", wake, k);
+    k->db = db;
+    k->deadline_us = deadline_us;
+    dbm__taker_init(&k->by, db, woken, k);
+    dbm__taking_init(&k->t, &k->by, "task.c:1");
+}
+static void task_start(task *k, dbm_database *db, int64_t deadline_us) {
+    waking_in = db;
+    task_begin(k, db, deadline_us, wake);
 }
 static int task_step(task *k, dbm_status heard, bool may_block) {
-    k->want = dbm__taking_step(&k->t, heard, may_block);
-    if (k->want == DBM_STEP_DONE) k->slot = k->t.slot;
+    k->want = dbm__taking_step(&k->t, heard, may_block, k->deadline_us);
+    if (k->want == DBM__STEP_QUEUED) {
+        if (dbm__taker_next(&k->by, &k->until_us) != NULL) k->until_us = 0; /* it got something meanwhile */
+        else if (k->until_us > k->deadline_us) k->until_us = k->deadline_us;
+    } else if (k->want != DBM_STEP_DONE && k->want != DBM__STEP_BLOCKS) {
+        k->fd = k->t.u.slot->way.fd;
+        k->until_us = k->t.u.slot->way.until_us;
+    }
+    if (k->want == DBM_STEP_DONE) k->slot = k->t.u.slot;
     return k->want;
+}
+static void task_abandon(task *k) {
+    dbm__taking_abandon(&k->t);
+    dbm__taker_end(&k->by);
 }
 /* Until it is done or waits in the queue; what blocks is let block. */
 static int task_run(task *k) {
     task_step(k, DBM_OK, false);
     while (k->want != DBM_STEP_DONE && k->want != DBM__STEP_QUEUED) {
         dbm_status heard = DBM_OK;
-        if (k->want != DBM__STEP_BLOCKS) heard = dbm__net_wait(k->db->host, k->t.fd, k->want & DBM_STEP_BOTH, k->t.until_us);
+        if (k->want != DBM__STEP_BLOCKS) heard = dbm__net_wait(k->db->host, k->fd, k->want & DBM_STEP_BOTH, k->until_us);
         task_step(k, heard, k->want == DBM__STEP_BLOCKS);
     }
     return k->want;
@@ -87,7 +106,7 @@ static void settled(dbm_database *db, server *v, int idle, int out, int connecti
 /* What 10,000 tasks wait with. */
 static void test_small(void **state) {
     (void)state;
-    assert_true(sizeof(dbm__taking) <= 160);
+    assert_true(sizeof(dbm__taking) <= 48);
 }
 
 /* Connect, ping and reset by steps on a socket: no step waits, and each says for what. */
@@ -103,7 +122,7 @@ static void test_steps(void **state) {
     db = server_at(mgr, v, "stepped", &config);
     task_start(&k, db, INT64_MAX);
     CHECK(task_step(&k, DBM_OK, false) == DBM_STEP_TIMER);
-    assert_int_equal(k.t.until_us, virtual_clock(NULL) + 1000);
+    assert_int_equal(k.until_us, virtual_clock(NULL) + 1000);
     settled(db, v, 0, 0, 1, 0);
     clock_move_ms(1);
     CHECK(task_step(&k, DBM_E_TIMEOUT, false) == DBM_STEP_WRITE);
@@ -325,7 +344,7 @@ static void test_ends(void **state) {
     task_start(&c, db, INT64_MAX);
     CHECK(task_run(&b) == DBM__STEP_QUEUED);
     CHECK(task_run(&c) == DBM__STEP_QUEUED);
-    assert_int_equal(b.t.until_us, virtual_clock(NULL) + 50000);
+    assert_int_equal(b.until_us, virtual_clock(NULL) + 50000);
     settled(db, v, 0, 1, 0, 2);
     clock_move_ms(50);
     CHECK(task_step(&b, DBM_E_TIMEOUT, false) == DBM_STEP_DONE);
@@ -369,14 +388,14 @@ static void test_retries(void **state) {
     plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_CONNECT, "08001");
     task_start(&b, db, INT64_MAX);
     CHECK(task_run(&b) == DBM__STEP_QUEUED);
-    assert_int_equal(b.t.until_us, virtual_clock(NULL) + 50000);
+    assert_int_equal(b.until_us, virtual_clock(NULL) + 50000);
     task_start(&c, db, INT64_MAX);
     CHECK(task_run(&c) == DBM__STEP_QUEUED);
-    assert_true(c.t.until_us > virtual_clock(NULL) + 50000);
-    dbm__taking_abandon(&b.t); /* the next one is the first now, and must know */
+    assert_true(c.until_us > virtual_clock(NULL) + 50000);
+    task_abandon(&b); /* the next one is the first now, and must know */
     assert_true(c.woken);
     CHECK(task_run(&c) == DBM__STEP_QUEUED);
-    assert_int_equal(c.t.until_us, virtual_clock(NULL) + 50000);
+    assert_int_equal(c.until_us, virtual_clock(NULL) + 50000);
     clock_move_ms(50);
     CHECK(task_run(&c) == DBM_STEP_DONE);
     CHECK_STATUS(c.t.status, DBM_OK);
@@ -405,9 +424,7 @@ static void test_served_in_a_wake(void **state) {
     (void)state;
     task_take(&a, db);
     plan_fail(v, DBM_OP_CONNECT, 1, DBM_E_CONNECT, "08001");
-    memset(&b, 0, sizeof b);
-    b.db = db;
-    dbm__taking_start(&b.t, db, INT64_MAX, NULL, wake_and_give, &b);
+    task_begin(&b, db, INT64_MAX, wake_and_give);
     CHECK(task_run(&b) == DBM__STEP_QUEUED);
     wakes = 0;
     to_give = a.slot;
@@ -417,7 +434,7 @@ static void test_served_in_a_wake(void **state) {
     assert_int_equal(wakes, 2);
     CHECK(task_run(&b) == DBM_STEP_DONE);
     CHECK_STATUS(b.t.status, DBM_OK);
-    dbm__taking_abandon(&c.t);
+    task_abandon(&c);
     slot_give(b.slot);
     settled(db, v, 1, 0, 0, 0);
     dbm_manager_free(mgr);
@@ -456,7 +473,7 @@ static void test_abandon(void **state) {
                 task_start(&next, db, INT64_MAX);
                 if (steps > 0) CHECK(task_run(&next) == DBM__STEP_QUEUED);
                 (void)dbm__fail(DBM_E_SQL, DBM_STAGE_NONE, NULL, NULL, "kept");
-                if (!ended) dbm__taking_abandon(&k.t);
+                if (!ended) task_abandon(&k);
                 else slot_give(k.slot);
                 assert_string_equal(dbm_last_error()->message, "kept");
                 if (steps > 0) assert_true(next.woken);
@@ -494,7 +511,7 @@ static void test_abandon_in_line(void **state) {
             slot_give(a.slot);
             assert_true(k.woken && !next.woken);
         }
-        dbm__taking_abandon(&k.t);
+        task_abandon(&k);
         if (!served_first) {
             assert_false(k.woken);
             settled(db, v, 0, 2, 0, 1);
@@ -509,7 +526,7 @@ static void test_abandon_in_line(void **state) {
     task_start(&k, db, INT64_MAX);
     CHECK(task_run(&k) == DBM__STEP_QUEUED);
     slot_give(a.slot);
-    dbm__taking_abandon(&k.t);
+    task_abandon(&k);
     settled(db, v, 0, 1, 0, 0);
     /* served with a place to connect in */
     task_take(&a, db);
@@ -520,7 +537,7 @@ static void test_abandon_in_line(void **state) {
     assert_true(k.woken);
     settled(db, v, 0, 1, 1, 0);
     assert_int_equal(server_live(v), 1);
-    dbm__taking_abandon(&k.t);
+    task_abandon(&k);
     settled(db, v, 0, 1, 0, 0);
     /* served while the pool closes */
     task_take(&a, db);
@@ -528,7 +545,7 @@ static void test_abandon_in_line(void **state) {
     CHECK(task_run(&k) == DBM__STEP_QUEUED);
     slot_give(a.slot);
     dbm__pool_close(db->pool);
-    dbm__taking_abandon(&k.t);
+    task_abandon(&k);
     slot_give(b.slot);
     settled(db, v, 0, 0, 0, 0);
     dbm_manager_free(mgr);
@@ -571,9 +588,7 @@ static void test_wakes(void **state) {
     for (int64_t until = real_us() + 700000; real_us() < until;) {
         task *k = (task *)malloc(sizeof *k);
         CHECK(k != NULL);
-        memset(k, 0, sizeof *k);
-        k->db = db;
-        dbm__taking_start(&k->t, db, INT64_MAX, NULL, wake_slowly, k);
+        task_begin(k, db, INT64_MAX, wake_slowly);
         random = random * 1664525u + 1013904223u;
         int patience = (int)(random >> 24) - 64;
         while (task_run(k) == DBM__STEP_QUEUED && patience-- > 0) {
@@ -582,10 +597,11 @@ static void test_wakes(void **state) {
         }
         if (k->want == DBM_STEP_DONE) {
             CHECK_STATUS(k->t.status, DBM_OK);
+            dbm__taker_end(&k->by);
             slot_give(k->slot);
             got++;
         } else {
-            dbm__taking_abandon(&k->t);
+            task_abandon(k);
             given_up++;
         }
         dbm__store(&k->gone, 1);
