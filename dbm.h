@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1e7a5fc8e09011eb: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b29c0afb56dfd46d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7545,28 +7545,29 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
-/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
-typedef struct dbm__taking {
-    struct dbm__taking *next, *previous; /* in the queue */
-    struct dbm__taking *woken_next;
-    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+/* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
+typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    const char *site;
-    dbm__slot *slot;                     /* out, with DBM_OK */
     dbm__word fork;                      /* the fork epoch that it lives in */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
-    int64_t began_us, deadline_us, connect_deadline_us;
-    int64_t until_us;                    /* what to wait for, see dbm__way */
-    int fd;
-    dbm_status status;                   /* out */
+    struct dbm__taker *woken_next;
+    struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
+} dbm__taker;
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next;            /* in the queue, or among what is served */
+    union { struct dbm__taking *previous; dbm__slot *slot; } u; /* previous: while in the queue; else the slot, out, with DBM_OK */
+    dbm__taker *by;
+    const char *site;
+    int64_t began_us;
+    uint32_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
     unsigned char phase;
     unsigned char got;                   /* DBM__GOT_... */
-    bool pools_own;                      /* deadline_us is the pool's, not the session's */
-    bool signal_made;
+    unsigned char status;                /* dbm_status; out */
 } dbm__taking;
-enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
+enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE, DBM__GOT_LATE };
 typedef struct dbm__pool {
     /* read by all */
     char *slots;
@@ -7588,8 +7589,8 @@ typedef struct dbm__pool {
     int empty;                           /* slots */
     bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
-    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
-    uint64_t tickets;
+    dbm__taker *woken;                   /* to be called as soon as the lock is given back: dbm__pool_leave() */
+    uint32_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
     int state;
@@ -7665,12 +7666,18 @@ DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (db
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
- * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
+ * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
+ * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
+/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
+/* From here on `wake` is not called any more: none of its takings is under way. */
+DBM__FN void dbm__taker_end(dbm__taker *by);
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site); /* its first step is its start */
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us);
 /* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
- * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+ * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
@@ -7734,6 +7741,7 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the s
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -8188,47 +8196,48 @@ DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
     dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0)); }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
-    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
-    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
-    t->next = t->previous = NULL;
+    if (t->u.previous != NULL) t->u.previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->u.previous = t->u.previous; else pool->last = t->u.previous;
+    t->next = NULL;
+    t->u.slot = NULL;
     pool->waiting--; }
 /* By ticket: one that comes back after a failed connect keeps its place. */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     dbm__taking *after = pool->last;
-    if (t->ticket == 0) t->ticket = ++pool->tickets;
-    while (after != NULL && after->ticket > t->ticket) after = after->previous;
-    t->previous = after;
+    if (t->ticket == 0 && (t->ticket = ++pool->tickets) == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && (int32_t)(after->ticket - t->ticket) > 0) after = after->u.previous;
+    t->u.previous = after;
     t->next = after != NULL ? after->next : pool->first;
-    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (t->next != NULL) t->next->u.previous = t; else pool->last = t;
     if (after != NULL) after->next = t; else pool->first = t;
     t->got = DBM__GOT_NOTHING;
     pool->waiting++; }
 /* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
  * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
-static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
-    dbm__word now = dbm__load(&t->waking);
-    if (t->wake == NULL) {
-        dbm__signal_one((dbm__signal *)t->ud);
+static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
+    dbm__word now = dbm__load(&by->waking);
+    if (by->wake == NULL) {
+        dbm__signal_one((dbm__signal *)by->ud);
         return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
-        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
+        if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
-    t->woken_next = pool->woken;
-    pool->woken = t; }
+    by->woken_next = pool->woken;
+    pool->woken = by; }
 DBM__FN void dbm__pool_leave(dbm__pool *pool) {
-    dbm__taking *t = pool->woken, *next;
+    dbm__taker *by = pool->woken, *next;
     pool->woken = NULL;
     dbm__lock_give(&pool->lock);
-    for (; DBM__UNLIKELY(t != NULL); t = next) {
+    for (; DBM__UNLIKELY(by != NULL); by = next) {
         dbm__word now;
-        next = t->woken_next;
+        next = by->woken_next;
         do {
-            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
-            t->wake(t->ud);
+            (void)dbm__swap(&by->waking, DBM__WAKE_CALLING);
+            by->wake(by->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
+        } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
 DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
@@ -8237,13 +8246,18 @@ DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     if (orphaned) dbm__orphan_returned(shared); }
-static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
-    dbm__taking *t = pool->first;
+/* Out of the queue, with what it got. */
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status) {
     dbm__taking_unlink(pool, t);
     t->got = (unsigned char)got;
-    t->slot = slot;
-    t->status = status;
-    dbm__taking_wake(pool, t); }
+    t->u.slot = slot;
+    t->status = (unsigned char)status;
+    *t->by->last_served = t;
+    t->by->last_served = &t->next; }
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taker *by = pool->first->by;
+    dbm__taking_got(pool, pool->first, got, slot, status);
+    dbm__taker_wake(pool, by); }
 DBM__FN void dbm__slot_back(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
@@ -8262,7 +8276,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            if (now < pool->retry_us) dbm__taker_wake(pool, pool->first->by);
             return; } }
     dbm__pool_set_slow(pool); }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -8378,7 +8392,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = pool->woken = NULL;
+    pool->first = pool->last = NULL;
+    pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -8830,7 +8845,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     int want;
     if (!dbm__giving_start(slot)) return;
     while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want); }
-enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+enum { DBM__TAKE_START, DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
 enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
 static int dbm__slot_look(dbm__slot *slot, int64_t now) {
@@ -8871,39 +8886,69 @@ static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
     dbm__store(&slot->uses, slot->uses + 1u);
     dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&slot->site, (dbm__word)site); }
-static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
-                             void (*wake)(void *ud), void *ud) {
-    int timeout_ms = db->settings->config.pool.timeout_ms;
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud) {
+    memset(by, 0, sizeof *by);
+    by->db = db;
+    by->wake = wake;
+    by->ud = ud;
+    by->fork = dbm__fork_epoch();
+    by->last_served = &by->served; }
+DBM__FN void dbm__taker_end(dbm__taker *by) {
+    while (by->wake != NULL && dbm__load_acquire(&by->waking) != 0) dbm__yield(); /* nobody may be in that call */ }
+/* When the pool's own patience ends; no time-out: at once. */
+static int64_t dbm__taking_limit(const dbm__taking *t) { return t->began_us + (int64_t)t->by->db->settings->config.pool.timeout_ms * 1000; }
+static int64_t dbm__earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Not waiting for others is no reason not to connect. */
+static int64_t dbm__taking_connect_limit(const dbm__taking *t, int64_t session_deadline_us) {
+    return t->by->db->settings->config.pool.timeout_ms <= 0 ? session_deadline_us : dbm__earlier(dbm__taking_limit(t), session_deadline_us); }
+/* The pause after a failed connect is the first one's to sit out. With the lock. */
+static int64_t dbm__taking_pause(const dbm__pool *pool, const dbm__taker *by, int64_t now) {
+    return pool->first != NULL && pool->first->by == by && pool->retry_us > now ? pool->retry_us : INT64_MAX; }
+/* What is served is taken out of the list; with the lock. */
+static void dbm__taking_fetched(dbm__taking *t) {
+    dbm__taking **p = &t->by->served;
+    while (*p != NULL && *p != t) p = &(*p)->next;
+    if (*p == NULL) return;
+    *p = t->next;
+    if (t->by->last_served == &t->next) t->by->last_served = p;
+    t->next = NULL; }
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us) {
+    dbm__pool *pool = by->db->pool;
+    dbm__taking *t, *next;
+    *until_us = INT64_MAX;
+    dbm__lock_take(&pool->lock);
+    if (by->served == NULL && pool->first != NULL) {
+        int64_t now = dbm__now(by->db->host);
+        for (t = pool->first; t != NULL; t = next) {
+            next = t->next;
+            if (t->by != by) continue;
+            if (dbm__taking_limit(t) > now) {
+                *until_us = dbm__taking_limit(t); /* that of those behind it is not earlier */
+                break; }
+            pool->stats.timeouts++;
+            dbm__taking_got(pool, t, DBM__GOT_LATE, NULL, DBM_OK); }
+        if (by->served != NULL || (pool->first->by == by && now >= pool->retry_us)) dbm__pool_dispatch(pool, now); /* another one is the first, or the pause is over */
+        *until_us = dbm__earlier(*until_us, dbm__taking_pause(pool, by, now)); }
+    t = by->served;
+    if (t != NULL) dbm__taking_fetched(t);
+    dbm__pool_leave(pool);
+    return t; }
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site) {
     memset(t, 0, sizeof *t);
-    t->db = db;
-    t->wake = wake;
-    t->ud = ud;
-    t->site = site;
-    t->fork = dbm__fork_epoch();
-    t->slot = had;
-    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-    t->began_us = now;
-    t->deadline_us = now + (int64_t)timeout_ms * 1000;
-    t->pools_own = t->deadline_us <= session_deadline_us;
-    if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */ }
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
-    dbm__slot *had = dbm__pool_find(db->pool);
-    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud); }
-/* Nobody may be in a call of `wake` when the taking ends. */
-static void dbm__taking_quiet(dbm__taking *t) {
-    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield(); }
+    t->by = by;
+    t->site = site; }
 static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     t->phase = DBM__TAKE_DONE;
-    t->status = st;
-    if (st != DBM_OK) t->slot = NULL;
+    t->status = (unsigned char)st;
+    if (st != DBM_OK) t->u.slot = NULL;
     if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
-    dbm__taking_quiet(t);
     return DBM_STEP_DONE; }
+static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    return dbm__taking_done(t, dbm__pool_timed_out(t->by->db->pool, dbm__taking_limit(t) <= session_deadline_us, now - t->began_us, t->site)); }
 /* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
     if (pool->state != DBM__POOL_OPEN) {
         dbm__pool_leave(pool);
@@ -8911,10 +8956,6 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
-    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
-    if (t->wake == NULL && !t->signal_made) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
     if (t->got == DBM__GOT_NOTHING) {
@@ -8925,40 +8966,43 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     return DBM__STEP_QUEUED; }
 /* Out of the queue, unless something has been handed to it meanwhile. */
 static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = t->got == DBM__GOT_NOTHING;
     if (mine) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
-        dbm__pool_dispatch(pool, now); }
+        dbm__pool_dispatch(pool, now);
+    } else {
+        dbm__taking_fetched(t); }
     dbm__pool_leave(pool);
     return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
-static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+static int dbm__taking_waiting(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    int64_t deadline_us = dbm__earlier(dbm__taking_limit(t), session_deadline_us);
     int got;
     dbm__lock_take(&pool->lock);
-    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING && now < deadline_us && pool->first == t && now >= pool->retry_us) dbm__pool_dispatch(pool, now);
     got = t->got;
-    t->until_us = t->deadline_us;
-    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    if (got != DBM__GOT_NOTHING) dbm__taking_fetched(t);
     dbm__pool_leave(pool);
     if (got == DBM__GOT_NOTHING) {
-        if (now < t->deadline_us) return DBM__STEP_QUEUED;
-        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
-        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site)); }
-    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+        if (now < deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now, session_deadline_us); /* served in the last moment */
+        return dbm__taking_late(t, now, session_deadline_us); }
+    if (got == DBM__GOT_LATE) return dbm__taking_late(t, now, session_deadline_us);
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, (dbm_status)t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
-    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, dbm__taking_connect_limit(t, session_deadline_us));
     return DBM__STEP_BLOCKS; }
 /* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
-static int dbm__taking_connected(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
-    dbm__slot *slot = t->slot;
+static int dbm__taking_connected(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    dbm__slot *slot = t->u.slot;
     dbm_status st = slot->way.status;
-    bool came_up = false, went_down = false, waits, closing, orphaned;
+    bool came_up = false, went_down = false, waits, closing, orphaned, late;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     closing = pool->state != DBM__POOL_OPEN;
@@ -8975,86 +9019,86 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
         dbm__slot_taken(slot, now, t->site);
         return dbm__taking_done(t, DBM_OK); }
     dbm__slot_to_empty(slot);
-    t->slot = NULL;
+    t->u.slot = NULL;
     waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
     dbm__pool_dispatch(pool, now);
     if (closing) dbm__signal_all(&pool->drained);
-    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    late = now >= dbm__earlier(dbm__taking_limit(t), session_deadline_us);
+    if (waits && late) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
-    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (late) (void)dbm__taking_late(t, now, session_deadline_us);
     else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
-    if (orphaned) dbm__orphan_returned(t->db->shared);
+    if (orphaned) dbm__orphan_returned(t->by->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED; }
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
-    dbm_database *db = t->db;
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us) {
+    dbm_database *db = t->by->db;
     int64_t now = dbm__now(db->host);
     int want;
-    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
-        t->phase = DBM__TAKE_DONE;
-        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE; }
+    if (DBM__UNLIKELY(t->by->fork != dbm__fork_epoch())) {
+        return dbm__taking_done(t, dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name)); }
     for (;;) {
         switch (t->phase) {
+        case DBM__TAKE_START:
+            t->began_us = now;
+            t->u.slot = dbm__pool_find(db->pool);
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
+            break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         case DBM__TAKE_WAITING:
-            want = dbm__taking_waiting(t, now);
+            want = dbm__taking_waiting(t, now, session_deadline_us);
             if (want != DBM__STEP_BLOCKS) return want;
             break;
         case DBM__TAKE_LOOK:
-            want = dbm__slot_look(t->slot, now);
+            want = dbm__slot_look(t->u.slot, now);
             if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->slot, now, t->site);
+                dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->slot->way.on = false;
+            t->u.slot->way.on = false;
             break;
         case DBM__TAKE_PING:
-            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
             t->phase = DBM__TAKE_RETIRE;
-            if (t->slot->way.status != DBM_OK) break;
-            dbm__slot_taken(t->slot, now, t->site);
+            if (t->u.slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->u.slot, now, t->site);
             return dbm__taking_done(t, DBM_OK);
         case DBM__TAKE_RETIRE:
             if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
-            dbm__slot_retire(t->slot);
+            dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
-            t->slot = NULL;
+            t->u.slot = NULL;
             t->phase = DBM__TAKE_LINE;
             break;
         case DBM__TAKE_CONNECT:
-            want = dbm__connect_step(t->slot, heard, may_block);
+            want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
-            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            if (dbm__taking_connected(t, now, session_deadline_us) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
-        default: return DBM_STEP_DONE; } }
-wait:
-    if (want == DBM__STEP_BLOCKS) return want;
-    t->fd = t->slot->way.fd;
-    t->until_us = t->slot->way.until_us;
-    return want; }
+        default: return DBM_STEP_DONE; } } }
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__slot *slot;
     dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_DONE || t->by->fork != dbm__fork_epoch()) return;
     kept = dbm__self()->last;
-    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->by->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
-        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0); }
-    slot = t->slot;
-    t->slot = NULL;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, 0); }
+    slot = t->u.slot;
+    t->u.slot = NULL;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
@@ -9068,15 +9112,15 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__lock_take(&pool->lock);
         pool->connecting--;
         dbm__slot_to_empty(slot);
-        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_dispatch(pool, dbm__now(t->by->db->host));
         dbm__pool_leave_in(pool); }
-    dbm__self()->last = kept;
-    dbm__taking_quiet(t); }
+    dbm__self()->last = kept; }
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
                                                      dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *had = dbm__pool_find(pool);
     int64_t now = dbm__now(db->host);
+    dbm__taker by;
     dbm__taking t;
     dbm__signal signal;
 #if DBM__THREADS
@@ -9090,13 +9134,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         dbm__slot_taken(had, now, site);
         dbm__store(&had->holder, holder);
         return DBM_OK; }
-    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
-    if (had != NULL) {
-        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-        had->way.on = false; }
-    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+    dbm__taker_init(&by, db, NULL, &signal);
+    dbm__taking_init(&t, &by, site);
+    t.began_us = now;
+    t.u.slot = had;
+    t.phase = had == NULL ? DBM__TAKE_LINE : look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+    if (had != NULL) had->way.on = false;
+    if (!dbm__signal_init(&signal)) {
+        dbm__taking_abandon(&t);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site); }
+    while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
         if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.slot, want);
+            heard = dbm__way_wait(t.u.slot, want);
             continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
@@ -9119,7 +9169,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
                 (void)dbm__taking_done(&t, st);
                 break; } }
         dbm__lock_take(&pool->lock);
-        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        if (t.got == DBM__GOT_NOTHING) {
+            int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
+            if (pool->retry_us != 0) until_us = dbm__earlier(until_us, dbm__taking_pause(pool, &by, dbm__now(db->host)));
+            dbm__wait_until(db->host, &signal, &pool->lock, until_us); }
         dbm__pool_leave(pool);
 #endif
     }
@@ -9127,11 +9180,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
 #endif
-    if (t.signal_made) dbm__signal_free(&signal);
-    *out = t.slot;
-    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
-    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
-    return t.status; }
+    dbm__signal_free(&signal);
+    *out = t.u.slot;
+    if (t.status == DBM_OK) dbm__store(&t.u.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.u.slot->index;
+    return (dbm_status)t.status; }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
  * missed by somebody who has just queued. */
@@ -11429,7 +11482,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
-    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
@@ -12476,9 +12529,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -25379,20 +25431,20 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms; }
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w); }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -26929,7 +26981,8 @@ static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *u
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks); }
 #endif
@@ -29466,6 +29519,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return; }
         act->stopped = true;
         t = (dbm_task *)act;
@@ -29903,14 +29957,15 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 typedef struct dbm__async {
     dbm__side side;                      /* first */
     dbm__owned owned;
     dbm__work *work;
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
-    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    struct dbm__async *next, **in;       /* those of its form, of the loop */
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
@@ -29991,8 +30046,11 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
 static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
     return &a->own; }
+/* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
+static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
+    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -30209,7 +30267,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ONE_ENDED:
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
-                dbm__rows_close(&w->one); }
+                dbm__rows_close(&w->one);
+                if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
             if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
@@ -30406,6 +30465,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (!w->in_transaction || c->broken) break;
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
             DBM__RUN(&a->own, DBM__AT_UNDONE);
             break;
         case DBM__AT_UNDONE:
@@ -30447,7 +30507,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
  * Must not know: how a statement is run.
  *
- *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
@@ -30459,7 +30519,12 @@ static void dbm__request_reap(dbm_act *act) {
     dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status); }
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
+    if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
     return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
@@ -30645,10 +30710,18 @@ static void dbm__turns_look(void *ud) {
     if (a == NULL) return;
     dbm__turn_forego(a);
     dbm__turns_look(ud); /* for others */ }
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
+    (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -30724,9 +30797,11 @@ static void dbm__way_ran(dbm__worked *worked) {
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd; }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -30826,14 +30901,18 @@ static void dbm__async_end_all(dbm_loop *loop) {
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+    void **sides = dbm__loop_of_acts(loop);
+    if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
+    return (dbm__sides *)*sides; }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
-    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
@@ -30858,49 +30937,129 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &(*sides)->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all); }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a; }
-typedef struct dbm__beginning {
-    dbm_act act;
-    dbm__taking taking;
+/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
     dbm__job woken;
     dbm__word posted;                    /* `woken` is on its way */
-    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
-    int want;
-    dbm_loop *loop;
-    dbm_task *task;
+} dbm__line;
+/* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
+typedef struct dbm__beginning {
+    dbm_act act;                         /* own[0]: what it waits for */
+    dbm__taking taking;                  /* by: the first field of its line */
     dbm_session *out;
+    struct dbm__beginning_more *more;    /* NULL: none */
+} dbm__beginning;
+enum { DBM__BEGINNING_QUEUED = 1, DBM__BEGINNING_WATCHES };
+#define DBM__WAITS_FOR act.own[0]
+#define DBM__LINE(b) ((dbm__line *)(void *)(b)->taking.by)
+/* For options, a callback, or a connection that is being made or looked at. */
+typedef struct dbm__beginning_more {
+    dbm__beginning *of;
+    dbm_task *task;                      /* whose the session is; NULL: of the callback form */
     dbm_async_fn fn;
     void *ud;
     dbm_error_info *error;
     int64_t deadline_us;
-    dbm_session_options options;
+    int want;
+    dbm_session_options options;         /* where the pointer to them points */
+    const dbm_session_options *given;
     dbm__watch watch;
     dbm__worked worked;
-} dbm__beginning;
-#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+} dbm__beginning_more;
+#define DBM__MORE_OF(field, p) ((dbm__beginning_more *)(void *)((char *)(p) - offsetof(dbm__beginning_more, field)))
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard);
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static bool dbm__beginning_more_make(dbm__beginning *b, dbm_task *task) {
+    if (b->more != NULL) return true;
+    b->more = (dbm__beginning_more *)dbm__act_take(DBM__LINE(b)->loop, sizeof *b->more, b->taking.site);
+    if (b->more == NULL) return false;
+    b->more->of = b;
+    b->more->task = task;
+    b->more->deadline_us = INT64_MAX;
+    dbm__watch_init(&b->more->watch, dbm__beginning_heard);
+    return true; }
+static dbm_task *dbm__beginning_task(const dbm__beginning *b) { return b->more != NULL ? b->more->task : dbm__act_task(&b->act); }
 static void dbm__beginning_reap(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    b->reaped = true;
-    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b); }
+    dbm_loop *loop = dbm__act_loop(act);
+    if (b->more != NULL) dbm__loop_give(loop, b->more, sizeof *b->more);
+    dbm__loop_give(loop, b, sizeof *b); }
 static void dbm__beginning_tell(dbm_act *act) {
-    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
-    if (b->fn != NULL) b->fn(b->ud, act->status); }
+    const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
+    if (m->fn != NULL) m->fn(m->ud, act->status); }
+static void dbm__line_left(dbm__line *line) {
+    dbm__line **p;
+    if (--line->users != 0) return;
+    dbm__loop_unwatch(line->loop, &line->watch);
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
+    *p = line->next;
+    dbm__taker_end(&line->by);
+    if (dbm__load(&line->posted) == 0) dbm__loop_give(line->loop, line, sizeof *line); }
+static void dbm__line_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, watch));
+    dbm__taking *t;
+    int64_t until_us;
+    (void)heard;
+    line->users++;
+    while ((t = dbm__taker_next(&line->by, &until_us)) != NULL) {
+        dbm__beginning *b = (dbm__beginning *)(void *)((char *)t - offsetof(dbm__beginning, taking));
+        if (b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED) dbm__beginning_step(b, DBM_OK); /* else a worker has just put it there, and it is stepped after that */ }
+    dbm__loop_unwatch(line->loop, watch);
+    if (until_us != INT64_MAX) dbm__loop_watch(line->loop, watch, -1, 0, until_us);
+    dbm__line_left(line); }
+static void dbm__line_woken(dbm__job *job) {
+    dbm__line *line = (dbm__line *)(void *)((char *)job - offsetof(dbm__line, woken));
+    dbm__store_release(&line->posted, 0);
+    if (line->users == 0) dbm__loop_give(line->loop, line, sizeof *line);
+    else dbm__line_heard(&line->watch, DBM_OK); }
+/* Any thread. */
+static void dbm__line_wake(void *ud) {
+    dbm__line *line = (dbm__line *)ud;
+    if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken); }
+/* For one more that begins; NULL: no memory. */
+static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__sides *sides = dbm__sides_of(loop);
+    dbm__line *line = sides != NULL ? sides->lines : NULL;
+    while (line != NULL && line->by.db != db) line = line->next;
+    if (line == NULL && sides != NULL && (line = (dbm__line *)dbm__act_take(loop, sizeof *line, site)) != NULL) {
+        dbm__taker_init(&line->by, db, dbm__line_wake, line);
+        line->loop = loop;
+        line->woken.run = dbm__line_woken;
+        dbm__watch_init(&line->watch, dbm__line_heard);
+        line->next = sides->lines;
+        sides->lines = line; }
+    if (line != NULL) line->users++;
+    return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
-    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, options != NULL ? options->status : NULL, st, DBM__KIND_HAND);
+    dbm__line_left(DBM__LINE(b));
     dbm__act_done(&b->act, st); }
+/* With this thread's last failure. */
+static void dbm__beginning_failed(dbm__beginning *b) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__taking_abandon(&b->taking);
+    dbm__beginning_over(b, dbm__fail_again(&kept)); }
+static void dbm__beginning_cancelled(dbm__beginning *b) {
+    (void)dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the session was cancelled before it had begun");
+    dbm__beginning_failed(b); }
 /* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
 static dbm_status dbm__beginning_late(const dbm__beginning *b) {
-    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
-    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed"); }
+    if (dbm__beginning_task(b) != NULL || !dbm__loop_ends(DBM__LINE(b)->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the loop is being freed"); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
@@ -30912,14 +31071,16 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
-    dbm__slot *slot = b->taking.slot;
-    const dbm_session_options *options = b->has_options ? &b->options : NULL;
-    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__slot *slot = b->taking.u.slot;
+    dbm_loop *loop = DBM__LINE(b)->loop;
+    const char *site = b->taking.site;
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->more != NULL ? b->more->deadline_us : INT64_MAX, site, b->out);
     dbm__request *r = NULL;
     dbm_status st = dbm__beginning_late(b);
-    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
-    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
@@ -30930,70 +31091,64 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins) {
         r->fn = dbm__beginning_begun;
         r->ud = b;
-        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
         dbm__beginning_over(b, DBM_OK); } }
-static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
 static void dbm__beginning_run(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
-    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status); }
-static void dbm__beginning_on(dbm__beginning *b);
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__taking *t = &m->of->taking;
+    m->want = dbm__taking_step(t, DBM_OK, true, m->deadline_us);
+    if (m->want == DBM_STEP_DONE) m->error = dbm__error_keep(t->by->db->host, (dbm_status)t->status); }
+static void dbm__beginning_on(dbm__beginning *b, int want);
 static void dbm__beginning_ran(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
-    b->error = NULL;
-    if (b->want != DBM_STEP_DONE && b->act.stopped) {
-        dbm__taking_abandon(&b->taking);
-        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-        return; }
-    dbm__beginning_on(b); }
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__beginning *b = m->of;
+    if (m->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.by->db->host, m->error, (dbm_status)b->taking.status);
+    m->error = NULL;
+    if (m->want != DBM_STEP_DONE && b->act.stopped) dbm__beginning_cancelled(b);
+    else if (m->want == DBM__STEP_QUEUED) dbm__beginning_step(b, DBM_OK); /* it may have got something before anybody could step it */
+    else dbm__beginning_on(b, m->want); }
 /* Waits for what the step wanted. */
-static void dbm__beginning_on(dbm__beginning *b) {
-    b->queued = b->want == DBM__STEP_QUEUED;
-    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
-    if (b->want == DBM_STEP_DONE) {
+static void dbm__beginning_on(dbm__beginning *b, int want) {
+    dbm__line *line = DBM__LINE(b);
+    dbm__beginning_more *m = b->more;
+    b->DBM__WAITS_FOR = 0;
+    if (want == DBM_STEP_DONE) {
         if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
-        else dbm__beginning_over(b, b->taking.status);
-    } else if (b->want == DBM__STEP_BLOCKS) {
-        b->worked.run = dbm__beginning_run;
-        b->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__taking_abandon(&b->taking);
-            dbm__beginning_over(b, dbm__fail_again(&kept)); }
+        else dbm__beginning_over(b, (dbm_status)b->taking.status);
+    } else if (want == DBM__STEP_QUEUED) {
+        b->DBM__WAITS_FOR = DBM__BEGINNING_QUEUED;
+        dbm__line_wake(line); /* which sets its timer */
+        if (m != NULL && m->deadline_us != INT64_MAX) dbm__loop_watch(line->loop, &m->watch, -1, 0, m->deadline_us);
+    } else if (!dbm__beginning_more_make(b, dbm__beginning_task(b))) {
+        dbm__beginning_failed(b);
+    } else if (want == DBM__STEP_BLOCKS) {
+        b->more->worked.run = dbm__beginning_run;
+        b->more->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
     } else {
-        int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); } }
+        const dbm__way *way = &b->taking.u.slot->way;
+        int fd_want = want & DBM_STEP_BOTH;
+        b->DBM__WAITS_FOR = DBM__BEGINNING_WATCHES;
+        dbm__loop_watch(line->loop, &b->more->watch, fd_want != 0 ? way->fd : -1, fd_want != 0 ? fd_want | DBM__WATCH_NEW : 0, way->until_us); } }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
-    b->want = dbm__taking_step(&b->taking, heard, false);
-    dbm__beginning_on(b); }
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_on(b, dbm__taking_step(&b->taking, heard, false, b->more != NULL ? b->more->deadline_us : INT64_MAX)); }
 static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
-    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
-    dbm__beginning_step(b, b->queued ? DBM_OK : heard); }
-static void dbm__beginning_woken(dbm__job *job) {
-    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
-    dbm__store_release(&b->posted, 0);
-    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
-    else if (b->queued) {
-        dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK); } }
-/* Any thread. */
-static void dbm__beginning_wake(void *ud) {
-    dbm__beginning *b = (dbm__beginning *)ud;
-    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken); }
+    dbm__beginning *b = DBM__MORE_OF(watch, watch)->of;
+    dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
-    dbm__loop_unwatch(b->loop, &b->watch);
-    dbm__taking_abandon(&b->taking);
-    b->queued = b->waits = false;
-    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun")); }
+    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    b->DBM__WAITS_FOR = 0;
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_cancelled(b); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
+    dbm__line *line;
     dbm__beginning *b;
     dbm_status st;
     if (out == NULL) {
@@ -31002,26 +31157,29 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     out->slot = NULL;
     out->step = 0;
     st = dbm__session_allowed(db, options, site);
-    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
+    b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b != NULL) {
+        dbm__taking_init(&b->taking, &line->by, site);
+        b->out = out;
+        if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {
+            dbm__loop_give(loop, b, sizeof *b);
+            b = NULL; } }
     if (b == NULL) {
+        if (line != NULL) dbm__line_left(line);
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    b->loop = loop;
-    b->task = task;
-    b->out = out;
-    b->fn = fn;
-    b->ud = ud;
-    b->deadline_us = INT64_MAX;
-    b->woken.run = dbm__beginning_woken;
+    if (b->more != NULL) {
+        b->more->fn = fn;
+        b->more->ud = ud; }
     if (options != NULL) {
-        b->has_options = true;
-        b->options = *options;
-        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
-    dbm__watch_init(&b->watch, dbm__beginning_heard);
+        b->more->options = *options;
+        b->more->given = &b->more->options;
+        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
-    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
-    dbm__beginning_step(b, DBM_OK);
+    if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
+    else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
