@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b29c0afb56dfd46d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 7cb4e8b58e38eef8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -8650,20 +8650,22 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) {
+        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
+        dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8685,18 +8687,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -27032,12 +27028,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif

@@ -2091,13 +2091,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
-        }
-        if (f != NULL) (void)fclose(f);
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f);
     }
 #else
     (void)c;
