@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a6a916ae0a206290: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 09b87a9806fd27bf: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7942,6 +7942,11 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     dbm__gate_taken(gate, false, now);
     return st; }
 #endif
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st; }
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -7956,24 +7961,15 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__gate_held(gate, holder, site);
         return DBM_OK; }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION; }
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT; }
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", ""); }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
@@ -7998,10 +7994,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true; }
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, ""); }
     return st;
 #endif
 }
@@ -8577,20 +8572,22 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) {
+        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
+        dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8610,18 +8607,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -13525,20 +13516,11 @@ DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) {
-        dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site); }
-    return status; }
+    return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -13547,18 +13529,16 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud); }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
-        own.step = 0;
+        own.step = 0; }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud); }
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -17282,38 +17262,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
     return status; }
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i; break; }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break; }
-    *taken = row;
-    dbm__sqlite_leave(q);
-    return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -17570,9 +17518,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
-static bool dbm__sqlite_is_true(const char *value) {
-    bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -17597,6 +17542,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
@@ -17613,12 +17559,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK; }
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT"); }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -17698,9 +17640,10 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -17720,8 +17663,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -17742,7 +17684,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
@@ -27080,11 +27022,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -27100,15 +27042,10 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
+        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -27198,12 +27135,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif
