@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0fe0675ef71f80de: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 682f2be1d9d5da45: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -242,8 +242,9 @@
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
- * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers: that
- * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers:
+ * only texts can be sent without blocking (mysql_real_query_nonblocking), and as texts values come back as others: a FLOAT has six digits (of 20,000 at random 19,376 were not what was
+ * written), what is made of an int or a bool is INT, not BIGINT or TINYINT, of a blob VARBINARY. Nor does that library say whether it waits to read or to write.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -3016,11 +3017,12 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A ROLLBACK has a second then; a COMMIT on its way is not interrupted.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote) and its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -11574,7 +11576,7 @@ DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_opti
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -12340,8 +12342,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
         w->joinable = false; } }
-/* The session is over. From the swap on no dbm_cancel finds it. */
-DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. `rows`: some may be open. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -12349,13 +12351,13 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
-    dbm__work_leave(w, self);
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
+    dbm__work_leave(w, self, rows);
     dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
@@ -12384,7 +12386,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
-    dbm__work_give(w, self);
+    dbm__work_give(w, self, true);
     return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
@@ -12392,7 +12394,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (!level->ended) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    dbm__work_leave(w, dbm__self());
+    dbm__work_leave(w, dbm__self(), true);
     return st; }
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
@@ -12570,13 +12572,13 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w) {
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) {
     w->base.ended = true;
-    dbm__block_finish(w, &w->base); }
+    dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12585,16 +12587,16 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     level = w->top;
     level->ended = true;
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
-                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+                    && (!level->ran || (!w->gate_held && (w->sent_count | w->commands) == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
         if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
         s->gen = 0;
-        dbm__work_give(w, self);
+        dbm__work_give(w, self, false);
         return false; }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
@@ -16567,6 +16569,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_FEW 64 /* of them are soon copied */
 #define DBM__SQLITE_WAL_MAX 8000
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -16580,9 +16583,9 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
-    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
+    dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
-/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+/* Statements that each connection keeps from their second use on, to be stepped and reset: one that was opened for a peak holds less while it is idle. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
     DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
@@ -16611,6 +16614,7 @@ typedef struct dbm__sqlite {
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
+    unsigned used;           /* a bit for each word that was */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 /* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
@@ -16832,18 +16836,22 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
- * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
- * that has grown too large, one runs before the next writer's turn. */
+ * next writer need not wait until it is done. But the WAL begins anew only after a checkpoint behind which nobody has written. Until then the file
+ * grows, and to sync a file that has grown costs twice as much. So the few pages that were written beside a checkpoint are copied by another one
+ * before the next writer's turn; and all pages when others write so fast that there are never few, and the WAL has grown too large. */
 static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    dbm__word last = dbm__load(&q->base->checkpoint);
+    dbm__word last = dbm__load(&q->base->checkpoint), here = 2u * (dbm__word)pages;
+    bool rest = (last & 1u) != 0 && here - last < 2u * DBM__SQLITE_FEW;
+    int copied = 0;
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
         return SQLITE_OK; }
-    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
-    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
-    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
-    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    if (!rest && here >= last && here < last + 2u * DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, here)) return SQLITE_OK;
+    if (!rest && pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, &copied); /* what it leaves undone the next one does */
+    if (!rest && copied >= pages) (void)dbm__cas(&q->base->checkpoint, &here, 2u * (dbm__word)copied + 1u);
     return SQLITE_OK; }
 #endif
 /* Runs one statement; the first column of its first row becomes a text. */
@@ -16862,38 +16870,26 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     if (rc == SQLITE_OK) sqlite3_finalize(stmt);
     else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
     return rc; }
-static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+/* A word that is not kept, or not yet. */
+static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
-    if (word < DBM__SQLITE_SAVEPOINT) {
-        dbm__copy_cut(block, capacity, fixed[word]);
-    } else {
-        word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); } }
-static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    int level = word - DBM__SQLITE_SAVEPOINT, rc;
+    unsigned bit = word < DBM__SQLITE_WORDS ? 1u << word : 0;
     char text[40];
-    dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL); }
+    if (level < 0) dbm__copy_cut(text, sizeof text, fixed[word]);
+    else dbm__format(text, sizeof text, "%s dbm_%d", levels[level % 3], level / 3 + 1);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc == SQLITE_OK && (q->used & bit)) (void)sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    q->used |= bit;
+    return rc; }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
-        char text[40];
-        dbm__sqlite_word_text(word, text, sizeof text);
-        dbm__sqlite_enter(q, NULL, deadline_us);
-        rc = dbm__sqlite_run(q, text, NULL, 0);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        dbm__sqlite_leave(q);
-        return DBM_OK; }
-    if (DBM__UNLIKELY(q->words[word] == NULL)) {
-        q->running = NULL;
-        rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc); }
-    stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
-    rc = sqlite3_step(stmt);
-    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+    rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
         return DBM_OK; }
@@ -21676,9 +21672,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
 #else
 #include DBM__MYSQL_HEADER
-/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
- * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has that for texts alone, which won't do (manual.h
+ * says why), so that its calls block: the server keeps a deadline, a silent one is noticed by the library's time-out, a loop has workers. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -23814,8 +23809,8 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = false;
-    q->may_wait = op->may_wait;
+    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
+    q->may_wait = DBM__MYSQL_MARIADB && op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
@@ -28297,6 +28292,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 /* What ends with its task, a session: in the reverse of the order in which they were begun. */
@@ -28603,9 +28599,11 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
         } else {
             p = &w->next; } }
     return any; }
+/* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
-    while ((w = loop->due) != NULL) {
+    int most;
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -29650,12 +29648,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -29670,6 +29669,13 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         act->stopped = true;
         t = (dbm_task *)act;
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break; }
+    return limit; }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -29792,6 +29798,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         dbm__act_stop(act);
         act = NULL; }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true; }
@@ -30114,6 +30121,8 @@ typedef struct dbm__async {
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
+    bool limited;                        /* the first one has less time than its session, which has `own_limit_us` */
+    int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
@@ -30141,6 +30150,7 @@ DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+DBM__FN void dbm__flow_hurry(dbm__async *a); /* what is under way has a second; a COMMIT has its own time */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -30195,6 +30205,11 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
+DBM__FN void dbm__flow_hurry(dbm__async *a) {
+    int64_t soon = dbm__deadline(a->work->db->host, 1000);
+    if (!a->waits || a->op->kind == DBM_OP_COMMIT || a->running.limit_us <= soon) return;
+    a->running.limit_us = soon;
+    dbm__flow_cancel(a); }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -30558,6 +30573,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = a->after;
                 break; }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
             break;
         case DBM__AT_ROWS_ENDED:
@@ -30596,7 +30612,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER;
                 break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
@@ -30668,7 +30684,10 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
-    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_hurry(a);
+        return; }
+    if (a->first != r) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -30732,6 +30751,10 @@ static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
     dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
@@ -30782,7 +30805,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -30965,10 +30988,20 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
     dbm__request *r;
     while ((r = a->first) != NULL) {
         dbm_status st;
+        if (!a->on) dbm__async_limit(a, r);
         if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
@@ -31048,7 +31081,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
         return NULL; }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->task = task;
     a->end = end;

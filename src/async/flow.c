@@ -69,6 +69,13 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
 }
 
+DBM__FN void dbm__flow_hurry(dbm__async *a) {
+    int64_t soon = dbm__deadline(a->work->db->host, 1000);
+    if (!a->waits || a->op->kind == DBM_OP_COMMIT || a->running.limit_us <= soon) return;
+    a->running.limit_us = soon;
+    dbm__flow_cancel(a);
+}
+
 /* ---- parts ----------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -498,6 +505,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break;
             }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
             break;
         case DBM__AT_ROWS_ENDED:
@@ -540,7 +548,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER;
                 break;
             }
