@@ -72,6 +72,9 @@ DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk *
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
+/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none);
+DBM__INLINE void *dbm__adapter_zeroed(dbm_database *db, size_t size) { return dbm__alloc_zero(db->host, size); }
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is

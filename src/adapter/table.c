@@ -168,6 +168,11 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
     }
     return NULL;
 }
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none) {
+    const char *near_one = dbm__nearest(name, names, count);
+    if (near_one == NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s", where, name, none);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s; did you mean %s?", where, name, none, near_one);
+}
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }

@@ -140,23 +140,23 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms;
 }
 
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w);
 }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 
 /* The operation that the driver is called for. */
@@ -717,7 +717,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
         char c = text[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = dbm__hex(c);
         if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
@@ -1087,9 +1087,8 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
         m->spare = r->next;
         return r;
     }
-    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
-    if (r != NULL) memset(r, 0, sizeof *r);
-    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
+    if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r;
 }
 
@@ -1123,7 +1122,7 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
-        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next;
@@ -1727,7 +1726,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     mongoc_collection_destroy(b->collection);
     bson_destroy(b->options);
     bson_destroy(b->row);
-    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b);
 }
 
@@ -1738,9 +1737,8 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
     int i;
     if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
-    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    b = (dbm__mongo_bulk *)dbm__adapter_zeroed(m->owner, sizeof *b);
     if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(b, 0, sizeof *b);
     m->bulk = b;
     op->bulk->data = b;
     b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
@@ -1917,11 +1915,9 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
         dbm_adapter_free(base->db, p->wires);
         p->wires = next;
     }
-    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
-    if (p->password != NULL) {
-        dbm__wipe(p->password, strlen(p->password));
-        dbm_adapter_free(base->db, p->password);
-    }
+    if (p->password != NULL) dbm__wipe(p->password, strlen(p->password));
+    dbm_adapter_free(base->db, p->user);
+    dbm_adapter_free(base->db, p->password);
     dbm_adapter_free(base->db, p);
 }
 
@@ -2007,54 +2003,45 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     return text;
 }
 
-static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
-    if (text == NULL) return true;
-    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
-    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
-    return *copy != NULL;
-}
-
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
 
-/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+/* A pool of the driver's for these credentials. NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
     const dbm_config *config = dbm_adapter_config(db);
-    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm__adapter_zeroed(db, sizeof *p);
     size_t size = 0;
     char *text = dbm__mongo_url(base, user, password, &size);
     memset(error, 0, sizeof *error);
-    if (p != NULL) memset(p, 0, sizeof *p);
-    if (p == NULL || text == NULL) goto fail;
-    p->base = base;
-    p->epoch = dbm__fork_epoch();
-    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
-    p->uri = mongoc_uri_new_with_error(text, error);
-    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
-    if (p->pool == NULL) {
-        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
-        goto fail;
+    if (p != NULL && text != NULL) {
+        p->base = base;
+        p->epoch = dbm__fork_epoch();
+        p->user = user != NULL ? dbm__copy_text(db->host, user, strlen(user)) : NULL;
+        p->password = password != NULL ? dbm__copy_text(db->host, password, strlen(password)) : NULL;
+        if ((p->user != NULL || user == NULL) && (p->password != NULL || password == NULL)) p->uri = mongoc_uri_new_with_error(text, error);
+        if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+        if (p->uri != NULL && p->pool == NULL && error->message[0] == 0) {
+            dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
+        }
+    }
+    if (text != NULL) dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    if (p == NULL || p->pool == NULL) {
+        if (p != NULL) dbm__mongo_pool_free(base, p);
+        return NULL;
     }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks);
     }
 #endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
-    dbm__wipe(text, size);
-    dbm_adapter_free(db, text);
     return p;
-fail:
-    if (text != NULL) {
-        dbm__wipe(text, size);
-        dbm_adapter_free(db, text);
-    }
-    if (p != NULL) dbm__mongo_pool_free(base, p);
-    return NULL;
 }
 
 /* In a child process the lock may have been held by a thread that is not here. */
@@ -2190,8 +2177,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
     dbm__lock_take(&m->base->lock);
     for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
-    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
-        memset(w, 0, sizeof *w);
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm__adapter_zeroed(m->owner, sizeof *w)) != NULL) {
         w->client = m->client;
         w->base = m->base;
         w->uri = m->pool->uri;
@@ -2243,9 +2229,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_status status = dbm_adapter_credentials(c, &who);
     if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
-    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    m = (dbm__mongo_lease *)dbm__adapter_zeroed(db, sizeof *m);
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
     m->owner = db;
@@ -2353,24 +2338,17 @@ static const char *const dbm__mongo_known[] = {
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
 
-static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
-    const char *near_one;
-    char hint[80] = "";
-    int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
-    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint);
-}
-
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    dbm_option one;
     const char *where;
-    dbm_status status = DBM_OK;
+    dbm_option one;
     size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
-    return status;
+    int k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__MONGO_KNOWN && !dbm__same_word(dbm__mongo_known[k], one.name); k++) {}
+        if (k < DBM__MONGO_KNOWN || dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__mongo_known, DBM__MONGO_KNOWN, "is no option of MongoDB's driver");
+    }
+    return DBM_OK;
 }
 
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
@@ -2394,13 +2372,11 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
 }
 
 static bool dbm__mongo_local(const char *hosts) {
-    while (*hosts != 0) {
-        size_t n = strcspn(hosts, ",");
-        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
-                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
-        if (!local) return false;
-        hosts += n;
-        if (*hosts == ',') hosts++;
+    char host[256];
+    int port;
+    while (hosts != NULL && *hosts != 0) {
+        (void)dbm__host_next(&hosts, host, sizeof host, &port);
+        if (host[0] != '/' && !dbm__same_word(host, "localhost") && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0) return false;
     }
     return true;
 }
@@ -2469,9 +2445,8 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_status status = dbm__mongo_check_options(db);
     if (status == DBM_OK) status = dbm__mongo_start(db);
     if (status != DBM_OK) return status;
-    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    base = (dbm__mongo_base *)dbm__adapter_zeroed(db, sizeof *base);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    memset(base, 0, sizeof *base);
     base->db = db;
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);

@@ -403,8 +403,7 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
     q->running = NULL;
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
-    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
-    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    (void)sqlite3_finalize(stmt); /* the connection still knows an error */
     return rc;
 }
 
@@ -551,12 +550,11 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         sqlite3_finalize(stmt);
         return status;
     }
-    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
         return dbm__sqlite_no_memory(q);
     }
-    memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -1221,9 +1219,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
     dbm_status status = DBM_OK;
-    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    dbm__sqlite *q = (dbm__sqlite *)dbm__adapter_zeroed(owner, sizeof *q);
     if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
-    memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
     q->base = base;
@@ -1345,7 +1342,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db);
     }
-    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q);
 }
 
@@ -1424,25 +1421,16 @@ static bool dbm__sqlite_is_true(const char *value) {
     return value != NULL && dbm__parse_bool(value, &yes) && yes;
 }
 
-static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
-    size_t i;
-    const char *near_one;
-    char hint[40] = "";
-    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
-    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint);
-}
-
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
-    dbm_status status = DBM_OK;
-    size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
-    if (status != DBM_OK) return status;
+    size_t i = 0, k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
+        if (k < DBM__SQLITE_URI_KEYS || dbm__list_has(DBM__SQLITE_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS, "is not known; known are mode, cache, immutable, vfs, "
+                                    "nolock, psow, and the options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size");
+    }
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value);
@@ -1623,7 +1611,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base);
+    dbm_adapter_free(db, base);
 }
 
 static const dbm_adapter dbm__sqlite_adapter = {

@@ -158,39 +158,29 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     return st;
 }
 
-static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                  const char *codes, va_list ap) {
+static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
+                                   dbm__given given) {
     dbm__mongo_call m;
-    int documents, count = 0;
+    dbm_value *values;
+    int documents, count = given.count, i;
     bool named;
     dbm_status st = dbm__mongo_clear(on, site, call, want, out);
     if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
-    if (st != DBM_OK) {
+    values = m.values + DBM__MONGO_HEAD + documents;
+    if (given.codes != NULL) {
         char text[400];
-        dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
-        return dbm__on_fail(on, st, site, "%s", text);
-    }
-    st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
-}
-
-static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                   const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    int documents, i;
-    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
-    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
-    if (st != DBM_OK) return st;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
+        st = dbm__values_read(values, &count, &named, given.codes, *given.ap);
+        dbm__copy_cut(text, sizeof text, st != DBM_OK ? dbm__self()->last.message : "");
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", text);
+    } else if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && given.values == NULL)) {
         return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-    }
-    for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
-        *v = values[i];
-        st = dbm__values_check(v, 1, NULL, site);
-        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
+    } else {
+        for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
+            values[i] = given.values[i];
+            st = dbm__values_check(&values[i], 1, NULL, site);
+            if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1);
+        }
     }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st;
@@ -202,7 +192,7 @@ static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, 
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
         va_list ap; \
         va_start(ap, codes); \
-        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
         va_end(ap); \
     } while (0)
 
@@ -240,26 +230,26 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
 
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count);
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count);
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count);
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count);
+    return dbm__mongo_given(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    (void)dbm__mongo_given(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, dbm__given_array(values, count));
     return dbm__cursor_of(rows);
 }
 

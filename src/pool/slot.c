@@ -303,10 +303,8 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
 }
 
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm_status heard = DBM_OK;
-    int want;
     dbm__reconnect_begin(slot, deadline_us);
-    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot);
 }
 

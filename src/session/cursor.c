@@ -296,10 +296,20 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
 
 /* ---- the public calls ---------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
-    dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
-    (*rows)->row.owns_session = call->owns;
+static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
+    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
+    (*rows)->row.owns_session = call.owns;
     return DBM_OK;
 }
 
@@ -323,41 +333,17 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     return call->owns ? dbm__call_end(call, st) : st;
 }
 
-#define DBM__READ_VALUES(call) \
-    dbm_value values[DBM__MAX_VALUES]; \
-    bool named = false; \
-    int count = 0; \
-    va_list ap; \
-    va_start(ap, codes); \
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
-    va_end(ap)
-
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    dbm__call call;
+    va_list ap;
     dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows);
-    }
+    va_start(ap, codes);
+    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__query_values(&call, sql, copy, count, named, site, rows);
+    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count));
 }
 
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
@@ -457,19 +443,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    return dbm__one_values(&call, sql, NULL, values, count, named, site, row);
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st);
 }
 
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
@@ -497,23 +482,13 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
         }
     }
     va_start(ap, codes);
-    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
 
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row);
+    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count));
 }
 
 static void dbm__loop_push(dbm_rows *rows) {
@@ -553,60 +528,57 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
 
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
-        else dbm__query_values(&call, sql, values, count, named, site, &rows);
-    }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__queryv(on, &rows, site, sql, values, count);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows);
 }
 
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
     dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
     *rows = NULL;
     st = dbm__statement_ready(prepared, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows);
-    }
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st;
+}
+
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st;
 }
 
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st;
+    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count));
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     if (st != DBM_OK) return st;
     memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row);
 }
 
@@ -633,40 +605,27 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
         }
     }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
 
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row);
+    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm_status st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__work_fail(prepared->work, site);
-        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows);
-    }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows);
 }
 
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__stmt_queryv(site, prepared, &rows, values, count);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
     return dbm__cursor_of(rows);
 }
 

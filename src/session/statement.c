@@ -652,16 +652,35 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 
 /* ---- the public calls --------------------------------------------------------------------------------------------------------------- */
 
-static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site) {
+    dbm_status st = DBM_OK;
+    int i;
+    *count = 0;
+    *named = false;
+    if (given->codes != NULL) {
+        if (given->codes[0] != 0) st = dbm__values_read(out, count, named, given->codes, *given->ap);
+    } else if (given->count < 0 || given->count > DBM__MAX_VALUES || (given->count > 0 && given->values == NULL)) {
+        st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
+    } else {
+        *count = given->count;
+        for (i = 0; i < given->count; i++) {
+            out[i] = given->values[i];
+            if (out[i].name != NULL) *named = true;
+        }
+        st = dbm__values_check(out, given->count, w->db->name, site);
+    }
+    return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site);
+}
+
+static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
-    if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st;
 }
 
@@ -685,7 +704,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
         }
     }
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, false, sql, codes, ap);
+    st = dbm__exec_given(on, site, false, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
@@ -705,50 +724,26 @@ static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st;
 }
 
+static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st;
+}
+
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
+    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st;
 }
 
-/* Values from an array: copied, since their sizes are filled in. */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
-    dbm_status st;
-    int i;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__work_fail(w, site);
-    }
-    for (i = 0; i < count; i++) {
-        out[i] = in[i];
-        if (in[i].name != NULL) *named = true;
-    }
-    st = dbm__values_check(out, count, w->db->name, site);
-    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site);
-}
-
-static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    dbm__call call;
-    bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
-    return dbm__call_end(&call, st);
-}
-
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__exec_values(on, site, false, sql, values, count);
+    return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st;
+    return dbm__send_given(on, site, sql, dbm__given_array(values, count));
 }
 
 /* ---- prepared statements --------------------------------------------------------------------------------------------------------------- */
@@ -855,25 +850,15 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     return DBM_OK;
 }
 
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
-    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    rc = dbm__given_read(st->work, &given, values, &count, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */
-}
-
-static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc != DBM_OK) return rc;
-    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
-    return send ? DBM_OK : rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
@@ -892,7 +877,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
         }
     }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc;
 }
@@ -901,17 +886,17 @@ DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const ch
     va_list ap;
     dbm_status rc;
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc;
 }
 
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, false, values, count);
+    return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count));
 }
 
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, true, values, count);
+    return dbm__stmt_exec_given(site, st, true, dbm__given_array(values, count));
 }
 
 /* ---- native, identifiers, and what data/ needs ------------------------------------------------------------------------------------------ */

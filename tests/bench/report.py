@@ -120,7 +120,7 @@ def groups_of(results):
                     if name == library and "ratio" in r and r["over"] == over and (library == "dbm" or not variant):
                         bars.append((NAMES[library] + (", " + variant if variant else ""), library, r["ratio"]))
             if bars:
-                kind = row.split("_")[0]
+                kind = row.removeprefix("async_").split("_")[0]
                 reference = of_row[over]
                 by = over.partition("/")[2]
                 groups.append(("%s: %s" % (TITLES.get(kind, kind), reference["what"]) + (", against the driver's " + by if by else ""),

@@ -273,7 +273,8 @@ static void a_silent_server_is_left_at_the_deadline(void **state) {
     double before;
     (void)state;
     servers_start(&own, "mongodb", "--tls", NULL);
-    m = manager_of(DBM_CONFIG(.url = url_of(&own, ""), .tls = DBM_TLS_VERIFY_FULL, .tls_ca = servers_ca("ca.pem")));
+    /* with libmongoc 2.x the driver tries once more, and a handshake without an answer takes all of connect_timeout */
+    m = manager_of(DBM_CONFIG(.url = url_of(&own, ""), .tls = DBM_TLS_VERIFY_FULL, .tls_ca = servers_ca("ca.pem"), .connect_timeout_ms = 1000));
     OK(dbm_init_all(m));
     d = dbm_get(m, NULL);
     OK(dbm_mongo_insert(d, "tls", "{\"_id\": 1}"));
@@ -285,7 +286,7 @@ static void a_silent_server_is_left_at_the_deadline(void **state) {
         took = now_s() - before;
     }
     SHOWS(rc, DBM_E_TIMEOUT, "deadline");
-    assert_true(took < 3.0);
+    if (took >= 3.0) fail_msg("it took %.2f s", took);
     servers_signal(&own, SIGCONT);
     OK(dbm_mongo_count(d, &n, "tls", "{}"));
     assert_int_equal(n, 1);
