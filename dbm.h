@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 682f2be1d9d5da45: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content db995722b9a74504: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7019,6 +7019,9 @@ DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk *
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
+/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none);
+DBM__INLINE void *dbm__adapter_zeroed(dbm_database *db, size_t size) { return dbm__alloc_zero(db->host, size); }
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7181,6 +7184,10 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
         ++*i;
         return of_url ? "the URL's parameter" : "the connect_args key"; }
     return NULL; }
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none) {
+    const char *near_one = dbm__nearest(name, names, count);
+    if (near_one == NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s", where, name, none);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s; did you mean %s?", where, name, none, near_one); }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -8667,10 +8674,8 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm_status heard = DBM_OK;
-    int want;
     dbm__reconnect_begin(slot, deadline_us);
-    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot); }
 DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
     dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
@@ -11483,7 +11488,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
-    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
@@ -11601,7 +11606,11 @@ DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, 
 DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+/* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
+typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
+DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
@@ -12526,9 +12535,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -13365,16 +13373,31 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         return st; }
     dbm_rows_end(rows);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site) {
+    dbm_status st = DBM_OK;
+    int i;
+    *count = 0;
+    *named = false;
+    if (given->codes != NULL) {
+        if (given->codes[0] != 0) st = dbm__values_read(out, count, named, given->codes, *given->ap);
+    } else if (given->count < 0 || given->count > DBM__MAX_VALUES || (given->count > 0 && given->values == NULL)) {
+        st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
+    } else {
+        *count = given->count;
+        for (i = 0; i < given->count; i++) {
+            out[i] = given->values[i];
+            if (out[i].name != NULL) *named = true; }
+        st = dbm__values_check(out, given->count, w->db->name, site); }
+    return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
+static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
-    if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st; }
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
@@ -13393,7 +13416,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
                 dbm__cache_hit(&w->slot.connection, e);
                 return dbm__exec_quick(w, e, values, count, site); } } }
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, false, sql, codes, ap);
+    st = dbm__exec_given(on, site, false, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
@@ -13407,40 +13430,20 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
+static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
+    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
-/* Values from an array: copied, since their sizes are filled in. */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
-    dbm_status st;
-    int i;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__work_fail(w, site); }
-    for (i = 0; i < count; i++) {
-        out[i] = in[i];
-        if (in[i].name != NULL) *named = true; }
-    st = dbm__values_check(out, count, w->db->name, site);
-    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site); }
-static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    dbm__call call;
-    bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
-    return dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__exec_values(on, site, false, sql, values, count); }
+    return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st; }
+    return dbm__send_given(on, site, sql, dbm__given_array(values, count)); }
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -13525,23 +13528,15 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
-    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    rc = dbm__given_read(st->work, &given, values, &count, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */ }
-static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc != DBM_OK) return rc;
-    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
-    return send ? DBM_OK : rc; }
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13556,20 +13551,20 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
             st->entry->uses = 2;
             return dbm__exec_quick(st->work, st->entry, values, count, site); } }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, false, values, count); }
+    return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, true, values, count); }
+    return dbm__stmt_exec_given(site, st, true, dbm__given_array(values, count)); }
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -13879,10 +13874,20 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         st = dbm__op_run(&w->slot.connection, &row->op);
         reported = true; }
     return dbm__rows_got(rows, st, reported); }
-static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
-    dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
-    (*rows)->row.owns_session = call->owns;
+static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
+    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
+    (*rows)->row.owns_session = call.owns;
     return DBM_OK; }
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
@@ -13900,37 +13905,15 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-#define DBM__READ_VALUES(call) \
-    dbm_value values[DBM__MAX_VALUES]; \
-    bool named = false; \
-    int count = 0; \
-    va_list ap; \
-    va_start(ap, codes); \
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
-    va_end(ap)
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    dbm__call call;
+    va_list ap;
     dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows); } }
+    va_start(ap, codes);
+    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__query_values(&call, sql, copy, count, named, site, rows); }
+    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
@@ -14014,19 +13997,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     w->open_rows++;
     *out = row;
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    return dbm__one_values(&call, sql, NULL, values, count, named, site, row); }
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -14048,21 +14030,11 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
                 e->uses--; /* others read it, so that it stays */
                 sql = e->text; } } }
     va_start(ap, codes);
-    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row); }
+    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count)); }
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -14090,50 +14062,47 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
-        else dbm__query_values(&call, sql, values, count, named, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__queryv(on, &rows, site, sql, values, count);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); } }
-DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st; }
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
+DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
+    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     if (st != DBM_OK) return st;
     memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
@@ -14154,33 +14123,21 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row); } } } }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row); }
+    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm_status st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__work_fail(prepared->work, site);
-        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__stmt_queryv(site, prepared, &rows, values, count);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
@@ -16359,42 +16316,35 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     } else if (st == DBM_OK) {
         *(dbm_row **)out = row; }
     return st; }
-static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                  const char *codes, va_list ap) {
+static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
+                                   dbm__given given) {
     dbm__mongo_call m;
-    int documents, count = 0;
+    dbm_value *values;
+    int documents, count = given.count, i;
     bool named;
     dbm_status st = dbm__mongo_clear(on, site, call, want, out);
     if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
-    if (st != DBM_OK) {
+    values = m.values + DBM__MONGO_HEAD + documents;
+    if (given.codes != NULL) {
         char text[400];
-        dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
-        return dbm__on_fail(on, st, site, "%s", text); }
-    st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
-static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                   const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    int documents, i;
-    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
-    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
-    if (st != DBM_OK) return st;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES); }
-    for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
-        *v = values[i];
-        st = dbm__values_check(v, 1, NULL, site);
-        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
+        st = dbm__values_read(values, &count, &named, given.codes, *given.ap);
+        dbm__copy_cut(text, sizeof text, st != DBM_OK ? dbm__self()->last.message : "");
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", text);
+    } else if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && given.values == NULL)) {
+        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+    } else {
+        for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
+            values[i] = given.values[i];
+            st = dbm__values_check(&values[i], 1, NULL, site);
+            if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); } }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
         va_list ap; \
         va_start(ap, codes); \
-        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
         va_end(ap); \
     } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
@@ -16421,18 +16371,18 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    (void)dbm__mongo_given(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -16867,8 +16817,7 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
     q->running = NULL;
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
-    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
-    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    (void)sqlite3_finalize(stmt); /* the connection still knows an error */
     return rc; }
 /* A word that is not kept, or not yet. */
 static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
@@ -16981,11 +16930,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         dbm_status status = dbm__sqlite_parameters(q, stmt, found, p->parameters);
         sqlite3_finalize(stmt);
         return status; }
-    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
         return dbm__sqlite_no_memory(q); }
-    memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -17519,9 +17467,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
     dbm_status status = DBM_OK;
-    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    dbm__sqlite *q = (dbm__sqlite *)dbm__adapter_zeroed(owner, sizeof *q);
     if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
-    memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
     q->base = base;
@@ -17623,7 +17570,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
 #endif
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db); }
-    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q); }
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
@@ -17684,23 +17631,15 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
     return value != NULL && dbm__parse_bool(value, &yes) && yes; }
-static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
-    size_t i;
-    const char *near_one;
-    char hint[40] = "";
-    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
-    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint); }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
-    dbm_status status = DBM_OK;
-    size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
-    if (status != DBM_OK) return status;
+    size_t i = 0, k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
+        if (k < DBM__SQLITE_URI_KEYS || dbm__list_has(DBM__SQLITE_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS, "is not known; known are mode, cache, immutable, vfs, "
+                                    "nolock, psow, and the options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size"); }
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value); }
@@ -17850,7 +17789,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base); }
+    dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -25548,20 +25487,20 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms; }
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w); }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -26026,7 +25965,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
         char c = text[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = dbm__hex(c);
         if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
@@ -26336,9 +26275,8 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     if (r != NULL) {
         m->spare = r->next;
         return r; }
-    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
-    if (r != NULL) memset(r, 0, sizeof *r);
-    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
+    if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r; }
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
@@ -26364,7 +26302,7 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
-        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next; } }
@@ -26854,7 +26792,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     mongoc_collection_destroy(b->collection);
     bson_destroy(b->options);
     bson_destroy(b->row);
-    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b); }
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
@@ -26863,9 +26801,8 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
     int i;
     if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
-    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    b = (dbm__mongo_bulk *)dbm__adapter_zeroed(m->owner, sizeof *b);
     if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(b, 0, sizeof *b);
     m->bulk = b;
     op->bulk->data = b;
     b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
@@ -27008,10 +26945,9 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
         dbm__mongo_wire *next = p->wires->next;
         dbm_adapter_free(base->db, p->wires);
         p->wires = next; }
-    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
-    if (p->password != NULL) {
-        dbm__wipe(p->password, strlen(p->password));
-        dbm_adapter_free(base->db, p->password); }
+    if (p->password != NULL) dbm__wipe(p->password, strlen(p->password));
+    dbm_adapter_free(base->db, p->user);
+    dbm_adapter_free(base->db, p->password);
     dbm_adapter_free(base->db, p); }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     char code[3];
@@ -27079,48 +27015,40 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     DBM_ASSERT(!t.cut);
     *capacity = need;
     return text; }
-static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
-    if (text == NULL) return true;
-    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
-    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
-    return *copy != NULL; }
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
-/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+/* A pool of the driver's for these credentials. NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
     const dbm_config *config = dbm_adapter_config(db);
-    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm__adapter_zeroed(db, sizeof *p);
     size_t size = 0;
     char *text = dbm__mongo_url(base, user, password, &size);
     memset(error, 0, sizeof *error);
-    if (p != NULL) memset(p, 0, sizeof *p);
-    if (p == NULL || text == NULL) goto fail;
-    p->base = base;
-    p->epoch = dbm__fork_epoch();
-    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
-    p->uri = mongoc_uri_new_with_error(text, error);
-    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
-    if (p->pool == NULL) {
-        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
-        goto fail; }
+    if (p != NULL && text != NULL) {
+        p->base = base;
+        p->epoch = dbm__fork_epoch();
+        p->user = user != NULL ? dbm__copy_text(db->host, user, strlen(user)) : NULL;
+        p->password = password != NULL ? dbm__copy_text(db->host, password, strlen(password)) : NULL;
+        if ((p->user != NULL || user == NULL) && (p->password != NULL || password == NULL)) p->uri = mongoc_uri_new_with_error(text, error);
+        if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+        if (p->uri != NULL && p->pool == NULL && error->message[0] == 0) {
+            dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts"); } }
+    if (text != NULL) dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    if (p == NULL || p->pool == NULL) {
+        if (p != NULL) dbm__mongo_pool_free(base, p);
+        return NULL; }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks); }
 #endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
-    dbm__wipe(text, size);
-    dbm_adapter_free(db, text);
-    return p;
-fail:
-    if (text != NULL) {
-        dbm__wipe(text, size);
-        dbm_adapter_free(db, text); }
-    if (p != NULL) dbm__mongo_pool_free(base, p);
-    return NULL; }
+    return p; }
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
@@ -27230,8 +27158,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
     dbm__lock_take(&m->base->lock);
     for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
-    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
-        memset(w, 0, sizeof *w);
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm__adapter_zeroed(m->owner, sizeof *w)) != NULL) {
         w->client = m->client;
         w->base = m->base;
         w->uri = m->pool->uri;
@@ -27277,9 +27204,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_status status = dbm_adapter_credentials(c, &who);
     if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
-    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    m = (dbm__mongo_lease *)dbm__adapter_zeroed(db, sizeof *m);
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
     m->owner = db;
@@ -27368,22 +27294,16 @@ static const char *const dbm__mongo_known[] = {
     "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
-static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
-    const char *near_one;
-    char hint[80] = "";
-    int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
-    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint); }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    dbm_option one;
     const char *where;
-    dbm_status status = DBM_OK;
+    dbm_option one;
     size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
-    return status; }
+    int k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__MONGO_KNOWN && !dbm__same_word(dbm__mongo_known[k], one.name); k++) {}
+        if (k < DBM__MONGO_KNOWN || dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__mongo_known, DBM__MONGO_KNOWN, "is no option of MongoDB's driver"); }
+    return DBM_OK; }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -27400,13 +27320,11 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
     return DBM_OK; }
 static bool dbm__mongo_local(const char *hosts) {
-    while (*hosts != 0) {
-        size_t n = strcspn(hosts, ",");
-        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
-                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
-        if (!local) return false;
-        hosts += n;
-        if (*hosts == ',') hosts++; }
+    char host[256];
+    int port;
+    while (hosts != NULL && *hosts != 0) {
+        (void)dbm__host_next(&hosts, host, sizeof host, &port);
+        if (host[0] != '/' && !dbm__same_word(host, "localhost") && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0) return false; }
     return true; }
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
@@ -27460,9 +27378,8 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_status status = dbm__mongo_check_options(db);
     if (status == DBM_OK) status = dbm__mongo_start(db);
     if (status != DBM_OK) return status;
-    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    base = (dbm__mongo_base *)dbm__adapter_zeroed(db, sizeof *base);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    memset(base, 0, sizeof *base);
     base->db = db;
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);
@@ -29665,6 +29582,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return; }
         act->stopped = true;
         t = (dbm_task *)act;
@@ -30109,15 +30027,15 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-/* Of a loop. told: sessions of the callback form; lines: one for each database that sessions are beginning of. */
-typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 typedef struct dbm__async {
     dbm__side side;                      /* first */
     dbm__owned owned;
     dbm__work *work;
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
-    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    struct dbm__async *next, **in;       /* those of its form, of the loop */
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
@@ -30201,8 +30119,11 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
 static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
     return &a->own; }
+/* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
+static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
+    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 DBM__FN void dbm__flow_hurry(dbm__async *a) {
@@ -30424,7 +30345,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ONE_ENDED:
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
-                dbm__rows_close(&w->one); }
+                dbm__rows_close(&w->one);
+                if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
             if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
@@ -30622,6 +30544,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (!w->in_transaction || c->broken) break;
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
             DBM__RUN(&a->own, DBM__AT_UNDONE);
             break;
         case DBM__AT_UNDONE:
@@ -30675,7 +30598,12 @@ static void dbm__request_reap(dbm_act *act) {
     dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status); }
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
+    if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
     return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
@@ -30868,10 +30796,18 @@ static void dbm__turns_look(void *ud) {
     if (a == NULL) return;
     dbm__turn_forego(a);
     dbm__turns_look(ud); /* for others */ }
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
+    (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -30947,9 +30883,11 @@ static void dbm__way_ran(dbm__worked *worked) {
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd; }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -31066,6 +31004,8 @@ static dbm__sides *dbm__sides_of(dbm_loop *loop) {
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
@@ -31093,15 +31033,13 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &((dbm__sides *)*dbm__loop_of_acts(loop))->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all); }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a; }
 /* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
 typedef struct dbm__line {
