@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content db995722b9a74504: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 0aef04428e20a8fb: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3017,12 +3017,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A ROLLBACK has a second then; a COMMIT on its way is not interrupted.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
 /* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
- * at its end, is given up then (E_IN_DOUBT where it wrote) and its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -30067,8 +30068,7 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
-DBM__FN void dbm__flow_hurry(dbm__async *a); /* what is under way has a second; a COMMIT has its own time */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -30123,14 +30123,9 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
-DBM__FN void dbm__flow_hurry(dbm__async *a) {
-    int64_t soon = dbm__deadline(a->work->db->host, 1000);
-    if (!a->waits || a->op->kind == DBM_OP_COMMIT || a->running.limit_us <= soon) return;
-    a->running.limit_us = soon;
-    dbm__flow_cancel(a); }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -30613,7 +30608,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_hurry(a);
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
         return; }
     if (a->first != r) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);

@@ -68,16 +68,9 @@ static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->d
 
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
-}
-
-DBM__FN void dbm__flow_hurry(dbm__async *a) {
-    int64_t soon = dbm__deadline(a->work->db->host, 1000);
-    if (!a->waits || a->op->kind == DBM_OP_COMMIT || a->running.limit_us <= soon) return;
-    a->running.limit_us = soon;
-    dbm__flow_cancel(a);
 }
 
 /* ---- parts ----------------------------------------------------------------------------------------------------------------- */

@@ -99,7 +99,6 @@ DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 /* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
-DBM__FN void dbm__flow_hurry(dbm__async *a); /* what is under way has a second; a COMMIT has its own time */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 #endif /* DBM_HAS_ASYNC */
 #endif /* DBM__SIDE_H */

@@ -10,6 +10,7 @@ static dbm_manager *mgr;
 static dbm_database *db;
 static dbm_loop *loop;
 
+enum { GRACE_MS = 300 };
 typedef struct job {
     dbm_session s;
     dbm_rows *rows;
@@ -21,11 +22,14 @@ typedef struct job {
 
 static void open_with(const char *form, const dbm_config *config) {
     static dbm_adapter uncancelled;
+    dbm_options options;
     uncancelled = adapter_stepped;
     uncancelled.type = "uncancelled";
     uncancelled.cancel = NULL;
     v = server_make();
-    mgr = server_manager(NULL);
+    memset(&options, 0, sizeof options);
+    options.grace_ms = GRACE_MS;
+    mgr = server_manager(&options);
     CHECK_STATUS(dbm_register(mgr, &uncancelled), DBM_OK);
     db = server_add(mgr, v, form, config);
     CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
@@ -82,8 +86,10 @@ static const scene scenes[] = {
     { "the ROLLBACK at its end, late", FAILS, DBM_OP_ROLLBACK, 100, 0, 1100, DBM_E_RANGE, false },
     { "the ROLLBACK after the deadline", SLEEPS, DBM_OP_ROLLBACK, 100, 0, 1100, DBM_E_TIMEOUT, false },
     { "the ROLLBACK after a cancel", SLEEPS, DBM_OP_ROLLBACK, 0, 50, 1050, DBM_E_CANCELLED, false },
-    { "a cancel in the ROLLBACK at its end", FAILS, DBM_OP_ROLLBACK, 0, 50, 1050, DBM_E_RANGE, false },
-    { "a ROLLBACK of its own, cancelled", ROLLS_BACK_BY_ITSELF, DBM_OP_ROLLBACK, 0, 50, 1050, DBM_E_CANCELLED, false },
+    { "a cancel in the COMMIT at its end", COMMITS, DBM_OP_COMMIT, 0, 50, 50 + GRACE_MS, DBM_E_IN_DOUBT, false },
+    { "a cancel in a COMMIT of its own", COMMITS_BY_ITSELF, DBM_OP_COMMIT, 0, 50, 50 + GRACE_MS, DBM_E_IN_DOUBT, false },
+    { "a cancel in the ROLLBACK at its end", FAILS, DBM_OP_ROLLBACK, 0, 50, 50 + GRACE_MS, DBM_E_RANGE, false },
+    { "a ROLLBACK of its own, cancelled", ROLLS_BACK_BY_ITSELF, DBM_OP_ROLLBACK, 0, 50, 50 + GRACE_MS, DBM_E_CANCELLED, false },
     { "a ROLLBACK of its own, late", ROLLS_BACK_BY_ITSELF, DBM_OP_ROLLBACK, 100, 0, 1100, DBM_E_TIMEOUT, false },
     { "rows that are open, cancelled", READS, DBM_OP_FINISH, 0, 50, 1050, DBM_E_CANCELLED, false },
 };
