@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 0aef04428e20a8fb: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content da4679df63c19240: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7366,8 +7366,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return; }
         if (now >= r->quiet_us) {
