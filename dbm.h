@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 09b87a9806fd27bf: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9a5c3a46548014d8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3029,11 +3029,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -7313,8 +7315,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return; }
         if (now >= r->quiet_us) {
@@ -11451,7 +11453,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -12448,13 +12450,13 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w) {
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) {
     w->base.ended = true;
-    dbm__block_finish(w, &w->base); }
+    dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12472,7 +12474,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         s->gen = 0;
         dbm__work_give(w, self, false);
         return false; }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
@@ -28236,6 +28238,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 /* What ends with its task, a session: in the reverse of the order in which they were begun. */
@@ -29586,12 +29589,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -29607,6 +29611,13 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         act->stopped = true;
         t = (dbm_task *)act;
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break; }
+    return limit; }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -30050,6 +30061,8 @@ typedef struct dbm__async {
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
+    bool limited;                        /* the first one has less time than its session, which has `own_limit_us` */
+    int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
@@ -30076,7 +30089,7 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -30131,7 +30144,7 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -30478,6 +30491,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close_all(w);
                 a->at = a->after; break; }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
@@ -30510,7 +30524,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
@@ -30585,7 +30599,10 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
-    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        return; }
+    if (a->first != r) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -30649,6 +30666,10 @@ static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
     dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
@@ -30699,7 +30720,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -30892,10 +30913,20 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
     dbm__request *r;
     while ((r = a->first) != NULL) {
         dbm_status st;
+        if (!a->on) dbm__async_limit(a, r);
         if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
@@ -30977,7 +31008,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
         return NULL; }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->task = task;
     a->end = end;
