@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1fff617b7995b008: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 6c1c82223ae3ffd7: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -7040,6 +7040,7 @@ typedef struct dbm__running {
 DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
 DBM__FN int64_t dbm__running_until(dbm__running *r);
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
+DBM__FN void dbm__running_ends(dbm__running *r, int64_t until_us); /* what can't be cancelled is given up then: E_CANCELLED, a COMMIT as after its deadline */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7359,6 +7360,10 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until; }
+DBM__FN void dbm__running_ends(dbm__running *r, int64_t until_us) {
+    if (r->cancellable || r->limit_us <= until_us) return;
+    r->limit_us = until_us;
+    if (r->op->kind != DBM_OP_COMMIT) r->phase = DBM__STOPPED; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -30110,7 +30115,7 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    dbm__running_ends(&a->running, dbm__flow_grace(a));
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {

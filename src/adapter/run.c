@@ -139,6 +139,12 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     return until;
 }
 
+DBM__FN void dbm__running_ends(dbm__running *r, int64_t until_us) {
+    if (r->cancellable || r->limit_us <= until_us) return;
+    r->limit_us = until_us;
+    if (r->op->kind != DBM_OP_COMMIT) r->phase = DBM__STOPPED;
+}
+
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);

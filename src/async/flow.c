@@ -68,7 +68,7 @@ static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->d
 
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    dbm__running_ends(&a->running, dbm__flow_grace(a));
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
 }
