@@ -6,6 +6,8 @@
  *     long before = proxy_turns(&p);               how often a client spoke after it had been silent: round trips, if it waited
  *     proxy_delay(&p, 200);                        milliseconds that each answer is held back
  *     proxy_cut(&p, "COMMIT", PROXY_BEFORE);       when a client says that: cut before it is passed on, or after (once)
+ *     proxy_hold(&p, 17);                          of what the servers say from here on, 17 bytes are passed on, and the rest is held back
+ *     proxy_held(&p)                               whether so many have been; proxy_release(&p) passes on the rest, and proxy_hang_up(&p) cuts all connections
  *     proxy_stop(&p); */
 #ifndef DBM_TEST_PROXY_H
 #define DBM_TEST_PROXY_H
@@ -30,9 +32,10 @@ typedef struct proxy {
     int port, listener, target, wake[2];
     long turns, connections;
     long bytes_up, bytes_down;
+    long left;               /* of what servers say: to be passed on before the rest is held back; -1: all */
     int delay_ms, cut, piece;
     char word[64];
-    bool stop;
+    bool stop, hang_up;
     proxy_pair pairs[PROXY_PAIRS];
 } proxy;
 
@@ -75,11 +78,22 @@ static __attribute__((__unused__)) bool proxy_says(const char *data, size_t size
     return false;
 }
 
+static __attribute__((__unused__)) long proxy_number(proxy *p, const long *number) {
+    long n;
+    (void)pthread_mutex_lock(&p->lock);
+    n = *number;
+    (void)pthread_mutex_unlock(&p->lock);
+    return n;
+}
+
 /* One reading from one side of a pair. */
 static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, bool up) {
     static __thread char block[65536];
-    ssize_t n = recv(up ? pair->client : pair->server, block, sizeof block, 0);
+    long left = up ? -1 : proxy_number(p, &p->left);
+    ssize_t n;
     int cut = PROXY_NEVER, delay, piece, sent = 0;
+    if (left == 0) return;
+    n = recv(up ? pair->client : pair->server, block, left > 0 && left < (long)sizeof block ? (size_t)left : sizeof block, 0);
     if (n < 0 && errno == EINTR) return;
     if (n <= 0) {
         proxy_drop(pair);
@@ -95,6 +109,7 @@ static __attribute__((__unused__)) void proxy_pass(proxy *p, proxy_pair *pair, b
         }
     } else {
         p->bytes_down += n;
+        if (left >= 0 && p->left >= 0) p->left -= n;
     }
     pair->client_spoke = up;
     delay = up ? 0 : p->delay_ms;
@@ -127,6 +142,7 @@ static __attribute__((__unused__)) void *proxy_main(void *ud) {
     proxy *p = (proxy *)ud;
     for (;;) {
         struct pollfd fds[2 + 2 * PROXY_PAIRS];
+        bool held = proxy_number(p, &p->left) == 0;
         int i;
         memset(fds, 0, sizeof fds);
         fds[0].fd = p->wake[0];
@@ -134,18 +150,24 @@ static __attribute__((__unused__)) void *proxy_main(void *ud) {
         fds[0].events = fds[1].events = POLLIN;
         for (i = 0; i < PROXY_PAIRS; i++) {
             fds[2 + 2 * i].fd = p->pairs[i].client;
-            fds[3 + 2 * i].fd = p->pairs[i].server;
+            fds[3 + 2 * i].fd = held ? -1 : p->pairs[i].server;
             fds[2 + 2 * i].events = fds[3 + 2 * i].events = POLLIN;
         }
         if (poll(fds, 2 + 2 * PROXY_PAIRS, -1) < 0) continue;
         if (fds[0].revents != 0) {
             char byte;
-            bool stop;
+            bool stop, hang_up;
             (void)!read(p->wake[0], &byte, 1);
             (void)pthread_mutex_lock(&p->lock);
             stop = p->stop;
+            hang_up = p->hang_up;
             (void)pthread_mutex_unlock(&p->lock);
             if (stop) break;
+            for (i = 0; i < PROXY_PAIRS && hang_up; i++) proxy_drop(&p->pairs[i]);
+            (void)pthread_mutex_lock(&p->lock);
+            if (hang_up) p->hang_up = false;
+            (void)pthread_mutex_unlock(&p->lock);
+            continue; /* what is held back may be another now */
         }
         for (i = 0; i < PROXY_PAIRS; i++) {
             if (p->pairs[i].client >= 0 && fds[2 + 2 * i].revents != 0) proxy_pass(p, &p->pairs[i], true);
@@ -179,6 +201,7 @@ static __attribute__((__unused__)) void proxy_start(proxy *p, int target) {
     memset(p, 0, sizeof *p);
     (void)pthread_mutex_init(&p->lock, NULL);
     p->target = target;
+    p->left = -1;
     for (i = 0; i < PROXY_PAIRS; i++) p->pairs[i].client = p->pairs[i].server = -1;
     memset(&at, 0, sizeof at);
     at.sin_family = AF_INET;
@@ -203,13 +226,6 @@ static __attribute__((__unused__)) void proxy_stop(proxy *p) {
     (void)pthread_mutex_destroy(&p->lock);
 }
 
-static __attribute__((__unused__)) long proxy_number(proxy *p, const long *number) {
-    long n;
-    (void)pthread_mutex_lock(&p->lock);
-    n = *number;
-    (void)pthread_mutex_unlock(&p->lock);
-    return n;
-}
 static __attribute__((__unused__)) long proxy_turns(proxy *p) { return proxy_number(p, &p->turns); }
 
 static __attribute__((__unused__)) void proxy_delay(proxy *p, int ms) {
@@ -230,6 +246,29 @@ static __attribute__((__unused__)) void proxy_cut(proxy *p, const char *word, in
     (void)snprintf(p->word, sizeof p->word, "%s", word);
     p->cut = when;
     (void)pthread_mutex_unlock(&p->lock);
+}
+
+static __attribute__((__unused__)) void proxy_tell(proxy *p, long left, bool hang_up) {
+    (void)pthread_mutex_lock(&p->lock);
+    p->left = left;
+    p->hang_up = p->hang_up || hang_up;
+    (void)pthread_mutex_unlock(&p->lock);
+    (void)!write(p->wake[1], "x", 1);
+}
+static __attribute__((__unused__)) void proxy_hold(proxy *p, long bytes) { proxy_tell(p, bytes, false); }
+static __attribute__((__unused__)) bool proxy_held(proxy *p) { return proxy_number(p, &p->left) == 0; }
+static __attribute__((__unused__)) void proxy_release(proxy *p) { proxy_tell(p, -1, false); }
+/* What is held back is lost; later connections are passed on. When this returns the cuts are made. */
+static __attribute__((__unused__)) void proxy_hang_up(proxy *p) {
+    bool wait = true;
+    proxy_tell(p, -1, true);
+    while (wait) {
+        struct timespec t = { 0, 100000 };
+        (void)nanosleep(&t, NULL);
+        (void)pthread_mutex_lock(&p->lock);
+        wait = p->hang_up;
+        (void)pthread_mutex_unlock(&p->lock);
+    }
 }
 
 #endif

@@ -23,7 +23,13 @@ static void dbm__request_reap(dbm_act *act) {
 
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status);
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed");
+    }
+    if (r->fn != NULL) r->fn(r->ud, st);
 }
 
 static bool dbm__request_stops(const dbm__request *r) {
@@ -262,10 +268,20 @@ static void dbm__turns_look(void *ud) {
     dbm__turns_look(ud); /* for others */
 }
 
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud);
+}
+
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop);
+    (void)dbm_loop_post(loop, dbm__async_look, loop);
 }
 
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
@@ -365,9 +381,12 @@ static void dbm__way_ran(dbm__worked *worked) {
 }
 
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us);
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd;
+    }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us);
 }
 
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
@@ -510,6 +529,8 @@ static dbm__sides *dbm__sides_of(dbm_loop *loop) {
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
@@ -539,16 +560,13 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &((dbm__sides *)*dbm__loop_of_acts(loop))->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all);
-    }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a;
 }
 

@@ -63,8 +63,12 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     return &a->own;
 }
 
+/* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
+static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
+
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
+    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
 }
@@ -334,6 +338,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
                 dbm__rows_close(&w->one);
+                if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */
             }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
@@ -552,6 +557,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (!w->in_transaction || c->broken) break;
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
+            if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
             DBM__RUN(&a->own, DBM__AT_UNDONE);
             break;
         case DBM__AT_UNDONE:

@@ -54,8 +54,8 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-/* Of a loop. told: sessions of the callback form; lines: one for each database that sessions are beginning of. */
-typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 
 typedef struct dbm__async {
     dbm__side side;                      /* first */
@@ -63,7 +63,7 @@ typedef struct dbm__async {
     dbm__work *work;
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
-    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    struct dbm__async *next, **in;       /* those of its form, of the loop */
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */

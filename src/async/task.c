@@ -237,6 +237,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return;
         }
         act->stopped = true;

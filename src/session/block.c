@@ -625,10 +625,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
-        }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w);
     }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;

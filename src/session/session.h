@@ -120,7 +120,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
-    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
