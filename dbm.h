@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 174bca094164d324: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4eb7bf3e657de0ce: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3405,10 +3405,6 @@ DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
 DBM__FN void dbm__store(dbm__word *p, dbm__word v);
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
-DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v);
-DBM__FN bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired);
-DBM__FN uint32_t dbm__load32(const uint32_t *p);
-DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
 /* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
@@ -3422,7 +3418,6 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
-DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3453,7 +3448,6 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
-DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3469,13 +3463,8 @@ typedef struct dbm__host {
     void *clock_ud;
     dbm__word random; /* state of dbm__random */
 } dbm__host;
-DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__host_free(dbm__host *host);
 /* NULL when there is no memory; the caller reports with dbm__no_memory(). A size of 0 gives a block too. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size);
-DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size);
-DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size);
-DBM__FN void dbm__free(dbm__host *host, void *block);
 /* `size` bytes of a text (SIZE_MAX: up to its NUL; NULL: ""), and a NUL. */
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 /* Overwrites, in a way that the compiler keeps. */
@@ -3484,7 +3473,6 @@ DBM__FN void dbm__wipe(void *p, size_t size);
 DBM__FN int64_t dbm__now(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
-DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
 /* now + ms, saturated; ms < 0 gives INT64_MAX. */
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
@@ -3496,10 +3484,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
 /* A text that grows in a fixed block; it is always NUL-terminated, and `cut` says that not all fitted. Once cut, it stays as
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
-DBM__FN void dbm__put(dbm__text *t, const char *text);
-DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size);
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v);
-DBM__FN void dbm__putf(dbm__text *t, const char *format, ...);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
@@ -3525,7 +3509,6 @@ DBM__FN int dbm__hex(char c); /* -1: not a digit */
 DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
-DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
@@ -3549,7 +3532,6 @@ typedef struct dbm__thread {
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
-DBM__FN dbm__word dbm__thread_number(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -4155,8 +4137,7 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     } while (v);
     if (negative) digits[--at] = '-';
     dbm__put_n(t, digits + at, sizeof digits - at); }
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
-    dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
+DBM__FN void dbm__put_int(dbm__text *t, int64_t v) { dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -4204,8 +4185,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case 'm': dbm__put_duration(t, va_arg(ap, int64_t)); break;
         case 'c':
             c = (char)va_arg(ap, int);
-            dbm__put_n(t, &c, 1);
-            break;
+            dbm__put_n(t, &c, 1); break;
         case 'q':
             text = va_arg(ap, const char *);
             if (text) dbm__put_n(t, "'", 1);
@@ -4215,8 +4195,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case '%': dbm__put_n(t, "%", 1); break;
         default: /* an unknown one shows as it stands: it takes no argument, so the ones after it stay right */
             DBM_ASSERT(format[1] == 0);
-            dbm__put_n(t, format, 2);
-            break; }
+            dbm__put_n(t, format, 2); break; }
         format += 2; } }
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
@@ -4260,8 +4239,7 @@ DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
-    for (; an; an--, a++, b++) {
-        if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
+    for (; an; an--, a++, b++) { if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
     return !*b; }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
 DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
@@ -4372,8 +4350,7 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host)); }
-DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
-    return host->event || dbm__log_wanted(host, level); }
+DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) { return host->event || dbm__log_wanted(host, level); }
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
@@ -4483,13 +4460,9 @@ typedef struct dbm__dial {
     void *addresses, *next;
     int64_t until_us;
 } dbm__dial;
-DBM__FN void dbm__dial_init(dbm__dial *d);
-DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
-DBM__FN void dbm__dial_end(dbm__dial *d);
 /* Neither blocks nor raises SIGPIPE.
  * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
-DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got);
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
@@ -4997,7 +4970,6 @@ typedef struct dbm__problems {
     int count, shown;
     int not_compiled;       /* how many of count are about something that is not compiled in */
 } dbm__problems;
-DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity);
 /* file: the file's name, "dbm_add_database" or "environment NAME"; line: 0 when there is none; section and key may be NULL.
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
@@ -5014,7 +4986,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
-DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
  * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
@@ -5028,7 +4999,6 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
-DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
 /* true/false, yes/no, on/off, 1/0 */
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
@@ -5038,12 +5008,10 @@ typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm_
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
-DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
 /* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
 DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
-DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
@@ -5074,17 +5042,12 @@ DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
-DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 /* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
 typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
-DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
-DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size);
 /* Reads a URL into settings->url and its mask into settings->config.url. type: the one that was given, or NULL; then it is
  * found by the scheme. False after a problem or without memory. */
 typedef struct dbm__cfg_url_job {
@@ -5098,7 +5061,6 @@ typedef struct dbm__cfg_url_job {
     bool type_failed;       /* a type was given and is not known: the scheme is not compared with it */
     bool variables;
 } dbm__cfg_url_job;
-DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
@@ -5413,8 +5375,7 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     char *copy, *old = NULL;
     size_t i, size = secret ? strlen(secret) : 0, old_size = 0;
     if (!size) return DBM_OK;
-    for (known = all->first; known; known = known->next) {
-        if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
+    for (known = all->first; known; known = known->next) { if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
     copy = dbm__copy_text(host, secret, size);
     if (!copy) return dbm__no_memory(DBM_STAGE_CONFIG, settings->config.name, NULL);
     dbm__lock_take(&all->lock);
@@ -5448,8 +5409,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
         "accesskey", "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
     };
     size_t i;
-    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
-        if (dbm__secret_tail(name, size, tails[i])) return true; }
+    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) { if (dbm__secret_tail(name, size, tails[i])) return true; }
     return false; }
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -5553,10 +5513,8 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
     return false; }
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
-    for (i = 0; size && i < count; i++) {
-        if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
-    for (i = 0; size && i < count; i++) {
-        if (dbm__type_has(types + i, word, size)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__type_has(types + i, word, size)) return types + i; }
     return NULL; }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
     dbm__text list = dbm__text_in(out->known, sizeof out->known);
@@ -5826,8 +5784,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     c = separator + strlen(authority);
     if (job->type && strcmp(job->type->type, "sqlite") == 0) {
         if (!dbm__url_sqlite(job, c, end, authority[1] != 0)) return false;
-    } else if (!dbm__url_network(job, c, end)) {
-        return false; }
+    } else if (!dbm__url_network(job, c, end)) { return false; }
     dbm__url_mask(job, authority);
     return !job->keep->failed; }
 DBM__FN int dbm__url_names(const char *hosts) {
@@ -6000,8 +5957,7 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
-    for (i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
+    for (i = 0; i < c->option_count; i++) { if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
     for (i = 0; i < c->option_count; i++) {
         if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value; }
     for (i = settings->url.parameter_count; i-- > 0;) {
@@ -6089,14 +6045,12 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     else if (ok && v == -1) {
         ok = key->minus != DBM__SET_NO;
         v = key->minus;
-    } else if (ok) {
-        ok = v >= key->min && v <= key->max; }
+    } else if (ok) { ok = v >= key->min && v <= key->max; }
     if (ok) {
         if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
-        } else {
-            dbm__draft_put(d, id, v); }
+        } else { dbm__draft_put(d, id, v); }
         return; }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
@@ -6183,8 +6137,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type); }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
-    for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
+    for (i = 0; i < DBM__SET_COUNT; i++) { if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
     hint[0] = 0;
     dbm__copy_cut(shown, sizeof shown, name);
@@ -6194,8 +6147,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         shown[head < sizeof shown - 4 ? head : sizeof shown - 4] = 0;
         if (names.count && dbm__nearest(shown, names.items, names.count)) {
             dbm__copy_cut(hint, sizeof hint, "; what the driver takes is written connect_args.NAME"); }
-    } else {
-        dbm__cfg_suggest(&names, name, hint, sizeof hint); }
+    } else { dbm__cfg_suggest(&names, name, hint, sizeof hint); }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
         dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
@@ -6365,8 +6317,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     dbm__draft_complete(&d);
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory); }
-static void dbm__draft_copy(dbm__draft *d, const char **text) {
-    if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
+static void dbm__draft_copy(dbm__draft *d, const char **text) { if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
@@ -6421,8 +6372,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
         dbm__cfg_bad(p, &at, "a name is of letters, digits, _ and -, up to 63 of them, not %q", shown);
         name = "default";
         at.key = NULL;
-    } else {
-        at.section = name; }
+    } else { at.section = name; }
     if (!dbm__draft_begin(&d, host, types, type_count, &at, p)) goto done;
     d.in_code = true;
     d.s->config = *in;
@@ -6726,8 +6676,7 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
         if (text[i] != ';' || (i && !dbm__cfg_blank(text[i - 1]))) continue;
         if (how == DBM__INI_CAREFUL && i + 1 < size && !dbm__cfg_blank(text[i + 1])) continue;
-        size = i;
-        break; }
+        size = i; break; }
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size; }
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
@@ -7008,7 +6957,6 @@ struct dbm_connection {
 };
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
-DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Memory for rows that are put aside: chunks that grow, all dropped together; a connection keeps a first one as its spare, for the next rows. */
 typedef struct dbm__aside_chunk { struct dbm__aside_chunk *next; size_t size, used; } dbm__aside_chunk;
 typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
@@ -7016,7 +6964,6 @@ typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
 #define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
 DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
-DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare);
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
@@ -7039,9 +6986,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
-DBM__FN int64_t dbm__running_until(dbm__running *r);
-DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7050,12 +6994,10 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
-DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
 DBM__FN void dbm__credentials_drop(dbm_connection *c);
-DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
@@ -7648,22 +7590,17 @@ typedef struct dbm__shared {
 } dbm__shared;
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
-DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site);
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
-DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
-DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
@@ -7684,24 +7621,17 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-DBM__FN bool dbm__giving_start(dbm__slot *slot);
-DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
  * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
-DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
-DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
 /* One physical connect of a slot that is the caller's: way.status tells how it ended. */
 DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
-DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
 DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 /* Whether this pool's operations come in steps at all. */
-DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
-    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) { return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7712,12 +7642,10 @@ DBM__FN void dbm__pool_close(dbm__pool *pool);
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
-DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 /* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
@@ -7725,25 +7653,16 @@ DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thr
 DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
 DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
 DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
 DBM__FN bool dbm__fork_claim(dbm__word *fork);
 /* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
-DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
-DBM__FN int dbm__pool_idle(dbm__pool *pool);
 DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
-DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
-DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -7881,8 +7800,7 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__lock_take(&db->shared->graph_lock);
     for (p = &db->shared->blocked; *p != NULL; p = &(*p)->next) {
         if (*p == b) {
-            *p = b->next;
-            break; } }
+            *p = b->next; break; } }
     dbm__lock_give(&db->shared->graph_lock); }
 /* --- src/pool/gate.c --- */
 /* Gates: one writer at a time per key, in a queue with bounded barging.
@@ -7994,8 +7912,7 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
         if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
             if (!w->told) gate->wary = DBM__GATE_WARY;
             dbm__gate_unlink(gate, w);
-            w->granted = 1;
-            break; }
+            w->granted = 1; break; }
         if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
         else if (now >= deadline_us) st = DBM_E_TIMEOUT;
         if (st != DBM_OK) {
@@ -8245,8 +8162,7 @@ DBM__FN void dbm__pool_leave(dbm__pool *pool) {
             by->wake(by->ud);
             now = DBM__WAKE_CALLING;
         } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
-DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) { if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     dbm__shared *shared = pool->db->shared;
     bool orphaned = pool->orphaned;
@@ -8488,8 +8404,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         pool->shared_users--;
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how); }
+    } else { dbm__connection_close(c, how); }
     c->broken = false;
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
@@ -8678,15 +8593,13 @@ DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__reconnect_begin(slot, deadline_us);
     (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot); }
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) { dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
     dbm__lock_take(&pool->lock);
     if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool); }
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) { slot = dbm__pool_pick_empty(pool); }
     if (slot != NULL) pool->connecting++;
     dbm__pool_leave(pool);
     return slot; }
@@ -8831,11 +8744,9 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (way->close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-            break; }
+            dbm__slot_to_empty(slot); break; }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__slot_back(slot);
-            break; }
+            dbm__slot_back(slot); break; }
         if (!blocks) {
             pool->open--;
             pool->stats.disconnects++; }
@@ -8981,8 +8892,7 @@ static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
         dbm__pool_dispatch(pool, now);
-    } else {
-        dbm__taking_fetched(t); }
+    } else { dbm__taking_fetched(t); }
     dbm__pool_leave(pool);
     return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
@@ -9051,8 +8961,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
         case DBM__TAKE_START:
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
-            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-            break;
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE; break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
@@ -9066,8 +8975,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
                 dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->u.slot->way.on = false;
-            break;
+            t->u.slot->way.on = false; break;
         case DBM__TAKE_PING:
             want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
@@ -9082,8 +8990,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
             t->u.slot = NULL;
-            t->phase = DBM__TAKE_LINE;
-            break;
+            t->phase = DBM__TAKE_LINE; break;
         case DBM__TAKE_CONNECT:
             want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
@@ -9173,8 +9080,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
             in_graph = st == DBM_OK;
             if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
-                (void)dbm__taking_done(&t, st);
-                break; } }
+                (void)dbm__taking_done(&t, st); break; } }
         dbm__lock_take(&pool->lock);
         if (t.got == DBM__GOT_NOTHING) {
             int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
@@ -9312,7 +9218,6 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
 DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
-DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9491,15 +9396,13 @@ static bool dbm__lex_blank(dbm__lex *x) {
             x->conditional = i + 1;
             i += mark + 1;
             while (i < n && dbm__lex_is_digit(s[i])) i++;
-        } else {
-            i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
+        } else { i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
     } else if (s[i] == '*' && next == '/' && x->conditional) {
         x->conditional = 0;
         i += 2;
     } else if (left >= 3 && memcmp(s + i, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark */
         i += 3;
-    } else {
-        return false; }
+    } else { return false; }
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true; }
 /* The token that begins at x->at. */
@@ -9636,8 +9539,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
-        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
-        break;
+        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER); break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
         if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
@@ -9645,8 +9547,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
             p->blocks = 1; }
         break;
     case DBM__SPLIT_BODY:
-        dbm__split_body(p, x);
-        break;
+        dbm__split_body(p, x); break;
     case DBM__SPLIT_PLAIN:
         break; }
     return false; }
@@ -9672,8 +9573,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
             if (dbm__split_feed(&split, &x)) {
                 *next = x.at;
                 return any ? x.start : 0; }
-            any = true;
-            break; } } }
+            any = true; break; } } }
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -9732,8 +9632,7 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     case DBM__KW_CREATE: case DBM__KW_DROP: case DBM__KW_ALTER: v->state = DBM__VERBS_CREATE; break;
     case DBM__KW_PRAGMA: v->state = DBM__VERBS_PRAGMA; break;
     case DBM__KW_SET: case DBM__KW_START: case DBM__KW_PREPARE: case DBM__KW_LOAD: case DBM__KW_BEGIN:
-        v->state = DBM__VERBS_SECOND;
-        break;
+        v->state = DBM__VERBS_SECOND; break;
     default: v->state = DBM__VERBS_DONE; break; } }
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
@@ -9761,8 +9660,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
     case DBM__KW_INTO:
-        v->writes = true;
-        break;
+        v->writes = true; break;
     case DBM__KW_TEMP: case DBM__KW_TEMPORARY:
         if (x->previous == DBM__KW_INTO) v->connection = true;
         break;
@@ -9775,8 +9673,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     case DBM__CODE_SIGN('('):
         if (x->previous == DBM__KW_GET_LOCK || x->previous == DBM__KW_SET_CONFIG || x->previous == DBM__KW_PG_ADVISORY_LOCK ||
             x->previous == DBM__KW_PG_ADVISORY_LOCK_SHARED || x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK ||
-            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) {
-            v->connection = true; }
+            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) { v->connection = true; }
         break;
     default: break; }
     v->locks = locks; }
@@ -10149,14 +10046,11 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
 /* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
  * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
 DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
-DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
-DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
-DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single); }
+DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) { return e->named == named && !(e->uses > 0 && e->prepared.single); }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
 /* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
@@ -10202,17 +10096,9 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
  * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
  * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
-DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
-DBM__FN const char *dbm__element_wrong(int kind);
-DBM__FN int64_t dbm__element_int(const char *at, size_t size);
-DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
@@ -10222,7 +10108,6 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
-DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
 DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
@@ -10237,8 +10122,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) {
-    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10275,8 +10159,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 's':
             v->as.text.data = va_arg(ap, const char *);
             v->type = v->as.text.data ? DBM_TYPE_TEXT : DBM_TYPE_NULL;
-            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0;
-            break;
+            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0; break;
         case 'l': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long); break;
         case 'q': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long long); break;
         case 'd': v->type = DBM_TYPE_DOUBLE; v->as.real = va_arg(ap, double); break;
@@ -10286,8 +10169,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 'r': v->type = DBM_TYPE_UINT; v->as.uinteger = va_arg(ap, unsigned long long); break;
         case 'p': /* NULL itself; another pointer has no meaning to a database */
             v->type = va_arg(ap, const void *) ? DBM_TYPE_INVALID : DBM_TYPE_NULL;
-            v->as.integer = 0;
-            break;
+            v->as.integer = 0; break;
         case 'v':
             *v = va_arg(ap, dbm_value);
             if (v->name) any = true;
@@ -10312,8 +10194,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK; }
-static bool dbm__place_is(const dbm__place *p, const char *name) {
-    return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
+static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
@@ -10547,12 +10428,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     case DBM_TYPE_BOOL: dbm__put(&t, v->as.integer ? "true" : "false"); break;
     case DBM_TYPE_DOUBLE:
         dbm__double_write(v->as.real, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_TIMESTAMP:
         dbm__timestamp_write(v->as.integer, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_NULL: case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     *size = t.size;
@@ -11559,28 +11438,21 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
-DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
-DBM__FN void dbm__connection_forked(dbm_connection *c);
-DBM__FN void dbm__works_free(dbm_database *db);
-DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
-DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
 /* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
  * rolls back, if that was not done yet; why it failed says dbm__level_again(&w->base). */
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
-DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
 DBM__FN void dbm__session_finish(dbm__work *w);
@@ -11612,7 +11484,6 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
-DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
@@ -11621,7 +11492,6 @@ DBM__FN void dbm__statements_end(dbm__work *w);                         /* all h
 DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
 DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
-DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
 DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
 DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
 DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
@@ -11634,7 +11504,6 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w); }
-DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
@@ -11696,7 +11565,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm__rows_close(&w->one); }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
-DBM__FN dbm__host *dbm__on_host(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
@@ -12569,8 +12437,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
             dbm__work *w = (dbm__work *)(void *)slot;
             dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
             dbm__block_push(self, w);
-        } else {
-            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
+        } else { dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
         return s; }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s; }
@@ -12850,8 +12717,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
         dbm__self()->last.retryable = true;
         op.sent_affected = op.sent_last_id = -1;
         st = dbm__connection_answered(c, &op, st);
-    } else {
-        st = dbm__op_run(c, &op); }
+    } else { st = dbm__op_run(c, &op); }
     dbm__sent_drop(w);
     if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
     if (op.write) dbm__work_doubt(w, st); /* commands */
@@ -12886,8 +12752,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
             dbm_error_info kept = dbm__self()->last;
             dbm__session_close(&call->own);
             dbm__self()->last = kept;
-        } else {
-            dbm__session_close(&call->own); }
+        } else { dbm__session_close(&call->own); }
         call->owns = false; }
     return st; }
 /* On one line and cut short. Values are never shown. */
@@ -13130,8 +12995,7 @@ again:
         rc = dbm__keep_values(w, rows, values, count, &kept);
         if (rc != DBM_OK) goto failed;
         op->values = kept;
-    } else {
-        op->values = values; }
+    } else { op->values = values; }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
@@ -13150,8 +13014,7 @@ again:
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
         rc = w->db->adapter->execute(c, op);
         if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) rc = rc == DBM_E_UNSUPPORTED ? dbm__op_run(c, op) : dbm__op_failed(c, DBM_OP_EXECUTE, rc);
-    } else {
-        rc = dbm__op_run(c, op); }
+    } else { rc = dbm__op_run(c, op); }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
@@ -13364,8 +13227,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         rows->row.ended = rows->row.op.result == NULL;
         rows->row.open = true;
         if (rows->row.op.result != NULL) call.work->open_rows++;
-    } else {
-        dbm__rows_opened(call.work, rows); }
+    } else { dbm__rows_opened(call.work, rows); }
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
@@ -13489,8 +13351,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         st = w->spare_statements;
         w->spare_statements = st->next;
         w->spare_statements_count--;
-    } else {
-        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
+    } else { st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
     if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
@@ -13823,8 +13684,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     if (DBM__UNLIKELY(rc != DBM_OK)) {
         row->entry = NULL;
         row->op.result = NULL;
-        if (!one) {
-            dbm__rows_spare(w, rows); }
+        if (!one) { dbm__rows_spare(w, rows); }
         return rc; }
     row->fresh = row->op.row;
     row->open = true;
@@ -13971,8 +13831,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
-    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
-        return dbm__lane_again(w, e, site, out); }
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) { return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
     return rc; }
@@ -14533,8 +14392,7 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
         else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
         else undone = !b->sent;
         if (!undone && b->point > 0) c->broken = true;
-    } else {
-        undone = !b->sent; }
+    } else { undone = !b->sent; }
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
@@ -15022,8 +14880,7 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
         dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
     } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
         dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
-    } else {
-        return false; }
+    } else { return false; }
     return true; }
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
@@ -15727,8 +15584,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
         records = dbm__all_record(&a, 0);
         memcpy(out, &records, sizeof records);
         *n = a.n;
-    } else {
-        dbm__free(host, a.block); }
+    } else { dbm__free(host, a.block); }
     return st; }
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
@@ -15771,8 +15627,7 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
             for (end = i; end < size && sql[end] != '\n'; end++) { }
             if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
-        } else {
-            return i; }
+        } else { return i; }
         if (end > size) return i;
         i = end; } }
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
@@ -16080,8 +15935,7 @@ static bool dbm__redis_clear(int want, void *out) {
     if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
-        *(dbm_rows **)out = NULL; }
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) { *(dbm_rows **)out = NULL; }
     return true; }
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
@@ -16330,8 +16184,7 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
         *(int64_t *)out = dbm_row_int(row, 0);
         dbm_row_end(row);
-    } else if (st == DBM_OK) {
-        *(dbm_row **)out = row; }
+    } else if (st == DBM_OK) { *(dbm_row **)out = row; }
     return st; }
 static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    dbm__given given) {
@@ -16481,7 +16334,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
-DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -16696,8 +16548,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
         said = sqlite3_errmsg(q->db);
-    } else {
-        said = sqlite3_errstr(rc); }
+    } else { said = sqlite3_errstr(rc); }
     status = dbm__sqlite_status(rc, &sqlstate, &retryable);
     if (status == DBM_E_NOMEM) return dbm_adapter_fail(q->c, status, sqlstate, rc, NULL);
     if (status == DBM_E_CONSTRAINT && !q->connecting) return dbm__sqlite_constraint(q, rc, sqlstate, said);
@@ -16707,8 +16558,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         retryable = false; }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
     if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
-         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
-        dbm_adapter_broken(q->c); }
+         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) { dbm_adapter_broken(q->c); }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
     if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
@@ -16999,34 +16849,29 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     int rc = SQLITE_OK;
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL:
-        rc = sqlite3_bind_int64(stmt, number, v->as.integer);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, v->as.integer); break;
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
         rc = sqlite3_bind_text64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case DBM_TYPE_NULL:
-        rc = sqlite3_bind_null(stmt, number);
-        break;
+        rc = sqlite3_bind_null(stmt, number); break;
     case DBM_TYPE_DOUBLE:
 #if DBM__FLOAT
         if (v->as.real != v->as.real) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_double(stmt, number, v->as.real);
-        break;
+        rc = sqlite3_bind_double(stmt, number, v->as.real); break;
 #else
         return dbm__sqlite_value_refused(q, v, number);
 #endif
     case DBM_TYPE_UINT:
         if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger); break;
     case DBM_TYPE_BLOB: /* without an address it would become NULL */
         rc = sqlite3_bind_blob64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC);
         break;
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
-        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
-        break; }
+        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc); }
@@ -17083,8 +16928,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->type = DBM_TYPE_NULL;
         out->as.integer = 0;
         return true; } }
-static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
+static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) { return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -17200,8 +17044,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
             status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
-        } else {
-            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
+        } else { status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
         q->running = NULL; }
     sqlite3_finalize(again);
     return status; }
@@ -17381,8 +17224,7 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
         for (i = 0; i < n; i++) {
             status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
             if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i;
-            break; }
+            op->bulk->failed_column = i; break; }
         if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
         if (DBM__UNLIKELY(status != DBM_OK)) break; }
     *taken = row;
@@ -17535,8 +17377,7 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
         if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
-        out->st_dev = ~out->st_dev;
-        break; }
+        out->st_dev = ~out->st_dev; break; }
     return rc; }
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
@@ -17875,8 +17716,6 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
 /* A bulk: its rows, encoded, until COPY takes them. */
@@ -18402,38 +18241,31 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
-            length = (int)(at - digit) - 1;
-            break; }
+            length = (int)(at - digit) - 1; break; }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)t.size) + 1; break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
             length = (int)strlen(at);
-            at += 40;
-            break;
+            at += 40; break;
         case DBM_TYPE_BOOL:
             q->params[i] = v->as.integer != 0 ? "1" : "0";
-            length = 1;
-            break;
+            length = 1; break;
         case DBM_TYPE_TIMESTAMP:
             t = dbm__text_in(at, 40);
             dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)t.size) + 1; break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             length = (int)v->as.text.size;
             q->formats[i] = 1;
-            q->blobs = true;
-            break;
+            q->blobs = true; break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
-            at += (length = (int)v->as.text.size) + 1;
-            break;
+            at += (length = (int)v->as.text.size) + 1; break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
             return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
         q->lengths[i] = length; }
@@ -18480,8 +18312,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     const dbm_op *op = q->op;
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__pg_put_begin(&t, item->number);
-        break;
+        dbm__pg_put_begin(&t, item->number); break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_ROLLBACK_TO: dbm__putf(&t, "ROLLBACK TO SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -18836,8 +18667,7 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false;
-        break;
+        q->failed_tx = false; break;
     case PQTRANS_INTRANS: q->failed_tx = false; break;
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
@@ -19041,8 +18871,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
                 in->row = in->at - size;
                 dbm__pg_lane_row(s, s->block + s->types_capacity);
                 if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
-            } else {
-                q->dropped++; }
+            } else { q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
         case 'Z': dbm__pg_lane_ready(q, m[5]); break;
@@ -19238,8 +19067,7 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
         if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0; }
+    } else { s->small_runs = 0; }
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
     while (s->held != NULL) {
@@ -19267,8 +19095,7 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->total = 0; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
-static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -19321,8 +19148,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
         q->named_run = q->base->cached && s->seen && !s->copies_out;
-        if (q->named_run && !s->kept) {
-            dbm__pg_add_prepare(q, s); }
+        if (q->named_run && !s->kept) { dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q); }
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
@@ -19929,25 +19755,21 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         break;
     case DBM_OP_SAVEPOINT:
         q->depth = op->savepoint;
-        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint); break;
     case DBM_OP_RELEASE: {
         dbm__pg_statement *s;
         q->depth = op->savepoint - 1;
         for (s = q->cursors; s != NULL; s = s->next_cursor) if (s->depth > q->depth) s->depth = q->depth;
-        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint);
-        break; }
+        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint); break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
         dbm__pg_cursors_lost(q, op->savepoint);
-        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint); break;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
     case DBM_OP_PREPARE: dbm__pg_end_local(q, dbm__pg_prepare(q, op)); break;
     case DBM_OP_UNPREPARE:
         dbm__pg_unprepare(q, op);
-        dbm__pg_end_local(q, DBM_OK);
-        break;
+        dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_EXECUTE: dbm__pg_start_execute(q, op); break;
     case DBM_OP_FETCH: dbm__pg_start_fetch(q, op); break;
     case DBM_OP_HOLD: case DBM_OP_FINISH: {
@@ -19962,16 +19784,14 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_PING:
         q->main = NULL;
         dbm__pg_add(q, &q->sent, DBM__PG_PING, 0);
-        dbm__pg_go(q);
-        break;
+        dbm__pg_go(q); break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
     case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
         if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
-            dbm__pg_end_local(q, DBM_OK);
-            break; }
+            dbm__pg_end_local(q, DBM_OK); break; }
         dbm__pg_push_before(q);
         if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
@@ -20425,8 +20245,7 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
-    } else {
-        how = dbm__pg_answers(q); }
+    } else { how = dbm__pg_answers(q); }
 answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
@@ -20495,8 +20314,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
     if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
         || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) {
-        return false; }
+        || !dbm__pg_read_digits(&at, 2, &second)) { return false; }
     if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
     if (*at == '+' || *at == '-') {
         bool west = *at++ == '-';
@@ -20836,8 +20654,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
              (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
         status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT; }
+    } else { status = DBM_E_CONNECT; }
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -22447,8 +22264,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     dbm__mysql_result_over(q, s);
     if (q->rc <= 0) {
         q->rc = 0;
-        dbm__mysql_note_status(q);
-        break; }
+        dbm__mysql_note_status(q); break; }
     dbm__mysql_note_error(q, s->stmt);
     if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
@@ -22468,8 +22284,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
         if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            dbm__mysql_result_over(q, s);
-            break; }
+            dbm__mysql_result_over(q, s); break; }
         DBM__MYSQL_AWAIT_STOP; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
@@ -22561,8 +22376,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
     if (s->stmt == NULL) {
-        dbm__mysql_no_memory(q);
-        break; }
+        dbm__mysql_no_memory(q); break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -22572,8 +22386,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed; /* the server lets go of all that it took for a PREPARE */
         if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
-        DBM__MYSQL_CLOSE(s);
-        break; }
+        DBM__MYSQL_CLOSE(s); break; }
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
@@ -22584,8 +22397,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
         if (s->values == NULL) {
-            dbm__mysql_no_memory(q);
-            break; }
+            dbm__mysql_no_memory(q); break; }
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -22746,8 +22558,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
                 q->failed = true;
                 dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                q->wrote = false;
-                break; } } }
+                q->wrote = false; break; } } }
     dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
 /* A statement has been done: its numbers, and what became of the transaction. */
@@ -22844,8 +22655,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
     if (q->rc != MYSQL_NO_DATA) {
-        dbm__mysql_fetched(q, s);
-        break; }
+        dbm__mysql_fetched(q, s); break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
     if (q->rc == 0) q->rc = MYSQL_NO_DATA;
@@ -22880,8 +22690,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->again = false;
     op->ended = false;
     if (dbm__mysql_is_undone(q)) break;
-    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
-        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) { DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
     if (s == NULL) {
         s = dbm__mysql_statement_new(q, p);
         if (s == NULL) break;
@@ -22895,13 +22704,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->total = p->sql_size;
     if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
-        if (q->packet == 0) {
-            DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+        if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
             dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                           q->total, q->packet);
-            break; } }
+                           q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
@@ -22911,8 +22718,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         q->sql_size = p->sql_size;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-            break; }
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
         s->text_rows = q->first;
         if (q->first != NULL) {
             op->result = s;
@@ -22920,10 +22726,8 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             op->settled = true;
             dbm__mysql_text_row(s);
             op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, q->affected, q->made_id); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        } else { dbm__mysql_numbers(s, op, q->affected, q->made_id); }
+        dbm__mysql_done(q, s, op); break; }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
     if (q->rc != 0) {
@@ -22934,14 +22738,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             q->again = true;
             q->failed = failed;
             goto prepare_again; }
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        break; }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) { DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
+        dbm__mysql_done(q, s, op); break; }
     s->open = true;
     q->active = s;
     op->result = s;
@@ -22949,14 +22750,12 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     op->columns = s->columns;
     if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
         dbm__mysql_fetch(q, s);
-    } else {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
+    } else { DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
     if (q->refused) break;
     op->row = q->rc == 0;
     if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
     if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-        if (op->row) {
-            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
+        if (op->row) { DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
         op->settled = true;
         if (s->changes) dbm__mysql_returned(s, op);
         dbm__mysql_done(q, s, op); }
@@ -22976,8 +22775,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         if (s->row != NULL) {
             s->seen++;
             q->status = DBM_OK;
-        } else {
-            s->held = false; }
+        } else { s->held = false; }
         break; }
     if (s->text_rows != NULL) {
         dbm__mysql_text_row(s);
@@ -23006,8 +22804,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     int i;
     DBM__MYSQL_FLOW(q->phase)
     if (s == NULL) break;
-    if (s->open && !q->broken) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
+    if (s->open && !q->broken) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
     if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
@@ -23098,14 +22895,11 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
     if (op->bulk->each_row || s == NULL) {
-        q->status = DBM_E_UNSUPPORTED;
-        break; }
+        q->status = DBM_E_UNSUPPORTED; break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
-    if (q->packet == 0) {
-        DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
-    if (s->generation != q->generation) {
-        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
+    if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+    if (s->generation != q->generation) { DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER; }
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
@@ -23251,8 +23045,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
         DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
     if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
-        dbm__mysql_bulk_unbind(s);
-        break; }
+        dbm__mysql_bulk_unbind(s); break; }
     q->stmt = s->stmt;
     q->was_open = q->open;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
@@ -23265,8 +23058,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
             if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
                 op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1; } }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     dbm__mysql_note_status(q);
     q->wrote = true;
     affected = mysql_stmt_affected_rows(s->stmt);
@@ -23284,12 +23076,10 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     DBM__MYSQL_FLOW(q->phase)
     if (q->bulk == NULL) break;
-    if (!end || !op->bulk->abandon) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
+    if (!end || !op->bulk->abandon) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
     if (!end) break;
     op->affected = q->bulk->affected;
-    if (q->bulk->many.stmt != NULL) {
-        DBM__MYSQL_CLOSE(&q->bulk->many); }
+    if (q->bulk->many.stmt != NULL) { DBM__MYSQL_CLOSE(&q->bulk->many); }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
     DBM__MYSQL_OVER; }
@@ -23355,11 +23145,9 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
     if (commit && dbm__mysql_is_undone(q)) break;
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
-        dbm__mysql_unit_over(q);
-        break; }
+        dbm__mysql_unit_over(q); break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER; }
@@ -23434,12 +23222,10 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t next;
     DBM__MYSQL_FLOW(q->phase)
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
     if (q->rc != 0) {
-        dbm__mysql_fail(q, NULL);
-        break; }
+        dbm__mysql_fail(q, NULL); break; }
     q->generation++; /* the server has forgotten its prepared statements */
     DBM__MYSQL_DO(dbm__mysql_set_up(q));
     for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
@@ -23449,8 +23235,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         if (q->sql_size == 0) continue;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_report(q);
-            break; }
+            dbm__mysql_report(q); break; }
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
@@ -23626,8 +23411,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             mysql_close(q->my);
             q->my = NULL;
             if (next) continue; }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
@@ -24367,8 +24151,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
     case DBM__REDIS_INTEGER:
         dbm__format(number, sizeof number, "%l", node->is.integer);
-        dbm__redis_json_put(j, number, strlen(number));
-        break;
+        dbm__redis_json_put(j, number, strlen(number)); break;
     case DBM__REDIS_ARRAY:
     case DBM__REDIS_MAP:
         dbm__redis_json_put(j, "[", 1);
@@ -24420,8 +24203,7 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     case DBM__REDIS_TEXT:
         if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
-            node->kind = DBM__REDIS_BLOB;
-            break; }
+            node->kind = DBM__REDIS_BLOB; break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
     default: break; }
@@ -24476,8 +24258,7 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     for (i = 0; i < sizeof dbm__redis_errors / sizeof dbm__redis_errors[0]; i++) {
         if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
         status = dbm__redis_errors[i].status;
-        retryable = dbm__redis_errors[i].retryable;
-        break; }
+        retryable = dbm__redis_errors[i].retryable; break; }
     if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
         status = DBM_E_CONNECT;
         retryable = true; }
@@ -24595,8 +24376,7 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
         case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
             if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
-            data = dbm_adapter_text(v, block, &size);
-            break;
+            data = dbm_adapter_text(v, block, &size); break;
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i); }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection); }
     return DBM_OK; }
@@ -24621,8 +24401,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
     for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
-            r->command = dbm__redis_names[i].kind;
-            break; } }
+            r->command = dbm__redis_names[i].kind; break; } }
     if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
         if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
         else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
@@ -24896,8 +24675,7 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     if (st != DBM_OK) op->site = s->site;
     if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
-    } else {
-        dbm__redis_show(r, op, reply); }
+    } else { dbm__redis_show(r, op, reply); }
     r->building = NULL;
     return st; }
 /* A reply that could not be put away: there was no memory for it, or it is none. */
@@ -25225,8 +25003,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT:
         op->status = dbm__redis_make(c);
         if (op->status != DBM_OK) return;
-        r = (dbm__redis *)dbm_adapter_data(c);
-        break;
+        r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_look(r, op);
         if (op->status != DBM_OK) return;
@@ -25254,8 +25031,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
         else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
-        r->confirm = 1;
-        break;
+        r->confirm = 1; break;
     case DBM_OP_LISTEN:
         r->listening = true;
         r->confirm = op->value_count;
@@ -25938,8 +25714,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         status = dbm__mongo_status(error->domain == MONGOC_ERROR_WRITE_CONCERN && error->code == 0 ? 64u : error->code, &sqlstate, &retryable);
         if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
         if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
-    } else {
-        status = DBM_E_SQL; }
+    } else { status = DBM_E_SQL; }
     if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
         if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
         sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
@@ -26012,18 +25787,15 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
     case DBM_TYPE_TIMESTAMP: {
         int64_t us = v->as.integer, ms = us / 1000;
         if (us % 1000 < 0) ms--;
-        ok = bson_append_date_time(b, key, key_size, ms);
-        break; }
+        ok = bson_append_date_time(b, key, key_size, ms); break; }
     case DBM_TYPE_TEXT:
         if (v->name != NULL) { /* dbm_oid */
             bson_oid_t oid;
             if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
             bson_oid_init_from_data(&oid, bytes);
-            ok = bson_append_oid(b, key, key_size, &oid);
-            break; }
+            ok = bson_append_oid(b, key, key_size, &oid); break; }
         if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
-        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
-        break;
+        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size); break;
     case DBM_TYPE_BLOB:
         if (v->name != NULL) ok = bson_append_document(b, key, key_size, (const bson_t *)(const void *)v->as.text.data);
         else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
@@ -26035,12 +25807,10 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         memcpy(text, v->as.text.data, v->as.text.size);
         text[v->as.text.size] = 0;
         if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
-        ok = bson_append_decimal128(b, key, key_size, &d);
-        break; }
+        ok = bson_append_decimal128(b, key, key_size, &d); break; }
     case DBM_TYPE_UUID:
         if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
-        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
-        break;
+        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16); break;
     case DBM_TYPE_JSON: {
         bson_t inner = BSON_INITIALIZER;
         bool array = false;
@@ -27479,10 +27249,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
     return NULL; }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
-DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
-DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
-DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27622,8 +27389,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db = (dbm_database *)dbm__alloc_zero(host, sizeof *db);
         if (db == NULL || !dbm__lock_init(&db->init_lock)) {
             dbm__free(host, db);
-            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL);
-            break; }
+            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL); break; }
         db->host = host;
         db->shared = mgr->shared;
         db->settings = settings[i];
@@ -28080,8 +27846,7 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     /* One count for us, one for each session that is out; whoever brings it to zero frees. */
     dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
+    for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
 /* --- src/manager/byname.c --- */
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
@@ -28156,7 +27921,6 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
@@ -28168,8 +27932,6 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
-DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
 /* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
@@ -28190,12 +27952,10 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
-DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
-DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -28224,7 +27984,6 @@ DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
-DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28235,7 +27994,6 @@ typedef struct dbm__owned {
      * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
     dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
 } dbm__owned;
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
 DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
@@ -29126,8 +28884,7 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
         found = true;
         ws->ready--;
         dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) {
-        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
+    } else if (work->lane != NULL) { found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
     if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
@@ -29163,8 +28920,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
     if (error != NULL) {
         (void)dbm__fail_again(error);
         dbm__free(host, error);
-    } else if (st >= DBM_E_NOT_FOUND) {
-        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
+    } else if (st >= DBM_E_NOT_FOUND) { (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
     return st; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bind_uv.c --- */
@@ -29371,8 +29127,7 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     if (e != NULL) {
         (void)event_del(e);
         if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
-    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
-        return DBM_E_NOMEM; }
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) { return DBM_E_NOMEM; }
     if (event_add(e, NULL) == 0) return DBM_OK;
     event_free(e);
     *mine = NULL;
@@ -29549,8 +29304,7 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act); }
-static void dbm__acts_stop(dbm_act *first) {
-    for (; first != NULL; first = first->next) dbm__act_stop(first); }
+static void dbm__acts_stop(dbm_act *first) { for (; first != NULL; first = first->next) dbm__act_stop(first); }
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
@@ -29630,8 +29384,7 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     c->job.run = dbm__cancel_now;
     dbm__loop_post(handle.loop, &c->job);
     return DBM_OK; }
-DBM__DEF void dbm_async_cancel(dbm_act *act) {
-    if (act != NULL) dbm__act_stop(act); }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { if (act != NULL) dbm__act_stop(act); }
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
     dbm_loop *loop = m->task->loop;
@@ -29885,8 +29638,7 @@ static void dbm__task_go(dbm_task *t) {
         case DBM__IN_OWNED:
         case DBM__IN_LAST_OWNED:
             if (dbm__task_gives_back(t)) return;
-            t->at = DBM__AT_FINALLY;
-            break;
+            t->at = DBM__AT_FINALLY; break;
         default:
             if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
             dbm__tasks_of(t->loop)->stats.running--;
@@ -30307,29 +30059,24 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 w->top->asked = true;
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_COMMIT;
-                break;
+                a->after = DBM__AT_COMMIT; break;
             case DBM__ASYNC_ROLLBACK:
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_UNDO;
-                break;
+                a->after = DBM__AT_UNDO; break;
             case DBM__ASYNC_END:
                 if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
                 a->at = DBM__AT_END_ROWS;
-                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
-                break;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO; break;
             case DBM__ASYNC_BEGIN:
                 a->at = DBM__AT_BEGIN;
-                a->rc = DBM_OK;
-                break;
+                a->rc = DBM_OK; break;
             case DBM__ASYNC_NEXT:
                 a->rows = r->rows;
                 if (!a->rows->row.open) {
                     return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended")); }
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_ROW;
-                break;
+                a->at = DBM__AT_ROW; break;
             case DBM__ASYNC_ROWS_END:
                 row = &r->rows->row;
                 a->at = DBM__AT_ROWS_CLOSED;
@@ -30337,8 +30084,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_STATEMENT;
-                break; }
+                a->at = DBM__AT_STATEMENT; break; }
             break;
         case DBM__AT_STATEMENT:
             a->at = DBM__AT_ONE_ENDED;
@@ -30356,15 +30102,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
             if (row == NULL) {
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
-            DBM__RUN(&row->op, DBM__AT_HELD);
-            break;
+            DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
-            break;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after; break;
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
@@ -30375,14 +30118,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
             if (a->rc != DBM_OK) a->entry = NULL;
-            a->at = DBM__AT_ENTRY;
-            break;
+            a->at = DBM__AT_ENTRY; break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
                 a->at = DBM__AT_RENEW;
-                a->after = DBM__AT_TAKE;
-                break; }
+                a->after = DBM__AT_TAKE; break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
             if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
@@ -30397,8 +30138,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->in_transaction = true;
             w->wrote = false;
             w->points_sent = 0;
-            a->at = DBM__AT_EXECUTE;
-            break;
+            a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
             a->rc = dbm__flow_execute(a);
@@ -30415,8 +30155,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
-                break; }
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE; break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -30435,8 +30174,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
             op->row = false;
             op->kind = DBM_OP_FETCH;
-            DBM__RUN(op, DBM__AT_RESTED);
-            break;
+            DBM__RUN(op, DBM__AT_RESTED); break;
         case DBM__AT_RESTED:
             a->at = DBM__AT_REST;
             if (a->rc == DBM_OK) break;
@@ -30444,8 +30182,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
             op = dbm__flow_statement_op(a);
             op->kind = DBM_OP_FINISH;
-            DBM__RUN(op, DBM__AT_REST_ENDED);
-            break;
+            DBM__RUN(op, DBM__AT_REST_ENDED); break;
         case DBM__AT_REST_ENDED:
             if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
             return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
@@ -30455,22 +30192,19 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (dbm__rows_at_hand(a->rows, &a->rc)) break;
             row->op.kind = DBM_OP_FETCH;
             if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
-            DBM__RUN(&row->op, DBM__AT_FETCHED);
-            break;
+            DBM__RUN(&row->op, DBM__AT_FETCHED); break;
         case DBM__AT_FETCHED:
             row = &a->rows->row;
             a->failed = a->rc;
             a->at = DBM__AT_FETCH_ENDED;
             if (a->rc == DBM_OK || row->op.result == NULL) break;
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED); break;
         case DBM__AT_FETCH_ENDED:
             if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
             if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
             a->rc = dbm__rows_fetched(a->rows, a->failed);
-            a->at = DBM__AT_ROW_GOT;
-            break;
+            a->at = DBM__AT_ROW_GOT; break;
         case DBM__AT_ROW_GOT:
             if (a->rc == DBM_OK) r->row = &a->rows->row;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
@@ -30488,21 +30222,17 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_OK) break;
             (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
             dbm__rows_opened(w, a->rows);
-            a->at = DBM__AT_ROW;
-            break;
+            a->at = DBM__AT_ROW; break;
         case DBM__AT_END_ROWS:
             row = dbm__flow_next_row(a, false);
             if (row == NULL) {
                 dbm__rows_close_all(w);
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
-            a->at = DBM__AT_END_ROWS;
-            break;
+            a->at = DBM__AT_END_ROWS; break;
         case DBM__AT_ROWS_CLOSED:
             if (r->rows->row.open) {
                 if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
@@ -30516,28 +30246,23 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             op = dbm__flow_op(a, DBM_OP_COMMIT);
             if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
                 (void)dbm__work_late(w);
-                a->at = DBM__AT_UNDO;
-                break; }
+                a->at = DBM__AT_UNDO; break; }
             op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
             dbm__work_shield(w);
-            DBM__RUN(op, DBM__AT_COMMITTED);
-            break;
+            DBM__RUN(op, DBM__AT_COMMITTED); break;
         case DBM__AT_COMMITTED:
             dbm__store(&w->committing, 0);
             a->at = DBM__AT_UNDO;
             if (a->rc != DBM_OK) {
-                (void)dbm__work_uncommitted(w, &a->own, a->rc);
-                break; }
+                (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
-            a->at = DBM__AT_COMMIT_OVER;
-            break;
+            a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w);
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -30546,8 +30271,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
             if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
-            DBM__RUN(&a->own, DBM__AT_UNDONE);
-            break;
+            DBM__RUN(&a->own, DBM__AT_UNDONE); break;
         case DBM__AT_UNDONE:
             if (a->rc != DBM_OK) c->broken = true;
             dbm__store(&w->committing, 0);
@@ -30557,8 +30281,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
             if (r->kind == DBM__ASYNC_END) {
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
@@ -31425,8 +31148,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
         if (st == DBM_E_UNSUPPORTED) return false;
         if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
         if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
-    } else {
-        (void)dbm__rows_at_hand(rows, &st); }
+    } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
@@ -31676,8 +31398,7 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         dbm__running_heard(&l->run, heard);
         if (dbm__listen_waits(l)) return;
         dbm__listen_done(l);
-    } else if (l->state == DBM__LISTEN_GAP) {
-        l->state = DBM__LISTEN_NEW; }
+    } else if (l->state == DBM__LISTEN_GAP) { l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l); }
 static void dbm__listen_end_all(dbm_loop *loop) {
     while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }
