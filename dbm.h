@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9a5c3a46548014d8: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 78ae692a41363a3c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -678,6 +678,7 @@
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_maybe DBM__PREFIXED(dbm__await_maybe)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
@@ -3077,6 +3078,7 @@ DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
 DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
+DBM_API bool dbm__await_maybe(dbm_task *t, bool made); /* the same where none may have been made */
 
 #ifdef __cplusplus
 }
@@ -3126,7 +3128,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3237,7 +3239,7 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
             return DBM_TASK_WAITS; \
             case DBM__TASK_LABEL(n): \
             dbm__async_came(rows); \
-        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
@@ -11370,6 +11372,7 @@ typedef struct dbm__side {
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
+    unsigned queries;                    /* that rows were made for */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -13560,8 +13563,23 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     else w->spare_rows = rows;
     w->last_spare_rows = rows;
     w->spare_rows_count++; }
+enum { DBM__TIDY = 64 };
+/* Of an asynchronous session: rows that were read to the end need no end of their own. All but the last ones go. */
+static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
+    dbm_rows *all = w->rows, **p = &all, *rows;
+    int over = 0;
+    w->rows = NULL; /* so that dbm__rows_close() looks for none */
+    while ((rows = *p) != NULL) {
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
+            p = &rows->next;
+            continue; }
+        *p = rows->next;
+        dbm__rows_close(rows); }
+    w->rows = all; }
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->free_rows;
+    dbm_rows *rows;
+    if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
+    rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
         return rows; }
@@ -29757,6 +29775,7 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { return (made || dbm__task_awaits(t) != NULL) && dbm__await_failed(t); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
@@ -29996,6 +30015,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t;
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
 /* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.

@@ -124,6 +124,7 @@ typedef struct dbm__side {
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
+    unsigned queries;                    /* that rows were made for */
 } dbm__side;
 
 typedef struct dbm__work {
