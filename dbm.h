@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content af8aacaf61f87cb9: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 64318bb7309e8f3b: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -682,6 +682,7 @@
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_maybe DBM__PREFIXED(dbm__await_maybe)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
@@ -2781,8 +2782,8 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
-     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
+     * execute and fetch when both are set. execute (asked for FINISH and, of a pipeline, for COMMAND with no_wait and for RECEIVE) and fetch may
+     * be there beside them, for what is done from memory: they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
@@ -3035,11 +3036,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -3081,6 +3084,7 @@ DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
 DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
+DBM_API bool dbm__await_maybe(dbm_task *t, bool made); /* the same where none may have been made */
 
 #ifdef __cplusplus
 }
@@ -3130,7 +3134,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3266,7 +3270,7 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
             return DBM_TASK_WAITS; \
             case DBM__TASK_LABEL(n): \
             dbm__async_came(rows); \
-        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
@@ -3440,11 +3444,6 @@ DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) 
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
-DBM__FN dbm__word dbm__load(const dbm__word *p);
-DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
-DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
-DBM__FN void dbm__store(dbm__word *p, dbm__word v);
-DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
@@ -3459,6 +3458,7 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3489,6 +3489,7 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
+DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3526,7 +3527,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
@@ -3573,7 +3573,6 @@ typedef struct dbm__thread {
     void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
-DBM__FN dbm__thread *dbm__self(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -7274,8 +7273,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return; }
         if (now >= r->quiet_us) {
@@ -7895,6 +7894,11 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     dbm__gate_taken(gate, false, now);
     return st; }
 #endif
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st; }
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -7907,24 +7911,15 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
 #endif
     if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) { dbm__gate_held(gate, holder, site); return DBM_OK; }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION; }
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT; }
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", ""); }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
@@ -7945,10 +7940,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true; }
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, ""); }
     return st;
 #endif
 }
@@ -8504,20 +8498,20 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) { dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down); dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8537,18 +8531,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -11256,6 +11244,7 @@ typedef struct dbm__side {
     bool apart;                          /* each of its calls stands alone: no failure sticks */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
+    unsigned queries;                    /* that rows were made for */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -11304,6 +11293,8 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    uint64_t command;                    /* the letters of a command's name, the last that data/ saw, */
+    bool command_writes;                 /* and whether it writes */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
@@ -11325,7 +11316,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
-DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -11338,7 +11328,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -11400,6 +11390,9 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
+/* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
+ * was done, so they must do it. *out is NULL as it comes in. */
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
@@ -11437,12 +11430,12 @@ DBM__FN void dbm__bulks_free(dbm__work *w);
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+    if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
-        dbm__cache_give(&w->slot.connection, e);
+        if (e != NULL) dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return; }
     dbm__rows_close(&w->one); }
@@ -12308,11 +12301,11 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w) { w->base.ended = true; dbm__block_finish(w, &w->base); }
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) { w->base.ended = true; dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12330,7 +12323,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         s->gen = 0;
         dbm__work_give(w, self, false);
         return false; }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
@@ -12943,6 +12936,20 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK; }
+/* A command has run, or was sent, or its reply was received. */
+static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    dbm_connection *c = &w->slot.connection;
+    bool received = op->kind == DBM_OP_RECEIVE;
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (received && w->commands > 0) w->commands--;
+    if (rc != DBM_OK && op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(c, op);
+        op->result = NULL;
+        dbm__self()->last = kept; }
+    return dbm__command_over(w, op, rc, changes, site); }
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -12980,17 +12987,55 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site); }
-    if (op->queued) w->commands++;
-    else if (c->broken && rc != DBM_OK) w->commands = 0;
-    else if (values == NULL && w->commands > 0) w->commands--;
-    if (rc != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL; }
-        dbm__self()->last = kept; }
-    return dbm__command_over(w, op, rc, changes, site); }
+    return dbm__work_commanded(w, op, rc, changes, site); }
+/* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
+DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
+    dbm_connection *c = &w->slot.connection;
+    dbm__exec_op(op);
+    op->kind = kind;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = NULL;
+    op->write = writes;
+    op->no_wait = values != NULL;
+    op->site = values != NULL ? site : NULL;
+    op->deadline_us = INT64_MAX;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    op->result = NULL;
+    op->row = op->settled = op->ended = op->of_pipeline = false;
+    op->answered = 0;
+    op->affected = op->last_id = op->sent_affected = op->sent_last_id = -1;
+    c->reported = false;
+    *st = w->db->adapter->execute(c, op);
+    if (DBM__UNLIKELY(*st == DBM_E_UNSUPPORTED)) return false;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    if (DBM__LIKELY(*st == DBM_OK)) {
+        w->commands += op->queued ? 1 : -1;
+        if (writes) w->wrote = w->top->wrote = true;
+    } else { *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
+    return true; }
+DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
+    return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL; }
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st) {
+    dbm_op op;
+    if (!dbm__command_lane_open(w) || !dbm__command_lane(w, &op, DBM_OP_COMMAND, values, count, writes, site, st)) return false;
+    if (w->one.row.open) dbm__lane_close_one(w); /* now, for texts of it may have been among the values */
+    return true; }
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st) {
+    dbm_row *row = &w->one.row;
+    if (w->commands == 0 || !dbm__command_lane_open(w)) return false;
+    if (row->open) dbm__lane_close_one(w);
+    dbm__rows_reset(w, &w->one, site);
+    if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
+    if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
+    row->open = row->standing = true;
+    row->fresh = false;
+    row->number = 1;
+    w->open_rows++;
+    if (DBM__LIKELY(row->op.row)) *out = row;
+    else dbm__rows_close(&w->one);
+    return true; }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -13288,18 +13333,11 @@ DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
 DBM__FN dbm__host *dbm__on_host(dbm_session *on) { dbm_database *db = dbm__on_database(on); return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) { dbm__work *w = dbm__open_block(db); if (w != NULL) return dbm__work_fail(w, site); }
-    return status; }
+    return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -13308,18 +13346,16 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud); }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
-        own.step = 0;
+        own.step = 0; }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud); }
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -13340,8 +13376,21 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     else w->spare_rows = rows;
     w->last_spare_rows = rows;
     w->spare_rows_count++; }
+enum { DBM__TIDY = 64 };
+/* Of an asynchronous session: rows that were read to the end need no end of their own. All but the last ones go. */
+static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
+    dbm_rows *all = w->rows, **p = &all, *rows;
+    int over = 0;
+    w->rows = NULL; /* so that dbm__rows_close() looks for none */
+    while ((rows = *p) != NULL) {
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) { p = &rows->next; continue; }
+        *p = rows->next;
+        dbm__rows_close(rows); }
+    w->rows = all; }
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->free_rows;
+    dbm_rows *rows;
+    if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
+    rows = w->free_rows;
     if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
     if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
@@ -15659,17 +15708,40 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK; }
+/* The session behind a call, one of Redis that is ready for the next command; or NULL. */
+DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
+    dbm__work *w = on != NULL && on->step != DBM__ON_DATABASE ? dbm__work_of(on) : NULL;
+    const char *type;
+    if (w == NULL || dbm__load(&w->trouble) != 0) return NULL;
+    if (w->command != 0) return w; /* that was seen before */
+    type = w->db->adapter->type;
+    return type[0] == 'r' && type[1] == 'e' && type[2] == 'd' && type[3] == 'i' && type[4] == 's' && type[5] == 0 ? w : NULL; }
+/* Whether a command writes, by its name; a session remembers the last short one. */
+static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
+    uint64_t packed = 0;
+    size_t i;
+    bool writes;
+    if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
+    if (w != NULL && name->as.text.size <= 8) {
+        for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
+        if (packed != 0 && packed == w->command) return w->command_writes; }
+    writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
+    if (packed != 0) { w->command = packed; w->command_writes = writes; }
+    return writes; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm__work *w = dbm__redis_work(on);
     dbm_row *row = NULL;
     bool writes = !(want & DBM__REDIS_READS);
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size)); }
-    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        writes = dbm__redis_writes(w, words); }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) {
+        return w != NULL && dbm__command_sent(w, site, words, count, writes, &st) ? st : dbm__command_send(on, site, words, count, writes); }
+    if ((want & 15) > DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
+        return use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st; }
@@ -15722,9 +15794,11 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db = dbm__on_database(on);
+    const dbm_database *db;
     dbm__work *w;
     dbm_status st;
+    if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
+    db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
@@ -15756,6 +15830,14 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             break;
         default: v->type = DBM_TYPE_INVALID; break; } }
     return n; }
+/* Texts with their sizes, which need not be copied to be completed. */
+static bool dbm__redis_words_are(const dbm_value *words, int count) {
+    int i;
+    if (words == NULL) return false;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &words[i];
+        if ((v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) || v->as.text.data == NULL || v->as.text.size == SIZE_MAX || v->name != NULL) return false; }
+    return count > 0; }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES); }
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
@@ -15779,10 +15861,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
     return st; }
-DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+static DBM__NOINLINE dbm_status dbm__redis_listed(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm_status st = dbm__redis_ready(on, site, want, out, name);
-    if (st != DBM_OK) return st;
+    dbm_status st;
+    st = dbm__redis_ready(on, site, want, out, name);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
@@ -15802,6 +15885,16 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st; }
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm__work *w = want == DBM__REDIS_WANT_LATER || want == DBM__REDIS_WANT_NEXT ? dbm__redis_work(on) : NULL;
+    dbm_status st;
+    if (DBM__LIKELY(w != NULL)) {
+        dbm_row *row = NULL;
+        if (want == DBM__REDIS_WANT_NEXT && dbm__command_received(w, site, &row, &st)) {
+            if (out != NULL) *(dbm_row **)out = row;
+            return st; }
+        if (want == DBM__REDIS_WANT_LATER && dbm__redis_words_are(values, count) && dbm__command_sent(w, site, values, count, dbm__redis_writes(w, values), &st)) return st; }
+    return dbm__redis_listed(on, site, want, out, name, values, count); }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
@@ -16069,23 +16162,17 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
  * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
-DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
 #endif
 #if DBM_HAS_MYSQL
-DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
-DBM__FN void dbm__adapter_mysql_shutdown(void);
 #endif
 #if DBM_HAS_REDIS
-DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
-DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -16928,38 +17015,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
     return status; }
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i; break; }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break; }
-    *taken = row;
-    dbm__sqlite_leave(q);
-    return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -17214,7 +17269,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
-static bool dbm__sqlite_is_true(const char *value) { bool yes = false; return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -17239,6 +17293,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
@@ -17255,12 +17310,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK; }
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT"); }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -17338,9 +17389,10 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -17360,8 +17412,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -17382,7 +17433,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
@@ -21287,6 +21338,8 @@ typedef struct dbm__mysql_cell {
     char *text;
     unsigned long capacity, size;
     int how;
+    signed char wire;        /* of a row as it is sent: the bytes of a number, 0: a text, -1: something else */
+    bool is_signed;
     dbm__mysql_bool null, cut;
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
@@ -21315,6 +21368,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
+    bool simple;             /* its columns are numbers and texts */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21405,18 +21459,8 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status; }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
+#define DBM__MYSQL_SAY(q, ...) ((q)->refused = true, (q)->status = dbm__adapter_say((q)->c, __VA_ARGS__)) /* as that; the flow ends */
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
     switch (native) {
@@ -21515,7 +21559,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
-        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
                               "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
     case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
@@ -21534,9 +21578,9 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     default: break; }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status; }
@@ -21820,10 +21864,18 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
+        s->simple = true;
         for (i = 0; i < count; i++) {
-            s->cells[i].how = dbm__mysql_how(&fields[i]);
-            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i]; }
+            dbm__mysql_cell *cell = &s->cells[i];
+            int type = (int)fields[i].type;
+            cell->how = dbm__mysql_how(&fields[i]);
+            cell->value.type = dbm__mysql_kinds[cell->how].type;
+            cell->is_signed = !(fields[i].flags & UNSIGNED_FLAG);
+            if (cell->how >= DBM__MYSQL_TEXT) cell->wire = 0;
+            else if (cell->how > DBM__MYSQL_TINY) cell->wire = -1;
+            else cell->wire = type == MYSQL_TYPE_TINY ? 1 : type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_YEAR ? 2 : type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_INT24 ? 4 : 8;
+            s->simple = s->simple && cell->wire >= 0;
+            s->cells[count + i] = *cell; }
         s->side = 0;
         s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
@@ -22051,7 +22103,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
         } else {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
                            "other statement after the loop", limit, s->seen); }
         goto spoil; }
@@ -22130,7 +22182,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
-        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
         break; }
     if (found != 0 && s->values == NULL) {
@@ -22193,7 +22245,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar c;
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
-        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
     t->year = (unsigned)c.year;
@@ -22210,7 +22262,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
-        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
         return false; }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
     b->buffer_type = (enum enum_field_types)types[v->type];
@@ -22219,7 +22271,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type < DBM_TYPE_TEXT) {
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
-        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false; }
     if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
@@ -22285,7 +22337,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
             dbm__mysql_note_status(q);
             if (!q->open && q->wrote) {
                 q->failed = true;
-                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
                 q->wrote = false; break; } } }
     dbm__mysql_report(q);
@@ -22330,7 +22382,7 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (DBM__LIKELY(!q->unit || !q->undone)) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    DBM__MYSQL_SAY(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
@@ -22370,6 +22422,42 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         s->ended = true; } }
+#if DBM__MYSQL_AHEAD
+#define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
+/* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
+ * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
+    NET *net = &q->my->net;
+    const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
+    const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
+    dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
+    unsigned bit = 2; /* two are not used */
+    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    for (; cell < last; cell++, bit++) {
+        size_t size = (size_t)cell->wire;
+        cell->null = nulls[bit / 8] >> bit % 8 & 1;
+        if (cell->null) continue;
+        if (size != 0) {
+            if ((size_t)(end - p) < size) return false;
+            if (size == 8) cell->value.as.uinteger = DBM__MYSQL_LOW4(p) | (uint64_t)DBM__MYSQL_LOW4(p + 4) << 32; /* or the bits of a double */
+            else cell->value.as.uinteger = size == 4 ? DBM__MYSQL_LOW4(p) : size == 2 ? p[0] | (unsigned)p[1] << 8 : p[0];
+            if (cell->is_signed && size < 8 && cell->value.as.uinteger >> (8 * size - 1) != 0) cell->value.as.uinteger |= UINT64_MAX << 8 * size;
+        } else {
+            if (p == end) return false;
+            size = *p++;
+            if (size == 252 && end - p >= 2) {
+                size = (size_t)p[0] | (size_t)p[1] << 8;
+                p += 2;
+            } else if (size > 250) { return false; }
+            if ((size_t)(end - p) < size || size >= cell->capacity) return false;
+            memcpy(cell->text, p, size);
+            cell->size = (unsigned long)size; }
+        p += size; }
+    if (p != end) return false;
+    net->pvio->cache_pos += end - head;
+    net->compress_pkt_nr = ++net->pkt_nr;
+    return true; }
+#endif
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) { q->rc = mysql_stmt_fetch(s->stmt); dbm__mysql_fetched(q, s); }
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
@@ -22428,7 +22516,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
         if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
                            q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
@@ -22487,7 +22575,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_DONE;
     if (s == NULL) break;
     if (s->spoiled) {
-        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
         break; }
     if (s->ended && !s->held) break;
     if (s->held) {
@@ -22513,12 +22601,17 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
-    if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status; }
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
+    if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
+        if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
+#if DBM__MYSQL_AHEAD
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) { s->seen++; return DBM_OK; }
+#endif
+        dbm__mysql_fetch(q, s);
+        return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status; }
+    if (s->open || s->held || s->text_rows != NULL || s->spoiled) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    return s->ended ? DBM_DONE : DBM_E_UNSUPPORTED; }
 #endif
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -22660,7 +22753,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
         b->sizes[at] = value.buffer_length; }
     if (DBM__UNLIKELY(bytes > b->limit)) {
-        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
     b->bytes += bytes;
@@ -22817,7 +22910,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         for (i = 0; i < b->columns; i++) {
             if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
-            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            DBM__MYSQL_SAY(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop; }
         /* Behind rows that are there already, or for an INSERT, as any other row. */
         status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
@@ -23115,7 +23208,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        DBM__MYSQL_SAY(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
         break; }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
@@ -23263,7 +23356,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             (void)dbm__mysql_flow(q, op);
             return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
+    return DBM__MYSQL_SAY(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -23322,7 +23415,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
-        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+        op->status = DBM__MYSQL_SAY(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status; }
 #endif
@@ -23590,6 +23683,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    unsigned char head;       /* not 0: its reply is a text behind so many bytes, complete with its end */
     char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
@@ -23633,10 +23727,9 @@ typedef struct dbm__redis {
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
-static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
     char *bigger;
-    if (DBM__LIKELY(*room - size >= more)) return true;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -23644,6 +23737,8 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *block = bigger;
     *room = want;
     return true; }
+DBM__INLINE bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    return DBM__LIKELY(*room - size >= more) || dbm__redis_more(db, block, room, size, more); }
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
@@ -23666,8 +23761,8 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
         reply->capacity = 0; }
-    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
-    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    if (DBM__UNLIKELY(reply->room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply; }
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
@@ -23763,10 +23858,12 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
-    uint64_t eight;
-    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+    if (size >= 8) for (;;) { /* eight of ASCII at once, the last ones once more */
+        uint64_t eight;
         memcpy(&eight, c, 8);
-        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break; }
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+        if (end - c == 8) return true;
+        c = end - c >= 16 ? c + 8 : end - 8; }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -23965,7 +24062,7 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
 /* A mark, a number and the end of the line. */
-static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+DBM__INLINE size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
@@ -23977,11 +24074,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2; }
-static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+DBM__INLINE bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true; }
-static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+DBM__INLINE bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
     out = r->out + r->out_size;
@@ -24008,6 +24105,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
+    s->head = 0;
     s->wanted = r->wanted;
     s->command = (unsigned char)r->command;
     s->pairs = (unsigned char)r->pairs;
@@ -24399,13 +24497,37 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
         if (*c < '0' || *c > '9') return false;
         *n = *n * 10 + (*c - '0'); }
     return true; }
+/* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
+DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
+    dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+    s->size = size;
+    s->head = (unsigned char)head;
+    if (DBM__UNLIKELY(r->multi)) s->queued = size == 9 && memcmp(reply, "+QUEUED\r\n", 9) == 0;
+    if (DBM__UNLIKELY(s->command != DBM__REDIS_PLAIN)) dbm__redis_learn(r, s->command, s->wanted, *reply != '-', s->queued);
+    r->unanswered--; }
+/* Texts, as far as they come one behind the other: what most replies are. */
+static void dbm__redis_scan_texts(dbm__redis *r) {
+    const char *c = r->raw + r->scanned, *end = r->raw + r->raw_size;
+    while (r->unanswered != 0 && end - c > 5 && *c == '$') {
+        const char *d = c + 1;
+        size_t size = 0, head;
+        while (d < end && *d >= '0' && *d <= '9' && d - c < 16) size = size * 10 + (size_t)(*d++ - '0');
+        head = (size_t)(d - c) + 2;
+        if (d == c + 1 || size > SIZE_MAX / 4 || (size_t)(end - c) < head + size + 2 || d[0] != '\r' || d[1] != '\n' || d[size + 2] != '\r' || d[size + 3] != '\n') break;
+        dbm__redis_answered(r, c, head + size + 2, head);
+        c = d + size + 4; }
+    r->scanned = (size_t)(c - r->raw); }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        c = r->raw + r->scanned;
+        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
@@ -24421,13 +24543,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
         if (r->open == 0) { r->begun = r->scanned; r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) {
-            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
-            const char *first = r->raw + r->begun;
-            s->size = r->scanned - r->begun;
-            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
-            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--; } }
+        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
@@ -24451,25 +24567,24 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     switch (*c) {
     case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
     case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$':
-        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
-        while (*c++ != '\n') {}
-        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
     default: return NULL; } }
-static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
-    r->raw_at += s->size;
+DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
+    r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r); }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
+    const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got); }
-    if (!last) {
-        dbm__redis_left_line(r, &s);
+    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
+    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
+    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    if (DBM__LIKELY(!last)) {
+        dbm__redis_left_line(r, s.size);
     } else { r->raw_size = r->scanned = at; if (--r->line_count == 0) dbm__redis_line_empty(r); }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
@@ -24494,9 +24609,9 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ } }
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)->size); /* it is known: the rest goes unread */ } }
 /* Puts a command behind those that were not answered or not received yet. */
-static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
@@ -24661,19 +24776,38 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     return DBM_STEP_DONE; }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows"); }
-/* What is done from memory. */
-static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
-    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
-    op->result = NULL;
-    return DBM_OK; }
+/* A command is put into the pipeline, or is the one to be waited for. DBM_E_UNSUPPORTED, and nothing was done: it is full. */
+static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_look(r, op);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (op->no_wait && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) return DBM_E_UNSUPPORTED;
+    /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
+    if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
+        op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+    } else {
+        if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+        r->queued_writes = r->queued_writes || op->write;
+        if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
+    if (DBM__UNLIKELY(r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0)) return dbm__redis_too_much(r);
+    if (op->no_wait && dbm__redis_full(r)) return DBM_E_UNSUPPORTED;
+    st = dbm__redis_append(r, op);
+    op->queued = op->no_wait && st == DBM_OK;
+    return st; }
+/* The reply that has come already. */
+static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_given(r, op, false);
+    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
+    return st; }
+static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
+    if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+    op->result = NULL; }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
     case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
-    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
+    case DBM_OP_FINISH: dbm__redis_finish(r, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -24684,21 +24818,9 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
-        op->status = dbm__redis_look(r, op);
-        if (op->status == DBM_OK && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) op->status = DBM_E_UNSUPPORTED;
-        if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
-        } else {
-            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
-            r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
-        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) { op->status = dbm__redis_too_much(r); return; }
-        if (op->no_wait && dbm__redis_full(r)) break;
-        op->status = dbm__redis_append(r, op);
-        op->queued = op->no_wait && op->status == DBM_OK;
-        if (op->no_wait || op->status != DBM_OK) return;
+        op->status = dbm__redis_take_on(r, op);
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
+        else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
@@ -24740,6 +24862,12 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY); }
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    if (op->kind == DBM_OP_FINISH) { dbm__redis_finish(r, op); return DBM_OK; }
+    if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -26418,11 +26546,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -26438,15 +26566,10 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
+        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -26534,12 +26657,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif
@@ -26900,6 +27022,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27566,14 +27689,11 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
-DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
-DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
@@ -27600,7 +27720,6 @@ DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
-DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -27631,6 +27750,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 /* What ends with its task, a session: in the reverse of the order in which they were begun. */
@@ -28949,12 +29069,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -28970,6 +29091,13 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         act->stopped = true;
         t = (dbm_task *)act;
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break; }
+    return limit; }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -29101,6 +29229,7 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { return (made || dbm__task_awaits(t) != NULL) && dbm__await_failed(t); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
@@ -29332,6 +29461,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t;
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
 /* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
@@ -29405,6 +29535,8 @@ typedef struct dbm__async {
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
+    bool limited;                        /* the first one has less time than its session, which has `own_limit_us` */
+    int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
@@ -29448,7 +29580,7 @@ DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); 
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
@@ -29502,7 +29634,7 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -29844,6 +29976,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close_all(w);
                 a->at = a->after; break; }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
@@ -29875,7 +30008,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
@@ -30179,7 +30312,10 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
-    if (!dbm__request_stops(r) || !(a->sent == r || (a->first == r && (a->on || a->turned)))) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        return; }
+    if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -30267,6 +30403,10 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* A call is over, and in no queue any more. A failure is this thread's last. */
 static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
@@ -30341,7 +30481,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -30534,6 +30674,15 @@ static bool dbm__async_shows(const dbm__async *a) {
 static bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
     return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0); }
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
     if (a->work == NULL) {
         dbm__share_go(a->line);
@@ -30554,6 +30703,7 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue; }
+        if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */
             st = DBM_E_CANCELLED;
         } else if (r->kind == DBM__ASYNC_FAIL) {
@@ -30650,7 +30800,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
         return NULL; }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
     a->first = a->last = a->ending = a->sent = NULL;

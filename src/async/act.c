@@ -83,7 +83,11 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
-    if (!dbm__request_stops(r) || !(a->sent == r || (a->first == r && (a->on || a->turned)))) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        return;
+    }
+    if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -200,6 +204,11 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
 /* A call is over, and in no queue any more. A failure is this thread's last. */
 static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0;
+    }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
@@ -296,7 +305,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -564,6 +573,17 @@ static bool dbm__async_spent(const dbm__async *a) {
     return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0);
 }
 
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true;
+}
+
 static void dbm__async_go(dbm__async *a) {
     if (a->work == NULL) {
         dbm__share_go(a->line);
@@ -589,6 +609,7 @@ static void dbm__async_go(dbm__async *a) {
             if (a->batches) return;
             continue;
         }
+        if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */
             st = DBM_E_CANCELLED;
         } else if (r->kind == DBM__ASYNC_FAIL) {
@@ -708,7 +729,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         return NULL;
     }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
     a->first = a->last = a->ending = a->sent = NULL;
