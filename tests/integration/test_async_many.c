@@ -208,6 +208,50 @@ static void several_in_a_turn(void **state) {
     }
 }
 
+/* What a SELECT has written is committed when it has been answered, whoever fails beside it. */
+static void each_is_committed_alone(void **state) {
+    static const char *const texts[] = { "SELECT adds(1)", "SELECT 1 / (n - n) FROM generate_series(1, 1) AS n", "SELECT adds(2)", "INSERT INTO unit VALUES (2, 'again')", "SELECT adds(3)" };
+    static const dbm_status want[] = { DBM_OK, DBM_E_SQL, DBM_OK, DBM_E_CONSTRAINT, DBM_OK };
+    dbm_status st[5], begun = DBM_E_CLOSED;
+    dbm_session_options options;
+    dbm_session s;
+    dbm_row *row;
+    (void)state;
+    type = POSTGRESQL;
+    for (int on_session = 0; on_session < 2; on_session++) {
+        open_with(1, false);
+        assert_ok(dbm_exec(db, "CREATE FUNCTION adds(k integer) RETURNS integer LANGUAGE sql AS 'INSERT INTO unit VALUES (k, NULL) ON CONFLICT (n) DO UPDATE SET t = ''x'' RETURNING n'"));
+        memset(&options, 0, sizeof options);
+        options.autocommit = true;
+        if (on_session) {
+            assert_ok(dbm_async_session_cb(loop, db, &options, &s, on_any, &begun));
+            run(30000);
+            assert_ok(begun);
+        }
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < 5; i++) {
+                st[i] = DBM_E_CLOSED;
+                if (on_session) assert_ok(dbm_async_exec_cb(&s, on_any, &st[i], texts[i]));
+                else assert_ok(dbm_async_exec_cb(dbm_async_on(loop, db), on_any, &st[i], texts[i]));
+            }
+            run(30000);
+            if (on_session) break; /* the first failure sticks */
+            for (int i = 0; i < 5; i++) assert_status(st[i], want[i]);
+        }
+        assert_status(st[0], DBM_OK);
+        assert_status(st[1], DBM_E_SQL);
+        if (on_session) {
+            assert_ok(dbm_async_end_cb(&s, on_any, &begun));
+            run(30000);
+            assert_status(begun, DBM_E_SQL);
+        }
+        assert_ok(dbm_query_one(db, &row, "SELECT COUNT(*) FROM unit"));
+        assert_int_equal(dbm_row_int(row, 0), on_session ? 1 : 3);
+        dbm_row_end(row);
+        close_all();
+    }
+}
+
 /* ---- large both ways at once ------------------------------------------------------------------------------------------------------- */
 
 enum { PART = 2000, TIMES = 500, LARGE = PART * TIMES, LARGE_CALLS = 12 };
@@ -280,6 +324,7 @@ static void large_both_ways(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(large_both_ways) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone),
+        cmocka_unit_test(large_both_ways) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
