@@ -2689,6 +2689,10 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         else dbm__pg_drain(q, DBM__PG_REPLY);
         return;
     }
+    if (op->kind == DBM_OP_EXECUTE && op->no_wait && op->reply && !dbm__pg_queues(op)) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
     q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
