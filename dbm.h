@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 46d20e5ebae4ec35: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 35a8dc453436504a: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -17562,8 +17562,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
-    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
     base->busy_us = (int64_t)ms * 1000;
