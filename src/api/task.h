@@ -102,6 +102,7 @@ DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
 DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
+DBM_API bool dbm__await_maybe(dbm_task *t, bool made); /* the same where none may have been made */
 
 #ifdef __cplusplus
 }
