@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content fd694ccc8be23da6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 90ea8e07266dd315: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -678,6 +678,7 @@
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_maybe DBM__PREFIXED(dbm__await_maybe)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
@@ -2528,7 +2529,16 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
-    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
+                                   * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
+                                   * waits. RECEIVE gives the results in this order as EXECUTE does, each complete and independent of other results: any number
+                                   * may be open, of one `prepared` too, though it be `single`; FETCH and FINISH with the same op, as ever. `prepared` stays
+                                   * until its result is received, `values` need not. Other operations may come in between: they wait for all of the
+                                   * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
+                                   * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
+                                   * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2582,7 +2592,8 @@ typedef enum dbm_op_kind {
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
-    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND (DBM_ADAPTER_REPLIES: EXECUTE with `reply`) of the pipeline that was not received yet, as COMMAND
+                           * (EXECUTE) itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
@@ -2665,6 +2676,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
+    bool reply, alone;       /* EXECUTE with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
@@ -2684,6 +2696,7 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;            /* NATIVE, NOTIFIED */
+    bool undone;             /* RECEIVE of an EXECUTE, with a failure: it was not done for a reason that is not its own, and may be executed again */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2763,15 +2776,15 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
-     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
+     * execute and fetch when both are set. execute (asked for FINISH and, of a pipeline, for COMMAND with no_wait and for RECEIVE) and fetch may
+     * be there beside them, for what is done from memory: they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
@@ -3065,6 +3078,7 @@ DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
 DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
+DBM_API bool dbm__await_maybe(dbm_task *t, bool made); /* the same where none may have been made */
 
 #ifdef __cplusplus
 }
@@ -3114,7 +3128,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3225,7 +3239,7 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
             return DBM_TASK_WAITS; \
             case DBM__TASK_LABEL(n): \
             dbm__async_came(rows); \
-        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
@@ -3399,16 +3413,7 @@ DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) 
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
-DBM__FN dbm__word dbm__load(const dbm__word *p);
-DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
-DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
-DBM__FN void dbm__store(dbm__word *p, dbm__word v);
-DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
-DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v);
-DBM__FN bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired);
-DBM__FN uint32_t dbm__load32(const uint32_t *p);
-DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
 /* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
@@ -3469,13 +3474,8 @@ typedef struct dbm__host {
     void *clock_ud;
     dbm__word random; /* state of dbm__random */
 } dbm__host;
-DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__host_free(dbm__host *host);
 /* NULL when there is no memory; the caller reports with dbm__no_memory(). A size of 0 gives a block too. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size);
-DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size);
-DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size);
-DBM__FN void dbm__free(dbm__host *host, void *block);
 /* `size` bytes of a text (SIZE_MAX: up to its NUL; NULL: ""), and a NUL. */
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 /* Overwrites, in a way that the compiler keeps. */
@@ -3484,7 +3484,6 @@ DBM__FN void dbm__wipe(void *p, size_t size);
 DBM__FN int64_t dbm__now(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
-DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
 /* now + ms, saturated; ms < 0 gives INT64_MAX. */
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
@@ -3496,12 +3495,7 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
 /* A text that grows in a fixed block; it is always NUL-terminated, and `cut` says that not all fitted. Once cut, it stays as
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
-DBM__FN void dbm__put(dbm__text *t, const char *text);
-DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size);
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v);
-DBM__FN void dbm__putf(dbm__text *t, const char *format, ...);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
@@ -3525,7 +3519,6 @@ DBM__FN int dbm__hex(char c); /* -1: not a digit */
 DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
-DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
@@ -3548,8 +3541,6 @@ typedef struct dbm__thread {
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
-DBM__FN dbm__thread *dbm__self(void);
-DBM__FN dbm__word dbm__thread_number(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -4155,8 +4146,7 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     } while (v);
     if (negative) digits[--at] = '-';
     dbm__put_n(t, digits + at, sizeof digits - at); }
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
-    dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
+DBM__FN void dbm__put_int(dbm__text *t, int64_t v) { dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -4204,8 +4194,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case 'm': dbm__put_duration(t, va_arg(ap, int64_t)); break;
         case 'c':
             c = (char)va_arg(ap, int);
-            dbm__put_n(t, &c, 1);
-            break;
+            dbm__put_n(t, &c, 1); break;
         case 'q':
             text = va_arg(ap, const char *);
             if (text) dbm__put_n(t, "'", 1);
@@ -4215,8 +4204,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case '%': dbm__put_n(t, "%", 1); break;
         default: /* an unknown one shows as it stands: it takes no argument, so the ones after it stay right */
             DBM_ASSERT(format[1] == 0);
-            dbm__put_n(t, format, 2);
-            break; }
+            dbm__put_n(t, format, 2); break; }
         format += 2; } }
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
@@ -4260,8 +4248,7 @@ DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
-    for (; an; an--, a++, b++) {
-        if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
+    for (; an; an--, a++, b++) { if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
     return !*b; }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
 DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
@@ -4372,8 +4359,7 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host)); }
-DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
-    return host->event || dbm__log_wanted(host, level); }
+DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) { return host->event || dbm__log_wanted(host, level); }
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
@@ -4483,13 +4469,9 @@ typedef struct dbm__dial {
     void *addresses, *next;
     int64_t until_us;
 } dbm__dial;
-DBM__FN void dbm__dial_init(dbm__dial *d);
-DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
-DBM__FN void dbm__dial_end(dbm__dial *d);
 /* Neither blocks nor raises SIGPIPE.
  * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
-DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got);
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
@@ -4997,7 +4979,6 @@ typedef struct dbm__problems {
     int count, shown;
     int not_compiled;       /* how many of count are about something that is not compiled in */
 } dbm__problems;
-DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity);
 /* file: the file's name, "dbm_add_database" or "environment NAME"; line: 0 when there is none; section and key may be NULL.
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
@@ -5014,7 +4995,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
-DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
  * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
@@ -5028,7 +5008,6 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
-DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
 /* true/false, yes/no, on/off, 1/0 */
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
@@ -5038,12 +5017,10 @@ typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm_
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
-DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
 /* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
 DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
-DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
@@ -5074,17 +5051,12 @@ DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
-DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 /* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
 typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
-DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
-DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size);
 /* Reads a URL into settings->url and its mask into settings->config.url. type: the one that was given, or NULL; then it is
  * found by the scheme. False after a problem or without memory. */
 typedef struct dbm__cfg_url_job {
@@ -5098,7 +5070,6 @@ typedef struct dbm__cfg_url_job {
     bool type_failed;       /* a type was given and is not known: the scheme is not compared with it */
     bool variables;
 } dbm__cfg_url_job;
-DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
@@ -5413,8 +5384,7 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     char *copy, *old = NULL;
     size_t i, size = secret ? strlen(secret) : 0, old_size = 0;
     if (!size) return DBM_OK;
-    for (known = all->first; known; known = known->next) {
-        if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
+    for (known = all->first; known; known = known->next) { if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
     copy = dbm__copy_text(host, secret, size);
     if (!copy) return dbm__no_memory(DBM_STAGE_CONFIG, settings->config.name, NULL);
     dbm__lock_take(&all->lock);
@@ -5448,8 +5418,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
         "accesskey", "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
     };
     size_t i;
-    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
-        if (dbm__secret_tail(name, size, tails[i])) return true; }
+    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) { if (dbm__secret_tail(name, size, tails[i])) return true; }
     return false; }
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -5553,10 +5522,8 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
     return false; }
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
-    for (i = 0; size && i < count; i++) {
-        if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
-    for (i = 0; size && i < count; i++) {
-        if (dbm__type_has(types + i, word, size)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__type_has(types + i, word, size)) return types + i; }
     return NULL; }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
     dbm__text list = dbm__text_in(out->known, sizeof out->known);
@@ -5826,8 +5793,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     c = separator + strlen(authority);
     if (job->type && strcmp(job->type->type, "sqlite") == 0) {
         if (!dbm__url_sqlite(job, c, end, authority[1] != 0)) return false;
-    } else if (!dbm__url_network(job, c, end)) {
-        return false; }
+    } else if (!dbm__url_network(job, c, end)) { return false; }
     dbm__url_mask(job, authority);
     return !job->keep->failed; }
 DBM__FN int dbm__url_names(const char *hosts) {
@@ -6000,8 +5966,7 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
-    for (i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
+    for (i = 0; i < c->option_count; i++) { if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
     for (i = 0; i < c->option_count; i++) {
         if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value; }
     for (i = settings->url.parameter_count; i-- > 0;) {
@@ -6089,14 +6054,12 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     else if (ok && v == -1) {
         ok = key->minus != DBM__SET_NO;
         v = key->minus;
-    } else if (ok) {
-        ok = v >= key->min && v <= key->max; }
+    } else if (ok) { ok = v >= key->min && v <= key->max; }
     if (ok) {
         if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
-        } else {
-            dbm__draft_put(d, id, v); }
+        } else { dbm__draft_put(d, id, v); }
         return; }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
@@ -6183,8 +6146,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type); }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
-    for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
+    for (i = 0; i < DBM__SET_COUNT; i++) { if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
     hint[0] = 0;
     dbm__copy_cut(shown, sizeof shown, name);
@@ -6194,8 +6156,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         shown[head < sizeof shown - 4 ? head : sizeof shown - 4] = 0;
         if (names.count && dbm__nearest(shown, names.items, names.count)) {
             dbm__copy_cut(hint, sizeof hint, "; what the driver takes is written connect_args.NAME"); }
-    } else {
-        dbm__cfg_suggest(&names, name, hint, sizeof hint); }
+    } else { dbm__cfg_suggest(&names, name, hint, sizeof hint); }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
         dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
@@ -6365,8 +6326,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     dbm__draft_complete(&d);
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory); }
-static void dbm__draft_copy(dbm__draft *d, const char **text) {
-    if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
+static void dbm__draft_copy(dbm__draft *d, const char **text) { if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
@@ -6421,8 +6381,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
         dbm__cfg_bad(p, &at, "a name is of letters, digits, _ and -, up to 63 of them, not %q", shown);
         name = "default";
         at.key = NULL;
-    } else {
-        at.section = name; }
+    } else { at.section = name; }
     if (!dbm__draft_begin(&d, host, types, type_count, &at, p)) goto done;
     d.in_code = true;
     d.s->config = *in;
@@ -6726,8 +6685,7 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
         if (text[i] != ';' || (i && !dbm__cfg_blank(text[i - 1]))) continue;
         if (how == DBM__INI_CAREFUL && i + 1 < size && !dbm__cfg_blank(text[i + 1])) continue;
-        size = i;
-        break; }
+        size = i; break; }
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size; }
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
@@ -7008,7 +6966,6 @@ struct dbm_connection {
 };
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
-DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Memory for rows that are put aside: chunks that grow, all dropped together; a connection keeps a first one as its spare, for the next rows. */
 typedef struct dbm__aside_chunk { struct dbm__aside_chunk *next; size_t size, used; } dbm__aside_chunk;
 typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
@@ -7016,7 +6973,6 @@ typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
 #define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
 DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
-DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare);
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
@@ -7039,9 +6995,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
-DBM__FN int64_t dbm__running_until(dbm__running *r);
-DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7050,12 +7003,10 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
-DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
 DBM__FN void dbm__credentials_drop(dbm_connection *c);
-DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
@@ -7648,22 +7599,17 @@ typedef struct dbm__shared {
 } dbm__shared;
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
-DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site);
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
-DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
-DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
@@ -7684,24 +7630,17 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-DBM__FN bool dbm__giving_start(dbm__slot *slot);
-DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
  * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
-DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
-DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
 /* One physical connect of a slot that is the caller's: way.status tells how it ended. */
 DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
-DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
 DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 /* Whether this pool's operations come in steps at all. */
-DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
-    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) { return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7712,12 +7651,10 @@ DBM__FN void dbm__pool_close(dbm__pool *pool);
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
-DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 /* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
@@ -7725,25 +7662,16 @@ DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thr
 DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
 DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
 DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
 DBM__FN bool dbm__fork_claim(dbm__word *fork);
 /* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
-DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
-DBM__FN int dbm__pool_idle(dbm__pool *pool);
 DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
-DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
-DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -7881,8 +7809,7 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__lock_take(&db->shared->graph_lock);
     for (p = &db->shared->blocked; *p != NULL; p = &(*p)->next) {
         if (*p == b) {
-            *p = b->next;
-            break; } }
+            *p = b->next; break; } }
     dbm__lock_give(&db->shared->graph_lock); }
 /* --- src/pool/gate.c --- */
 /* Gates: one writer at a time per key, in a queue with bounded barging.
@@ -7994,8 +7921,7 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
         if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
             if (!w->told) gate->wary = DBM__GATE_WARY;
             dbm__gate_unlink(gate, w);
-            w->granted = 1;
-            break; }
+            w->granted = 1; break; }
         if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
         else if (now >= deadline_us) st = DBM_E_TIMEOUT;
         if (st != DBM_OK) {
@@ -8020,6 +7946,11 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     dbm__gate_taken(gate, false, now);
     return st; }
 #endif
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st; }
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -8034,24 +7965,15 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__gate_held(gate, holder, site);
         return DBM_OK; }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION; }
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT; }
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", ""); }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
@@ -8076,10 +7998,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true; }
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, ""); }
     return st;
 #endif
 }
@@ -8245,8 +8166,7 @@ DBM__FN void dbm__pool_leave(dbm__pool *pool) {
             by->wake(by->ud);
             now = DBM__WAKE_CALLING;
         } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
-DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) { if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     dbm__shared *shared = pool->db->shared;
     bool orphaned = pool->orphaned;
@@ -8488,8 +8408,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         pool->shared_users--;
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how); }
+    } else { dbm__connection_close(c, how); }
     c->broken = false;
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
@@ -8657,20 +8576,22 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) {
+        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
+        dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8678,32 +8599,24 @@ DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
     dbm__reconnect_begin(slot, deadline_us);
     (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot); }
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) { dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
     dbm__lock_take(&pool->lock);
     if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool); }
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) { slot = dbm__pool_pick_empty(pool); }
     if (slot != NULL) pool->connecting++;
     dbm__pool_leave(pool);
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -8831,11 +8744,9 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (way->close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-            break; }
+            dbm__slot_to_empty(slot); break; }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__slot_back(slot);
-            break; }
+            dbm__slot_back(slot); break; }
         if (!blocks) {
             pool->open--;
             pool->stats.disconnects++; }
@@ -8981,8 +8892,7 @@ static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
         dbm__pool_dispatch(pool, now);
-    } else {
-        dbm__taking_fetched(t); }
+    } else { dbm__taking_fetched(t); }
     dbm__pool_leave(pool);
     return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
@@ -9051,8 +8961,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
         case DBM__TAKE_START:
             t->began_us = now;
             t->u.slot = dbm__pool_find(db->pool);
-            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-            break;
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE; break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
@@ -9066,8 +8975,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
                 dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->u.slot->way.on = false;
-            break;
+            t->u.slot->way.on = false; break;
         case DBM__TAKE_PING:
             want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
@@ -9082,8 +8990,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
             t->u.slot = NULL;
-            t->phase = DBM__TAKE_LINE;
-            break;
+            t->phase = DBM__TAKE_LINE; break;
         case DBM__TAKE_CONNECT:
             want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
@@ -9173,8 +9080,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
             in_graph = st == DBM_OK;
             if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
-                (void)dbm__taking_done(&t, st);
-                break; } }
+                (void)dbm__taking_done(&t, st); break; } }
         dbm__lock_take(&pool->lock);
         if (t.got == DBM__GOT_NOTHING) {
             int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
@@ -9312,7 +9218,6 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
 DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
-DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9491,15 +9396,13 @@ static bool dbm__lex_blank(dbm__lex *x) {
             x->conditional = i + 1;
             i += mark + 1;
             while (i < n && dbm__lex_is_digit(s[i])) i++;
-        } else {
-            i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
+        } else { i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
     } else if (s[i] == '*' && next == '/' && x->conditional) {
         x->conditional = 0;
         i += 2;
     } else if (left >= 3 && memcmp(s + i, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark */
         i += 3;
-    } else {
-        return false; }
+    } else { return false; }
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true; }
 /* The token that begins at x->at. */
@@ -9636,8 +9539,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
-        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
-        break;
+        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER); break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
         if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
@@ -9645,8 +9547,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
             p->blocks = 1; }
         break;
     case DBM__SPLIT_BODY:
-        dbm__split_body(p, x);
-        break;
+        dbm__split_body(p, x); break;
     case DBM__SPLIT_PLAIN:
         break; }
     return false; }
@@ -9672,8 +9573,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
             if (dbm__split_feed(&split, &x)) {
                 *next = x.at;
                 return any ? x.start : 0; }
-            any = true;
-            break; } } }
+            any = true; break; } } }
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -9732,8 +9632,7 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     case DBM__KW_CREATE: case DBM__KW_DROP: case DBM__KW_ALTER: v->state = DBM__VERBS_CREATE; break;
     case DBM__KW_PRAGMA: v->state = DBM__VERBS_PRAGMA; break;
     case DBM__KW_SET: case DBM__KW_START: case DBM__KW_PREPARE: case DBM__KW_LOAD: case DBM__KW_BEGIN:
-        v->state = DBM__VERBS_SECOND;
-        break;
+        v->state = DBM__VERBS_SECOND; break;
     default: v->state = DBM__VERBS_DONE; break; } }
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
@@ -9761,8 +9660,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
     case DBM__KW_INTO:
-        v->writes = true;
-        break;
+        v->writes = true; break;
     case DBM__KW_TEMP: case DBM__KW_TEMPORARY:
         if (x->previous == DBM__KW_INTO) v->connection = true;
         break;
@@ -9775,8 +9673,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     case DBM__CODE_SIGN('('):
         if (x->previous == DBM__KW_GET_LOCK || x->previous == DBM__KW_SET_CONFIG || x->previous == DBM__KW_PG_ADVISORY_LOCK ||
             x->previous == DBM__KW_PG_ADVISORY_LOCK_SHARED || x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK ||
-            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) {
-            v->connection = true; }
+            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) { v->connection = true; }
         break;
     default: break; }
     v->locks = locks; }
@@ -10149,14 +10046,11 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
 /* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
  * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
 DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
-DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
-DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
-DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single); }
+DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) { return e->named == named && !(e->uses > 0 && e->prepared.single); }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
 /* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
@@ -10202,17 +10096,9 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
  * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
  * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
-DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
-DBM__FN const char *dbm__element_wrong(int kind);
-DBM__FN int64_t dbm__element_int(const char *at, size_t size);
-DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
@@ -10222,7 +10108,6 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
-DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
 DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
@@ -10237,8 +10122,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) {
-    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10275,8 +10159,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 's':
             v->as.text.data = va_arg(ap, const char *);
             v->type = v->as.text.data ? DBM_TYPE_TEXT : DBM_TYPE_NULL;
-            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0;
-            break;
+            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0; break;
         case 'l': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long); break;
         case 'q': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long long); break;
         case 'd': v->type = DBM_TYPE_DOUBLE; v->as.real = va_arg(ap, double); break;
@@ -10286,8 +10169,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 'r': v->type = DBM_TYPE_UINT; v->as.uinteger = va_arg(ap, unsigned long long); break;
         case 'p': /* NULL itself; another pointer has no meaning to a database */
             v->type = va_arg(ap, const void *) ? DBM_TYPE_INVALID : DBM_TYPE_NULL;
-            v->as.integer = 0;
-            break;
+            v->as.integer = 0; break;
         case 'v':
             *v = va_arg(ap, dbm_value);
             if (v->name) any = true;
@@ -10312,8 +10194,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK; }
-static bool dbm__place_is(const dbm__place *p, const char *name) {
-    return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
+static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
@@ -10547,12 +10428,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     case DBM_TYPE_BOOL: dbm__put(&t, v->as.integer ? "true" : "false"); break;
     case DBM_TYPE_DOUBLE:
         dbm__double_write(v->as.real, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_TIMESTAMP:
         dbm__timestamp_write(v->as.integer, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_NULL: case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     *size = t.size;
@@ -11493,6 +11372,7 @@ typedef struct dbm__side {
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
+    unsigned queries;                    /* that rows were made for */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -11541,6 +11421,8 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    uint64_t command;                    /* the letters of a command's name, the last that data/ saw, */
+    bool command_writes;                 /* and whether it writes */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
@@ -11558,28 +11440,20 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
-DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
-DBM__FN void dbm__connection_gone(dbm_connection *c);
-DBM__FN void dbm__connection_forked(dbm_connection *c);
-DBM__FN void dbm__works_free(dbm_database *db);
-DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
-DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
 /* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
  * rolls back, if that was not done yet; why it failed says dbm__level_again(&w->base). */
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
-DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
 DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
@@ -11611,7 +11485,6 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
-DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site);
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
@@ -11620,7 +11493,6 @@ DBM__FN void dbm__statements_end(dbm__work *w);                         /* all h
 DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
 DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
-DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
 DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
 DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
 DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
@@ -11633,7 +11505,6 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w); }
-DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
@@ -11647,6 +11518,9 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
+/* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
+ * was done, so they must do it. *out is NULL as it comes in. */
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
@@ -11684,18 +11558,17 @@ DBM__FN void dbm__bulks_free(dbm__work *w);
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+    if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
-        dbm__cache_give(&w->slot.connection, e);
+        if (e != NULL) dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return; }
     dbm__rows_close(&w->one); }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
-DBM__FN dbm__host *dbm__on_host(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
@@ -12568,8 +12441,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
             dbm__work *w = (dbm__work *)(void *)slot;
             dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
             dbm__block_push(self, w);
-        } else {
-            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
+        } else { dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
         return s; }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s; }
@@ -12849,8 +12721,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
         dbm__self()->last.retryable = true;
         op.sent_affected = op.sent_last_id = -1;
         st = dbm__connection_answered(c, &op, st);
-    } else {
-        st = dbm__op_run(c, &op); }
+    } else { st = dbm__op_run(c, &op); }
     dbm__sent_drop(w);
     if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
     if (op.write) dbm__work_doubt(w, st); /* commands */
@@ -12885,8 +12756,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
             dbm_error_info kept = dbm__self()->last;
             dbm__session_close(&call->own);
             dbm__self()->last = kept;
-        } else {
-            dbm__session_close(&call->own); }
+        } else { dbm__session_close(&call->own); }
         call->owns = false; }
     return st; }
 /* On one line and cut short. Values are never shown. */
@@ -13129,8 +12999,7 @@ again:
         rc = dbm__keep_values(w, rows, values, count, &kept);
         if (rc != DBM_OK) goto failed;
         op->values = kept;
-    } else {
-        op->values = values; }
+    } else { op->values = values; }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
@@ -13149,8 +13018,7 @@ again:
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
         rc = w->db->adapter->execute(c, op);
         if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) rc = rc == DBM_E_UNSUPPORTED ? dbm__op_run(c, op) : dbm__op_failed(c, DBM_OP_EXECUTE, rc);
-    } else {
-        rc = dbm__op_run(c, op); }
+    } else { rc = dbm__op_run(c, op); }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
@@ -13196,7 +13064,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     return rc == DBM_DONE ? DBM_OK : rc; }
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
     op->savepoint = 0;
     op->row_buffer = 0;
     op->native = op->state = NULL; }
@@ -13246,6 +13114,20 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK; }
+/* A command has run, or was sent, or its reply was received. */
+static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    dbm_connection *c = &w->slot.connection;
+    bool received = op->kind == DBM_OP_RECEIVE;
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (received && w->commands > 0) w->commands--;
+    if (rc != DBM_OK && op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(c, op);
+        op->result = NULL;
+        dbm__self()->last = kept; }
+    return dbm__command_over(w, op, rc, changes, site); }
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -13283,17 +13165,55 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site); }
-    if (op->queued) w->commands++;
-    else if (c->broken && rc != DBM_OK) w->commands = 0;
-    else if (values == NULL && w->commands > 0) w->commands--;
-    if (rc != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL; }
-        dbm__self()->last = kept; }
-    return dbm__command_over(w, op, rc, changes, site); }
+    return dbm__work_commanded(w, op, rc, changes, site); }
+/* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
+DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
+    dbm_connection *c = &w->slot.connection;
+    dbm__exec_op(op);
+    op->kind = kind;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = NULL;
+    op->write = writes;
+    op->no_wait = values != NULL;
+    op->site = values != NULL ? site : NULL;
+    op->deadline_us = INT64_MAX;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    op->result = NULL;
+    op->row = op->settled = op->ended = op->of_pipeline = false;
+    op->answered = 0;
+    op->affected = op->last_id = op->sent_affected = op->sent_last_id = -1;
+    c->reported = false;
+    *st = w->db->adapter->execute(c, op);
+    if (DBM__UNLIKELY(*st == DBM_E_UNSUPPORTED)) return false;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    if (DBM__LIKELY(*st == DBM_OK)) {
+        w->commands += op->queued ? 1 : -1;
+        if (writes) w->wrote = w->top->wrote = true;
+    } else { *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
+    return true; }
+DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
+    return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL; }
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st) {
+    dbm_op op;
+    if (!dbm__command_lane_open(w) || !dbm__command_lane(w, &op, DBM_OP_COMMAND, values, count, writes, site, st)) return false;
+    if (w->one.row.open) dbm__lane_close_one(w); /* now, for texts of it may have been among the values */
+    return true; }
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st) {
+    dbm_row *row = &w->one.row;
+    if (w->commands == 0 || !dbm__command_lane_open(w)) return false;
+    if (row->open) dbm__lane_close_one(w);
+    dbm__rows_reset(w, &w->one, site);
+    if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
+    if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
+    row->open = row->standing = true;
+    row->fresh = false;
+    row->number = 1;
+    w->open_rows++;
+    if (DBM__LIKELY(row->op.row)) *out = row;
+    else dbm__rows_close(&w->one);
+    return true; }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -13363,8 +13283,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         rows->row.ended = rows->row.op.result == NULL;
         rows->row.open = true;
         if (rows->row.op.result != NULL) call.work->open_rows++;
-    } else {
-        dbm__rows_opened(call.work, rows); }
+    } else { dbm__rows_opened(call.work, rows); }
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
@@ -13488,8 +13407,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         st = w->spare_statements;
         w->spare_statements = st->next;
         w->spare_statements_count--;
-    } else {
-        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
+    } else { st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
     if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
@@ -13603,20 +13521,11 @@ DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) {
-        dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site); }
-    return status; }
+    return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -13625,18 +13534,16 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud); }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
-        own.step = 0;
+        own.step = 0; }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud); }
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -13656,8 +13563,23 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     else w->spare_rows = rows;
     w->last_spare_rows = rows;
     w->spare_rows_count++; }
+enum { DBM__TIDY = 64 };
+/* Of an asynchronous session: rows that were read to the end need no end of their own. All but the last ones go. */
+static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
+    dbm_rows *all = w->rows, **p = &all, *rows;
+    int over = 0;
+    w->rows = NULL; /* so that dbm__rows_close() looks for none */
+    while ((rows = *p) != NULL) {
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
+            p = &rows->next;
+            continue; }
+        *p = rows->next;
+        dbm__rows_close(rows); }
+    w->rows = all; }
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->free_rows;
+    dbm_rows *rows;
+    if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
+    rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
         return rows; }
@@ -13807,8 +13729,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     if (DBM__UNLIKELY(rc != DBM_OK)) {
         row->entry = NULL;
         row->op.result = NULL;
-        if (!one) {
-            dbm__rows_spare(w, rows); }
+        if (!one) { dbm__rows_spare(w, rows); }
         return rc; }
     row->fresh = row->op.row;
     row->open = true;
@@ -13955,8 +13876,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
-    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
-        return dbm__lane_again(w, e, site, out); }
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) { return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
     return rc; }
@@ -14517,8 +14437,7 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
         else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
         else undone = !b->sent;
         if (!undone && b->point > 0) c->broken = true;
-    } else {
-        undone = !b->sent; }
+    } else { undone = !b->sent; }
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
@@ -14739,19 +14658,18 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    if (!b->own_way || a->bulk_columns == NULL) {
-        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st; }
-    while (at < rows) {
+    while (b->own_way && a->bulk_columns != NULL && at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
         st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
         b->plan.rows += (int64_t)taken;
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
+    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -15006,8 +14924,7 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
         dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
     } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
         dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
-    } else {
-        return false; }
+    } else { return false; }
     return true; }
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
@@ -15711,8 +15628,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
         records = dbm__all_record(&a, 0);
         memcpy(out, &records, sizeof records);
         *n = a.n;
-    } else {
-        dbm__free(host, a.block); }
+    } else { dbm__free(host, a.block); }
     return st; }
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
@@ -15755,8 +15671,7 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
             for (end = i; end < size && sql[end] != '\n'; end++) { }
             if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
-        } else {
-            return i; }
+        } else { return i; }
         if (end > size) return i;
         i = end; } }
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
@@ -16036,17 +15951,42 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK; }
+/* The session behind a call, one of Redis that is ready for the next command; or NULL. */
+DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
+    dbm__work *w = on != NULL && on->step != DBM__ON_DATABASE ? dbm__work_of(on) : NULL;
+    const char *type;
+    if (w == NULL || dbm__load(&w->trouble) != 0) return NULL;
+    if (w->command != 0) return w; /* that was seen before */
+    type = w->db->adapter->type;
+    return type[0] == 'r' && type[1] == 'e' && type[2] == 'd' && type[3] == 'i' && type[4] == 's' && type[5] == 0 ? w : NULL; }
+/* Whether a command writes, by its name; a session remembers the last short one. */
+static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
+    uint64_t packed = 0;
+    size_t i;
+    bool writes;
+    if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
+    if (w != NULL && name->as.text.size <= 8) {
+        for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
+        if (packed != 0 && packed == w->command) return w->command_writes; }
+    writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
+    if (packed != 0) {
+        w->command = packed;
+        w->command_writes = writes; }
+    return writes; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm__work *w = dbm__redis_work(on);
     dbm_row *row = NULL;
     bool writes = !(want & DBM__REDIS_READS);
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size)); }
-    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        writes = dbm__redis_writes(w, words); }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) {
+        return w != NULL && dbm__command_sent(w, site, words, count, writes, &st) ? st : dbm__command_send(on, site, words, count, writes); }
+    if ((want & 15) > DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
+        return use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st; }
@@ -16064,8 +16004,7 @@ static bool dbm__redis_clear(int want, void *out) {
     if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
-        *(dbm_rows **)out = NULL; }
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) { *(dbm_rows **)out = NULL; }
     return true; }
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
@@ -16100,9 +16039,11 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db = dbm__on_database(on);
+    const dbm_database *db;
     dbm__work *w;
     dbm_status st;
+    if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
+    db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
@@ -16134,6 +16075,14 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             break;
         default: v->type = DBM_TYPE_INVALID; break; } }
     return n; }
+/* Texts with their sizes, which need not be copied to be completed. */
+static bool dbm__redis_words_are(const dbm_value *words, int count) {
+    int i;
+    if (words == NULL) return false;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &words[i];
+        if ((v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) || v->as.text.data == NULL || v->as.text.size == SIZE_MAX || v->name != NULL) return false; }
+    return count > 0; }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES); }
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
@@ -16157,10 +16106,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
     return st; }
-DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+static DBM__NOINLINE dbm_status dbm__redis_listed(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm_status st = dbm__redis_ready(on, site, want, out, name);
-    if (st != DBM_OK) return st;
+    dbm_status st;
+    st = dbm__redis_ready(on, site, want, out, name);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
@@ -16180,6 +16130,16 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st; }
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm__work *w = want == DBM__REDIS_WANT_LATER || want == DBM__REDIS_WANT_NEXT ? dbm__redis_work(on) : NULL;
+    dbm_status st;
+    if (DBM__LIKELY(w != NULL)) {
+        dbm_row *row = NULL;
+        if (want == DBM__REDIS_WANT_NEXT && dbm__command_received(w, site, &row, &st)) {
+            if (out != NULL) *(dbm_row **)out = row;
+            return st; }
+        if (want == DBM__REDIS_WANT_LATER && dbm__redis_words_are(values, count) && dbm__command_sent(w, site, values, count, dbm__redis_writes(w, values), &st)) return st; }
+    return dbm__redis_listed(on, site, want, out, name, values, count); }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
@@ -16314,8 +16274,7 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
         *(int64_t *)out = dbm_row_int(row, 0);
         dbm_row_end(row);
-    } else if (st == DBM_OK) {
-        *(dbm_row **)out = row; }
+    } else if (st == DBM_OK) { *(dbm_row **)out = row; }
     return st; }
 static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
                                    dbm__given given) {
@@ -16448,24 +16407,17 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
  * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
-DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
 #endif
 #if DBM_HAS_MYSQL
-DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
-DBM__FN void dbm__adapter_mysql_shutdown(void);
 #endif
 #if DBM_HAS_REDIS
-DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
-DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
-DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -16680,8 +16632,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
         said = sqlite3_errmsg(q->db);
-    } else {
-        said = sqlite3_errstr(rc); }
+    } else { said = sqlite3_errstr(rc); }
     status = dbm__sqlite_status(rc, &sqlstate, &retryable);
     if (status == DBM_E_NOMEM) return dbm_adapter_fail(q->c, status, sqlstate, rc, NULL);
     if (status == DBM_E_CONSTRAINT && !q->connecting) return dbm__sqlite_constraint(q, rc, sqlstate, said);
@@ -16691,8 +16642,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         retryable = false; }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
     if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
-         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
-        dbm_adapter_broken(q->c); }
+         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) { dbm_adapter_broken(q->c); }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
     if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
@@ -16983,34 +16933,29 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     int rc = SQLITE_OK;
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL:
-        rc = sqlite3_bind_int64(stmt, number, v->as.integer);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, v->as.integer); break;
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
         rc = sqlite3_bind_text64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case DBM_TYPE_NULL:
-        rc = sqlite3_bind_null(stmt, number);
-        break;
+        rc = sqlite3_bind_null(stmt, number); break;
     case DBM_TYPE_DOUBLE:
 #if DBM__FLOAT
         if (v->as.real != v->as.real) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_double(stmt, number, v->as.real);
-        break;
+        rc = sqlite3_bind_double(stmt, number, v->as.real); break;
 #else
         return dbm__sqlite_value_refused(q, v, number);
 #endif
     case DBM_TYPE_UINT:
         if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger); break;
     case DBM_TYPE_BLOB: /* without an address it would become NULL */
         rc = sqlite3_bind_blob64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC);
         break;
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
-        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
-        break; }
+        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc); }
@@ -17067,8 +17012,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->type = DBM_TYPE_NULL;
         out->as.integer = 0;
         return true; } }
-static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
+static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) { return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -17184,8 +17128,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
             status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
-        } else {
-            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
+        } else { status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
         q->running = NULL; }
     sqlite3_finalize(again);
     return status; }
@@ -17339,39 +17282,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
     return status; }
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i;
-            break; }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break; }
-    *taken = row;
-    dbm__sqlite_leave(q);
-    return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -17519,8 +17429,7 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
         if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
-        out->st_dev = ~out->st_dev;
-        break; }
+        out->st_dev = ~out->st_dev; break; }
     return rc; }
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
@@ -17629,9 +17538,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
-static bool dbm__sqlite_is_true(const char *value) {
-    bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -17656,6 +17562,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
@@ -17672,12 +17579,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK; }
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT"); }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -17757,9 +17660,10 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -17779,8 +17683,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -17801,7 +17704,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
@@ -17859,10 +17762,10 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
-DBM__FN int dbm__pg_hex(char c); /* -1: none */
-DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
 /* NULL: no memory. The plan outlives it. */
@@ -17936,18 +17839,23 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
+    DBM__PG_SENT,        /* number: DBM__PG_WRITES ...; s: the statement, or the place of its result */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_ROW_OF_BULK, /* number: which one */
-    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
+};
+enum {
+    DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
+    DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32 /* the server has taken its values */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
+/* What must come before the operation: some answers of the pipeline, all of them, the next one that is to be received; what the short way is owed; what
+ * the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_REPLY, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 typedef struct dbm__pg_item {
@@ -17955,7 +17863,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
@@ -17980,6 +17888,8 @@ typedef struct dbm__pg_in {
     size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
     size_t keep;             /* more may come behind this much of it */
 } dbm__pg_in;
+/* What the columns of a statement are, for it and for results of it. */
+typedef struct dbm__pg_about { PGresult *res; int uses; } dbm__pg_about;
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -18004,13 +17914,13 @@ typedef struct dbm__pg_statement {
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
-    PGresult *about;         /* its columns, where it is known to have some */
+    dbm__pg_about *about;    /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     dbm__pg_in in;           /* or, by the short way, what they lie in; */
     char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
     const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
-    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
@@ -18023,10 +17933,18 @@ typedef struct dbm__pg_statement {
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
-    size_t held_size;
+    dbm__aside aside;
     dbm__pg_text *texts;
     int texts_count;
     struct dbm__pg_statement *next_cursor;
+    /* where it is but the place of a result: that of a queued statement, complete before it is received, and its own until it is done with */
+    struct dbm__pg_statement *of;
+    bool first_only, writes, undone;
+    dbm_status wrong;        /* it can't be kept: LIMIT, NOMEM */
+    char *fault;             /* or the statement has failed */
+    PGresult *error;
+    int64_t affected;
+    size_t limit;
 } dbm__pg_statement;
 /* A cancel that is on its way. */
 typedef struct dbm__pg_kill {
@@ -18038,6 +17956,20 @@ typedef struct dbm__pg_kill {
     PostgresPollingStatusType next;
 #endif
 } dbm__pg_kill;
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -18086,12 +18018,19 @@ typedef struct dbm__pg {
     int answered;            /* to be told by the next operation, as is what follows */
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
+    char *sent_fault;        /* the same by the short way */
+    Oid sent_type;           /* of the first column of the one that is being answered */
     bool of_pipeline;        /* the error of this operation is sent_error */
+    int replies;             /* of the unanswered ones, those that are to be received: all or none */
+    dbm__pg_statement *ready, *last_ready; /* answered and not received */
+    dbm__pg_statement *spare; /* places for results */
+    dbm__aside_chunk *spare_chunk;
     PGresult *error;         /* the first failure of this operation; */
     char *fault;             /* or, by the short way, as the server sent it */
     /* the short way */
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
+    bool ours;               /* and by `sent` */
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
@@ -18141,6 +18080,7 @@ typedef struct dbm__pg {
     size_t trace_size;
 #endif
 } dbm__pg;
+#define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
@@ -18157,23 +18097,11 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false; } }
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    size_t i, n = said != NULL ? strlen(said) : 0;
-    while (n > 0 && (said[n - 1] == '\n' || said[n - 1] == ' ')) n--;
-    for (i = 0; i < n; i++) {
-        if (said[i] == '\n' || said[i] == '\t') {
-            dbm__put(t, " ");
-            while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
-        } else {
-            dbm__put_n(t, said + i, 1); } } }
-static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, 0, block); }
+    while (said != NULL && *said != '\0') {
+        size_t n = strcspn(said, "\n\t");
+        dbm__put_n(t, said, n);
+        said += n + strspn(said + n, "\n\t ");
+        if (*said != '\0') dbm__put(t, " "); } }
 /* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
 static const char *dbm__pg_field(const char *fault, char code) {
     while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
@@ -18181,6 +18109,7 @@ static const char *dbm__pg_field(const char *fault, char code) {
 static const char *dbm__pg_said(const dbm__pg *q, char code) {
     return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL; }
 DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+DBM__INLINE bool dbm__pg_sent_failed(const dbm__pg *q) { return q->sent_error != NULL || q->sent_fault != NULL; }
 static void dbm__pg_failure_drop(dbm__pg *q) {
     PQclear(q->error);
     q->error = NULL;
@@ -18264,23 +18193,19 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
         list->at = item;
         list->capacity = capacity; }
     item = &list->at[list->count++];
+    memset(item, 0, sizeof *item);
     item->kind = (unsigned char)kind;
-    item->silent = false;
     item->number = number;
-    item->depth = 0;
-    item->s = NULL;
     return item; }
-static bool dbm__pg_room(dbm__pg *q, size_t size) {
-    char *block;
-    if (size <= q->block_size) return true;
-    if (size < SIZE_MAX / 2) size += size / 2;
-    if (size < 256) size = 256;
-    block = (char *)dbm_adapter_resize(q->owner, q->block, size);
-    if (block == NULL) {
-        q->no_memory = true;
-        return false; }
-    q->block = block;
-    q->block_size = size;
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
+    char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
+    if (need < 512) need = 512;
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
+    *block = more;
+    *size = need;
     return true; }
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
@@ -18289,59 +18214,31 @@ static void dbm__pg_room_end(dbm__pg *q) {
     q->block = NULL;
     q->block_size = 0; }
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
-static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t of_era = z - era * 146097, y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = y + era * 400 + (*month <= 2); }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468; }
-static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
-    char digits[24];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0 || n < width);
-    while (n > 0) dbm__put_n(t, &digits[--n], 1); }
-static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
-    int64_t year;
-    int month, day;
-    dbm__pg_days(days, &year, &month, &day);
-    *before = year <= 0;
-    dbm__pg_put_digits(t, *before ? 1 - year : year, 4);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, month, 2);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, day, 2); }
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
-    int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
-    bool before;
-    if (rest < 0) {
-        rest += INT64_C(86400000000);
-        days--; }
-    dbm__pg_put_date(t, days, &before);
-    dbm__put(t, " ");
-    dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 60000000 % 60, 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 1000000 % 60, 2);
-    dbm__put(t, ".");
-    dbm__pg_put_digits(t, rest % 1000000, 6);
-    dbm__put(t, "+00");
-    if (before) dbm__put(t, " BC"); }
+static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
+    int64_t year = c->year > 0 ? c->year : 1 - c->year, n;
+    int digits = 4;
+    for (n = year; n > 9999; n /= 10) digits++;
+    at = dbm__put_digits(at, 0, year, digits);
+    return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
+static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
+    strcpy(at, c->year > 0 ? "" : " BC");
+    return (size_t)(at - from) + strlen(at); }
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
+    dbm__calendar c;
+    char *at;
+    dbm__calendar_of(us, &c);
+    at = dbm__put_digits(dbm__pg_put_date(block, &c), ' ', c.hour, 2);
+    at = dbm__put_digits(dbm__put_digits(at, ':', c.minute, 2), ':', c.second, 2);
+    at = dbm__put_digits(at, '.', c.us, 6);
+    memcpy(at, "+00", 3);
+    return dbm__pg_put_era(at + 3, &c, block); }
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
-    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
-    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -18367,7 +18264,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
-    if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -18386,48 +18283,120 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
-            length = (int)(at - digit) - 1;
-            break; }
+            length = (int)(at - digit) - 1; break; }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)t.size) + 1; break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
             length = (int)strlen(at);
-            at += 40;
-            break;
+            at += 40; break;
         case DBM_TYPE_BOOL:
             q->params[i] = v->as.integer != 0 ? "1" : "0";
-            length = 1;
-            break;
+            length = 1; break;
         case DBM_TYPE_TIMESTAMP:
-            t = dbm__text_in(at, 40);
-            dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)dbm__pg_put_timestamp(at, v->as.integer)) + 1; break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             length = (int)v->as.text.size;
             q->formats[i] = 1;
-            q->blobs = true;
-            break;
+            q->blobs = true; break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
-            at += (length = (int)v->as.text.size) + 1;
-            break;
+            at += (length = (int)v->as.text.size) + 1; break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1); }
         q->lengths[i] = length; }
     q->declare = at;
     q->unasked_bytes += need;
     return DBM_OK; }
+/* ---- messages of ours ----------------------------------------------------------------------------------------------
+ * Where bytes are ours to write and to read, which is not so with TLS or GSSAPI. Each writes where there is room already. Source: "Message Formats" of
+ * PostgreSQL's protocol. */
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n; }
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to; }
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to); }
+/* Room behind what is not sent yet. NULL: no memory. */
+DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
+    if (q->out_at == q->out_end) {
+        q->out_at = q->out_end = 0;
+    } else if (DBM__UNLIKELY(q->out_at > DBM__PG_BLOCK_KEPT)) {
+        memmove(q->out, q->out + q->out_at, q->out_end - q->out_at);
+        q->out_end -= q->out_at;
+        q->out_at = 0; }
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL; }
+/* Of a statement, known to the server by a name. */
+static char *dbm__pg_put_parse(char *to, const char *name, const char *sql) {
+    char *start = to;
+    *to = 'P';
+    return dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), sql), 0)); }
+static char *dbm__pg_put_describe(char *to, char what, const char *name) {
+    char *end = dbm__pg_put_close(to, what, name);
+    *to = 'D';
+    return end; }
+static char *dbm__pg_put_word(char *to, char word) { /* Sync, Flush */
+    *to = word;
+    return dbm__pg_to32(to + 1, 4); }
+/* The program's statement, with the values that dbm__pg_encode left. */
+DBM__INLINE char *dbm__pg_put_run(const dbm__pg *q, char *to, const dbm__pg_statement *s, const char *portal, uint32_t rows, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    const char *name = q->named_run ? s->name : "";
+    if (DBM__UNLIKELY(!q->named_run)) to = dbm__pg_put_parse(to, name, op->sql);
+    to = dbm__pg_put_bind(q, to, portal, name, op->value_count, binary);
+    if (DBM__UNLIKELY(describe)) to = dbm__pg_put_describe(to, 'P', portal);
+    return dbm__pg_put_execute(to, portal, rows); }
+static bool dbm__pg_wrote(dbm__pg *q, const char *to) {
+    q->out_end = (size_t)(to - q->out);
+    return true; }
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n; }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
+/* 0: all is sent, 1: something is left, -1: it can't be. */
+static int dbm__pg_flush(dbm__pg *q) {
+    if (!q->ours) return PQflush(q->conn);
+    dbm__pg_lane_send(q);
+    return q->out_at != q->out_end; }
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_execute(dbm__pg_put_bind(q, dbm__pg_put_parse(q->out + q->out_end, "", sql), "", "", 0, false), "", 0));
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+/* A statement of the program's. */
+static bool dbm__pg_send_run(dbm__pg *q, const dbm__pg_statement *s, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_run(q, q->out + q->out_end, s, "", 0, binary, describe));
+    if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1; }
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -18448,8 +18417,8 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms); }
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
-    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
-    if (!dbm__pg_room(q, length + 1)) return false;
+    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block); }
@@ -18462,10 +18431,10 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
+    if (q->ours && dbm__pg_out(q, op->sql_size + q->bytes + 512) == NULL) return false; /* for any of them */
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__pg_put_begin(&t, item->number);
-        break;
+        dbm__pg_put_begin(&t, item->number); break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_ROLLBACK_TO: dbm__putf(&t, "ROLLBACK TO SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -18482,12 +18451,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
-    case DBM__PG_RUN: case DBM__PG_SENT:
-        if (item->kind == DBM__PG_SENT) s = item->s;
-        if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
+    case DBM__PG_PREPARE:
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_parse(q->out + q->out_end, item->s->name, op->sql));
+        return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: return dbm__pg_send_run(q, s, s->kept && s->binary, false);
+    case DBM__PG_SENT: {
+        bool known;
+        s = item->s->of != NULL ? item->s->of : item->s;
+        known = q->named_run && s->known;
+        return dbm__pg_send_run(q, s, item->s->of != NULL && item->s->binary_rows, !known && (item->s->of != NULL || (s->inserts && (item->number & DBM__PG_HAS_ROWS) != 0))); }
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -18497,19 +18469,22 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_FETCH:
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
-#if DBM__PG_PIPELINE
     case DBM__PG_SYNC:
         q->unsynced = false;
         q->unasked = 0;
         q->unasked_bytes = 0;
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_word(q->out + q->out_end, 'S'));
+#if DBM__PG_PIPELINE
         return PQpipelineSync(q->conn) == 1;
+#else
+        return true;
 #endif
     default: return true; }
     return dbm__pg_text_command(q, block); }
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
-        if (!q->piped) {
+        if (!q->piped && !q->ours) {
             if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
                 q->emitted++;
                 continue; }
@@ -18528,9 +18503,7 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (s->cells == NULL) return;
     s->cells = NULL;
-    if (DBM__UNLIKELY(s->now != NULL)) {
-        dbm_adapter_free(s->q->owner, s->now);
-        s->now = NULL; }
+    s->now = NULL;
     if (DBM__UNLIKELY(s->copied.data != NULL)) {
         PQfreemem((void *)(uintptr_t)s->copied.data);
         s->copied.data = NULL; }
@@ -18539,31 +18512,28 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         s->pinned = NULL; } }
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
-    Oid *types;
+    dbm__pg_cell *block;
     if (columns <= s->types_capacity) return true;
-    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-    if (types != NULL) {
-        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
-        s->types = types;
-        if (block != NULL) {
-            s->block = block;
-            s->types_capacity = columns;
-            return true; } }
-    q->no_memory = true;
-    return false; }
+    block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, (size_t)columns * (2 * sizeof *block + sizeof *s->types));
+    if (block == NULL) {
+        q->no_memory = true;
+        return false; }
+    s->block = block;
+    s->types = (Oid *)(void *)(block + 2 * (size_t)columns);
+    s->types_capacity = columns;
+    return true; }
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
+    dbm_status status;
     char *at;
     int i;
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
-    if (s->held_size + size > q->op->row_buffer) {
-        q->full = true;
-        return false; }
-    held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
+    held = (dbm__pg_held *)dbm__aside_room(q->owner, &s->aside, &q->spare_chunk, size, s->of != NULL ? s->limit : q->op->row_buffer, &status);
     if (held == NULL) {
-        q->no_memory = true;
+        q->full = status == DBM_E_LIMIT;
+        q->no_memory = status != DBM_E_LIMIT;
         return false; }
     held->next = NULL;
     at = (char *)(held->cells + columns + 1);
@@ -18577,7 +18547,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     if (s->last_held != NULL) s->last_held->next = held;
     else s->held = held;
     s->last_held = held;
-    s->held_size += size;
     return true; }
 /* The same of a result's only row. */
 static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
@@ -18589,12 +18558,13 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
         cells[i].data = PQgetvalue(res, 0, i);
         cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
     return dbm__pg_keep(q, s, cells, columns); }
-static int64_t dbm__pg_count(PGresult *res) {
-    const char *text = PQcmdTuples(res);
-    int64_t n = 0;
-    if (text[0] == '\0') return -1;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
-    return n; }
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n); }
+static int64_t dbm__pg_count(PGresult *res) { return PQcmdTuples(res)[0] != '\0' ? dbm__pg_read_int(PQcmdTuples(res)) : -1; }
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
@@ -18615,12 +18585,6 @@ DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     dbm__pg_look_at_tag(q, PQcmdStatus(res));
     return dbm__pg_count(res); }
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n); }
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
@@ -18638,36 +18602,47 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
         *binary = *binary && dbm__pg_in_binary(s->types[i]); }
     return true; }
 /* Takes the description of a statement that the server keeps. */
-static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
-    PQclear(s->about);
-    s->about = about;
-    return about != NULL && s->columns > 0; }
-/* What one of the pipeline has done; its rows are dropped. */
-static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
-    int64_t n = -1;
-    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
-    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
-    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
-    if (item->s->inserts && (item->number & 4u) == 0) {
-        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
-            Oid type = PQftype(res, 0);
-            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0)); } }
-    item->number |= 4u; }
-/* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
-static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
-    dbm__pg_statement *s = q->main;
+static void dbm__pg_about_drop(dbm__pg_statement *s) {
+    if (s->about != NULL && --s->about->uses == 0) {
+        PQclear(s->about->res);
+        dbm_adapter_free(s->q->owner, s->about); }
+    s->about = NULL; }
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *res) {
+    dbm__pg_about_drop(s);
+    s->about = res != NULL ? (dbm__pg_about *)dbm_adapter_alloc(s->q->owner, sizeof *s->about) : NULL;
+    if (s->about == NULL) {
+        PQclear(res);
+        return false; }
+    s->about->res = res;
+    s->about->uses = 1;
+    return s->columns > 0; }
+/* What one of the pipeline has done: its rows are dropped, but for the key that may be in the first of them; and how it ended. -1: that can't be told. */
+static void dbm__pg_sent_row(dbm__pg *q, dbm__pg_item *item, Oid type, const char *data, int size) {
+    char number[24];
+    if ((item->number & DBM__PG_SEEN) == 0 && item->s->inserts) {
+        q->sent_last_id = DBM_LAST_ID_UNKNOWN;
+        if (size > 0 && size < (int)sizeof number && (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID)) {
+            memcpy(number, data, (size_t)size);
+            number[size] = '\0';
+            q->sent_last_id = dbm__pg_read_int(number); } }
+    item->number |= DBM__PG_SEEN; }
+static void dbm__pg_sent_done(dbm__pg *q, const dbm__pg_item *item, int64_t n) {
+    if (item->s->of != NULL) item->s->affected = n;
+    else if ((item->number & DBM__PG_WRITES) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->of == NULL && item->s->inserts && (item->number & DBM__PG_SEEN) == 0) q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN; }
+/* The rows of a command. Takes `res`. True: the one in hand is what was waited for. */
+static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *affected, PGresult *res, ExecStatusType status) {
     int n = PQntuples(res);
     if (status == PGRES_SINGLE_TUPLE) {
         s->total++;
-        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->res == NULL)) {
-            if (q->mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
+        if (mode == DBM__PG_TAKE || (mode == DBM__PG_FIRST && s->total == 1) || (mode == DBM__PG_KEEP && s->res == NULL)) {
+            if (mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
             dbm__pg_res(s, res);
             s->row = 0;
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
-            return q->mode == DBM__PG_TAKE; }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
+            return mode == DBM__PG_TAKE; }
+        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true; }
         q->dropped++;
@@ -18688,10 +18663,10 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
         PQclear(res);
         return false;
     } else {
-        q->affected = dbm__pg_count(res);
+        *affected = dbm__pg_count(res);
         PQclear(res);
         return false; }
-    q->affected = dbm__pg_count(s->res);
+    *affected = dbm__pg_count(s->res);
     return false; }
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
@@ -18738,50 +18713,129 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
                 return DBM__PG_ROW; } }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data); } }
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
+    s->row = s->rows = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
+    s->total = 0; }
+static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
+    s->held = s->last_held = NULL;
+    dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
+    dbm__pg_res(s, NULL);
+    if (s->texts != NULL) {
+        dbm_adapter_free(q->owner, s->texts);
+        s->texts = NULL;
+        s->texts_count = 0; } }
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
-    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
-    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0; }
-static void dbm__pg_sent_over(dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.head > 0 ? q->sent.at + q->sent.head - 1 : NULL;
+    return before != NULL && before->kind == DBM__PG_SENT && (before->number & DBM__PG_ALONE) != 0; }
+static void dbm__pg_sent_over(dbm__pg *q, dbm__pg_statement *s) {
     q->unanswered--;
-    if (q->sent_error == NULL) q->answered++; }
+    if (DBM__LIKELY(s->of == NULL)) {
+        if (!dbm__pg_sent_failed(q)) q->answered++;
+        return; }
+    q->replies--;
+    if (q->ready == NULL) q->ready = s;
+    else q->last_ready->next_cursor = s;
+    q->last_ready = s; }
+/* A place for the result of `s`: one that was used, with its blocks, or a new one. NULL: no memory. */
+static dbm__pg_statement *dbm__pg_reply_make(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    dbm__pg_statement *r = q->spare;
+    if (r == NULL) {
+        r = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *r);
+        if (r == NULL) return NULL;
+        memset(r, 0, sizeof *r);
+        r->q = q;
+    } else { q->spare = r->next_cursor; }
+    dbm__pg_result_begin(r);
+    r->in.row = r->in.end = 0;
+    r->next_cursor = NULL;
+    r->of = s;
+    r->inserts = s->inserts;
+    r->ended = true;
+    r->first_only = op->one_row;
+    r->writes = op->prepared->writes;
+    r->undone = false;
+    r->wrong = DBM_OK;
+    r->affected = -1;
+    r->limit = op->row_buffer;
+    return r; }
+/* It is done with. As many as have been in use at a time are kept. */
+static void dbm__pg_reply_free(dbm__pg *q, dbm__pg_statement *r) {
+    dbm__pg_row_moves(r);
+    dbm__pg_rows_free(q, r);
+    dbm__pg_about_drop(r);
+    PQclear(r->error);
+    dbm_adapter_free(q->owner, r->fault);
+    r->error = NULL;
+    r->fault = NULL;
+    if (r->in.size > 4096) {
+        dbm_adapter_free(q->owner, r->in.data);
+        memset(&r->in, 0, sizeof r->in); }
+    r->next_cursor = q->spare;
+    q->spare = r; }
+static void dbm__pg_replies_drop(dbm__pg *q) {
+    while (q->ready != NULL) {
+        dbm__pg_statement *r = q->ready;
+        q->ready = r->next_cursor;
+        dbm__pg_reply_free(q, r); } }
+/* Rows that came through libpq. Takes `res`. */
+static void dbm__pg_reply_rows(dbm__pg *q, dbm__pg_statement *r, PGresult *res, ExecStatusType status) {
+    if (r->wrong == DBM_OK) (void)dbm__pg_rows(q, r, r->first_only ? DBM__PG_FIRST : DBM__PG_KEEP, &r->affected, res, status);
+    else PQclear(res);
+    if (q->full || q->no_memory) r->wrong = q->full ? DBM_E_LIMIT : DBM_E_NOMEM;
+    q->full = q->no_memory = false; }
+/* Whose failure it is: what goes before one of the pipeline fails for it. NULL: the operation's own. */
+static const dbm__pg_item *dbm__pg_failed_for(const dbm__pg *q, const dbm__pg_item *item) {
+    const dbm__pg_item *end = q->sent.at + q->sent.count;
+    if (item->kind == DBM__PG_SYNC) return dbm__pg_sent_alone(q) ? item - 1 : NULL;
+    while (item < end && item->kind != DBM__PG_SENT && item->kind != DBM__PG_SYNC) item++;
+    return item < end && item->kind == DBM__PG_SENT ? item : NULL; }
+/* What its failure says of statements that the server keeps: the plan is no longer good; or it fits the table of another day, and one whose result
+ * is to be received may be done again without it. */
+static void dbm__pg_failed_before(dbm__pg *q, const dbm__pg_item *item, const char *state, const char *where) {
+    dbm__pg_statement *s = item->s;
+    bool stale, misfit;
+    if (item->kind == DBM__PG_PREPARE) s->kept = false;
+    if (item->kind != DBM__PG_SENT || state == NULL) return;
+    if (s->of != NULL) s = s->of;
+    stale = dbm__pg_is_stale(state, where);
+    misfit = s != item->s && (item->number & (DBM__PG_NAMED | DBM__PG_BOUND)) == DBM__PG_NAMED && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0);
+    if ((stale || misfit) && s->kept) dbm__pg_unkeep(q, s, strcmp(state, "26000") != 0);
+    if (s != item->s) item->s->undone = stale || misfit; }
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
-    const dbm__pg_item *next;
-    const char *state;
+    const dbm__pg_item *about;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return; }
-    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
-    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
-    /* What goes before one of the pipeline fails for it. */
-    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
+    dbm__pg_failed_before(q, item, PQresultErrorField(res, PG_DIAG_SQLSTATE), PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION));
+    about = dbm__pg_failed_for(q, item);
+    to = about == NULL ? &q->error : about->s->of != NULL ? &about->s->error : &q->sent_error;
     if (*to == NULL) *to = res;
     else PQclear(res); }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n);
-static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
-        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, q->main, q->mode, &q->affected, res, status);
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL) {
+            dbm__pg_reply_rows(q, item->s, res, status);
+            return false; }
+        if (item->kind == DBM__PG_SENT) {
+            if (PQntuples(res) > 0) dbm__pg_sent_row(q, item, PQftype(res, 0), PQgetvalue(res, 0, 0), PQgetlength(res, 0, 0));
+            if (status == PGRES_TUPLES_OK) dbm__pg_sent_done(q, item, dbm__pg_count(res)); }
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, dbm__pg_ran(q, res));
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
+        if (item->kind == DBM__PG_ROW_OF_BULK && dbm__pg_count(res) > 0) q->each->flown += dbm__pg_count(res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
-        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
-            item->s->known = dbm__pg_learned(item->s, res);
-            return false; }
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false; }
@@ -18804,35 +18858,37 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
+        if (item->kind == DBM__PG_ROW_OF_BULK && q->each->failed < 0) q->each->failed = (int)item->number;
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
         if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL && item->s->error == NULL) item->s->undone = true;
         break;
 #endif
     default: break; }
     PQclear(res);
     return false; }
-static void dbm__pg_look_at_transaction(dbm__pg *q) {
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false;
-        break;
-    case PQTRANS_INTRANS: q->failed_tx = false; break;
-    case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
+/* False: libpq is in the midst of something. */
+static bool dbm__pg_look_at_transaction(dbm__pg *q) {
+    PGTransactionStatusType status = PQtransactionStatus(q->conn);
+    if (status == PQTRANS_ACTIVE || status == PQTRANS_UNKNOWN) return false;
+    if (status != PQTRANS_IDLE) q->tx = DBM__PG_TX_OPEN;
+    else if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == PQTRANS_INERROR;
+    return true; }
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     q->laned = false;
-    dbm__pg_look_at_transaction(q); }
+    (void)dbm__pg_look_at_transaction(q); }
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in);
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
+    if (q->ours) return q->fresh ? DBM__PG_WAITS : dbm__pg_lane_read(q, &q->in);
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
@@ -18847,11 +18903,8 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD; }
-        if (item->kind == DBM__PG_RUN && !q->armed) {
-            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
-            q->armed = true;
-            (void)PQsetSingleRowMode(q->conn); }
-        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn); }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
@@ -18865,14 +18918,14 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue; }
-            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
+            if (item->kind == DBM__PG_SENT && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s);
             q->sent.head++;
             q->armed = false;
             continue; }
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
-            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -18887,55 +18940,12 @@ static int dbm__pg_answers(dbm__pg *q) {
  * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
  * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
  * Formats" of PostgreSQL's protocol. */
-static char *dbm__pg_put_name(char *to, const char *name) {
-    size_t n = strlen(name) + 1;
-    memcpy(to, name, n);
-    return to + n; }
-static char *dbm__pg_put_end(char *start, char *to) {
-    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to; }
-static char *dbm__pg_put_close(char *to, char what, const char *name) {
-    char *start = to;
-    to[0] = 'C';
-    to[5] = what;
-    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
-static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
-    char *start = to;
-    *to = 'E';
-    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
-static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
-    char *start = to;
-    int i;
-    *to = 'B';
-    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
-    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
-    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
-    to = dbm__pg_to16(to, (uint32_t)count);
-    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
-    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
-    return dbm__pg_put_end(start, to); }
-static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
-    char *out;
-    if (DBM__LIKELY(size <= q->out_size)) return true;
-    if (size < 512) size = 512;
-    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
-    if (out == NULL) return false;
-    q->out = out;
-    q->out_size = size;
-    return true; }
-/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
-static void dbm__pg_lane_send(dbm__pg *q) {
-    size_t n;
-    dbm_status st = DBM_OK;
-    while (q->out_at != q->out_end && st == DBM_OK) {
-        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n; }
-    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
 /* What was written up to `to` goes out, and will be answered. */
 static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     dbm_op *op = q->op;
-    q->out_at = 0;
-    q->out_end = (size_t)(to - q->out);
+    (void)dbm__pg_wrote(q, to);
+    q->unsynced = false;
+    q->unasked = 0;
     q->awaited++;
     q->lane = q->laned = true;
     q->closing = false;
@@ -18976,8 +18986,13 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         last[-1] = '\0'; }
     for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
-static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+/* What a statement has done, and to how many rows; -1: it does not say. */
+static int64_t dbm__pg_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
+    dbm__pg_look_at_tag(q, tag);
+    return number != NULL && number[1] >= '0' && number[1] <= '9' ? dbm__pg_read_int(number + 1) : -1; }
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    int64_t n;
     if (q->beginning) {
         q->beginning = false;
         q->begins |= 1u << q->wait.at[0].number;
@@ -18985,17 +19000,147 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         return; }
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-    dbm__pg_look_at_tag(q, tag);
-    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1); }
-static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
-    q->closing = true;
-    if (q->fault != NULL) return;
-    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
-    if (q->fault == NULL) {
+    n = dbm__pg_tag(q, tag);
+    if (n >= 0) q->affected = n; }
+/* Keeps a failure as the server sent it; the first one stays. */
+static void dbm__pg_fault(dbm__pg *q, char **to, const char *body, size_t size) {
+    if (*to != NULL) return;
+    *to = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (*to == NULL) {
         q->no_memory = true;
         return; }
-    memcpy(q->fault, body, size);
-    q->fault[size] = q->fault[size + 1] = '\0'; }
+    memcpy(*to, body, size);
+    (*to)[size] = (*to)[size + 1] = '\0'; }
+/* The columns of `from` are those of `to` as well. */
+static bool dbm__pg_columns_share(dbm__pg *q, dbm__pg_statement *to, const dbm__pg_statement *from) {
+    if (from->about == NULL || !dbm__pg_columns_room(q, to, from->columns)) return false;
+    if (from->columns > 0) memcpy(to->types, from->types, (size_t)from->columns * sizeof *to->types);
+    to->columns = from->columns;
+    dbm__pg_about_drop(to);
+    to->about = from->about;
+    to->about->uses++;
+    return true; }
+/* RowDescription: the columns of `s`, and of `kept`, the statement that the server keeps for it, unless it is NULL. False: it is none, or no memory. */
+static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statement *kept, char *m, size_t size) {
+    int n = size >= 7 ? (unsigned char)m[5] << 8 | (unsigned char)m[6] : 0, i;
+    char *at = m + 7, *end = m + size;
+    PGresult *res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    PGresAttDesc *columns = (PGresAttDesc *)dbm_adapter_alloc(q->owner, ((size_t)n + 1) * sizeof *columns);
+    bool ok = res != NULL && columns != NULL && size >= 7, binary;
+    for (i = 0; ok && i < n; i++) {
+        char *name = at;
+        at = (char *)memchr(at, 0, (size_t)(end - at));
+        ok = at != NULL && end - at >= 19;
+        if (!ok) break;
+        memset(&columns[i], 0, sizeof *columns);
+        columns[i].name = name;
+        columns[i].typid = dbm__pg_get32(at + 7);
+        at += 19; }
+    ok = ok && PQsetResultAttrs(res, n, columns) && dbm__pg_look_at_types(q, s, res, &binary);
+    dbm_adapter_free(q->owner, columns);
+    if (!ok) {
+        PQclear(res);
+        return false; }
+    (void)dbm__pg_learned(s, res);
+    if (s->about == NULL) return false;
+    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    kept->binary = binary;
+    kept->known = s->columns > 0;
+    return true; }
+static void dbm__pg_ours_pop(dbm__pg *q) {
+    q->sent_type = 0;
+    if (++q->sent.head < q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0; }
+/* The server is ready, and has skipped what it has not answered up to this SYNC. False: it was none of the list. */
+static bool dbm__pg_ours_ready(dbm__pg *q, char status) {
+    for (; q->sent.head < q->sent.count; dbm__pg_ours_pop(q)) {
+        dbm__pg_item *item = &q->sent.at[q->sent.head];
+        if (item->kind == DBM__PG_SYNC) {
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
+            if (q->sent.head + 1 == q->sent.count) {
+                if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+                q->failed_tx = status == 'E'; }
+            q->skipping = false;
+            dbm__pg_ours_pop(q);
+            q->ours = q->sent.count != 0 || q->unsynced;
+            return true; }
+        if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind != DBM__PG_SENT) continue;
+        if (item->s->of != NULL && item->s->fault == NULL) item->s->undone = true;
+        if ((item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s); }
+    q->skipping = q->ours = false;
+    return false; }
+static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size_t size) {
+    dbm__pg_statement *r = item->s;
+    if (size < 7) return false;
+    if (DBM__UNLIKELY(r->of == NULL)) {
+        uint32_t n = size >= 11 ? dbm__pg_get32(m + 7) : UINT32_MAX;
+        Oid type = q->sent_type != 0 ? q->sent_type : r->known && r->columns > 0 ? r->types[0] : 0;
+        dbm__pg_sent_row(q, item, type, m + 11, n <= size - 11 && size >= 11 ? (int)n : -1);
+        return true; }
+    if (r->about == NULL && !dbm__pg_columns_share(q, r, r->of)) return false;
+    r->total++;
+    if (r->wrong != DBM_OK || (r->first_only && r->rows != 0)) return true;
+    if (r->rows != 0 && r->in.end + size > r->limit) {
+        r->wrong = DBM_E_LIMIT;
+        return true; }
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
+        r->wrong = DBM_E_NOMEM;
+        return true; }
+    memcpy(r->in.data + r->in.end, m, size);
+    r->in.end += size;
+    r->rows++;
+    return true; }
+/* A message about the head of the list. False: it can't be one. */
+static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
+    dbm__pg_item *item = &q->sent.at[q->sent.head];
+    dbm__pg_statement *s = item->s;
+    bool sent = item->kind == DBM__PG_SENT;
+    const char *end = m + size;
+    int64_t n;
+    switch (m[0]) {
+    case '1':
+        if (item->kind != DBM__PG_PREPARE) return true;
+        s->kept = true;
+        dbm__pg_ours_pop(q);
+        return true;
+    case '2':
+        if (sent) item->number |= DBM__PG_BOUND;
+        return true;
+    case 'T':
+        if (!sent) return false;
+        if (s->of != NULL) return dbm__pg_described(q, s, (item->number & DBM__PG_NAMED) != 0 && s->of->kept && !s->of->known ? s->of : NULL, m, size);
+        m = size >= 7 ? (char *)memchr(m + 7, 0, size - 7) : NULL;
+        if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
+        return true;
+    case 'n':
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        return true;
+    case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
+    case 'C': case 'I':
+        if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
+        n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
+        if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (sent) dbm__pg_sent_done(q, item, n);
+        if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true;
+    case 'E': {
+        const dbm__pg_item *about = dbm__pg_failed_for(q, item);
+        char **to = about == NULL ? &q->fault : about->s->of != NULL ? &about->s->fault : &q->sent_fault;
+        if (q->skipping && item->kind != DBM__PG_SYNC) return false;
+        dbm__pg_fault(q, to, m + 5, size - 5);
+        if (*to == NULL) return false;
+        dbm__pg_failed_before(q, item, dbm__pg_field(*to, PG_DIAG_SQLSTATE), dbm__pg_field(*to, PG_DIAG_SOURCE_FUNCTION));
+        if (item->kind == DBM__PG_SYNC) return true;
+        q->skipping = true;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true; }
+    default: return true; } }
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
     if (q->owed != 0) {
@@ -19014,9 +19159,13 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         if (left < size) break;
         in->at += size;
         if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        if (q->ours && q->owed == 0 && m[0] != 'N' && m[0] != 'S' && m[0] != 'A') {
+            if (m[0] == 'Z' ? dbm__pg_ours_ready(q, m[5]) : q->sent.head < q->sent.count) {
+                if (m[0] != 'Z' && !dbm__pg_ours_heard(q, m, size)) return DBM__PG_DEAD;
+                continue; } }
         switch (m[0]) {
         case 'D': /* a row */
-            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || !q->lane || size < 7 || (s->in.data == NULL && (s->known ? s->rowless : s->about == NULL)))) return DBM__PG_DEAD;
             s->total++;
             if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
                 if (s->rows++ == 0) in->row = in->at - size;
@@ -19025,12 +19174,19 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
                 in->row = in->at - size;
                 dbm__pg_lane_row(s, s->block + s->types_capacity);
                 if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
-            } else {
-                q->dropped++; }
+            } else { q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
-        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
-        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'Z':
+            if (q->awaited == 0) return DBM__PG_DEAD;
+            dbm__pg_lane_ready(q, m[5]); break;
+        case 'E':
+            q->closing = q->closing || q->owed == 0;
+            if (q->owed == 0) dbm__pg_fault(q, &q->fault, m + 5, size - 5);
+            break;
+        case 'T':
+            if (q->owed != 0 || s == NULL || !q->lane || s->known || s->about != NULL || !dbm__pg_described(q, s, q->named_run && s->kept ? s : NULL, m, size)) return DBM__PG_DEAD;
+            break;
         case 'N':
             if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
             dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
@@ -19039,29 +19195,25 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case '2': q->bound = !q->beginning; break;
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD; } }
-    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
     return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS; }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
-        size_t left = in->end - in->at, got, need, size;
+        size_t left = in->end - in->at, got, need;
         dbm_status st;
         int how;
         if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
-        need = in->end + (q->gather ? 4096 : 1);
+        need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
-            char *data;
-            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
-            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
-            if (data == NULL) {
-                q->no_memory = true;
-                return DBM__PG_DEAD; }
-            in->data = data;
-            in->size = size; }
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
+            q->no_memory = true;
+            return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -19083,8 +19235,9 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
+    q->ours = q->ours && q->sent.count != 0;
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
-    if (!own && !s->rowless) {
+    if (!own && (s->known ? !s->rowless : s->about != NULL)) {
         s->in = q->in;
         memset(&q->in, 0, sizeof q->in); }
     if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
@@ -19119,18 +19272,22 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = 0;
     s->in.end = left;
     return true; }
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
-    q->local = true; }
+    q->local = true;
+    return false; }
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19156,7 +19313,7 @@ static void dbm__pg_push_before(dbm__pg *q) {
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
-    if (q->piped == on) return true;
+    if (q->piped == on || q->ours) return true;
     if ((on ? PQenterPipelineMode(q->conn) : PQexitPipelineMode(q->conn)) != 1) return false;
     q->piped = on;
 #else
@@ -19173,19 +19330,9 @@ static void dbm__pg_go(dbm__pg *q) {
     dbm__pg_put(q, alone); }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return; }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q)); } } }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q)); }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
@@ -19220,19 +19367,11 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     dbm__pg_cursors_lost(q, INT_MIN); }
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0; }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
-    while (s->held != NULL) {
-        dbm__pg_held *next = s->held->next;
-        dbm_adapter_free(q->owner, s->held);
-        s->held = next; }
-    s->last_held = NULL;
-    s->held_size = 0;
-    dbm__pg_res(s, NULL);
+    dbm__pg_rows_free(q, s);
     if (s->in.data != NULL) { /* for the next one */
         if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
             dbm_adapter_free(q->owner, s->in.data);
@@ -19240,19 +19379,10 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
             q->in.data = s->in.data;
             q->in.size = s->in.size; }
         s->in.data = NULL; }
-    if (s->texts != NULL) {
-        dbm_adapter_free(q->owner, s->texts);
-        s->texts = NULL;
-        s->texts_count = 0; }
     s->live = false; }
-DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
-    s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
-static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -19264,9 +19394,12 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     if (item != NULL) item->s = s; }
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
+    char *to;
+    if (q->ours && q->unsynced && q->unasked != 0 && (to = dbm__pg_out(q, 8)) != NULL) (void)dbm__pg_wrote(q, dbm__pg_put_word(to, 'H'));
 #if DBM__PG_PIPELINE
-    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+    if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0; }
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
@@ -19293,88 +19426,102 @@ static void dbm__pg_push_run(dbm__pg *q) {
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        dbm__pg_item *item = NULL;
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
-        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
-            dbm__pg_add_prepare(q, s);
-            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
-            if (item != NULL) item->s = s; }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
         q->named_run = q->base->cached && s->seen && !s->copies_out;
-        if (q->named_run && !s->kept) {
-            dbm__pg_add_prepare(q, s); }
+        if (q->named_run && !s->kept) { dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q); }
-/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
- * 64 KB and one statement. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
-#if DBM__PG_PIPELINE
-    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+/* What the program is to send or to be sent by itself can't stand in a pipeline. */
+DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->prepared->data;
+    return op->no_wait && DBM__PG_PIPELINE && s != NULL && !s->copies_out && !s->listens; }
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
+ * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
+    bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */ }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
-                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
-    if (item != NULL) item->s = s;
+    if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u));
+    if (item != NULL) item->s = r;
     q->unsynced = true;
-    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     dbm__pg_put(q, false);
-    if (q->local) return;
+    if (q->local) {
+        if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
+        return true; }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
     q->unanswered++;
+    q->replies += op->reply;
     q->unasked++;
     s->seen = true;
     op->queued = true;
     dbm__pg_room_end(q);
-    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+    if (q->ours) {
+        size_t size = q->out_end - q->out_at;
+        if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
+    } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */ }
+        if (dbm__pg_flush(q) != 0) return true; }
     dbm__pg_end_local(q, DBM_OK);
-#else
-    (void)op;
-    dbm__pg_push_run(q);
-#endif
-}
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+    return true; }
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return; }
+        return true; }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return; }
-    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
+    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return; }
+        return true; }
     dbm__pg_begin_run(q, s, op);
-    dbm__pg_push_run(q); }
-/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+    dbm__pg_push_run(q);
+    return true; }
+/* Nothing else is under way, but what was queued in this transaction. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
-    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN)); }
+    if (DBM__UNLIKELY(q->ours || dbm__pg_sent_failed(q))) return q->lane_on && q->awaited == 0 && q->tx == DBM__PG_TX_OPEN && q->replies == 0 && !dbm__pg_sent_failed(q);
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed; }
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
-/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
-static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+/* What waits, `unknown` to be prepared, cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static DBM__NOINLINE char *dbm__pg_lane_begin_with(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
     char name[28], *to;
     int i;
-    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
-    to = q->out;
+    size += 256 + 40 * (size_t)(q->closes.count + q->drops.count);
+    if (dbm__pg_out(q, size + 160 * (size_t)q->wait.count) == NULL) return NULL;
+    q->beginning = q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN && !q->ours && unknown == NULL;
+    if (DBM__UNLIKELY((q->wait.count != 0 && !q->beginning) || (unknown != NULL && q->named_run && !unknown->kept))) {
+        q->ours = q->laned = true;
+        dbm__pg_push_waiting(q, false);
+        if (unknown != NULL && q->named_run && !unknown->kept) dbm__pg_add_prepare(q, unknown); }
+    if (q->ours && (q->no_memory || !dbm__pg_send(q))) { /* the list has a hole */
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return NULL; }
+    q->wait_used = q->wait.count;
+    to = dbm__pg_out(q, size);
+    if (to == NULL) return NULL;
     for (i = 0; i < q->closes.count; i++) {
         dbm__pg_cursor_name(name, q->closes.at[i].number);
         to = dbm__pg_put_close(to, 'P', name); }
@@ -19383,54 +19530,66 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
         to = dbm__pg_put_close(to, 'S', name); }
     q->closes.count = q->drops.count = 0;
     return to; }
+DBM__INLINE char *dbm__pg_lane_begin(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
+    if (DBM__UNLIKELY(q->wait.count + q->closes.count + q->drops.count != 0 || q->ours || unknown != NULL)) return dbm__pg_lane_begin_with(q, size, unknown);
+    q->beginning = false;
+    q->wait_used = 0;
+    return dbm__pg_out(q, size + 256); }
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
     const char *name = q->begin_name;
     q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
-        char *start = to, block[64];
+        char block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
         dbm__pg_put_begin(&t, number);
-        *to = 'P';
-        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0)); }
+        to = dbm__pg_put_parse(to, name, block); }
     return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0); }
-static char *dbm__pg_put_sync(char *to) {
-    *to = 'S';
-    return dbm__pg_to32(to + 1, 4); }
 /* True: the statement is on its way. */
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     char portal[20] = "", *to;
-    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    bool known;
+    if (s == NULL || !dbm__pg_lane_free(q)) return false;
+    known = s->known && dbm__pg_keeps(q, s);
+    if (!known && (s->copies_in || s->copies_out || s->listens)) return false;
     if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
-    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK) return false; /* it fails again, and says why */
+    if (DBM__UNLIKELY(!known)) {
+        dbm__pg_look_at_kept(q, s);
+        q->named_run = q->base->cached && s->seen;
+        dbm__pg_about_drop(s);
+        s->known = s->rowless = false; }
+    to = dbm__pg_lane_begin(q, q->bytes + (known ? 0 : op->sql_size + 64), known ? NULL : s);
+    if (to == NULL) return q->local;
     dbm__pg_begin_run(q, s, op);
-    q->named_run = true;
+    if (known) q->named_run = true;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->prefix = 0;
-    q->beginning = q->wait.count != 0;
-    q->wait_used = q->wait.count;
-    s->binary_rows = s->binary;
+    s->binary_rows = known && s->binary;
     if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
     if (q->cursor_run) {
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
         dbm__pg_cursor_name(portal, s->cursor); }
-    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
-    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
-    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    to = dbm__pg_put_run(q, to, s, portal, q->cursor_run ? (uint32_t)s->fetch : 0, s->binary_rows, !known);
+    dbm__pg_lane_go(q, dbm__pg_put_word(to, 'S'), q->cursor_run);
     return true; }
 static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
-    char portal[20], *to = dbm__pg_lane_begin(q, 0);
-    if (to == NULL) return false;
+    char portal[20], *to = dbm__pg_lane_begin(q, 0, NULL);
+    if (to == NULL) return q->local;
     dbm__pg_cursor_name(portal, s->cursor);
     dbm__pg_lane_on(q, s);
     s->in.row = s->in.at = s->in.end = 0;
+    if (q->in.at != q->in.end) { /* a part of what comes first */
+        dbm__pg_in read = q->in;
+        q->in = s->in;
+        s->in = read; }
     q->mode = DBM__PG_TAKE;
-    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    dbm__pg_lane_go(q, dbm__pg_put_word(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch), 'S'), true);
     return true; }
 static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
-    char *to = dbm__pg_lane_begin(q, 0);
+    char *to = dbm__pg_lane_begin(q, 0, NULL);
     if (to == NULL) return false;
     q->main = NULL;
     *to = 'Q';
@@ -19465,24 +19624,26 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     (void)c;
     if (s->live) return DBM_E_UNSUPPORTED;
-    dbm__pg_result_end(s->q, s);
+    if (DBM__UNLIKELY(s->of != NULL)) dbm__pg_reply_free(s->q, s);
+    else dbm__pg_result_end(s->q, s);
     return DBM_OK; }
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return; }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return; }
+        return true; }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
+    dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
+    s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick;
     dbm__pg_item *item;
@@ -19494,13 +19655,14 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+    if (dbm__pg_lane_free(q) && !q->ours && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
         if (!quick) return;
         q->owed++;
         dbm__pg_transaction_over(q);
         op->started = false;
         if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
         return; }
+    if (!quick && dbm__pg_lane_free(q)) q->ours = q->laned = true;
     if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
@@ -19517,6 +19679,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
+    dbm__pg_replies_drop(q);
     dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
@@ -19526,7 +19689,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (sql != NULL) {
         size_t at = 0, size = strlen(sql), next = 0;
         for (; at < size; at += next) {
-            if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
+            if (dbm__sql_statement_end(sql + at, size - at, DBM__PG_LEXER, &next) == 0) continue;
             dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
             dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); } }
     q->sent.count--; /* the last SYNC is added as ever */
@@ -19549,65 +19712,34 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
     q->state = DBM__PG_READY;
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        break;
-    case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
-    case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD; }
+    if (!dbm__pg_look_at_transaction(q)) return DBM__PG_DEAD;
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
     return DBM__PG_ALL; }
-/* `word` in capitals. */
-static bool dbm__pg_is_word(const char *at, const char *word) {
-    for (; *word != '\0'; at++, word++) {
-        char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
-        if (c != *word) return false; }
-    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$'); }
-/* The first word of a statement, behind blanks, comments and parentheses. */
-static const char *dbm__pg_first_word(const char *sql) {
-    for (;;) {
-        if (*sql == ' ' || *sql == '\t' || *sql == '\n' || *sql == '\r' || *sql == '\f' || *sql == '(') {
-            sql++;
-        } else if (sql[0] == '-' && sql[1] == '-') {
-            while (*sql != '\0' && *sql != '\n') sql++;
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            int deep = 1;
-            sql += 2;
-            while (*sql != '\0' && deep > 0) {
-                if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
-                else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
-                else sql++; }
-        } else {
-            return sql; } } }
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
-    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
     size_t at = 0, n = 0;
     int depth = 0, words = 0;
     bool in = false, out = false, writes = false;
     const char *word;
-    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
-        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
-                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
-        in = depth == 0 && dbm__pg_is_word(word, "FROM");
-        out = depth == 0 && dbm__pg_is_word(word, "TO"); }
-    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
-    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__sql_begins(word, n, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE WITH ");
+        in = depth == 0 && dbm__same_word_n(word, n, "FROM");
+        out = depth == 0 && dbm__same_word_n(word, n, "TO"); }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__same_word_n(word, n, "STDIN") && !dbm__same_word_n(word, n, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
-    const char *word = dbm__pg_first_word(op->sql);
     if (s == NULL) return dbm__pg_no_memory(q);
     memset(s, 0, sizeof *s);
     s->q = q;
-    s->inserts = dbm__pg_is_word(word, "INSERT");
-    s->listens = dbm__pg_is_word(word, "LISTEN");
-    s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
+    s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
+    s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
+    s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK; }
@@ -19620,37 +19752,26 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
         q->no_memory = false; /* then it stays there until the connection ends */ }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
-    PQclear(s->about);
-    dbm_adapter_free(q->owner, s->types);
+    dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s); }
+/* Anywhere in a script, a quoted one included. */
 static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
     return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    dbm__pg_end_local(q, DBM_OK); }
-static void dbm__pg_wait_done(dbm__pg *q);
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q)); }
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0; }
 /* ---- a bulk of single rows ------------------------------------------------------------------------------------------
  * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
  * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
-enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
-#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
-struct dbm__pg_each {
-    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
-    int64_t numbers[DBM__PG_EACH_ROWS];
-    char *texts;
-    size_t size, capacity;
-    int rows, columns;
-    int first, limit;        /* in flight; */
-    int failed;              /* of them, -1: none */
-    int window;              /* rows of the next one */
-    bool undo;               /* the one before has failed */
-    int64_t flown, written;  /* by this flight, by all before */
-};
 static void dbm__pg_each_free(dbm__pg *q) {
     if (q->each == NULL) return;
     dbm_adapter_free(q->owner, q->each->texts);
@@ -19680,14 +19801,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && e->capacity - e->size < size) {
-            size_t capacity = 2 * e->capacity + size + 1024;
-            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
-            if (texts != NULL) {
-                e->texts = texts;
-                e->capacity = capacity;
-            } else {
-                st = dbm__pg_no_memory(q); } }
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -19700,23 +19814,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK; }
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind)); }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken; }
-    return st; }
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED; }
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
@@ -19733,8 +19831,6 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
         q->no_memory = true;
         return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
-static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
 /* The next flight. False: there is none. */
 static bool dbm__pg_each_go(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
@@ -19758,18 +19854,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true; }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true; }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -19782,22 +19874,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     q->op->affected = e->written;
     return true; }
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return; }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
 static bool dbm__pg_end(dbm__pg *q, int how);
@@ -19808,17 +19897,61 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (!dbm__pg_sent_failed(q) && dbm__pg_queues(op) && q->owed == 0 && (q->unanswered == 0 || (q->replies != 0) == op->reply)) {
+            return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO; }
+        if (q->ours) return DBM__PG_DRAIN;
         break;
-    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_FETCH:
+        if (q->ours && ((const dbm__pg_statement *)op->result)->in.data == NULL) return DBM__PG_DRAIN;
+        break;
+    case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN; }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
-static void dbm__pg_drain(dbm__pg *q) {
-    q->before = DBM__PG_DRAIN;
-    if (q->unsynced) dbm__pg_go(q); }
+    return dbm__pg_sent_failed(q) || q->tx == DBM__PG_TX_NONE || q->owed != 0 || q->replies != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
+static void dbm__pg_drain(dbm__pg *q, int before) {
+    q->before = before;
+    if (q->unsynced) dbm__pg_go(q);
+    q->fresh = false; /* answers may be there */ }
+/* What the oldest one of those has to say that were queued to be received. False: there is none. */
+static bool dbm__pg_received(dbm__pg *q) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *r = q->ready;
+    if (r == NULL) return false;
+    q->ready = r->next_cursor;
+    q->main = NULL;
+    q->cursor_run = false;
+    op->affected = r->affected;
+    if (r->fault != NULL || r->error != NULL) {
+        dbm__pg_failure_drop(q);
+        q->fault = r->fault;
+        q->error = r->error;
+        r->fault = NULL;
+        r->error = NULL;
+        op->undone = r->undone && q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__pg_refused(q);
+    } else if (r->undone) {
+        op->undone = q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, NULL, 0, "a statement that was sent before this one has failed, so this one was not done");
+    } else if (r->wrong == DBM_E_LIMIT) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes)", r->limit);
+    } else if (r->wrong != DBM_OK || (r->res != NULL && !dbm__pg_look_at_types(q, r, r->res, &r->next_binary))) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else {
+        if (r->inserts) op->last_id = r->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (r->res != NULL || r->about != NULL) {
+            op->result = r;
+            op->columns = r->columns;
+            op->row = r->rows > 0;
+            op->settled = r->writes;
+            if (!r->writes) op->affected = -1;
+            if (op->row && r->res == NULL) dbm__pg_lane_row(r, r->block);
+            if (r->inserts) op->last_id = dbm__pg_key(q, r);
+            return true; } }
+    dbm__pg_reply_free(q, r);
+    return true; }
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -19840,34 +19973,33 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
         q->before = DBM__PG_FROM_NATIVE;
         return; }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && !op->no_wait && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__UNLIKELY(op->kind == DBM_OP_RECEIVE)) {
+        if (dbm__pg_received(q)) dbm__pg_end_local(q, q->outcome);
+        else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
+        else dbm__pg_drain(q, DBM__PG_REPLY);
+        return; }
+    q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
-    else dbm__pg_drain(q); }
+    else dbm__pg_drain(q, q->before); }
 /* The statements of LISTEN; false: the operation has failed. */
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false; }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
-        return false; }
-    dbm_adapter_free(q->owner, q->listen);
-    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false; }
-    for (v = 0; v < op->value_count; v++) {
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL")); }
+    out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
         out += strlen(verb);
@@ -19902,7 +20034,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
     if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "the rows of another statement are still being read on this connection"));
         return; }
     switch (op->kind) {
     case DBM_OP_BEGIN:
@@ -19913,25 +20045,21 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         break;
     case DBM_OP_SAVEPOINT:
         q->depth = op->savepoint;
-        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint); break;
     case DBM_OP_RELEASE: {
         dbm__pg_statement *s;
         q->depth = op->savepoint - 1;
         for (s = q->cursors; s != NULL; s = s->next_cursor) if (s->depth > q->depth) s->depth = q->depth;
-        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint);
-        break; }
+        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint); break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
         dbm__pg_cursors_lost(q, op->savepoint);
-        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint); break;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
     case DBM_OP_PREPARE: dbm__pg_end_local(q, dbm__pg_prepare(q, op)); break;
     case DBM_OP_UNPREPARE:
         dbm__pg_unprepare(q, op);
-        dbm__pg_end_local(q, DBM_OK);
-        break;
+        dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_EXECUTE: dbm__pg_start_execute(q, op); break;
     case DBM_OP_FETCH: dbm__pg_start_fetch(q, op); break;
     case DBM_OP_HOLD: case DBM_OP_FINISH: {
@@ -19946,16 +20074,14 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_PING:
         q->main = NULL;
         dbm__pg_add(q, &q->sent, DBM__PG_PING, 0);
-        dbm__pg_go(q);
-        break;
+        dbm__pg_go(q); break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
     case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
         if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
-            dbm__pg_end_local(q, DBM_OK);
-            break; }
+            dbm__pg_end_local(q, DBM_OK); break; }
         dbm__pg_push_before(q);
         if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
@@ -19970,7 +20096,13 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
-    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_SYNC:
+        while (q->outcome == DBM_OK && dbm__pg_received(q)) { /* nobody wants them: the first failure is told */
+            if (op->result != NULL) dbm__pg_reply_free(q, (dbm__pg_statement *)op->result);
+            op->result = NULL; }
+        op->affected = op->last_id = -1;
+        dbm__pg_replies_drop(q);
+        dbm__pg_end_local(q, q->outcome); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; } }
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
@@ -20067,69 +20199,21 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
                 q->tx = DBM__PG_TX_QUEUED; }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true; }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true; }
-static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return; }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size; } }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size; }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
     if (s->rows < s->fetch) {
         s->ended = true;
         dbm__pg_close_cursor(q, s); } }
-/* What waited has been done; or not, but then the transaction is lost with it. */
-static void dbm__pg_wait_done(dbm__pg *q) {
-    int i;
-    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-    q->wait.count -= q->wait_used;
-    q->wait_used = 0; }
-static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-static bool dbm__pg_execute_end(dbm__pg *q, int how) {
-    dbm_op *op = q->op;
-    dbm__pg_statement *s = q->main;
-    int i;
-    bool began = false;
-    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
-        bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false; }
-    dbm__pg_wait_done(q);
-    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
-        q->before_copy = false;
-        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
-        dbm__pg_go(q);
-        return q->local; }
-    dbm__pg_room_end(q);
-    op->affected = q->affected;
-    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
-        q->mode = DBM__PG_DROP;
-        return false; }
-    if (q->full && q->outcome == DBM_OK) {
-        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
-    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
-    if (q->outcome != DBM_OK) {
-        s->ended = true;
-        dbm__pg_result_end(q, s);
-        s->small_runs = 0;
-        return true; }
-    dbm__pg_execute_done(q, s, how);
-    return true; }
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -20159,6 +20243,37 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live; }
     if (s->inserts) op->last_id = dbm__pg_key(q, s); }
+static bool dbm__pg_execute_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    int i;
+    bool began = false;
+    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
+        bool over = dbm__pg_execute_failed(q, began);
+        if (!over) return false; }
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local; }
+    dbm__pg_room_end(q);
+    op->affected = q->affected;
+    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
+        q->mode = DBM__PG_DROP;
+        return false; }
+    if (q->full && q->outcome == DBM_OK) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
+    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
+    if (q->outcome != DBM_OK) {
+        s->ended = true;
+        dbm__pg_result_end(q, s);
+        s->small_runs = 0;
+        return true; }
+    dbm__pg_execute_done(q, s, how);
+    return true; }
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -20178,11 +20293,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true; }
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true; }
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -20196,7 +20309,7 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
         if (op->kind == DBM_OP_COMMIT) q->wait.count = q->wait_used = 0;
         return true; }
     if (q->outcome == DBM_E_ROLLED_BACK) {
-        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
+        dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P02", 0, "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
     dbm__pg_transaction_over(q);
     return true; }
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
@@ -20208,17 +20321,13 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true; }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false; }
     while (!PQisBusy(q->conn)) {
@@ -20236,8 +20345,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break; }
         PQclear(res); }
     return false;
@@ -20265,20 +20373,20 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     dbm__pg_failure_drop(q);
     q->error = q->sent_error;
+    q->fault = q->sent_fault;
     q->sent_error = NULL;
+    q->sent_fault = NULL;
     q->of_pipeline = true;
     q->cursor_run = false; }
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
-    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(dbm__pg_sent_failed(q))) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true; }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -20319,6 +20427,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copying = false;
         op->bulk->data = NULL; }
     return DBM_STEP_DONE; }
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return dbm__pg_done(q); }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -20366,6 +20477,7 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+lane:
     if (DBM__LIKELY(q->lane)) {
         how = dbm__pg_lane_step(q);
         if (how == DBM__PG_WAITS) {
@@ -20375,42 +20487,42 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
-        if (how == DBM__PG_DEAD) {
-            q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q); }
         if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
             return DBM_STEP_READ; }
+        if (how == DBM__PG_DEAD) dbm__pg_end_local(q, dbm__pg_lost(q));
+        else dbm__pg_start_now(q, op);
         q->before = DBM__PG_GO;
-        dbm__pg_start_now(q, op);
-        if (q->local) return dbm__pg_done(q); }
-#if DBM__PG_PIPELINE
+        if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane; }
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
-        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        if (q->ours) (void)dbm__pg_flush(q);
+        how = !q->fresh && !q->ours && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
         stirred = q->tls;
-        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
-            dbm__pg_drain(q);
+        if (q->before == DBM__PG_ROOM && (dbm__pg_sent_failed(q) || (q->ours && q->skipping)) && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q, DBM__PG_DRAIN);
+            (void)dbm__pg_flush(q);
             how = dbm__pg_answers(q); }
-        if (how == DBM__PG_DEAD || q->local) {
-            if (!q->local) q->outcome = dbm__pg_lost(q);
+        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) {
+            (void)dbm__pg_received(q);
             return dbm__pg_done(q); }
+        if (!q->local && (how == DBM__PG_DEAD || (q->before == DBM__PG_REPLY && how == DBM__PG_ALL))) dbm__pg_end_local(q, dbm__pg_lost(q));
+        if (q->local) return dbm__pg_done(q);
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
-        if (q->sent_error != NULL) {
+        if (dbm__pg_sent_failed(q)) {
             dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q); }
-        dbm__pg_start_now(q, op);
+            return dbm__pg_done_as(q, dbm__pg_refused(q)); }
+        if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane;
         if (op->queued) goto wait; }
-#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && PQconsumeInput(q->conn) != 1) {
+    if (!q->fresh && !q->ours && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
-    } else {
-        how = dbm__pg_answers(q); }
+    } else { how = dbm__pg_answers(q); }
 answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
@@ -20425,13 +20537,9 @@ answered:
             how = dbm__pg_answers(q);
             if (how != DBM__PG_WAITS) continue; }
         break; }
-#if DBM__PG_PIPELINE
 wait:
-#endif
-    unsent = PQflush(q->conn);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q); }
+    unsent = dbm__pg_flush(q);
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -20468,40 +20576,20 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step); }
-/* Digits, exactly `count` of them, or as many as there are when it is 0. */
-static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
-    int n = 0;
-    *out = 0;
-    for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
-    return n > 0 && (count == 0 || n == count); }
-/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
-static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
-    int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
-    if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
-        || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) {
-        return false; }
-    if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
-    if (*at == '+' || *at == '-') {
-        bool west = *at++ == '-';
-        int64_t part = 0;
-        if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-        offset = part * 3600;
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part * 60; }
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part; }
-        if (west) offset = -offset; }
-    if (strcmp(at, " BC") == 0) {
+/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. Years before Christ and beyond 9999 are
+ * read as those which are like them in the calendar of 400 years. */
+static bool dbm__pg_read_timestamp(const char *at, size_t size, int64_t *us) {
+    char block[40];
+    int64_t year = 0, like;
+    for (; size > 0 && *at >= '0' && *at <= '9' && year < 1000000; at++, size--) year = year * 10 + (*at - '0');
+    if (size > 3 && memcmp(at + size - 3, " BC", 3) == 0) {
         year = 1 - year;
-        at += 3; }
-    if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
-    days = dbm__pg_days_of(year, (int)month, (int)day);
-    *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
+        size -= 3; }
+    like = 2000 + (year % 400 + 400) % 400;
+    if (size > 35 || year > DBM__PG_LAST_YEAR) return false;
+    memcpy(dbm__put_digits(block, 0, like, 4), at, size);
+    if (!dbm__timestamp_read(block, size + 4, us)) return false;
+    *us += (year - like) / 400 * 146097 * INT64_C(86400000000);
     return true; }
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
@@ -20516,22 +20604,12 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     *made = t->serial == s->serial;
     t->serial = s->serial;
     return t; }
-static void dbm__pg_uuid(const char *data, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    int i;
-    for (i = 0; i < 16; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
-        *out++ = digits[c >> 4];
-        *out++ = digits[c & 15]; }
-    *out = '\0'; }
-DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
-        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__hex(data[i]) * 16 + dbm__hex(data[i + 1]));
     } else {
         for (i = 0; i < size; i++) {
             if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
@@ -20544,23 +20622,29 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     return (size_t)(at - out); }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
+    static const char digits[] = "0123456789abcdef";
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
     if (!made) {
         text->data = text->block;
         if (type == DBM__PG_UUID) {
-            dbm__pg_uuid(data, text->block);
+            char *at = text->block;
+            for (size = 0; size < 16; size++) {
+                if (size == 4 || size == 6 || size == 8 || size == 10) *at++ = '-';
+                *at++ = digits[(unsigned char)data[size] >> 4];
+                *at++ = digits[data[size] & 15]; }
+            *at = '\0';
             text->size = 36;
         } else if (type == DBM__PG_DATE) {
-            dbm__text t = dbm__text_in(text->block, sizeof text->block);
-            int32_t days = (int32_t)dbm__pg_get32(data);
-            bool before = false;
-            if (days == INT32_MAX) dbm__put(&t, "infinity");
-            else if (days == INT32_MIN) dbm__put(&t, "-infinity");
-            else dbm__pg_put_date(&t, (int64_t)days + 10957, &before);
-            if (before) dbm__put(&t, " BC");
-            text->size = t.size;
+            int64_t days = (int64_t)(int32_t)dbm__pg_get32(data) + 10957, era = (days >= 0 ? days : days - 146096) / 146097; /* of 400 years, all alike */
+            dbm__calendar c;
+            dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
+            c.year += era * 400;
+            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
+            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
+            text->size = strlen(text->block);
         } else {
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
@@ -20578,7 +20662,7 @@ static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_
     out->as.text.data = data;
     out->as.text.size = size; }
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
-    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -20598,21 +20682,11 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         size = (size_t)PQgetlength(s->res, s->row, i);
         if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK; }
     switch ((int)type) {
-    case DBM__PG_INT4:
+    case DBM__PG_INT4: case DBM__PG_INT8: case DBM__PG_INT2: case DBM__PG_OID:
         out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int32_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT8:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? dbm__pg_get64(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT2:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_OID:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        out->as.integer = !s->binary_rows ? dbm__pg_read_int(data) : type == DBM__PG_INT4 ? (int64_t)(int32_t)dbm__pg_get32(data)
+                        : type == DBM__PG_INT8 ? dbm__pg_get64(data) : type == DBM__PG_OID ? (int64_t)dbm__pg_get32(data)
+                        : (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
         return DBM_OK;
     case DBM__PG_BOOL:
         out->type = DBM_TYPE_BOOL;
@@ -20638,12 +20712,12 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             int64_t us = dbm__pg_get64(data);
             if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
             else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
-            else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
+            else if (us >= dbm__days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
             else {
                 out->type = DBM_TYPE_TIMESTAMP;
                 out->as.integer = us + DBM__PG_EPOCH; }
             return DBM_OK; }
-        if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
+        if (dbm__pg_read_timestamp(data, size, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
         else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
@@ -20673,7 +20747,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(s->res != NULL ? s->res : s->about, i); }
+    return PQfname(s->res != NULL ? s->res : s->about->res, i); }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -20694,15 +20768,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     if (q->trace == NULL) return;
     PQtrace(q->conn, q->trace);
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS); }
-static int dbm__pg_trace_number(const char **at) {
-    uint32_t n = 0;
-    bool minus = false;
-    while (**at == ' ' || **at == '\t') (*at)++;
-    if (**at == '-') {
-        minus = true;
-        (*at)++; }
-    for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
-    return (int)(minus ? 0 - n : n); }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -20711,11 +20776,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        if (at != NULL) {
-            at += strlen("BackendKeyData");
-            q->pid = dbm__pg_trace_number(&at);
-            q->key = dbm__pg_trace_number(&at);
-            q->has_key = q->pid == PQbackendPID(q->conn); } }
+        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
@@ -20725,6 +20786,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 #endif
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
+    int i;
     dbm__pg_trace_end(q, false);
     q->kill.until_us = 0;
     (void)dbm__pg_kill_step(q, &q->kill);
@@ -20734,11 +20796,22 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm__pg_copy_free(q->copy);
     dbm__pg_each_free(q);
     PQclear(q->sent_error);
+    dbm_adapter_free(db, q->sent_fault);
+    for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
+        if (q->sent.at[i].kind == DBM__PG_SENT && q->sent.at[i].s->of != NULL) dbm__pg_reply_free(q, q->sent.at[i].s); }
+    dbm__pg_replies_drop(q);
+    while (q->spare != NULL) {
+        dbm__pg_statement *r = q->spare;
+        q->spare = r->next_cursor;
+        dbm_adapter_free(db, r->in.data);
+        dbm_adapter_free(db, r->block);
+        dbm_adapter_free(db, r); }
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
+    dbm_adapter_free(db, q->spare_chunk);
     dbm_adapter_free(db, q->block);
     dbm_adapter_free(db, q->in.data);
     dbm_adapter_free(db, q->out);
@@ -20781,7 +20854,6 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
         now = dbm_adapter_clock(q->owner);
         q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now; }
     return DBM_OK; }
-static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -20815,13 +20887,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         while (*line == '\n') line++; }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
-             (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
-        status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT; }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -20928,9 +20997,9 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
-    if (q->owed != 0) {
+    if (q->owed != 0 || q->ours) {
         if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->awaited != 0) return DBM_OK; }
+        if (q->awaited != 0 || q->ours) return DBM_OK; }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -20952,47 +21021,34 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint); }
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
-    int count = 1;
-    char *first = hosts;
-    bool bracket = false, port = false;
-    for (;; list++) {
-        if (*list == ',' || *list == '\0') {
-            if (!dbm__pg_local(first, (size_t)(hosts - first))) *remote = true;
-            *hosts++ = *ports++ = *list;
-            first = hosts;
-            port = false;
-            if (*list == '\0') return count;
-            count++;
-        } else if (*list == '[' || *list == ']') {
-            bracket = *list == '[';
-        } else if (*list == ':' && !bracket) {
-            port = true;
-        } else if (*list == '%' && dbm__pg_hex(list[1]) >= 0 && dbm__pg_hex(list[2]) >= 0) {
-            *hosts++ = (char)(dbm__pg_hex(list[1]) * 16 + dbm__pg_hex(list[2]));
-            list += 2;
-        } else if (port) {
-            *ports++ = *list;
-        } else {
-            *hosts++ = *list; } } }
+    size_t room = strlen(list) + 1;
+    int count = 0, port;
+    for (; list != NULL; count++, hosts += strlen(hosts), ports += strlen(ports)) {
+        if (count != 0) *hosts++ = *ports++ = ',';
+        port = -1;
+        (void)dbm__host_next(&list, hosts, room, &port);
+        *remote = *remote || !dbm__pg_local(hosts, strlen(hosts));
+        *ports = '\0';
+        if (port >= 0) dbm__format(ports, 8, "%d", port); }
+    return count; }
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
     base->values[base->count++] = value; }
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
-    dbm__text t = dbm__text_in(*at, 16);
-    dbm__putf(&t, "%d", n);
+    dbm__format(*at, 16, "%d", n);
     *at += 16;
-    return t.data; }
+    return *at - 16; }
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
-    static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
-    const char *zone = NULL;
+    const char *zone = NULL, *where;
+    dbm_option one;
     PQconninfoOption *known = PQconninfoParse("", NULL);
     dbm_status status = DBM_OK;
-    size_t i;
+    size_t i = 0;
     dbm_tls tls = config->tls;
     if (known == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     base->keys[0] = "user";
@@ -21021,19 +21077,11 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     dbm__pg_set(base, "sslcert", config->tls_cert);
     dbm__pg_set(base, "sslkey", config->tls_key);
     if (config->tls_ca == NULL && tls == DBM_TLS_VERIFY_FULL && PQlibVersion() >= 160000) dbm__pg_set(base, "sslrootcert", "system");
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        const dbm_option *p = &url->parameters[i];
-        status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
-        if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
-        dbm__pg_set(base, p->name, p->value);
-        if (strcmp(p->name, "options") == 0) zone = p->value; }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        name += sizeof prefix - 1;
-        status = dbm__pg_check_key(db, known, name, "the connect_args key");
-        dbm__pg_set(base, name, config->options[i].value);
-        if (strcmp(name, "options") == 0) zone = config->options[i].value; }
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        status = dbm__pg_check_key(db, known, one.name, where);
+        if (i <= url->parameter_count && strcmp(one.name, "sslmode") == 0 && config->tls != DBM_TLS_DEFAULT) continue;
+        dbm__pg_set(base, one.name, one.value);
+        if (strcmp(one.name, "options") == 0) zone = one.value; }
     dbm__pg_set(base, "client_encoding", "UTF8");
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
     base->keys[base->count] = base->values[base->count] = NULL;
@@ -21043,7 +21091,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t pairs = 24 + url->parameter_count + config->option_count;
-    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
+    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 5 * 16;
     dbm__pg_base *base;
     dbm_status status;
     if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
@@ -21066,8 +21114,8 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
-    DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE | DBM_ADAPTER_REPLIES : 0),
+    DBM_PH_DOLLAR, DBM__PG_LEXER,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
@@ -21157,18 +21205,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
     default: return DBM__PG_AS_OTHER; } }
-static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
-    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
-    char *rows;
-    if (need > SIZE_MAX / 4) return false;
-    while (capacity - k->size < need) capacity *= 2;
-    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
-    if (rows == NULL) return false;
-    k->rows = rows;
-    k->capacity = capacity;
-    return true; }
-DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need); }
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) { return dbm__pg_grow(k->db, &k->rows, &k->capacity, k->size + need); }
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -21198,14 +21235,11 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     return dbm__pg_put_bytes(k, data, size, why); }
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
-    dbm__text t;
     if (v->type == DBM_TYPE_BOOL) {
         *size = 1;
         return v->as.integer != 0 ? "1" : "0"; }
     if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
-    t = dbm__text_in(block, 64);
-    dbm__pg_put_timestamp(&t, v->as.integer);
-    *size = t.size;
+    *size = dbm__pg_put_timestamp(block, v->as.integer);
     return block; }
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
@@ -21308,7 +21342,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         i = 1;
         size--; }
     for (; i < size && n < 32; i++) {
-        int digit = dbm__pg_hex(text[i]);
+        int digit = dbm__hex(text[i]);
         if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
@@ -21322,7 +21356,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     const char *text = dbm__pg_written(v, block, &size);
     dbm_status st = dbm__pg_put_bytes(k, text, size, why);
     if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
-    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__hex(text[i]) >= 0; i++) { }
     if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
     k->size = from;
     i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
@@ -21534,7 +21568,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     for (i = 0; i < k->plan->column_count; i++) {
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
         if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false; }
-    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!dbm__pg_copy_room(k, DBM__PG_COPY_ROOM)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
         return true; }
@@ -21690,6 +21724,8 @@ typedef struct dbm__mysql_cell {
     char *text;
     unsigned long capacity, size;
     int how;
+    signed char wire;        /* of a row as it is sent: the bytes of a number, 0: a text, -1: something else */
+    bool is_signed;
     dbm__mysql_bool null, cut;
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
@@ -21718,6 +21754,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
+    bool simple;             /* its columns are numbers and texts */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21808,18 +21845,8 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status; }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
+#define DBM__MYSQL_SAY(q, ...) ((q)->refused = true, (q)->status = dbm__adapter_say((q)->c, __VA_ARGS__)) /* as that; the flow ends */
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
     switch (native) {
@@ -21920,7 +21947,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
-        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
                               "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
     case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
@@ -21939,9 +21966,9 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     default: break; }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status; }
@@ -22233,10 +22260,18 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
+        s->simple = true;
         for (i = 0; i < count; i++) {
-            s->cells[i].how = dbm__mysql_how(&fields[i]);
-            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i]; }
+            dbm__mysql_cell *cell = &s->cells[i];
+            int type = (int)fields[i].type;
+            cell->how = dbm__mysql_how(&fields[i]);
+            cell->value.type = dbm__mysql_kinds[cell->how].type;
+            cell->is_signed = !(fields[i].flags & UNSIGNED_FLAG);
+            if (cell->how >= DBM__MYSQL_TEXT) cell->wire = 0;
+            else if (cell->how > DBM__MYSQL_TINY) cell->wire = -1;
+            else cell->wire = type == MYSQL_TYPE_TINY ? 1 : type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_YEAR ? 2 : type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_INT24 ? 4 : 8;
+            s->simple = s->simple && cell->wire >= 0;
+            s->cells[count + i] = *cell; }
         s->side = 0;
         s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
@@ -22431,8 +22466,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     dbm__mysql_result_over(q, s);
     if (q->rc <= 0) {
         q->rc = 0;
-        dbm__mysql_note_status(q);
-        break; }
+        dbm__mysql_note_status(q); break; }
     dbm__mysql_note_error(q, s->stmt);
     if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
@@ -22452,8 +22486,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
         if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            dbm__mysql_result_over(q, s);
-            break; }
+            dbm__mysql_result_over(q, s); break; }
         DBM__MYSQL_AWAIT_STOP; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
@@ -22477,7 +22510,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
         } else {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
                            "other statement after the loop", limit, s->seen); }
         goto spoil; }
@@ -22545,8 +22578,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
     if (s->stmt == NULL) {
-        dbm__mysql_no_memory(q);
-        break; }
+        dbm__mysql_no_memory(q); break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -22556,20 +22588,18 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed; /* the server lets go of all that it took for a PREPARE */
         if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
-        DBM__MYSQL_CLOSE(s);
-        break; }
+        DBM__MYSQL_CLOSE(s); break; }
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
-        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
         break; }
     if (found != 0 && s->values == NULL) {
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
         if (s->values == NULL) {
-            dbm__mysql_no_memory(q);
-            break; }
+            dbm__mysql_no_memory(q); break; }
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -22632,7 +22662,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar c;
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
-        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
     t->year = (unsigned)c.year;
@@ -22649,7 +22679,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
-        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
         return false; }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
     b->buffer_type = (enum enum_field_types)types[v->type];
@@ -22658,7 +22688,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type < DBM_TYPE_TEXT) {
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
-        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false; }
     if (v->type == DBM_TYPE_TIMESTAMP) {
         b->buffer = time;
@@ -22728,10 +22758,9 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
             dbm__mysql_note_status(q);
             if (!q->open && q->wrote) {
                 q->failed = true;
-                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                q->wrote = false;
-                break; } } }
+                q->wrote = false; break; } } }
     dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
 /* A statement has been done: its numbers, and what became of the transaction. */
@@ -22776,7 +22805,7 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (DBM__LIKELY(!q->unit || !q->undone)) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    DBM__MYSQL_SAY(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
@@ -22818,6 +22847,42 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         s->ended = true; } }
+#if DBM__MYSQL_AHEAD
+#define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
+/* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
+ * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
+    NET *net = &q->my->net;
+    const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
+    const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
+    dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
+    unsigned bit = 2; /* two are not used */
+    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    for (; cell < last; cell++, bit++) {
+        size_t size = (size_t)cell->wire;
+        cell->null = nulls[bit / 8] >> bit % 8 & 1;
+        if (cell->null) continue;
+        if (size != 0) {
+            if ((size_t)(end - p) < size) return false;
+            if (size == 8) cell->value.as.uinteger = DBM__MYSQL_LOW4(p) | (uint64_t)DBM__MYSQL_LOW4(p + 4) << 32; /* or the bits of a double */
+            else cell->value.as.uinteger = size == 4 ? DBM__MYSQL_LOW4(p) : size == 2 ? p[0] | (unsigned)p[1] << 8 : p[0];
+            if (cell->is_signed && size < 8 && cell->value.as.uinteger >> (8 * size - 1) != 0) cell->value.as.uinteger |= UINT64_MAX << 8 * size;
+        } else {
+            if (p == end) return false;
+            size = *p++;
+            if (size == 252 && end - p >= 2) {
+                size = (size_t)p[0] | (size_t)p[1] << 8;
+                p += 2;
+            } else if (size > 250) { return false; }
+            if ((size_t)(end - p) < size || size >= cell->capacity) return false;
+            memcpy(cell->text, p, size);
+            cell->size = (unsigned long)size; }
+        p += size; }
+    if (p != end) return false;
+    net->pvio->cache_pos += end - head;
+    net->compress_pkt_nr = ++net->pkt_nr;
+    return true; }
+#endif
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
     q->rc = mysql_stmt_fetch(s->stmt);
@@ -22828,8 +22893,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
     if (q->rc != MYSQL_NO_DATA) {
-        dbm__mysql_fetched(q, s);
-        break; }
+        dbm__mysql_fetched(q, s); break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
     if (q->rc == 0) q->rc = MYSQL_NO_DATA;
@@ -22864,8 +22928,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->again = false;
     op->ended = false;
     if (dbm__mysql_is_undone(q)) break;
-    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
-        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) { DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
     if (s == NULL) {
         s = dbm__mysql_statement_new(q, p);
         if (s == NULL) break;
@@ -22879,13 +22942,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->total = p->sql_size;
     if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
-        if (q->packet == 0) {
-            DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+        if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                           q->total, q->packet);
-            break; } }
+                           q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
@@ -22895,8 +22956,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         q->sql_size = p->sql_size;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-            break; }
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
         s->text_rows = q->first;
         if (q->first != NULL) {
             op->result = s;
@@ -22904,10 +22964,8 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             op->settled = true;
             dbm__mysql_text_row(s);
             op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, q->affected, q->made_id); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        } else { dbm__mysql_numbers(s, op, q->affected, q->made_id); }
+        dbm__mysql_done(q, s, op); break; }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
     if (q->rc != 0) {
@@ -22918,14 +22976,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             q->again = true;
             q->failed = failed;
             goto prepare_again; }
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        break; }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) { DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
+        dbm__mysql_done(q, s, op); break; }
     s->open = true;
     q->active = s;
     op->result = s;
@@ -22933,14 +22988,12 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     op->columns = s->columns;
     if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
         dbm__mysql_fetch(q, s);
-    } else {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
+    } else { DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
     if (q->refused) break;
     op->row = q->rc == 0;
     if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
     if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-        if (op->row) {
-            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
+        if (op->row) { DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
         op->settled = true;
         if (s->changes) dbm__mysql_returned(s, op);
         dbm__mysql_done(q, s, op); }
@@ -22951,7 +23004,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_DONE;
     if (s == NULL) break;
     if (s->spoiled) {
-        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
         break; }
     if (s->ended && !s->held) break;
     if (s->held) {
@@ -22960,8 +23013,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         if (s->row != NULL) {
             s->seen++;
             q->status = DBM_OK;
-        } else {
-            s->held = false; }
+        } else { s->held = false; }
         break; }
     if (s->text_rows != NULL) {
         dbm__mysql_text_row(s);
@@ -22978,20 +23030,26 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
-    if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status; }
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
+    if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
+        if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
+#if DBM__MYSQL_AHEAD
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) {
+            s->seen++;
+            return DBM_OK; }
+#endif
+        dbm__mysql_fetch(q, s);
+        return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status; }
+    if (s->open || s->held || s->text_rows != NULL || s->spoiled) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    return s->ended ? DBM_DONE : DBM_E_UNSUPPORTED; }
 #endif
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
     int i;
     DBM__MYSQL_FLOW(q->phase)
     if (s == NULL) break;
-    if (s->open && !q->broken) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
+    if (s->open && !q->broken) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
     if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
@@ -23082,14 +23140,11 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
     if (op->bulk->each_row || s == NULL) {
-        q->status = DBM_E_UNSUPPORTED;
-        break; }
+        q->status = DBM_E_UNSUPPORTED; break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
-    if (q->packet == 0) {
-        DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
-    if (s->generation != q->generation) {
-        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
+    if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+    if (s->generation != q->generation) { DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER; }
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
@@ -23136,7 +23191,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
         b->sizes[at] = value.buffer_length; }
     if (DBM__UNLIKELY(bytes > b->limit)) {
-        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
     b->bytes += bytes;
@@ -23235,8 +23290,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
         DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
     if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
-        dbm__mysql_bulk_unbind(s);
-        break; }
+        dbm__mysql_bulk_unbind(s); break; }
     q->stmt = s->stmt;
     q->was_open = q->open;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
@@ -23249,8 +23303,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
             if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
                 op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1; } }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     dbm__mysql_note_status(q);
     q->wrote = true;
     affected = mysql_stmt_affected_rows(s->stmt);
@@ -23268,12 +23321,10 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     DBM__MYSQL_FLOW(q->phase)
     if (q->bulk == NULL) break;
-    if (!end || !op->bulk->abandon) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
+    if (!end || !op->bulk->abandon) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
     if (!end) break;
     op->affected = q->bulk->affected;
-    if (q->bulk->many.stmt != NULL) {
-        DBM__MYSQL_CLOSE(&q->bulk->many); }
+    if (q->bulk->many.stmt != NULL) { DBM__MYSQL_CLOSE(&q->bulk->many); }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
     DBM__MYSQL_OVER; }
@@ -23302,7 +23353,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         for (i = 0; i < b->columns; i++) {
             if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
-            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            DBM__MYSQL_SAY(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop; }
         /* Behind rows that are there already, or for an INSERT, as any other row. */
         status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
@@ -23339,11 +23390,9 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
     if (commit && dbm__mysql_is_undone(q)) break;
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
-        dbm__mysql_unit_over(q);
-        break; }
+        dbm__mysql_unit_over(q); break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER; }
@@ -23418,12 +23467,10 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t next;
     DBM__MYSQL_FLOW(q->phase)
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
     if (q->rc != 0) {
-        dbm__mysql_fail(q, NULL);
-        break; }
+        dbm__mysql_fail(q, NULL); break; }
     q->generation++; /* the server has forgotten its prepared statements */
     DBM__MYSQL_DO(dbm__mysql_set_up(q));
     for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
@@ -23433,8 +23480,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         if (q->sql_size == 0) continue;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_report(q);
-            break; }
+            dbm__mysql_report(q); break; }
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
@@ -23610,12 +23656,11 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             mysql_close(q->my);
             q->my = NULL;
             if (next) continue; }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        DBM__MYSQL_SAY(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
         break; }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
@@ -23763,7 +23808,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             (void)dbm__mysql_flow(q, op);
             return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
+    return DBM__MYSQL_SAY(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -23826,7 +23871,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
-        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+        op->status = DBM__MYSQL_SAY(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status; }
 #endif
@@ -24098,6 +24143,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    unsigned char head;       /* not 0: its reply is a text behind so many bytes, complete with its end */
     char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
@@ -24141,10 +24187,9 @@ typedef struct dbm__redis {
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
-static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
     char *bigger;
-    if (DBM__LIKELY(*room - size >= more)) return true;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -24152,6 +24197,8 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *block = bigger;
     *room = want;
     return true; }
+DBM__INLINE bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    return DBM__LIKELY(*room - size >= more) || dbm__redis_more(db, block, room, size, more); }
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
@@ -24176,8 +24223,8 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
         reply->capacity = 0; }
-    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
-    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    if (DBM__UNLIKELY(reply->room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply; }
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
@@ -24275,10 +24322,12 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
-    uint64_t eight;
-    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+    if (size >= 8) for (;;) { /* eight of ASCII at once, the last ones once more */
+        uint64_t eight;
         memcpy(&eight, c, 8);
-        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break; }
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+        if (end - c == 8) return true;
+        c = end - c >= 16 ? c + 8 : end - 8; }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -24351,8 +24400,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
     case DBM__REDIS_INTEGER:
         dbm__format(number, sizeof number, "%l", node->is.integer);
-        dbm__redis_json_put(j, number, strlen(number));
-        break;
+        dbm__redis_json_put(j, number, strlen(number)); break;
     case DBM__REDIS_ARRAY:
     case DBM__REDIS_MAP:
         dbm__redis_json_put(j, "[", 1);
@@ -24404,8 +24452,7 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     case DBM__REDIS_TEXT:
         if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
-            node->kind = DBM__REDIS_BLOB;
-            break; }
+            node->kind = DBM__REDIS_BLOB; break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
     default: break; }
@@ -24460,8 +24507,7 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     for (i = 0; i < sizeof dbm__redis_errors / sizeof dbm__redis_errors[0]; i++) {
         if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
         status = dbm__redis_errors[i].status;
-        retryable = dbm__redis_errors[i].retryable;
-        break; }
+        retryable = dbm__redis_errors[i].retryable; break; }
     if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
         status = DBM_E_CONNECT;
         retryable = true; }
@@ -24491,7 +24537,7 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
 /* A mark, a number and the end of the line. */
-static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+DBM__INLINE size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
@@ -24503,11 +24549,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2; }
-static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+DBM__INLINE bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true; }
-static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+DBM__INLINE bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
     out = r->out + r->out_size;
@@ -24534,6 +24580,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
+    s->head = 0;
     s->wanted = r->wanted;
     s->command = (unsigned char)r->command;
     s->pairs = (unsigned char)r->pairs;
@@ -24579,8 +24626,7 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
         case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
             if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
-            data = dbm_adapter_text(v, block, &size);
-            break;
+            data = dbm_adapter_text(v, block, &size); break;
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i); }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection); }
     return DBM_OK; }
@@ -24605,8 +24651,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
     for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
-            r->command = dbm__redis_names[i].kind;
-            break; } }
+            r->command = dbm__redis_names[i].kind; break; } }
     if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
         if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
         else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
@@ -24880,8 +24925,7 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     if (st != DBM_OK) op->site = s->site;
     if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
-    } else {
-        dbm__redis_show(r, op, reply); }
+    } else { dbm__redis_show(r, op, reply); }
     r->building = NULL;
     return st; }
 /* A reply that could not be put away: there was no memory for it, or it is none. */
@@ -24922,13 +24966,37 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
         if (*c < '0' || *c > '9') return false;
         *n = *n * 10 + (*c - '0'); }
     return true; }
+/* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
+DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
+    dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+    s->size = size;
+    s->head = (unsigned char)head;
+    if (DBM__UNLIKELY(r->multi)) s->queued = size == 9 && memcmp(reply, "+QUEUED\r\n", 9) == 0;
+    if (DBM__UNLIKELY(s->command != DBM__REDIS_PLAIN)) dbm__redis_learn(r, s->command, s->wanted, *reply != '-', s->queued);
+    r->unanswered--; }
+/* Texts, as far as they come one behind the other: what most replies are. */
+static void dbm__redis_scan_texts(dbm__redis *r) {
+    const char *c = r->raw + r->scanned, *end = r->raw + r->raw_size;
+    while (r->unanswered != 0 && end - c > 5 && *c == '$') {
+        const char *d = c + 1;
+        size_t size = 0, head;
+        while (d < end && *d >= '0' && *d <= '9' && d - c < 16) size = size * 10 + (size_t)(*d++ - '0');
+        head = (size_t)(d - c) + 2;
+        if (d == c + 1 || size > SIZE_MAX / 4 || (size_t)(end - c) < head + size + 2 || d[0] != '\r' || d[1] != '\n' || d[size + 2] != '\r' || d[size + 3] != '\n') break;
+        dbm__redis_answered(r, c, head + size + 2, head);
+        c = d + size + 4; }
+    r->scanned = (size_t)(c - r->raw); }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        c = r->raw + r->scanned;
+        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
@@ -24946,13 +25014,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
             r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) {
-            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
-            const char *first = r->raw + r->begun;
-            s->size = r->scanned - r->begun;
-            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
-            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--; } }
+        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
@@ -24976,25 +25038,24 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     switch (*c) {
     case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
     case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$':
-        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
-        while (*c++ != '\n') {}
-        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
     default: return NULL; } }
-static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
-    r->raw_at += s->size;
+DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
+    r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r); }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
+    const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got); }
-    if (!last) {
-        dbm__redis_left_line(r, &s);
+    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
+    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
+    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    if (DBM__LIKELY(!last)) {
+        dbm__redis_left_line(r, s.size);
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r); }
@@ -25021,9 +25082,9 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ } }
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)->size); /* it is known: the rest goes unread */ } }
 /* Puts a command behind those that were not answered or not received yet. */
-static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
@@ -25188,19 +25249,37 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     return DBM_STEP_DONE; }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows"); }
-/* What is done from memory. */
-static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
-    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
-    op->result = NULL;
-    return DBM_OK; }
+/* A command is put into the pipeline, or is the one to be waited for. DBM_E_UNSUPPORTED, and nothing was done: it is full. */
+static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_look(r, op);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
+    if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
+        op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+    } else {
+        if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+        r->queued_writes = r->queued_writes || op->write;
+        if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
+    if (DBM__UNLIKELY(r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0)) return dbm__redis_too_much(r);
+    if (op->no_wait && dbm__redis_full(r)) return DBM_E_UNSUPPORTED;
+    st = dbm__redis_append(r, op);
+    op->queued = op->no_wait && st == DBM_OK;
+    return st; }
+/* The reply that has come already. */
+static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_given(r, op, false);
+    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
+    return st; }
+static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
+    if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+    op->result = NULL; }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
     case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
-    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
+    case DBM_OP_FINISH: dbm__redis_finish(r, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -25209,25 +25288,11 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT:
         op->status = dbm__redis_make(c);
         if (op->status != DBM_OK) return;
-        r = (dbm__redis *)dbm_adapter_data(c);
-        break;
+        r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
-        op->status = dbm__redis_look(r, op);
-        if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
-        } else {
-            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
-            r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
-        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-            op->status = dbm__redis_too_much(r);
-            return; }
-        if (op->no_wait && dbm__redis_full(r)) break;
-        op->status = dbm__redis_append(r, op);
-        op->queued = op->no_wait && op->status == DBM_OK;
-        if (op->no_wait || op->status != DBM_OK) return;
+        op->status = dbm__redis_take_on(r, op);
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && dbm__redis_full(r)) op->status = DBM_OK;
+        else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
@@ -25238,8 +25303,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_PING:
         if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
         else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
-        r->confirm = 1;
-        break;
+        r->confirm = 1; break;
     case DBM_OP_LISTEN:
         r->listening = true;
         r->confirm = op->value_count;
@@ -25270,6 +25334,14 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY); }
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    if (op->kind == DBM_OP_FINISH) {
+        dbm__redis_finish(r, op);
+        return DBM_OK; }
+    if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -25922,8 +25994,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         status = dbm__mongo_status(error->domain == MONGOC_ERROR_WRITE_CONCERN && error->code == 0 ? 64u : error->code, &sqlstate, &retryable);
         if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
         if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
-    } else {
-        status = DBM_E_SQL; }
+    } else { status = DBM_E_SQL; }
     if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
         if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
         sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
@@ -25996,18 +26067,15 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
     case DBM_TYPE_TIMESTAMP: {
         int64_t us = v->as.integer, ms = us / 1000;
         if (us % 1000 < 0) ms--;
-        ok = bson_append_date_time(b, key, key_size, ms);
-        break; }
+        ok = bson_append_date_time(b, key, key_size, ms); break; }
     case DBM_TYPE_TEXT:
         if (v->name != NULL) { /* dbm_oid */
             bson_oid_t oid;
             if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
             bson_oid_init_from_data(&oid, bytes);
-            ok = bson_append_oid(b, key, key_size, &oid);
-            break; }
+            ok = bson_append_oid(b, key, key_size, &oid); break; }
         if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
-        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
-        break;
+        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size); break;
     case DBM_TYPE_BLOB:
         if (v->name != NULL) ok = bson_append_document(b, key, key_size, (const bson_t *)(const void *)v->as.text.data);
         else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
@@ -26019,12 +26087,10 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         memcpy(text, v->as.text.data, v->as.text.size);
         text[v->as.text.size] = 0;
         if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
-        ok = bson_append_decimal128(b, key, key_size, &d);
-        break; }
+        ok = bson_append_decimal128(b, key, key_size, &d); break; }
     case DBM_TYPE_UUID:
         if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
-        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
-        break;
+        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16); break;
     case DBM_TYPE_JSON: {
         bson_t inner = BSON_INITIALIZER;
         bool array = false;
@@ -26976,11 +27042,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -26996,15 +27062,10 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
+        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -27094,12 +27155,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif
@@ -27463,8 +27523,6 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
     return NULL; }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
-DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
-DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
@@ -27606,8 +27664,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db = (dbm_database *)dbm__alloc_zero(host, sizeof *db);
         if (db == NULL || !dbm__lock_init(&db->init_lock)) {
             dbm__free(host, db);
-            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL);
-            break; }
+            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL); break; }
         db->host = host;
         db->shared = mgr->shared;
         db->settings = settings[i];
@@ -28064,8 +28121,7 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     /* One count for us, one for each session that is out; whoever brings it to zero frees. */
     dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
+    for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
 /* --- src/manager/byname.c --- */
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
@@ -28140,9 +28196,6 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN void dbm__loop_release(dbm_loop *loop);
-DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
-DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
  * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
@@ -28151,12 +28204,9 @@ DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, 
 DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site);
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
-DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
-DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
 /* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
@@ -28177,12 +28227,9 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
-DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
-DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
-DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -28211,7 +28258,6 @@ DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
-DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
@@ -28223,7 +28269,6 @@ typedef struct dbm__owned {
      * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
     dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
 } dbm__owned;
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
 DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
@@ -29121,8 +29166,7 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
         found = true;
         ws->ready--;
         dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) {
-        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
+    } else if (work->lane != NULL) { found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
     if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
@@ -29158,8 +29202,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
     if (error != NULL) {
         (void)dbm__fail_again(error);
         dbm__free(host, error);
-    } else if (st >= DBM_E_NOT_FOUND) {
-        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
+    } else if (st >= DBM_E_NOT_FOUND) { (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
     return st; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bind_uv.c --- */
@@ -29366,8 +29409,7 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     if (e != NULL) {
         (void)event_del(e);
         if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
-    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
-        return DBM_E_NOMEM; }
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) { return DBM_E_NOMEM; }
     if (event_add(e, NULL) == 0) return DBM_OK;
     event_free(e);
     *mine = NULL;
@@ -29544,8 +29586,7 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act); }
-static void dbm__acts_stop(dbm_act *first) {
-    for (; first != NULL; first = first->next) dbm__act_stop(first); }
+static void dbm__acts_stop(dbm_act *first) { for (; first != NULL; first = first->next) dbm__act_stop(first); }
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
@@ -29634,8 +29675,7 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     c->job.run = dbm__cancel_now;
     dbm__loop_post(handle.loop, &c->job);
     return DBM_OK; }
-DBM__DEF void dbm_async_cancel(dbm_act *act) {
-    if (act != NULL) dbm__act_stop(act); }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { if (act != NULL) dbm__act_stop(act); }
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
     dbm_loop *loop = m->task->loop;
@@ -29746,6 +29786,7 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { return (made || dbm__task_awaits(t) != NULL) && dbm__await_failed(t); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
@@ -29887,8 +29928,7 @@ static void dbm__task_go(dbm_task *t) {
         case DBM__IN_OWNED:
         case DBM__IN_LAST_OWNED:
             if (dbm__task_gives_back(t)) return;
-            t->at = DBM__AT_FINALLY;
-            break;
+            t->at = DBM__AT_FINALLY; break;
         default:
             if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
             dbm__tasks_of(t->loop)->stats.running--;
@@ -29985,6 +30025,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t;
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
 /* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
@@ -30310,29 +30351,24 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 w->top->asked = true;
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_COMMIT;
-                break;
+                a->after = DBM__AT_COMMIT; break;
             case DBM__ASYNC_ROLLBACK:
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_UNDO;
-                break;
+                a->after = DBM__AT_UNDO; break;
             case DBM__ASYNC_END:
                 if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
                 a->at = DBM__AT_END_ROWS;
-                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
-                break;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO; break;
             case DBM__ASYNC_BEGIN:
                 a->at = DBM__AT_BEGIN;
-                a->rc = DBM_OK;
-                break;
+                a->rc = DBM_OK; break;
             case DBM__ASYNC_NEXT:
                 a->rows = r->rows;
                 if (!a->rows->row.open) {
                     return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended")); }
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_ROW;
-                break;
+                a->at = DBM__AT_ROW; break;
             case DBM__ASYNC_ROWS_END:
                 row = &r->rows->row;
                 a->at = DBM__AT_ROWS_CLOSED;
@@ -30340,8 +30376,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_STATEMENT;
-                break; }
+                a->at = DBM__AT_STATEMENT; break; }
             break;
         case DBM__AT_STATEMENT:
             a->at = DBM__AT_ONE_ENDED;
@@ -30359,15 +30394,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
             if (row == NULL) {
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
-            DBM__RUN(&row->op, DBM__AT_HELD);
-            break;
+            DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
-            break;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after; break;
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
@@ -30378,14 +30410,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
             if (a->rc != DBM_OK) a->entry = NULL;
-            a->at = DBM__AT_ENTRY;
-            break;
+            a->at = DBM__AT_ENTRY; break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
                 a->at = DBM__AT_RENEW;
-                a->after = DBM__AT_TAKE;
-                break; }
+                a->after = DBM__AT_TAKE; break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
             if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
@@ -30400,8 +30430,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->in_transaction = true;
             w->wrote = false;
             w->points_sent = 0;
-            a->at = DBM__AT_EXECUTE;
-            break;
+            a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
             a->rc = dbm__flow_execute(a);
@@ -30418,8 +30447,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
-                break; }
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE; break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -30438,8 +30466,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
             op->row = false;
             op->kind = DBM_OP_FETCH;
-            DBM__RUN(op, DBM__AT_RESTED);
-            break;
+            DBM__RUN(op, DBM__AT_RESTED); break;
         case DBM__AT_RESTED:
             a->at = DBM__AT_REST;
             if (a->rc == DBM_OK) break;
@@ -30447,8 +30474,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
             op = dbm__flow_statement_op(a);
             op->kind = DBM_OP_FINISH;
-            DBM__RUN(op, DBM__AT_REST_ENDED);
-            break;
+            DBM__RUN(op, DBM__AT_REST_ENDED); break;
         case DBM__AT_REST_ENDED:
             if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
             return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
@@ -30458,22 +30484,19 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (dbm__rows_at_hand(a->rows, &a->rc)) break;
             row->op.kind = DBM_OP_FETCH;
             if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
-            DBM__RUN(&row->op, DBM__AT_FETCHED);
-            break;
+            DBM__RUN(&row->op, DBM__AT_FETCHED); break;
         case DBM__AT_FETCHED:
             row = &a->rows->row;
             a->failed = a->rc;
             a->at = DBM__AT_FETCH_ENDED;
             if (a->rc == DBM_OK || row->op.result == NULL) break;
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED); break;
         case DBM__AT_FETCH_ENDED:
             if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
             if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
             a->rc = dbm__rows_fetched(a->rows, a->failed);
-            a->at = DBM__AT_ROW_GOT;
-            break;
+            a->at = DBM__AT_ROW_GOT; break;
         case DBM__AT_ROW_GOT:
             if (a->rc == DBM_OK) r->row = &a->rows->row;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
@@ -30491,22 +30514,18 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_OK) break;
             (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
             dbm__rows_opened(w, a->rows);
-            a->at = DBM__AT_ROW;
-            break;
+            a->at = DBM__AT_ROW; break;
         case DBM__AT_END_ROWS:
             row = dbm__flow_next_row(a, false);
             if (row == NULL) {
                 dbm__rows_close_all(w);
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
             if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
-            a->at = DBM__AT_END_ROWS;
-            break;
+            a->at = DBM__AT_END_ROWS; break;
         case DBM__AT_ROWS_CLOSED:
             if (r->rows->row.open) {
                 if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
@@ -30520,28 +30539,23 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             op = dbm__flow_op(a, DBM_OP_COMMIT);
             if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
                 (void)dbm__work_late(w);
-                a->at = DBM__AT_UNDO;
-                break; }
+                a->at = DBM__AT_UNDO; break; }
             op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
             dbm__work_shield(w);
-            DBM__RUN(op, DBM__AT_COMMITTED);
-            break;
+            DBM__RUN(op, DBM__AT_COMMITTED); break;
         case DBM__AT_COMMITTED:
             dbm__store(&w->committing, 0);
             a->at = DBM__AT_UNDO;
             if (a->rc != DBM_OK) {
-                (void)dbm__work_uncommitted(w, &a->own, a->rc);
-                break; }
+                (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
-            a->at = DBM__AT_COMMIT_OVER;
-            break;
+            a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w, true);
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -30550,8 +30564,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
             if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
-            DBM__RUN(&a->own, DBM__AT_UNDONE);
-            break;
+            DBM__RUN(&a->own, DBM__AT_UNDONE); break;
         case DBM__AT_UNDONE:
             if (a->rc != DBM_OK) c->broken = true;
             dbm__store(&w->committing, 0);
@@ -30561,8 +30574,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
             if (r->kind == DBM__ASYNC_END) {
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
@@ -31443,8 +31455,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
         if (st == DBM_E_UNSUPPORTED) return false;
         if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
         if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
-    } else {
-        (void)dbm__rows_at_hand(rows, &st); }
+    } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
@@ -31694,8 +31705,7 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         dbm__running_heard(&l->run, heard);
         if (dbm__listen_waits(l)) return;
         dbm__listen_done(l);
-    } else if (l->state == DBM__LISTEN_GAP) {
-        l->state = DBM__LISTEN_NEW; }
+    } else if (l->state == DBM__LISTEN_GAP) { l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l); }
 static void dbm__listen_end_all(dbm_loop *loop) {
     while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }
