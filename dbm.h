@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ef1fd9fb702720af: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content dc1d564096106a32: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27690,9 +27690,12 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+ * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Whether something may be begun on it: DBM_OK, E_FORKED or E_CLOSED. */
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site);
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
@@ -27840,6 +27843,10 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site) {
+    dbm__fork_look();
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, site, "the loop is of the process that this one was forked from");
+    return loop->ends ? dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, NULL, site, "the loop is being freed") : DBM_OK; }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
     *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
     *waiting = loop->options.work_queue; }
@@ -27935,7 +27942,7 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         dbm__job *job = loop->jobs, *next;
         loop->jobs = NULL;
         loop->last_job = &loop->jobs;
-        for (; job != NULL; job = next) {
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) { /* one of them may have forked, and returned here in the child */
             next = job->next;
             job->run(job); } } }
 static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) { loop->times[i] = w; w->timer = i; }
@@ -28056,7 +28063,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
     int most;
-    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS && !dbm__loop_forked(loop); most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -28134,7 +28141,7 @@ static void dbm__loop_work_off(dbm_loop *loop) {
     dbm__loop_run_jobs(loop);
     if (loop->time_count > 0) {
         int64_t now = dbm__now(loop->host);
-        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now && !dbm__loop_forked(loop); most--) {
             dbm__watch *w = loop->times[0];
             dbm__loop_unwatch(loop, w);
             w->heard(w, DBM_E_TIMEOUT); }
@@ -28145,9 +28152,9 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
     dbm__job *job = loop->at_end, *next;
     loop->at_end = NULL;
     loop->last_at_end = &loop->at_end;
-    for (; job != NULL; job = next) { next = job->next; job->run(job); }
+    for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
     dbm__loop_run_jobs(loop);
-    dbm__loop_tell_changes(loop);
+    if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }
 /* Something is to be done without waiting for anything. */
 static bool dbm__loop_has_work(dbm_loop *loop) {
@@ -28244,6 +28251,7 @@ static bool dbm__loop_leave(dbm_loop *loop) {
     if (freed) dbm__loop_end(loop);
     return freed; }
 static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    if (dbm__loop_forked(loop)) return;
     dbm__loop_wait(loop, until_us);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop); }
@@ -28256,13 +28264,14 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     until_us = dbm__loop_until(loop, timeout_ms);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+    while (!loop->freed && !dbm__loop_forked(loop) && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
         dbm__loop_turn(loop, until_us);
         if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
             if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
             break; } }
     dbm__store(&loop->stopped, 0);
     if (loop->freed) st = DBM_E_CLOSED;
+    if (dbm__loop_forked(loop)) st = dbm__loop_alive(loop, NULL);
     (void)dbm__loop_leave(loop);
     return st; }
 DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
@@ -28272,11 +28281,11 @@ DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
     dbm__loop_end_turn(loop);
     if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
     dbm__store(&loop->stopped, 0);
-    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    st = loop->freed ? DBM_E_CLOSED : dbm__loop_forked(loop) ? dbm__loop_alive(loop, NULL) : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
     (void)dbm__loop_leave(loop);
     return st; }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
-    if (loop == NULL) return;
+    if (loop == NULL || dbm__loop_forked(loop)) return;
     (void)dbm__add(&loop->posting, 1);
     dbm__store_release(&loop->stopped, 1);
     dbm__loop_wake(loop);
@@ -28295,6 +28304,7 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     dbm__posted *p;
     if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
     if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     p->job.run = dbm__posted_run;
@@ -28459,10 +28469,10 @@ static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
     loop->ends = loop->turning = true;
+    if (loop->hooked && !dbm__loop_forked(loop)) dbm__loop_unhook(loop);
+    until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
     if (!dbm__loop_forked(loop)) {
-        if (loop->hooked) dbm__loop_unhook(loop);
-        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
         dbm__loop_work_off(loop);
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
@@ -29109,7 +29119,7 @@ static void dbm__tasks_end(dbm_loop *loop) {
         dbm_task *t = tasks->spare;
         tasks->spare = t->u.next;
         dbm__free(dbm__loop_host(loop), t); }
-    for (act = tasks->first; act != NULL; act = act->next) {
+    for (act = dbm__loop_forked(loop) ? NULL : tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
         else dbm__act_stop(act); } }
 typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
@@ -29121,6 +29131,7 @@ static void dbm__cancel_now(dbm__job *job) {
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
     if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
     c->handle = handle;
@@ -29256,9 +29267,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_ends(loop)) {
-        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
-        return NULL; }
+    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -29324,6 +29333,7 @@ static bool dbm__task_runs(dbm_task *t) {
     tasks->current = t;
     said = t->fn(t);
     tasks->current = NULL;
+    if (dbm__loop_forked(t->loop)) return true; /* in there: what the task has under way is the parent's */
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
     if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
@@ -30762,6 +30772,7 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
+    if (dbm__loop_forked(loop)) return;
     dbm__shares_end(loop);
     for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
@@ -31025,7 +31036,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
         return NULL; }
     out->slot = NULL;
     out->step = 0;
-    st = dbm__session_allowed(db, options, site);
+    st = dbm__loop_forked(loop) ? dbm__loop_alive(loop, site) : dbm__session_allowed(db, options, site);
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
@@ -31208,7 +31219,7 @@ DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_se
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
     if (loop == NULL) return dbm__fail_null("loop");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 /* The side of a session, for a call of a task (fn NULL) or of the callback form. */
 static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
@@ -31222,10 +31233,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
-    if (!of_task && dbm__loop_ends(a->loop)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
-        return NULL; }
-    return a; }
+    return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
 static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
@@ -31475,10 +31483,10 @@ static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
     l->fd = -1;
-    if (l->running) {
+    if (l->running && !dbm__loop_forked(l->loop)) {
         dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
         (void)dbm__listen_over(l); }
-    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    dbm__connection_close(&l->connection, dbm__loop_forked(l->loop) ? DBM_DISCONNECT_FORKED : l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
     for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false; }
 /* It waits longer each time, up to 5 s. */
 static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
@@ -31631,7 +31639,7 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     if (out != NULL) *out = NULL;
     if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type); }
     l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
@@ -31666,7 +31674,8 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
         dbm__hearing *h = l->hearing;
         l->hearing = NULL;
         dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended")); }
-    dbm__listen_soon(l); }
+    if (dbm__loop_forked(l->loop) && !l->works) dbm__listen_job(&l->job); /* no turn will come */
+    else dbm__listen_soon(l); }
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n;
     size_t size;

@@ -678,6 +678,7 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
+    if (dbm__loop_forked(loop)) return;
     dbm__shares_end(loop);
     for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
@@ -1010,7 +1011,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     }
     out->slot = NULL;
     out->step = 0;
-    st = dbm__session_allowed(db, options, site);
+    st = dbm__loop_forked(loop) ? dbm__loop_alive(loop, site) : dbm__session_allowed(db, options, site);
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
@@ -1252,7 +1253,7 @@ DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_se
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
     if (loop == NULL) return dbm__fail_null("loop");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
 }
 
@@ -1273,11 +1274,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL;
     }
-    if (!of_task && dbm__loop_ends(a->loop)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
-        return NULL;
-    }
-    return a;
+    return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL;
 }
 
 static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {

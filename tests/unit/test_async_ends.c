@@ -325,9 +325,87 @@ static void a_listener_with_another_socket(void **state) {
     close_it();
 }
 
+/* ---- a host's name that takes its time ---- */
+
+static pthread_t looked_up_by;
+static int lookups;
+static void looks_up(dbm_connection *c, dbm_op *op) { /* as drivers do, and nothing can be waited for meanwhile */
+    if (op->kind == DBM_OP_CONNECT) {
+        looked_up_by = pthread_self();
+        lookups++;
+        pause_us(400000);
+    }
+    on_start(c, op);
+}
+static dbm_step hears(dbm_connection *c, dbm_op *op) {
+    if (op->kind != DBM_OP_LISTEN && op->kind != DBM_OP_NOTIFIED) return on_step(c, op);
+    op->fd = ((link_t *)dbm_adapter_data(c))->fd[0];
+    return op->kind == DBM_OP_LISTEN ? DBM_STEP_DONE : DBM_STEP_READ;
+}
+static int64_t longest_us;
+static bool ticking;
+static dbm_task_status ticks(dbm_task *t) {
+    int64_t *last = (int64_t *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    for (*last = real_us(); ticking; *last = real_us()) {
+        DBM_AWAIT(t, dbm_async_sleep(t, 5));
+        if (real_us() - *last > longest_us) longest_us = real_us() - *last;
+    }
+    DBM_TASK_END(t);
+}
+static void on_end_of_ticks(void *ud, dbm_status status, const dbm_error_info *error) {
+    on_end(ud, status, error);
+    ticking = false;
+}
+
+/* The loop goes on while a session's, and a listener's, connection waits for the resolver: a worker does. */
+static void a_name_is_looked_up_elsewhere(void **state) {
+    static dbm_adapter slow;
+    dbm_listener *l = NULL;
+    (void)state;
+    slow = adapter_stepped;
+    slow.type = "slow";
+    slow.flags |= DBM_ADAPTER_LISTEN;
+    slow.start = looks_up;
+    slow.step = hears;
+    for (int how = 0; how < 3; how++) { /* a session; one whose task is cancelled meanwhile; a listener */
+        int64_t last = 0;
+        dbm_task_handle h = { 0 };
+        job x;
+        memset(&x, 0, sizeof x);
+        open_with("stepped", NULL);
+        CHECK_STATUS(dbm_register(mgr, &slow), DBM_OK);
+        (void)snprintf(v->url, sizeof v->url, "slow://a.name.test/%d", v->index);
+        db = server_add(mgr, v, "slow", &(dbm_config){ .name = "slowly", .url = v->url });
+        longest_us = lookups = heard_ready = 0;
+        ticking = true;
+        CHECK(dbm_spawn(loop, ticks, &last).loop != NULL);
+        if (how < 2) {
+            h = dbm_spawn_opt(loop, works, &x, .on_end = on_end_of_ticks, .on_end_ud = &x);
+            if (how == 1) {
+                while (lookups == 0) (void)dbm_loop_step(loop, 5);
+                CHECK_STATUS(dbm_task_cancel(h), DBM_OK);
+            }
+            CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+            CHECK(x.told == 1);
+            CHECK_STATUS(x.status, how == 0 ? DBM_OK : DBM_E_CANCELLED);
+        } else {
+            CHECK_STATUS(dbm_listen(loop, db, on_heard, NULL, &l), DBM_OK);
+            CHECK_STATUS(dbm_listen_to(l, DBM_LISTEN_CHANNEL, "news"), DBM_OK);
+            while (heard_ready == 0) CHECK_STATUS(dbm_loop_step(loop, 1000), DBM_OK);
+            ticking = false;
+            dbm_listen_end(l);
+            CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+        }
+        CHECK(lookups == 1 && !pthread_equal(looked_up_by, pthread_self()));
+        if (longest_us > 300000) fail_msg("%d: the loop stood for %d us", how, (int)longest_us);
+        close_it();
+    }
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(the_end_has_a_limit), cmocka_unit_test(a_cancel_races_a_commit), cmocka_unit_test(the_limit_is_of_the_call),
-                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket) };
+                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket), cmocka_unit_test(a_name_is_looked_up_elsewhere) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
