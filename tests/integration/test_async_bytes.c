@@ -163,7 +163,7 @@ static void on_end(void *ud, dbm_status status, const dbm_error_info *error) {
     talk *x = ud;
     x->ends++;
     x->end = status;
-    (void)snprintf(x->why, sizeof x->why, "%s", error != NULL ? error->message : "");
+    (void)snprintf(x->why, sizeof x->why, "%.500s", error != NULL ? error->message : "");
 }
 
 /* The same by callbacks: `at` is what is under way. */
@@ -429,11 +429,12 @@ static void compare(void) {
     all_count = 0;
 }
 
-/* What costs a new connection each time shares the bytes: each byte is one of these combinations'. DBM_TEST_BYTES=all: each is every one's, as it is of all else. */
+/* What costs a new connection each time shares the bytes: each byte is one of these combinations'. DBM_TEST_BYTES=1: each is every one's, as it is of all else;
+ * a larger number: one in so many. */
 static void bytes(int which, bool all_bytes) {
     enum { SHARERS = 8 };
-    long fast = SANITIZED ? 3 : 1, whole = 0;
-    all_bytes = all_bytes || getenv("DBM_TEST_BYTES") != NULL;
+    const char *asked = getenv("DBM_TEST_BYTES");
+    long each = asked != NULL ? strtol(asked, NULL, 10) : all_bytes ? 1 : 0, fast = SANITIZED ? 3 : 1, whole = 0;
     begin_type(which);
     base = (int)getpid() % 2000 * 1000000;
     answered = answered_late = 0;
@@ -443,11 +444,8 @@ static void bytes(int which, bool all_bytes) {
         int sharer = 0;
         for (int form = 0; form < 2; form++) for (int action = 0; action < ACTIONS; action++) {
             bool shares = action == CANCEL || action == LATE || action == SHUT || action == CUT, waits = form == 1 && (action == CANCEL || action == CANCEL_ANSWERED);
-            long k = 0, step = all_bytes ? 1 : fast;
-            if (!all_bytes && cold) step = 8 * SHARERS;
-            else if (!all_bytes && shares) step = SHARERS;
-            else if (!all_bytes && action == CLOSE) step = 8;
-            if (!all_bytes && shares) k = sharer * (cold ? SHARERS : 1);
+            long k = 0, step = each > 0 ? each : cold ? 8 * SHARERS : shares ? SHARERS : action == CLOSE ? 8 : fast;
+            if (each == 0 && shares) k = sharer * (cold ? SHARERS : 1);
             if (waits && type != REDIS) step = 16 * SHARERS; /* dbm_cancel waits for the server's answer, half a second when it is held back */
             sharer += shares;
             for (; one(action, k, form == 0, !cold); k += step) runs_made++;
@@ -457,7 +455,8 @@ static void bytes(int which, bool all_bytes) {
                whole, test_now_ms() - began);
         if (mgr != NULL) close_relayed();
     }
-    printf("%s: each byte for all: %s; else one in %ld, and one in 8 of those of the connect\n", types[type], all_bytes ? "yes" : "no", fast);
+    if (each > 0) printf("%s: one byte in %ld, for all\n", types[type], each);
+    else printf("%s: one byte in %ld, of those of the connect one in 8; each shared by %d where the connection is lost\n", types[type], fast, SHARERS);
     for (int action = 0; action < ACTIONS; action++) {
         printf("%s: %s:", types[type], actions[action]);
         for (int st = 0; st < 64; st++) if (statuses[action][st] != 0) printf(" %s %d", dbm_status_name((dbm_status)st), statuses[action][st]);
