@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content dc1d564096106a32: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content a513c240c162422c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -31198,9 +31198,7 @@ static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char 
     } else if (loop == NULL || (!told && task == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
                   "of db" : "no task runs here that could await the call: use the forms with _cb");
-    } else if (dbm__loop_ends(loop)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "the loop is being freed");
-    } else if (dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
+    } else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
         h->front.task = task;
         dbm__async_put_off(&h->front); /* which holds it */
         dbm__line_left(h);
@@ -31310,8 +31308,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__line *h = NULL;
     if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
-    else if (dbm__loop_ends(loop)) (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "the loop is being freed");
-    else if (dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
+    else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
     if (h != NULL && h->named) dbm__line_left(h);
     if (h != NULL) h->named = true;
     return (dbm_shared *)(void *)h; }

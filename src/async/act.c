@@ -1221,9 +1221,7 @@ static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char 
     } else if (loop == NULL || (!told && task == NULL)) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
                   "of db" : "no task runs here that could await the call: use the forms with _cb");
-    } else if (dbm__loop_ends(loop)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "the loop is being freed");
-    } else if (dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
+    } else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
         h->front.task = task;
         dbm__async_put_off(&h->front); /* which holds it */
         dbm__line_left(h);
@@ -1375,8 +1373,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__line *h = NULL;
     if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
-    else if (dbm__loop_ends(loop)) (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, db->name, site, "the loop is being freed");
-    else if (dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
+    else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
     if (h != NULL && h->named) dbm__line_left(h);
     if (h != NULL) h->named = true;
     return (dbm_shared *)(void *)h;
