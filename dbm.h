@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 90ea8e07266dd315: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 63ec9e2dd478bef9: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30630,7 +30630,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->first != r) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
