@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5da31c1cbc32a8b9: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d7f339383d095849: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30325,7 +30325,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);

@@ -84,7 +84,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
