@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6c1c82223ae3ffd7: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 8784fe9ac4c1efda: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30546,6 +30546,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:
@@ -30598,7 +30600,10 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
-    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (a->first != r) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) {
+        if (!a->blocks) dbm__flow_cancel(a); /* it has the grace period */
+        return; }
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -30912,7 +30917,7 @@ static void dbm__async_go(dbm__async *a) {
         if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
