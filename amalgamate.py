@@ -16,8 +16,10 @@ Nothing is rewritten. The same src/ always gives the same bytes.
 
 The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
-blank lines, and the rulers between a file's sections; and the braces that close functions and their blocks stand behind the last statement of these. Longer heads, which
-draw a state machine or tell an invariant, all other comments, and the public half stay whole.
+blank lines, and the rulers between a file's sections; and declarations of functions that are defined before anything calls them,
+where no comment is theirs. The braces that close functions and their blocks stand behind the last statement of these, and what then
+fits one line stands on one. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half
+stay whole.
 """
 
 import argparse
@@ -36,6 +38,7 @@ CONFIG = "dbm_config.h"
 HASH_TOKEN = "@DBM_CONTENT_HASH@"
 HASH_DIGITS = 16
 MAX_LINES = 32000
+MAX_COLUMNS = 150
 
 # Quoted includes that belong to the user, not to src/.
 USERS_OWN_HEADERS = {CONFIG}
@@ -46,6 +49,13 @@ ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
 # The head of a file of src/, when it is no longer than the house rules ask for.
 HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
 CLOSERS = re.compile(r" *\}+$")
+# A block that begins, and the one line that it has, or the second of two, with what closes it; a loop's or a case's end behind a statement.
+OPENED = re.compile(r"(?! *(?:#|/\*|\*))[^\"']*\{$")
+CLOSED = re.compile(r" *(?=\S)(?!case |default:|#|\}|/\*)[^\"'{}]*; \}+$")
+BREAKS = re.compile(r" *break;( \})*$")
+STATEMENT = re.compile(r" *(?=\S)(?!(?:if|for|while|do|else|switch|case|default)\b)[^\"'#{}/]*;$")
+# The declaration of a function of dbm.h's own, on one line: its name, and what is before it.
+DECLARED = re.compile(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\([^()]*\);$")
 # A line that names the section of a file that begins.
 RULER = re.compile(r"/\* -{4} .* -{4,} \*/$")
 # The four things that dbm_config.h says about every switch.
@@ -679,6 +689,7 @@ class Amalgam:
                 level -= 1
                 if rel == MANIFEST and level == 0 and self.implementing:
                     self.implementing = False
+                    self._tighten()
                     if self.bundle:
                         self._append_bundle()
                 if level != guard_level and len(self.conditions) > depth:
@@ -745,6 +756,45 @@ class Amalgam:
                          "#undef DBM_HAS_" + switch,
                          "#define DBM_HAS_%s 0" % switch):
                 self._emit(text, "--only", 0)
+
+    # -- the implementation's layout --
+
+    def _commented(self, at):
+        """Whether a comment stands above a line; the banner of a file is none."""
+        return self.out[at - 1].endswith("*/") and not self.out[at - 1].startswith("/* --- ")
+
+    def _tighten(self):
+        """Leaves out declarations of what is defined before it is called, and puts on one line what fits one."""
+        first = self.declarations
+        bare = without_comments("\n".join(self.out[first:]))[0].split("\n")
+        seen, defined = {}, {}
+        for at, line in enumerate(bare):
+            for name in set(re.findall(r"\bdbm__\w+", line)):
+                seen.setdefault(name, []).append(at)
+            m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{},]$", line)
+            if m:
+                defined.setdefault(m.group(2), []).append((at, m.group(1)))
+        out, origin = self.out[:first], self.origin[:first]
+        half = False
+        for at, line in enumerate(bare):
+            text = self.out[first + at]
+            m = DECLARED.match(text)
+            if m and len(defined.get(m.group(2), ())) == 1 and not self._commented(first + at):
+                later = [n for n in seen[m.group(2)] if n > at]
+                if later and (later[0], m.group(1)) == defined[m.group(2)][0]:
+                    continue
+            above = out[-1]
+            size = len(above) + 1 + len(text.lstrip())
+            after = self.out[first + at + 1] if text == line and OPENED.match(above) and STATEMENT.match(text) and at + 1 < len(bare) else ""
+            two = after and after == bare[at + 1] and CLOSED.match(after) and size + 1 + len(after.lstrip()) <= MAX_COLUMNS
+            if two or half or (text == line and size <= MAX_COLUMNS and (
+                    (OPENED.match(above) and CLOSED.match(text)) or (STATEMENT.match(above) and BREAKS.match(text)))):
+                out[-1] += " " + text.lstrip()
+                half = bool(two)
+            else:
+                out.append(text)
+                origin.append(self.origin[first + at])
+        self.out, self.origin = out, origin
 
     # -- bundles --
 

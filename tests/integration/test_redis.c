@@ -880,6 +880,25 @@ static void in_order(void **state) {
         assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
     }
     assert_int_equal(rc, DBM_OK);
+    DBM_SESSION_RC(b->mgr, NULL, s, &rc) { /* a text of the row in hand may be sent, though the row ends with that */
+        enum { LARGE = 100000 };
+        char *large = (char *)malloc(LARGE + 1);
+        dbm_row *row = NULL;
+        dbm_value words[] = { dbm_text("ECHO"), dbm_null() };
+        memset(large, 'x', LARGE);
+        large[LARGE] = 0;
+        words[1] = dbm_textn(large, LARGE);
+        OK(dbm_redis_sendv(s, words, 2));
+        OK(dbm_redis_receive(s, &row));
+        words[1] = dbm_row_value(row, 0);
+        OK(dbm_redis_sendv(s, words, 2));
+        OK(dbm_redis_receive(s, &row));
+        OK(dbm_redis_send(s, "ECHO %s", dbm_row_text(row, 0)));
+        OK(dbm_redis_receive(s, &row));
+        assert_string_equal(dbm_row_text(row, 0), large);
+        free(large);
+    }
+    assert_int_equal(rc, DBM_OK);
     FAILS(dbm_redis_send(b->db, "PING"), DBM_E_MISUSE, "belong to a session");
     FAILS(dbm_redis_receive(b->db, NULL), DBM_E_MISUSE, "belong to a session");
     DBM_SESSION_RC(b->mgr, NULL, s, &rc) {

@@ -223,6 +223,25 @@ class Inlining(Case):
         for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X { \\\n    }\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
             self.assertEqual(self.implementation(code), code)
 
+    def test_what_fits_one_line_stands_on_one(self):
+        code = "int (dbm_both)(int s) {\n    %s;\n}\n"
+        self.assertEqual(self.implementation(code % "return s"), "int (dbm_both)(int s) { return s; }\n")
+        long = "return s" + " + s" * 40
+        self.assertEqual(self.implementation(code % long), "int (dbm_both)(int s) {\n    %s; }\n" % long)
+
+    def test_a_break_stands_behind_a_plain_statement_alone(self):
+        code = "int (dbm_both)(int s) {\n    switch (s) {\n    case 1:\n        %s;\n        break;\n    default: break;\n    }\n    return s;\n}\n"
+        self.assertIn("        s = 2; break;\n", self.implementation(code % "s = 2"))
+        self.assertIn("        if (s) s = 2;\n        break;\n", self.implementation(code % "if (s) s = 2"))
+
+    def test_a_declaration_goes_when_its_definition_comes_first(self):
+        code = ("DBM__FN int dbm__one(int a);\n", "DBM__FN int dbm__two(int a);\n", "/* Its promise. */\nDBM__FN int dbm__three(void);\n",
+                "DBM__FN DBM__COLD int dbm__four(void);\n", "DBM__FN int dbm__five(void);\n")
+        rest = ("DBM__FN int dbm__one(int a) { return a; }\nint dbm__x = sizeof(dbm__two(1));\nDBM__FN int dbm__two(int a) { return dbm__one(a); }\n"
+                "DBM__FN int dbm__three(void) { return 3; }\nDBM__FN int dbm__four(void) { return 4; }\n"
+                "#if A\nDBM__FN int dbm__five(void) { return 5; }\n#else\nDBM__FN int dbm__five(void) { return 6; }\n#endif\n")
+        self.assertEqual(self.implementation("".join(code) + rest), "".join(code[1:]) + rest)
+
     def test_the_public_half_keeps_both(self):
         public = self.HEAD + API.replace("#include", "\n\n#include", 1).split("#include")[0]
         self.put("src/api/api.h", API.replace(API.split("#include")[0], public))
