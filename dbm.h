@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 7c45585a991374dc: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f1a6a23e9d301b25: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -85,8 +85,8 @@
  *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
  *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
- *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
- *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_REDIS       implementation   Redis: nothing to install, nothing to link
+ *     DBM_WITH_REDIS_TLS   implementation   rediss://: openssl/ssl.h (Debian libssl-dev), -lssl -lcrypto
  *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
  *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
  *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev
@@ -242,8 +242,9 @@
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
- * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers: that
- * library has no prepared statements that do not block, and values written into a statement's text would not be the same values (types, FLOAT, limits).
+ * and ends with the greeting. verify-ca and verify-full need tls_ca; json and uuid of a MariaDB server are texts. On a loop its calls go to workers:
+ * only texts can be sent without blocking (mysql_real_query_nonblocking), and as texts values come back as others: a FLOAT has six digits (of 20,000 at random 19,376 were not what was
+ * written), what is made of an int or a bool is INT, not BIGINT or TINYINT, of a blob VARBINARY. Nor does that library say whether it waits to read or to write.
  *
  * After fork() the child's sessions are E_FORKED, and its next checkout opens its own connection.
  *
@@ -2155,7 +2156,7 @@ template <class... V> inline dbm_status dbm__query_all_cpp(dbm_session *on, cons
 /* --- src/api/redis.h --- */
 /* Redis: its commands as calls. The prototypes are always here; without DBM_WITH_REDIS the calls answer E_NOT_COMPILED.
  * May call: types.h, map.h, session.h.
- * Must not know: hiredis, sockets, how a command travels. */
+ * Must not know: sockets, how a command travels. */
 
 /* >>redis
  * Each call takes a session or a database as first argument, as dbm_exec() does; what it gives comes next, then keys and values. Keys, fields and
@@ -3402,10 +3403,6 @@ DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
 DBM__FN void dbm__store(dbm__word *p, dbm__word v);
 DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
-DBM__FN dbm__word dbm__swap(dbm__word *p, dbm__word v);
-DBM__FN bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired);
-DBM__FN uint32_t dbm__load32(const uint32_t *p);
-DBM__FN void dbm__store32(uint32_t *p, uint32_t v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
 /* A barrier that costs its one side nothing: what a thread stores and then loads, with dbm__fence_light() between, and what another one stores and then loads,
@@ -3419,7 +3416,6 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
-DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3450,7 +3446,6 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
-DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3466,13 +3461,8 @@ typedef struct dbm__host {
     void *clock_ud;
     dbm__word random; /* state of dbm__random */
 } dbm__host;
-DBM__FN dbm_status dbm__host_init(dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__host_free(dbm__host *host);
 /* NULL when there is no memory; the caller reports with dbm__no_memory(). A size of 0 gives a block too. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size);
-DBM__FN void *dbm__alloc_zero(dbm__host *host, size_t size);
-DBM__FN void *dbm__resize(dbm__host *host, void *block, size_t size);
-DBM__FN void dbm__free(dbm__host *host, void *block);
 /* `size` bytes of a text (SIZE_MAX: up to its NUL; NULL: ""), and a NUL. */
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
 /* Overwrites, in a way that the compiler keeps. */
@@ -3481,7 +3471,6 @@ DBM__FN void dbm__wipe(void *p, size_t size);
 DBM__FN int64_t dbm__now(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
-DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us);
 /* now + ms, saturated; ms < 0 gives INT64_MAX. */
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
@@ -3493,10 +3482,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
 /* A text that grows in a fixed block; it is always NUL-terminated, and `cut` says that not all fitted. Once cut, it stays as
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
-DBM__FN void dbm__put(dbm__text *t, const char *text);
-DBM__FN void dbm__put_n(dbm__text *t, const char *text, size_t size);
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v);
-DBM__FN void dbm__putf(dbm__text *t, const char *format, ...);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
@@ -3522,7 +3507,6 @@ DBM__FN int dbm__hex(char c); /* -1: not a digit */
 DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
-DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b);
 /* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
  * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
@@ -3546,7 +3530,6 @@ typedef struct dbm__thread {
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);
-DBM__FN dbm__word dbm__thread_number(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -4152,8 +4135,7 @@ static void dbm__put_uint(dbm__text *t, uint64_t v, bool negative) {
     } while (v);
     if (negative) digits[--at] = '-';
     dbm__put_n(t, digits + at, sizeof digits - at); }
-DBM__FN void dbm__put_int(dbm__text *t, int64_t v) {
-    dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
+DBM__FN void dbm__put_int(dbm__text *t, int64_t v) { dbm__put_uint(t, v < 0 ? 0u - (uint64_t)v : (uint64_t)v, v < 0); }
 /* Cut down, never rounded up: "held for 2 s" then means at least two. */
 static void dbm__put_duration(dbm__text *t, int64_t us) {
     static const struct { uint32_t seconds, part; const char *unit, *part_unit; } steps[] = {
@@ -4201,8 +4183,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case 'm': dbm__put_duration(t, va_arg(ap, int64_t)); break;
         case 'c':
             c = (char)va_arg(ap, int);
-            dbm__put_n(t, &c, 1);
-            break;
+            dbm__put_n(t, &c, 1); break;
         case 'q':
             text = va_arg(ap, const char *);
             if (text) dbm__put_n(t, "'", 1);
@@ -4212,8 +4193,7 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
         case '%': dbm__put_n(t, "%", 1); break;
         default: /* an unknown one shows as it stands: it takes no argument, so the ones after it stay right */
             DBM_ASSERT(format[1] == 0);
-            dbm__put_n(t, format, 2);
-            break; }
+            dbm__put_n(t, format, 2); break; }
         format += 2; } }
 DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     va_list ap;
@@ -4257,8 +4237,7 @@ DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]) {
 static int dbm__lower(char c) { return c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : (unsigned char)c; }
 DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     if (!a || !b) return false;
-    for (; an; an--, a++, b++) {
-        if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
+    for (; an; an--, a++, b++) { if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
     return !*b; }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
 DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
@@ -4369,8 +4348,7 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host)); }
-DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) {
-    return host->event || dbm__log_wanted(host, level); }
+DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) { return host->event || dbm__log_wanted(host, level); }
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
     switch ((int)id) {
@@ -4480,13 +4458,9 @@ typedef struct dbm__dial {
     void *addresses, *next;
     int64_t until_us;
 } dbm__dial;
-DBM__FN void dbm__dial_init(dbm__dial *d);
-DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_us);
-DBM__FN void dbm__dial_end(dbm__dial *d);
 /* Neither blocks nor raises SIGPIPE.
  * Returns   DBM_OK and how much; DBM_E_TIMEOUT: not now; DBM_DONE: the peer has closed; DBM_E_LOST. */
 DBM__FN dbm_status dbm__net_send(int fd, const char *data, size_t size, size_t *sent);
-DBM__FN dbm_status dbm__net_receive(int fd, char *data, size_t size, size_t *got);
 /* Ends what another thread may be waiting for on it; the descriptor stays. */
 DBM__FN void dbm__net_shut(int fd);
 DBM__FN void dbm__net_close(int fd);
@@ -4994,7 +4968,6 @@ typedef struct dbm__problems {
     int count, shown;
     int not_compiled;       /* how many of count are about something that is not compiled in */
 } dbm__problems;
-DBM__FN void dbm__problems_init(dbm__problems *p, dbm__host *host, char *block, size_t capacity);
 /* file: the file's name, "dbm_add_database" or "environment NAME"; line: 0 when there is none; section and key may be NULL.
  * The format is that of dbm__putf and never holds a secret. Adds "file:line: [section] key: text\n". */
 DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const char *section, const char *key,
@@ -5011,7 +4984,6 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
-DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list);
 /* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
  * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
@@ -5025,7 +4997,6 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
-DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
 /* true/false, yes/no, on/off, 1/0 */
 DBM__FN bool dbm__parse_bool(const char *text, bool *out);
 /* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
@@ -5035,12 +5006,10 @@ typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm_
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
 DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
-DBM__FN void dbm__cfg_release(dbm__cfg_memory *m);
 /* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
 DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
-DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size);
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
@@ -5071,17 +5040,12 @@ DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
-DBM__FN bool dbm__cfg_name_ok(const char *name);
 /* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 /* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
 typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
-DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out);
 /* Whether a key or parameter of this name holds a secret. */
 DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size);
-DBM__FN bool dbm__cfg_secrets_init(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secrets_free(dbm__host *host, dbm__settings *s);
-DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *text, size_t size);
 /* Reads a URL into settings->url and its mask into settings->config.url. type: the one that was given, or NULL; then it is
  * found by the scheme. False after a problem or without memory. */
 typedef struct dbm__cfg_url_job {
@@ -5095,7 +5059,6 @@ typedef struct dbm__cfg_url_job {
     bool type_failed;       /* a type was given and is not known: the scheme is not compared with it */
     bool variables;
 } dbm__cfg_url_job;
-DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text);
 /* --- src/config/values.c --- */
 DBM__FN bool dbm__cfg_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 DBM__FN bool dbm__parse_int(const char *text, int64_t min, int64_t max, int64_t *out) {
@@ -5410,8 +5373,7 @@ DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *sett
     char *copy, *old = NULL;
     size_t i, size = secret ? strlen(secret) : 0, old_size = 0;
     if (!size) return DBM_OK;
-    for (known = all->first; known; known = known->next) {
-        if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
+    for (known = all->first; known; known = known->next) { if (known->size == size && memcmp(known->text, secret, size) == 0) return DBM_OK; }
     copy = dbm__copy_text(host, secret, size);
     if (!copy) return dbm__no_memory(DBM_STAGE_CONFIG, settings->config.name, NULL);
     dbm__lock_take(&all->lock);
@@ -5445,8 +5407,7 @@ DBM__FN bool dbm__cfg_secret_name(const char *name, size_t size) {
         "accesskey", "access_key", "secretkey", "secret_key", "credential", "credentials", "authmechanismproperties"
     };
     size_t i;
-    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) {
-        if (dbm__secret_tail(name, size, tails[i])) return true; }
+    for (i = 0; i < sizeof tails / sizeof tails[0]; i++) { if (dbm__secret_tail(name, size, tails[i])) return true; }
     return false; }
 /* How many bytes at `at` are the secret: as it is, or with any of its bytes percent-encoded, doubled or behind a backslash. */
 static size_t dbm__secret_at(const char *at, const char *secret, size_t size) {
@@ -5550,10 +5511,8 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
     return false; }
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
-    for (i = 0; size && i < count; i++) {
-        if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
-    for (i = 0; size && i < count; i++) {
-        if (dbm__type_has(types + i, word, size)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
+    for (i = 0; size && i < count; i++) { if (dbm__type_has(types + i, word, size)) return types + i; }
     return NULL; }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
     dbm__text list = dbm__text_in(out->known, sizeof out->known);
@@ -5823,8 +5782,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     c = separator + strlen(authority);
     if (job->type && strcmp(job->type->type, "sqlite") == 0) {
         if (!dbm__url_sqlite(job, c, end, authority[1] != 0)) return false;
-    } else if (!dbm__url_network(job, c, end)) {
-        return false; }
+    } else if (!dbm__url_network(job, c, end)) { return false; }
     dbm__url_mask(job, authority);
     return !job->keep->failed; }
 DBM__FN int dbm__url_names(const char *hosts) {
@@ -5997,8 +5955,7 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
-    for (i = 0; i < c->option_count; i++) {
-        if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
+    for (i = 0; i < c->option_count; i++) { if (strcmp(c->options[i].name, key) == 0) return c->options[i].value; }
     for (i = 0; i < c->option_count; i++) {
         if (strncmp(c->options[i].name, "connect_args.", 13) == 0 && strcmp(c->options[i].name + 13, key) == 0) return c->options[i].value; }
     for (i = settings->url.parameter_count; i-- > 0;) {
@@ -6086,14 +6043,12 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
     else if (ok && v == -1) {
         ok = key->minus != DBM__SET_NO;
         v = key->minus;
-    } else if (ok) {
-        ok = v >= key->min && v <= key->max; }
+    } else if (ok) { ok = v >= key->min && v <= key->max; }
     if (ok) {
         if (id == DBM__SET_MAX_CONNECTIONS) {
             d->s->config.pool.size = v;
             d->s->config.pool.max_overflow = -1;
-        } else {
-            dbm__draft_put(d, id, v); }
+        } else { dbm__draft_put(d, id, v); }
         return; }
     d->wrong[id] = true;
     dbm__draft_show(&shown, given->value, given->variables);
@@ -6180,8 +6135,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         return dbm__cfg_bad(d->p, at, "this is a key of type %s, and this database is of type %s", d->types[i].type, d->type->type); }
     memset(&names, 0, sizeof names);
     names.memory = &d->scratch;
-    for (i = 0; i < DBM__SET_COUNT; i++) {
-        if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
+    for (i = 0; i < DBM__SET_COUNT; i++) { if (!d->in_code) dbm__cfg_names_add(&names, dbm__setting_table[i].key); }
     if (d->type) dbm__cfg_names_add(&names, d->type->options);
     hint[0] = 0;
     dbm__copy_cut(shown, sizeof shown, name);
@@ -6191,8 +6145,7 @@ static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__
         shown[head < sizeof shown - 4 ? head : sizeof shown - 4] = 0;
         if (names.count && dbm__nearest(shown, names.items, names.count)) {
             dbm__copy_cut(hint, sizeof hint, "; what the driver takes is written connect_args.NAME"); }
-    } else {
-        dbm__cfg_suggest(&names, name, hint, sizeof hint); }
+    } else { dbm__cfg_suggest(&names, name, hint, sizeof hint); }
     if (d->in_code && dbm__setting_find(name, size) >= 0) {
         dbm__cfg_bad(d->p, at, "this is a field of dbm_config (%s), not an option", dbm__setting_table[dbm__setting_find(name, size)].field);
     } else if (d->type) {
@@ -6288,8 +6241,9 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
-                         d->type->type, d->type->macro, d->type->package);
+            bool needs = d->type->package[0] != 0;
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s", d->type->type, d->type->macro,
+                         needs ? " (package " : "", d->type->package, needs ? ")" : "");
         } else {
             dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
                          "database out", d->type->type); } }
@@ -6362,8 +6316,7 @@ DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at
     dbm__draft_complete(&d);
 done:
     dbm__draft_end(&d, host, p->count == before, out, no_memory); }
-static void dbm__draft_copy(dbm__draft *d, const char **text) {
-    if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
+static void dbm__draft_copy(dbm__draft *d, const char **text) { if (*text) *text = **text ? dbm__cfg_copy(&d->keep, *text, strlen(*text)) : NULL; }
 /* A number that is no value of its enum. */
 static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *type) {
     dbm__cfg_at at;
@@ -6418,8 +6371,7 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
         dbm__cfg_bad(p, &at, "a name is of letters, digits, _ and -, up to 63 of them, not %q", shown);
         name = "default";
         at.key = NULL;
-    } else {
-        at.section = name; }
+    } else { at.section = name; }
     if (!dbm__draft_begin(&d, host, types, type_count, &at, p)) goto done;
     d.in_code = true;
     d.s->config = *in;
@@ -6723,8 +6675,7 @@ static size_t dbm__ini_uncomment(const char *text, size_t size, dbm__ini_comment
     for (i = 0; i < size && how != DBM__INI_WHOLE; i++) {
         if (text[i] != ';' || (i && !dbm__cfg_blank(text[i - 1]))) continue;
         if (how == DBM__INI_CAREFUL && i + 1 < size && !dbm__cfg_blank(text[i + 1])) continue;
-        size = i;
-        break; }
+        size = i; break; }
     while (size && dbm__cfg_blank(text[size - 1])) size--;
     return size; }
 /* The value of an entry, in one text, without comments and quotes. NULL after a problem or without memory. */
@@ -7005,7 +6956,6 @@ struct dbm_connection {
 };
 /* dbm_adapter_fail() and dbm_adapter_fail_init() with a text that is put together. */
 DBM__FN dbm_status dbm__adapter_say(dbm_connection *c, dbm_status status, const char *sqlstate, int native, const char *format, ...);
-DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, const char *format, ...);
 /* Memory for rows that are put aside: chunks that grow, all dropped together; a connection keeps a first one as its spare, for the next rows. */
 typedef struct dbm__aside_chunk { struct dbm__aside_chunk *next; size_t size, used; } dbm__aside_chunk;
 typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
@@ -7013,10 +6963,12 @@ typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
 #define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
 DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
-DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare);
 /* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
  * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
+/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none);
+DBM__INLINE void *dbm__adapter_zeroed(dbm_database *db, size_t size) { return dbm__alloc_zero(db->host, size); }
 /* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
@@ -7033,9 +6985,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_start(dbm__running *r, dbm_connection *c, dbm_op *op);
-DBM__FN int64_t dbm__running_until(dbm__running *r);
-DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard);
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7044,12 +6993,10 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
-DBM__FN dbm_status dbm__connection_made_alone(dbm_connection *c, dbm_status st);
 /* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
 DBM__FN void dbm__credentials_drop(dbm_connection *c);
-DBM__FN void dbm__connection_close(dbm_connection *c, dbm_disconnect how);
 /* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
@@ -7179,6 +7126,10 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
         ++*i;
         return of_url ? "the URL's parameter" : "the connect_args key"; }
     return NULL; }
+DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none) {
+    const char *near_one = dbm__nearest(name, names, count);
+    if (near_one == NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s", where, name, none);
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s; did you mean %s?", where, name, none, near_one); }
 DBM__DEF const dbm_url *dbm_adapter_url(dbm_database *db) { return &db->settings->url; }
 DBM__DEF const dbm_config *dbm_adapter_config(dbm_database *db) { return &db->settings->config; }
 DBM__DEF dbm_database *dbm_adapter_database(dbm_connection *c) { return c->db; }
@@ -7537,28 +7488,29 @@ typedef struct dbm__slot {
 enum { DBM__SLOT_OUT = 0, DBM__SLOT_IDLE, DBM__SLOT_RETURNING, DBM__SLOT_EMPTY };
 enum { DBM__POOL_OPEN = 0, DBM__POOL_CLOSING = 1 };
 enum { DBM__SLOW_TAKE = 1, DBM__SLOW_GIVE = 2 };
-/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
-typedef struct dbm__taking {
-    struct dbm__taking *next, *previous; /* in the queue */
-    struct dbm__taking *woken_next;
-    uint64_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
+/* Who waits for the connections of a pool: a thread for one, or a loop for as many as it likes, each with a place of its own in the queue. */
+typedef struct dbm__taker {
     dbm_database *db;
     void (*wake)(void *ud);              /* NULL: a thread waits for the signal `ud` points to */
     void *ud;
-    const char *site;
-    dbm__slot *slot;                     /* out, with DBM_OK */
     dbm__word fork;                      /* the fork epoch that it lives in */
     dbm__word waking;                    /* DBM__WAKE_...: a call of `wake` is on its way */
-    int64_t began_us, deadline_us, connect_deadline_us;
-    int64_t until_us;                    /* what to wait for, see dbm__way */
-    int fd;
-    dbm_status status;                   /* out */
+    struct dbm__taker *woken_next;
+    struct dbm__taking *served, **last_served; /* what got something and has not been stepped since; under the pool's lock */
+} dbm__taker;
+/* One checkout, from its start to a slot or a failure: in the caller's memory, and all that a place in the queue costs. */
+typedef struct dbm__taking {
+    struct dbm__taking *next;            /* in the queue, or among what is served */
+    union { struct dbm__taking *previous; dbm__slot *slot; } u; /* previous: while in the queue; else the slot, out, with DBM_OK */
+    dbm__taker *by;
+    const char *site;
+    int64_t began_us;
+    uint32_t ticket;                     /* the place in the queue, kept when it comes back to it; 0: none yet */
     unsigned char phase;
     unsigned char got;                   /* DBM__GOT_... */
-    bool pools_own;                      /* deadline_us is the pool's, not the session's */
-    bool signal_made;
+    unsigned char status;                /* dbm_status; out */
 } dbm__taking;
-enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE };
+enum { DBM__GOT_NOTHING = 0, DBM__GOT_IDLE, DBM__GOT_EMPTY, DBM__GOT_FAILURE, DBM__GOT_LATE };
 typedef struct dbm__pool {
     /* read by all */
     char *slots;
@@ -7580,8 +7532,8 @@ typedef struct dbm__pool {
     int empty;                           /* slots */
     bool may_idle;                       /* while SLOW_TAKE: some slot may be idle */
     dbm__taking *first, *last;
-    dbm__taking *woken;                  /* to be called as soon as the lock is given back: dbm__pool_leave() */
-    uint64_t tickets;
+    dbm__taker *woken;                   /* to be called as soon as the lock is given back: dbm__pool_leave() */
+    uint32_t tickets;
     int waiting, connecting, open, max_connecting;
     int leaks_out;                       /* slots out whose leak was reported */
     int state;
@@ -7637,54 +7589,48 @@ typedef struct dbm__shared {
 } dbm__shared;
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
-DBM__FN void dbm__shared_free(dbm__shared *shared);
 /* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
-DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b);
 DBM__FN dbm__gate *dbm__gate_of(dbm__shared *shared, const char *key); /* makes it on first use; NULL: no memory */
 /* `patient` false: does not wait (a reader that would block the writer's commit): then E_SERIALIZATION. */
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site);
 /* Every waiter looks at its `stop` again. */
 DBM__FN void dbm__gate_wake(dbm__gate *gate);
-DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate);
-DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size);
-DBM__FN void dbm__pool_free(dbm__pool *pool);
 DBM__INLINE dbm__slot *dbm__pool_slot(const dbm__pool *pool, int i) { return (dbm__slot *)(void *)(pool->slots + (size_t)i * pool->slot_size); }
 /* A slot with a live connection (dbm__pool_take, below), waiting for one until the pool's own time-out (then E_POOL_TIMEOUT) or the
  * session's deadline (E_TIMEOUT), whichever is earlier. holder: see dbm__slot. */
 DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site, dbm__slot **out);
-/* The same step by step; its `fd` and `until_us` are in the taking. `wake` is called, from any thread, without a lock, when the taking should be stepped:
- * it must only make somebody do so later, neither step nor abandon it by itself. A slot taken so has no holder: see graph.c. */
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud);
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block);
+/* The same step by step, for a taker that is neither stepped, asked nor ended by two threads at once, but for calls that may block: those are of one
+ * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
+ * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
+/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
+/* From here on `wake` is not called any more: none of its takings is under way. */
+DBM__FN void dbm__taker_end(dbm__taker *by);
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site); /* its first step is its start */
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us);
 /* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
- * one), a half-open connection. From then on `wake` is not called any more. With an adapter of blocking entries it may have to close a connection. */
+ * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
-DBM__FN bool dbm__giving_start(dbm__slot *slot);
-DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block);
 /* Closes a slot's connection and makes another in its place; for a connection found dead before anything was sent on it. In pieces: begin (which may
  * block where the adapter's entries do), dbm__connect_step() until DBM_STEP_DONE, end. */
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us);
-DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us);
-DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot);
 /* Opening ahead of need: a slot to connect, when fewer than `idle_wanted` are idle and a connect is allowed now, else NULL; then what came of it:
  * the connection is idle, or the failure (this thread's last) counts like any other. */
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted);
-DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st);
 /* One physical connect of a slot that is the caller's: way.status tells how it ended. */
 DBM__FN void dbm__connect_start(dbm__slot *slot, int64_t deadline_us);
-DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block);
 DBM__INLINE bool dbm__pool_shared(const dbm__pool *pool) { return (pool->db->adapter->flags & DBM_ADAPTER_SHARED) != 0; }
 /* Whether this pool's operations come in steps at all. */
-DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) {
-    return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
+DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) { return pool->db->adapter->start != NULL && !dbm__pool_shared(pool); }
 /* In a child process: forgets what is the parent's. */
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
@@ -7695,12 +7641,10 @@ DBM__FN void dbm__pool_close(dbm__pool *pool);
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
-DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
 /* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
-DBM__FN dbm_status dbm__slot_connect(dbm__slot *slot, int64_t deadline_us);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
 DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
@@ -7708,24 +7652,16 @@ DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thr
 DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
 DBM__FN void dbm__way_drop(dbm__slot *slot);                            /* gives up what is in flight; the connection is broken then */
 DBM__FN void dbm__shared_close(dbm__pool *pool, dbm_disconnect how);
-DBM__FN bool dbm__pool_connected(dbm__pool *pool);
-DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, int64_t now, bool *went_down);
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site); /* says so */
 DBM__FN bool dbm__fork_claim(dbm__word *fork);
 /* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot);
-DBM__FN void dbm__pool_set_slow(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_idle(dbm__pool *pool);
-DBM__FN dbm__slot *dbm__pool_pick_empty(dbm__pool *pool);
-DBM__FN int dbm__pool_idle(dbm__pool *pool);
 DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
 DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
-DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -7863,8 +7799,7 @@ DBM__FN void dbm__graph_leave(dbm_database *db, dbm__blocked *b) {
     dbm__lock_take(&db->shared->graph_lock);
     for (p = &db->shared->blocked; *p != NULL; p = &(*p)->next) {
         if (*p == b) {
-            *p = b->next;
-            break; } }
+            *p = b->next; break; } }
     dbm__lock_give(&db->shared->graph_lock); }
 /* --- src/pool/gate.c --- */
 /* Gates: one writer at a time per key, in a queue with bounded barging.
@@ -7976,8 +7911,7 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
         if (head && !(o & DBM__GATE_TAKEN) && dbm__cas(&gate->word, &o, o | DBM__GATE_TAKEN)) {
             if (!w->told) gate->wary = DBM__GATE_WARY;
             dbm__gate_unlink(gate, w);
-            w->granted = 1;
-            break; }
+            w->granted = 1; break; }
         if (stop != NULL && dbm__load(stop) != 0) st = DBM_E_CANCELLED;
         else if (now >= deadline_us) st = DBM_E_TIMEOUT;
         if (st != DBM_OK) {
@@ -8185,62 +8119,67 @@ DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
     dbm__store(&pool->slow, take | (pool->open > pool->size || pool->leaks_out != 0 ? (dbm__word)DBM__SLOW_GIVE : 0)); }
 DBM__FN void dbm__taking_unlink(dbm__pool *pool, dbm__taking *t) {
-    if (t->previous != NULL) t->previous->next = t->next; else pool->first = t->next;
-    if (t->next != NULL) t->next->previous = t->previous; else pool->last = t->previous;
-    t->next = t->previous = NULL;
+    if (t->u.previous != NULL) t->u.previous->next = t->next; else pool->first = t->next;
+    if (t->next != NULL) t->next->u.previous = t->u.previous; else pool->last = t->u.previous;
+    t->next = NULL;
+    t->u.slot = NULL;
     pool->waiting--; }
 /* By ticket: one that comes back after a failed connect keeps its place. */
 DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
     dbm__taking *after = pool->last;
-    if (t->ticket == 0) t->ticket = ++pool->tickets;
-    while (after != NULL && after->ticket > t->ticket) after = after->previous;
-    t->previous = after;
+    if (t->ticket == 0 && (t->ticket = ++pool->tickets) == 0) t->ticket = ++pool->tickets;
+    while (after != NULL && (int32_t)(after->ticket - t->ticket) > 0) after = after->u.previous;
+    t->u.previous = after;
     t->next = after != NULL ? after->next : pool->first;
-    if (t->next != NULL) t->next->previous = t; else pool->last = t;
+    if (t->next != NULL) t->next->u.previous = t; else pool->last = t;
     if (after != NULL) after->next = t; else pool->first = t;
     t->got = DBM__GOT_NOTHING;
     pool->waiting++; }
 /* A thread is woken under the lock, without which it can't leave. `wake` of others is called when the lock has been given back, by
  * dbm__pool_leave(), and until it has returned they do not leave: who is listed, or being called, is in `waking`. */
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
-static void dbm__taking_wake(dbm__pool *pool, dbm__taking *t) {
-    dbm__word now = dbm__load(&t->waking);
-    if (t->wake == NULL) {
-        dbm__signal_one((dbm__signal *)t->ud);
+static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
+    dbm__word now = dbm__load(&by->waking);
+    if (by->wake == NULL) {
+        dbm__signal_one((dbm__signal *)by->ud);
         return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
-        if (dbm__cas(&t->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
+        if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
     if (now != DBM__WAKE_NONE) return; /* whoever is in the call calls again */
-    t->woken_next = pool->woken;
-    pool->woken = t; }
+    by->woken_next = pool->woken;
+    pool->woken = by; }
 DBM__FN void dbm__pool_leave(dbm__pool *pool) {
-    dbm__taking *t = pool->woken, *next;
+    dbm__taker *by = pool->woken, *next;
     pool->woken = NULL;
     dbm__lock_give(&pool->lock);
-    for (; DBM__UNLIKELY(t != NULL); t = next) {
+    for (; DBM__UNLIKELY(by != NULL); by = next) {
         dbm__word now;
-        next = t->woken_next;
+        next = by->woken_next;
         do {
-            (void)dbm__swap(&t->waking, DBM__WAKE_CALLING);
-            t->wake(t->ud);
+            (void)dbm__swap(&by->waking, DBM__WAKE_CALLING);
+            by->wake(by->ud);
             now = DBM__WAKE_CALLING;
-        } while (!dbm__cas(&t->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
-DBM__FN void dbm__orphan_returned(dbm__shared *shared) {
-    if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
+        } while (!dbm__cas(&by->waking, &now, DBM__WAKE_NONE)); /* from here on it may be gone */ } }
+DBM__FN void dbm__orphan_returned(dbm__shared *shared) { if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) shared->free_all(shared); }
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool) {
     dbm__shared *shared = pool->db->shared;
     bool orphaned = pool->orphaned;
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     if (orphaned) dbm__orphan_returned(shared); }
-static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
-    dbm__taking *t = pool->first;
+/* Out of the queue, with what it got. */
+DBM__FN void dbm__taking_got(dbm__pool *pool, dbm__taking *t, int got, dbm__slot *slot, dbm_status status) {
     dbm__taking_unlink(pool, t);
     t->got = (unsigned char)got;
-    t->slot = slot;
-    t->status = status;
-    dbm__taking_wake(pool, t); }
+    t->u.slot = slot;
+    t->status = (unsigned char)status;
+    *t->by->last_served = t;
+    t->by->last_served = &t->next; }
+static void dbm__taking_serve(dbm__pool *pool, int got, dbm__slot *slot, dbm_status status) {
+    dbm__taker *by = pool->first->by;
+    dbm__taking_got(pool, pool->first, got, slot, status);
+    dbm__taker_wake(pool, by); }
 DBM__FN void dbm__slot_back(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
     if (pool->state == DBM__POOL_OPEN && pool->first != NULL) dbm__taking_serve(pool, DBM__GOT_IDLE, slot, DBM_OK);
@@ -8259,7 +8198,7 @@ DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now) {
             dbm__taking_serve(pool, DBM__GOT_EMPTY, slot, DBM_OK);
         } else {
             /* The first in line sleeps until the pause after a failed connect is over; it may have become the first just now. */
-            if (now < pool->retry_us) dbm__taking_wake(pool, pool->first);
+            if (now < pool->retry_us) dbm__taker_wake(pool, pool->first->by);
             return; } }
     dbm__pool_set_slow(pool); }
 /* A failure that another try can't cure: everybody who waits hears of it at once. */
@@ -8375,7 +8314,8 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
     /* The parent's locks may have been held by threads that do not exist here: they are made anew. */
     (void)dbm__lock_init(&pool->lock);
     (void)dbm__signal_init(&pool->drained);
-    pool->first = pool->last = pool->woken = NULL;
+    pool->first = pool->last = NULL;
+    pool->woken = NULL;
     pool->waiting = pool->connecting = pool->open = 0;
     pool->down = false;
     pool->retry_us = 0;
@@ -8463,8 +8403,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         pool->shared_users--;
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
-    } else {
-        dbm__connection_close(c, how); }
+    } else { dbm__connection_close(c, how); }
     c->broken = false;
     c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
@@ -8650,20 +8589,16 @@ DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
 DBM__FN dbm_status dbm__pool_reconnect(dbm__slot *slot, int64_t deadline_us) {
-    dbm_status heard = DBM_OK;
-    int want;
     dbm__reconnect_begin(slot, deadline_us);
-    while ((want = dbm__connect_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want);
+    (void)dbm__slot_connect(slot, deadline_us);
     return dbm__reconnect_end(slot); }
-DBM__FN void dbm__pool_suspect(dbm__pool *pool) {
-    dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
+DBM__FN void dbm__pool_suspect(dbm__pool *pool) { dbm__store(&pool->suspect_ms, (dbm__word)(dbm__now(pool->db->host) / 1000)); }
 DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     dbm__slot *slot = NULL;
     int64_t now = dbm__now(pool->db->host);
     dbm__lock_take(&pool->lock);
     if (pool->state == DBM__POOL_OPEN && dbm__pool_idle(pool) < idle_wanted && pool->open + pool->connecting < pool->size
-        && pool->connecting < pool->max_connecting && now >= pool->retry_us) {
-        slot = dbm__pool_pick_empty(pool); }
+        && pool->connecting < pool->max_connecting && now >= pool->retry_us) { slot = dbm__pool_pick_empty(pool); }
     if (slot != NULL) pool->connecting++;
     dbm__pool_leave(pool);
     return slot; }
@@ -8808,11 +8743,9 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
     for (;;) {
         dbm__lock_take(&pool->lock);
         if (way->close || !slot->connection.open) {
-            dbm__slot_to_empty(slot);
-            break; }
+            dbm__slot_to_empty(slot); break; }
         if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__slot_back(slot);
-            break; }
+            dbm__slot_back(slot); break; }
         if (!blocks) {
             pool->open--;
             pool->stats.disconnects++; }
@@ -8829,7 +8762,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_give_slow(dbm__slot *slot) {
     int want;
     if (!dbm__giving_start(slot)) return;
     while ((want = dbm__giving_step(slot, heard, true)) != DBM_STEP_DONE) heard = dbm__way_wait(slot, want); }
-enum { DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
+enum { DBM__TAKE_START, DBM__TAKE_LINE, DBM__TAKE_WAITING, DBM__TAKE_LOOK, DBM__TAKE_PING, DBM__TAKE_RETIRE, DBM__TAKE_CONNECT, DBM__TAKE_DONE };
 /* An idle connection before it is handed out: good, in need of a ping, or dead or too old. No lock is held. */
 enum { DBM__LOOK_GOOD, DBM__LOOK_PING, DBM__LOOK_BAD };
 static int dbm__slot_look(dbm__slot *slot, int64_t now) {
@@ -8870,39 +8803,69 @@ static void dbm__slot_taken(dbm__slot *slot, int64_t now, const char *site) {
     dbm__store(&slot->uses, slot->uses + 1u);
     dbm__store(&slot->since_ms, (dbm__word)(now / 1000) | 1u);
     dbm__store(&slot->site, (dbm__word)site); }
-static void dbm__taking_init(dbm__taking *t, dbm_database *db, dbm__slot *had, int64_t now, int64_t session_deadline_us, const char *site,
-                             void (*wake)(void *ud), void *ud) {
-    int timeout_ms = db->settings->config.pool.timeout_ms;
+DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud) {
+    memset(by, 0, sizeof *by);
+    by->db = db;
+    by->wake = wake;
+    by->ud = ud;
+    by->fork = dbm__fork_epoch();
+    by->last_served = &by->served; }
+DBM__FN void dbm__taker_end(dbm__taker *by) {
+    while (by->wake != NULL && dbm__load_acquire(&by->waking) != 0) dbm__yield(); /* nobody may be in that call */ }
+/* When the pool's own patience ends; no time-out: at once. */
+static int64_t dbm__taking_limit(const dbm__taking *t) { return t->began_us + (int64_t)t->by->db->settings->config.pool.timeout_ms * 1000; }
+static int64_t dbm__earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+/* Not waiting for others is no reason not to connect. */
+static int64_t dbm__taking_connect_limit(const dbm__taking *t, int64_t session_deadline_us) {
+    return t->by->db->settings->config.pool.timeout_ms <= 0 ? session_deadline_us : dbm__earlier(dbm__taking_limit(t), session_deadline_us); }
+/* The pause after a failed connect is the first one's to sit out. With the lock. */
+static int64_t dbm__taking_pause(const dbm__pool *pool, const dbm__taker *by, int64_t now) {
+    return pool->first != NULL && pool->first->by == by && pool->retry_us > now ? pool->retry_us : INT64_MAX; }
+/* What is served is taken out of the list; with the lock. */
+static void dbm__taking_fetched(dbm__taking *t) {
+    dbm__taking **p = &t->by->served;
+    while (*p != NULL && *p != t) p = &(*p)->next;
+    if (*p == NULL) return;
+    *p = t->next;
+    if (t->by->last_served == &t->next) t->by->last_served = p;
+    t->next = NULL; }
+DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us) {
+    dbm__pool *pool = by->db->pool;
+    dbm__taking *t, *next;
+    *until_us = INT64_MAX;
+    dbm__lock_take(&pool->lock);
+    if (by->served == NULL && pool->first != NULL) {
+        int64_t now = dbm__now(by->db->host);
+        for (t = pool->first; t != NULL; t = next) {
+            next = t->next;
+            if (t->by != by) continue;
+            if (dbm__taking_limit(t) > now) {
+                *until_us = dbm__taking_limit(t); /* that of those behind it is not earlier */
+                break; }
+            pool->stats.timeouts++;
+            dbm__taking_got(pool, t, DBM__GOT_LATE, NULL, DBM_OK); }
+        if (by->served != NULL || (pool->first->by == by && now >= pool->retry_us)) dbm__pool_dispatch(pool, now); /* another one is the first, or the pause is over */
+        *until_us = dbm__earlier(*until_us, dbm__taking_pause(pool, by, now)); }
+    t = by->served;
+    if (t != NULL) dbm__taking_fetched(t);
+    dbm__pool_leave(pool);
+    return t; }
+DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site) {
     memset(t, 0, sizeof *t);
-    t->db = db;
-    t->wake = wake;
-    t->ud = ud;
-    t->site = site;
-    t->fork = dbm__fork_epoch();
-    t->slot = had;
-    t->phase = had != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE;
-    t->began_us = now;
-    t->deadline_us = now + (int64_t)timeout_ms * 1000;
-    t->pools_own = t->deadline_us <= session_deadline_us;
-    if (!t->pools_own) t->deadline_us = session_deadline_us;
-    t->connect_deadline_us = timeout_ms <= 0 ? session_deadline_us : t->deadline_us; /* not waiting for others is no reason not to connect */ }
-DBM__FN void dbm__taking_start(dbm__taking *t, dbm_database *db, int64_t session_deadline_us, const char *site, void (*wake)(void *ud), void *ud) {
-    dbm__slot *had = dbm__pool_find(db->pool);
-    dbm__taking_init(t, db, had, dbm__now(db->host), session_deadline_us, site, wake, ud); }
-/* Nobody may be in a call of `wake` when the taking ends. */
-static void dbm__taking_quiet(dbm__taking *t) {
-    while (t->wake != NULL && dbm__load_acquire(&t->waking) != 0) dbm__yield(); }
+    t->by = by;
+    t->site = site; }
 static int dbm__taking_done(dbm__taking *t, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     t->phase = DBM__TAKE_DONE;
-    t->status = st;
-    if (st != DBM_OK) t->slot = NULL;
+    t->status = (unsigned char)st;
+    if (st != DBM_OK) t->u.slot = NULL;
     if (st != DBM_OK && t->site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, t->site);
-    dbm__taking_quiet(t);
     return DBM_STEP_DONE; }
+static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    return dbm__taking_done(t, dbm__pool_timed_out(t->by->db->pool, dbm__taking_limit(t) <= session_deadline_us, now - t->began_us, t->site)); }
 /* In line, and serves the line. DBM_STEP_DONE: failed; else it waits, or got something. */
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
     if (pool->state != DBM__POOL_OPEN) {
         dbm__pool_leave(pool);
@@ -8910,10 +8873,6 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
-    if (t->wake == NULL && !t->signal_made) t->signal_made = dbm__signal_init((dbm__signal *)t->ud);
-    if (t->wake == NULL && !t->signal_made) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__no_memory(DBM_STAGE_CHECKOUT, t->db->name, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
     if (t->got == DBM__GOT_NOTHING) {
@@ -8924,40 +8883,42 @@ static int dbm__taking_line(dbm__taking *t, int64_t now) {
     return DBM__STEP_QUEUED; }
 /* Out of the queue, unless something has been handed to it meanwhile. */
 static bool dbm__taking_withdraw(dbm__taking *t, int64_t now, bool timed_out) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     bool mine;
     dbm__lock_take(&pool->lock);
     mine = t->got == DBM__GOT_NOTHING;
     if (mine) {
         dbm__taking_unlink(pool, t);
         if (timed_out) pool->stats.timeouts++;
-        dbm__pool_dispatch(pool, now); }
+        dbm__pool_dispatch(pool, now);
+    } else { dbm__taking_fetched(t); }
     dbm__pool_leave(pool);
     return mine; }
 /* DBM__STEP_QUEUED: waits on; DBM_STEP_DONE: nothing came in time; else what it got sets the phase. */
-static int dbm__taking_waiting(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
+static int dbm__taking_waiting(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    int64_t deadline_us = dbm__earlier(dbm__taking_limit(t), session_deadline_us);
     int got;
     dbm__lock_take(&pool->lock);
-    if (t->got == DBM__GOT_NOTHING && now < t->deadline_us && pool->first == t) dbm__pool_dispatch(pool, now);
+    if (t->got == DBM__GOT_NOTHING && now < deadline_us && pool->first == t && now >= pool->retry_us) dbm__pool_dispatch(pool, now);
     got = t->got;
-    t->until_us = t->deadline_us;
-    if (got == DBM__GOT_NOTHING && pool->first == t && pool->retry_us > now && pool->retry_us < t->until_us) t->until_us = pool->retry_us;
+    if (got != DBM__GOT_NOTHING) dbm__taking_fetched(t);
     dbm__pool_leave(pool);
     if (got == DBM__GOT_NOTHING) {
-        if (now < t->deadline_us) return DBM__STEP_QUEUED;
-        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now); /* served in the last moment */
-        return dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site)); }
-    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, t->status, t->site));
+        if (now < deadline_us) return DBM__STEP_QUEUED;
+        if (!dbm__taking_withdraw(t, now, true)) return dbm__taking_waiting(t, now, session_deadline_us); /* served in the last moment */
+        return dbm__taking_late(t, now, session_deadline_us); }
+    if (got == DBM__GOT_LATE) return dbm__taking_late(t, now, session_deadline_us);
+    if (got == DBM__GOT_FAILURE) return dbm__taking_done(t, dbm__pool_failed(pool, (dbm_status)t->status, t->site));
     t->phase = got == DBM__GOT_IDLE ? DBM__TAKE_LOOK : DBM__TAKE_CONNECT;
-    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, t->connect_deadline_us);
+    if (got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, dbm__taking_connect_limit(t, session_deadline_us));
     return DBM__STEP_BLOCKS; }
 /* After a connect. DBM__STEP_QUEUED: it failed, and the place in the queue stays. */
-static int dbm__taking_connected(dbm__taking *t, int64_t now) {
-    dbm__pool *pool = t->db->pool;
-    dbm__slot *slot = t->slot;
+static int dbm__taking_connected(dbm__taking *t, int64_t now, int64_t session_deadline_us) {
+    dbm__pool *pool = t->by->db->pool;
+    dbm__slot *slot = t->u.slot;
     dbm_status st = slot->way.status;
-    bool came_up = false, went_down = false, waits, closing, orphaned;
+    bool came_up = false, went_down = false, waits, closing, orphaned, late;
     dbm__lock_take(&pool->lock);
     pool->connecting--;
     closing = pool->state != DBM__POOL_OPEN;
@@ -8974,86 +8935,83 @@ static int dbm__taking_connected(dbm__taking *t, int64_t now) {
         dbm__slot_taken(slot, now, t->site);
         return dbm__taking_done(t, DBM_OK); }
     dbm__slot_to_empty(slot);
-    t->slot = NULL;
+    t->u.slot = NULL;
     waits = dbm__pool_connect_failed(pool, &dbm__self()->last, now, &went_down);
     dbm__pool_dispatch(pool, now);
     if (closing) dbm__signal_all(&pool->drained);
-    if (waits && now >= t->deadline_us) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
+    late = now >= dbm__earlier(dbm__taking_limit(t), session_deadline_us);
+    if (waits && late) pool->stats.timeouts++; /* others have connections, so it waited for one of those too */
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, false, went_down, t->site);
     t->phase = DBM__TAKE_LINE;
     if (!waits) (void)dbm__taking_done(t, st); /* with this thread's own failure */
-    else if (now >= t->deadline_us) (void)dbm__taking_done(t, dbm__pool_timed_out(pool, t->pools_own, now - t->began_us, t->site));
+    else if (late) (void)dbm__taking_late(t, now, session_deadline_us);
     else if (orphaned) (void)dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site));
-    if (orphaned) dbm__orphan_returned(t->db->shared);
+    if (orphaned) dbm__orphan_returned(t->by->db->shared);
     return t->phase == DBM__TAKE_DONE ? (int)DBM_STEP_DONE : (int)DBM__STEP_QUEUED; }
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block) {
-    dbm_database *db = t->db;
+DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us) {
+    dbm_database *db = t->by->db;
     int64_t now = dbm__now(db->host);
     int want;
-    if (DBM__UNLIKELY(t->fork != dbm__fork_epoch())) {
-        t->phase = DBM__TAKE_DONE;
-        return t->status = dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name), DBM_STEP_DONE; }
+    if (DBM__UNLIKELY(t->by->fork != dbm__fork_epoch())) {
+        return dbm__taking_done(t, dbm__fail(DBM_E_FORKED, DBM_STAGE_CHECKOUT, db->name, t->site, "database %q: this checkout was the parent process's", db->name)); }
     for (;;) {
         switch (t->phase) {
+        case DBM__TAKE_START:
+            t->began_us = now;
+            t->u.slot = dbm__pool_find(db->pool);
+            t->phase = t->u.slot != NULL ? DBM__TAKE_LOOK : DBM__TAKE_LINE; break;
         case DBM__TAKE_LINE:
             if (dbm__taking_line(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         case DBM__TAKE_WAITING:
-            want = dbm__taking_waiting(t, now);
+            want = dbm__taking_waiting(t, now, session_deadline_us);
             if (want != DBM__STEP_BLOCKS) return want;
             break;
         case DBM__TAKE_LOOK:
-            want = dbm__slot_look(t->slot, now);
+            want = dbm__slot_look(t->u.slot, now);
             if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->slot, now, t->site);
+                dbm__slot_taken(t->u.slot, now, t->site);
                 return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-            t->slot->way.on = false;
-            break;
+            t->u.slot->way.on = false; break;
         case DBM__TAKE_PING:
-            want = dbm__way_step(t->slot, DBM_OP_PING, t->connect_deadline_us < now + 5000000 ? t->connect_deadline_us : now + 5000000, heard, may_block);
+            want = dbm__way_step(t->u.slot, DBM_OP_PING, dbm__earlier(dbm__taking_connect_limit(t, session_deadline_us), now + 5000000), heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
             t->phase = DBM__TAKE_RETIRE;
-            if (t->slot->way.status != DBM_OK) break;
-            dbm__slot_taken(t->slot, now, t->site);
+            if (t->u.slot->way.status != DBM_OK) break;
+            dbm__slot_taken(t->u.slot, now, t->site);
             return dbm__taking_done(t, DBM_OK);
         case DBM__TAKE_RETIRE:
             if (!may_block && !dbm__pool_steps(db->pool)) return DBM__STEP_BLOCKS;
-            dbm__slot_retire(t->slot);
+            dbm__slot_retire(t->u.slot);
             now = dbm__now(db->host);
-            t->slot = NULL;
-            t->phase = DBM__TAKE_LINE;
-            break;
+            t->u.slot = NULL;
+            t->phase = DBM__TAKE_LINE; break;
         case DBM__TAKE_CONNECT:
-            want = dbm__connect_step(t->slot, heard, may_block);
+            want = dbm__connect_step(t->u.slot, heard, may_block);
             heard = DBM_OK;
-            if (want != DBM_STEP_DONE) goto wait;
+            if (want != DBM_STEP_DONE) return want;
             now = dbm__now(db->host);
-            if (dbm__taking_connected(t, now) == DBM_STEP_DONE) return DBM_STEP_DONE;
+            if (dbm__taking_connected(t, now, session_deadline_us) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
-        default: return DBM_STEP_DONE; } }
-wait:
-    if (want == DBM__STEP_BLOCKS) return want;
-    t->fd = t->slot->way.fd;
-    t->until_us = t->slot->way.until_us;
-    return want; }
+        default: return DBM_STEP_DONE; } } }
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
-    dbm__pool *pool = t->db->pool;
+    dbm__pool *pool = t->by->db->pool;
     dbm__slot *slot;
     dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
-    if (phase == DBM__TAKE_DONE || t->fork != dbm__fork_epoch()) return;
+    if (phase == DBM__TAKE_DONE || t->by->fork != dbm__fork_epoch()) return;
     kept = dbm__self()->last;
-    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->db->host), false)) {
+    if (phase == DBM__TAKE_WAITING && !dbm__taking_withdraw(t, dbm__now(t->by->db->host), false)) {
         if (t->got == DBM__GOT_IDLE) phase = DBM__TAKE_LOOK;
         if (t->got == DBM__GOT_EMPTY) phase = DBM__TAKE_CONNECT;
-        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->slot, 0); }
-    slot = t->slot;
-    t->slot = NULL;
+        if (t->got == DBM__GOT_EMPTY) dbm__connect_start(t->u.slot, 0); }
+    slot = t->u.slot;
+    t->u.slot = NULL;
     t->status = DBM_E_CANCELLED;
     if (phase == DBM__TAKE_LOOK) {
         slot->way.phase = DBM__GIVE_BACK;
@@ -9067,15 +9025,15 @@ DBM__FN void dbm__taking_abandon(dbm__taking *t) {
         dbm__lock_take(&pool->lock);
         pool->connecting--;
         dbm__slot_to_empty(slot);
-        dbm__pool_dispatch(pool, dbm__now(t->db->host));
+        dbm__pool_dispatch(pool, dbm__now(t->by->db->host));
         dbm__pool_leave_in(pool); }
-    dbm__self()->last = kept;
-    dbm__taking_quiet(t); }
+    dbm__self()->last = kept; }
 DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadline_us, dbm__word holder, const char *site,
                                                      dbm__slot **out) {
     dbm__pool *pool = db->pool;
     dbm__slot *had = dbm__pool_find(pool);
     int64_t now = dbm__now(db->host);
+    dbm__taker by;
     dbm__taking t;
     dbm__signal signal;
 #if DBM__THREADS
@@ -9089,13 +9047,19 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         dbm__slot_taken(had, now, site);
         dbm__store(&had->holder, holder);
         return DBM_OK; }
-    dbm__taking_init(&t, db, had, now, session_deadline_us, site, NULL, &signal);
-    if (had != NULL) {
-        t.phase = look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
-        had->way.on = false; }
-    while ((want = dbm__taking_step(&t, heard, true)) != DBM_STEP_DONE) {
+    dbm__taker_init(&by, db, NULL, &signal);
+    dbm__taking_init(&t, &by, site);
+    t.began_us = now;
+    t.u.slot = had;
+    t.phase = had == NULL ? DBM__TAKE_LINE : look == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
+    if (had != NULL) had->way.on = false;
+    if (!dbm__signal_init(&signal)) {
+        dbm__taking_abandon(&t);
+        *out = NULL;
+        return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site); }
+    while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
         if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.slot, want);
+            heard = dbm__way_wait(t.u.slot, want);
             continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
@@ -9115,10 +9079,12 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
             dbm_status st = dbm__graph_enter(db, &blocked, pool, NULL, site);
             in_graph = st == DBM_OK;
             if (!in_graph && dbm__taking_withdraw(&t, now, false)) { /* else served while the walk ran: no deadlock after all */
-                (void)dbm__taking_done(&t, st);
-                break; } }
+                (void)dbm__taking_done(&t, st); break; } }
         dbm__lock_take(&pool->lock);
-        if (t.got == DBM__GOT_NOTHING) dbm__wait_until(db->host, &signal, &pool->lock, t.until_us);
+        if (t.got == DBM__GOT_NOTHING) {
+            int64_t until_us = dbm__earlier(dbm__taking_limit(&t), session_deadline_us);
+            if (pool->retry_us != 0) until_us = dbm__earlier(until_us, dbm__taking_pause(pool, &by, dbm__now(db->host)));
+            dbm__wait_until(db->host, &signal, &pool->lock, until_us); }
         dbm__pool_leave(pool);
 #endif
     }
@@ -9126,11 +9092,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
     /* Out of the graph before it is a holder: one who waits for what it holds is a deadlock to whoever looks. */
     if (in_graph) dbm__graph_leave(db, &blocked);
 #endif
-    if (t.signal_made) dbm__signal_free(&signal);
-    *out = t.slot;
-    if (t.status == DBM_OK) dbm__store(&t.slot->holder, holder);
-    if (t.status == DBM_OK) dbm__self()->slot = t.slot->index;
-    return t.status; }
+    dbm__signal_free(&signal);
+    *out = t.u.slot;
+    if (t.status == DBM_OK) dbm__store(&t.u.slot->holder, holder);
+    if (t.status == DBM_OK) dbm__self()->slot = t.u.slot->index;
+    return (dbm_status)t.status; }
 /* --- src/pool/upkeep.c --- */
 /* Takes one idle slot that is due, highest index first, since checkouts prefer the lowest. The lock is held: one that is put back here must not be
  * missed by somebody who has just queued. */
@@ -9251,7 +9217,6 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
 DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
-DBM__FN bool dbm__sql_calls(const char *sql, size_t size, unsigned lexer, const char *words);
 /* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position);
 /* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
@@ -9430,15 +9395,13 @@ static bool dbm__lex_blank(dbm__lex *x) {
             x->conditional = i + 1;
             i += mark + 1;
             while (i < n && dbm__lex_is_digit(s[i])) i++;
-        } else {
-            i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
+        } else { i = dbm__lex_comment(s, n, i + 2, (x->bits & DBM_LEX_NESTED) != 0); }
     } else if (s[i] == '*' && next == '/' && x->conditional) {
         x->conditional = 0;
         i += 2;
     } else if (left >= 3 && memcmp(s + i, "\xEF\xBB\xBF", 3) == 0) { /* a byte order mark */
         i += 3;
-    } else {
-        return false; }
+    } else { return false; }
     dbm__lex_take(x, DBM__TOKEN_BLANK, i);
     return true; }
 /* The token that begins at x->at. */
@@ -9575,8 +9538,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
         else if (!dbm__lex_is(x, "OR REPLACE TEMP TEMPORARY ")) p->state = dbm__split_kind(x, DBM__SPLIT_PLAIN);
         break;
     case DBM__SPLIT_DEFINER:
-        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER);
-        break;
+        p->state = dbm__split_kind(x, DBM__SPLIT_DEFINER); break;
     case DBM__SPLIT_HEAD:
     case DBM__SPLIT_HEAD_ATOMIC:
         if (x->code == (p->state == DBM__SPLIT_HEAD ? DBM__KW_BEGIN : DBM__KW_ATOMIC) && (p->state == DBM__SPLIT_HEAD || x->previous == DBM__KW_BEGIN)) {
@@ -9584,8 +9546,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
             p->blocks = 1; }
         break;
     case DBM__SPLIT_BODY:
-        dbm__split_body(p, x);
-        break;
+        dbm__split_body(p, x); break;
     case DBM__SPLIT_PLAIN:
         break; }
     return false; }
@@ -9611,8 +9572,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
             if (dbm__split_feed(&split, &x)) {
                 *next = x.at;
                 return any ? x.start : 0; }
-            any = true;
-            break; } } }
+            any = true; break; } } }
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
     DBM__VERBS_SECOND,       /* the second word decides */
@@ -9671,8 +9631,7 @@ static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     case DBM__KW_CREATE: case DBM__KW_DROP: case DBM__KW_ALTER: v->state = DBM__VERBS_CREATE; break;
     case DBM__KW_PRAGMA: v->state = DBM__VERBS_PRAGMA; break;
     case DBM__KW_SET: case DBM__KW_START: case DBM__KW_PREPARE: case DBM__KW_LOAD: case DBM__KW_BEGIN:
-        v->state = DBM__VERBS_SECOND;
-        break;
+        v->state = DBM__VERBS_SECOND; break;
     default: v->state = DBM__VERBS_DONE; break; } }
 static void dbm__classify_second(dbm__classify *v, const dbm__lex *x) {
     dbm__verb verb = v->verb;
@@ -9700,8 +9659,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     int locks = DBM__LOCKS_NONE;
     switch (x->code) {
     case DBM__KW_INTO:
-        v->writes = true;
-        break;
+        v->writes = true; break;
     case DBM__KW_TEMP: case DBM__KW_TEMPORARY:
         if (x->previous == DBM__KW_INTO) v->connection = true;
         break;
@@ -9714,8 +9672,7 @@ static void dbm__classify_select(dbm__classify *v, const dbm__lex *x) {
     case DBM__CODE_SIGN('('):
         if (x->previous == DBM__KW_GET_LOCK || x->previous == DBM__KW_SET_CONFIG || x->previous == DBM__KW_PG_ADVISORY_LOCK ||
             x->previous == DBM__KW_PG_ADVISORY_LOCK_SHARED || x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK ||
-            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) {
-            v->connection = true; }
+            x->previous == DBM__KW_PG_TRY_ADVISORY_LOCK_SHARED) { v->connection = true; }
         break;
     default: break; }
     v->locks = locks; }
@@ -10088,14 +10045,11 @@ DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool name
 /* The same in pieces, for who can't wait in them: an entry that was found and taken, or with `uses` 0 a new one, which must be prepared by the operation
  * that dbm__cache_prepare() makes; then dbm__cache_prepared() takes and keeps it, or drops it and returns why. hint: of the user's text. */
 DBM__FN dbm_status dbm__cache_search(dbm_connection *c, const char *sql, unsigned hint, bool named, const char *site, dbm__entry **out);
-DBM__FN void dbm__cache_prepare(dbm__entry *e, dbm_op *op, int64_t deadline_us);
-DBM__FN dbm_status dbm__cache_prepared(dbm_connection *c, dbm__entry *e, dbm_status st, unsigned hint, const char *site);
 /* The low half of the address times the golden ratio; the highest bits of that depend on all of it. */
 DBM__INLINE unsigned dbm__cache_hint(const char *sql) { return (uint32_t)(uintptr_t)sql * 2654435769u >> (32 - DBM__HINT_BITS); }
 /* What is known of one address is known of another, which has the same text now. */
 DBM__INLINE void dbm__cache_hint_copy(dbm_connection *c, unsigned from, unsigned to) { c->cache->hints[to] = c->cache->hints[from]; }
-DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) {
-    return e->named == named && !(e->uses > 0 && e->prepared.single); }
+DBM__INLINE bool dbm__cache_serves(const dbm__entry *e, bool named) { return e->named == named && !(e->uses > 0 && e->prepared.single); }
 DBM__FN void dbm__cache_touch(dbm__cache *k, dbm__entry *e); /* to the newest end */
 /* The hit by address alone, for the hot path: an entry that is for positional values, in use or not, or NULL. */
 DBM__INLINE dbm__entry *dbm__cache_known(const dbm_connection *c, const char *sql) {
@@ -10141,17 +10095,9 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
  * column's name: "is NULL", "300 does not fit int8_t". Of a text that is no number it tells the size only: it may be a secret. Of the
  * limits, min is not positive and max not negative. */
 typedef struct dbm__why { char text[160]; } dbm__why;
-DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_bool(const dbm_value *v, bool *out, dbm__why *why);
-DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why *why);
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
-DBM__FN const char *dbm__element_wrong(int kind);
-DBM__FN int64_t dbm__element_int(const char *at, size_t size);
-DBM__FN uint64_t dbm__element_uint(const char *at, size_t size);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
@@ -10161,7 +10107,6 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
-DBM__FN void dbm__calendar_of(int64_t us, dbm__calendar *out);
 DBM__FN int64_t dbm__days_of(int64_t year, int month, int day); /* since 1970-01-01 */
 DBM__FN char *dbm__put_digits(char *at, char before, int64_t v, int digits); /* `before` (0: nothing), then so many digits; what is behind them */
 DBM__FN void dbm__timestamp_write(int64_t us, char block[32]);
@@ -10176,8 +10121,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) {
-    return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10214,8 +10158,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 's':
             v->as.text.data = va_arg(ap, const char *);
             v->type = v->as.text.data ? DBM_TYPE_TEXT : DBM_TYPE_NULL;
-            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0;
-            break;
+            v->as.text.size = v->as.text.data ? strlen(v->as.text.data) : 0; break;
         case 'l': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long); break;
         case 'q': v->type = DBM_TYPE_INT; v->as.integer = va_arg(ap, long long); break;
         case 'd': v->type = DBM_TYPE_DOUBLE; v->as.real = va_arg(ap, double); break;
@@ -10225,8 +10168,7 @@ DBM__FN dbm_status dbm__values_read(dbm_value *out, int *count, bool *named, con
         case 'r': v->type = DBM_TYPE_UINT; v->as.uinteger = va_arg(ap, unsigned long long); break;
         case 'p': /* NULL itself; another pointer has no meaning to a database */
             v->type = va_arg(ap, const void *) ? DBM_TYPE_INVALID : DBM_TYPE_NULL;
-            v->as.integer = 0;
-            break;
+            v->as.integer = 0; break;
         case 'v':
             *v = va_arg(ap, dbm_value);
             if (v->name) any = true;
@@ -10251,8 +10193,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
     if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
     return DBM_OK; }
-static bool dbm__place_is(const dbm__place *p, const char *name) {
-    return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
+static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
     const char *best = NULL;
@@ -10486,12 +10427,10 @@ DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacit
     case DBM_TYPE_BOOL: dbm__put(&t, v->as.integer ? "true" : "false"); break;
     case DBM_TYPE_DOUBLE:
         dbm__double_write(v->as.real, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_TIMESTAMP:
         dbm__timestamp_write(v->as.integer, number);
-        dbm__put(&t, number);
-        break;
+        dbm__put(&t, number); break;
     case DBM_TYPE_NULL: case DBM_TYPE_TEXT: case DBM_TYPE_BLOB: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     *size = t.size;
@@ -11428,7 +11367,7 @@ struct dbm_bulk {
 /* What async/ keeps beside a work from its first session on. */
 typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
-    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: it may wait for its turn to write */
+    void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
@@ -11499,28 +11438,21 @@ DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
 DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
-DBM__FN dbm_status dbm__work_point_rollback(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__connection_gone(dbm_connection *c);
-DBM__FN void dbm__connection_forked(dbm_connection *c);
-DBM__FN void dbm__works_free(dbm_database *db);
-DBM__FN void dbm__works_init(dbm_database *db);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
 DBM__FN dbm_status dbm__session_close(dbm_session *s);
-DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, const char *site);
-DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site);
 /* Notes the outcome of a session that could not begin. */
 DBM__FN dbm_status dbm__session_refused(dbm_session *out, dbm_status *status, dbm_status st, int kind);
 DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of this thread and database, or NULL */
 /* A session by hand whose connection is taken, and given back, by somebody else: what is refused before that, and then its begin and its end. The end
  * rolls back, if that was not done yet; why it failed says dbm__level_again(&w->base). */
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
-DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
 DBM__FN void dbm__session_finish(dbm__work *w);
@@ -11548,7 +11480,10 @@ DBM__FN void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, 
 DBM__FN bool dbm__may_replace(dbm__work *w, dbm_status rc, bool was_clean, bool writes);
 DBM__FN dbm_status dbm__statement_failed(dbm__work *w, const char *sql, const char *site);
 DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its text put behind what the adapter said */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site);
+/* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
+typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
+DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
 DBM__FN dbm_status dbm__one_end(dbm__work *w, const char **sql, const dbm_value **values, int count, const char *site);
@@ -11557,7 +11492,6 @@ DBM__FN void dbm__statements_end(dbm__work *w);                         /* all h
 DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
 DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
-DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block);
 DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
 DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
 DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
@@ -11570,7 +11504,6 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
     if (op->affected >= 0) w->affected = op->affected;
     if (op->last_id != -1) w->last_id = op->last_id;
     if (DBM__UNLIKELY(w->no_transaction && (op->result == NULL || op->settled))) dbm__work_gate_leave(w); }
-DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site);
 /* What changes data by itself, and whose answer was lost: it may be done or not. The thread's last failure says so then. */
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
@@ -11587,7 +11520,6 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
 /* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
  * was done, so they must do it. *out is NULL as it comes in. */
 DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
-DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
@@ -11636,7 +11568,6 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm__rows_close(&w->one); }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
 DBM__FN dbm_database *dbm__on_database(dbm_session *on);
-DBM__FN dbm__host *dbm__on_host(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
@@ -12293,8 +12224,8 @@ static DBM__NOINLINE void dbm__work_tidy(dbm__work *w) {
         while (*p != NULL && *p != w) p = &(*p)->outer_open;
         if (*p == w) *p = w->outer_open;
         w->joinable = false; } }
-/* The session is over. From the swap on no dbm_cancel finds it. */
-DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
+/* The session is over. From the swap on no dbm_cancel finds it. `rows`: some may be open. */
+DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
@@ -12302,13 +12233,13 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self) {
         self->open = w->outer_open;
         w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
-    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || w->one.row.open || w->rows != NULL || w->joinable)) dbm__work_tidy(w);
+    if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self) {
-    dbm__work_leave(w, self);
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
+    dbm__work_leave(w, self, rows);
     dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
@@ -12337,7 +12268,7 @@ DBM__INLINE dbm_status dbm__level_end(dbm__work *w) {
         self->has_failed = false;
         if (DBM__UNLIKELY(st != DBM_OK && st != DBM_ROLLED_BACK)) dbm__outcome_failed(self, level); }
     if (DBM__UNLIKELY(level != &w->base)) return dbm__level_pop(w, level, st);
-    dbm__work_give(w, self);
+    dbm__work_give(w, self, true);
     return st; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     dbm__level *level = &w->base;
@@ -12345,7 +12276,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (!level->ended) dbm__level_abandon(w, level);
     st = level->outcome;
     if (level->status != NULL) *level->status = st;
-    dbm__work_leave(w, dbm__self());
+    dbm__work_leave(w, dbm__self(), true);
     return st; }
 static void dbm__session_empty(dbm_session *s) {
     s->slot = NULL;
@@ -12477,9 +12408,8 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
-        if (w->db->gate != NULL) {
-            dbm__gate_wake(w->db->gate);
-            if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); } }
+        if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
+        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -12510,8 +12440,7 @@ DBM__FN dbm_session dbm__block_open(dbm_database *db, const dbm_session_options 
             dbm__work *w = (dbm__work *)(void *)slot;
             dbm__work_begin(w, status, DBM__KIND_BLOCK, site, &s);
             dbm__block_push(self, w);
-        } else {
-            dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
+        } else { dbm__session_refused(&s, status, self->last.status, DBM__KIND_BLOCK); }
         return s; }
     dbm__session_open(db, options, status, DBM__KIND_BLOCK, site, &s);
     return s; }
@@ -12538,14 +12467,14 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
     level = w->top;
     level->ended = true;
     if (DBM__LIKELY(level == &w->base && !level->asked && dbm__load(&w->trouble) == 0 && !w->in_transaction && w->rows == NULL
-                    && (!level->ran || (!w->gate_held && w->sent_count == 0 && w->commands == 0 && w->bulk == NULL)))) {
+                    && (!level->ran || (!w->gate_held && (w->sent_count | w->commands) == 0 && w->bulk == NULL)))) {
         dbm__thread *self = dbm__self();
         if (w->one.row.open) dbm__lane_close_one(w);
         dbm__level_outcome(level, DBM_OK);
         self->has_failed = false;
         s->slot = NULL;
         s->gen = 0;
-        dbm__work_give(w, self);
+        dbm__work_give(w, self, false);
         return false; }
     dbm__block_finish(w, level);
     return false; }
@@ -12791,8 +12720,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
         dbm__self()->last.retryable = true;
         op.sent_affected = op.sent_last_id = -1;
         st = dbm__connection_answered(c, &op, st);
-    } else {
-        st = dbm__op_run(c, &op); }
+    } else { st = dbm__op_run(c, &op); }
     dbm__sent_drop(w);
     if (st == DBM_OK || w->top->sticky != DBM_OK) return st;
     if (op.write) dbm__work_doubt(w, st); /* commands */
@@ -12827,8 +12755,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
             dbm_error_info kept = dbm__self()->last;
             dbm__session_close(&call->own);
             dbm__self()->last = kept;
-        } else {
-            dbm__session_close(&call->own); }
+        } else { dbm__session_close(&call->own); }
         call->owns = false; }
     return st; }
 /* On one line and cut short. Values are never shown. */
@@ -13071,8 +12998,7 @@ again:
         rc = dbm__keep_values(w, rows, values, count, &kept);
         if (rc != DBM_OK) goto failed;
         op->values = kept;
-    } else {
-        op->values = values; }
+    } else { op->values = values; }
     if (DBM__UNLIKELY(w->echo)) dbm__echo(w, entry->text, op->values, count, site);
     dbm__store(&w->slot.statements, w->slot.statements + 1u);
     w->top->ran = true;
@@ -13091,8 +13017,7 @@ again:
     if (DBM__LIKELY(w->db->adapter->start == NULL && w->db->adapter->execute != NULL)) {
         rc = w->db->adapter->execute(c, op);
         if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) rc = rc == DBM_E_UNSUPPORTED ? dbm__op_run(c, op) : dbm__op_failed(c, DBM_OP_EXECUTE, rc);
-    } else {
-        rc = dbm__op_run(c, op); }
+    } else { rc = dbm__op_run(c, op); }
     if (DBM__UNLIKELY(rc != DBM_OK && rc != DBM_DONE)) goto failed;
     if (DBM__UNLIKELY(op->ended) && (rc = dbm__work_ended(w, site)) != DBM_OK) goto failed;
     if (entry->prepared.writes) dbm__work_wrote(w, entry, op);
@@ -13265,8 +13190,7 @@ DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, c
     if (DBM__LIKELY(*st == DBM_OK)) {
         w->commands += op->queued ? 1 : -1;
         if (writes) w->wrote = w->top->wrote = true;
-    } else {
-        *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
+    } else { *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
     return true; }
 DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
     return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL; }
@@ -13358,8 +13282,7 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         rows->row.ended = rows->row.op.result == NULL;
         rows->row.open = true;
         if (rows->row.op.result != NULL) call.work->open_rows++;
-    } else {
-        dbm__rows_opened(call.work, rows); }
+    } else { dbm__rows_opened(call.work, rows); }
     st = dbm_rows_next(rows, out);
     if (st == DBM_OK) return DBM_OK;
     if (st != DBM_DONE) {
@@ -13369,16 +13292,31 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
         return st; }
     dbm_rows_end(rows);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__exec_list(dbm_session *on, const char *site, bool send, const char *sql, const char *codes, va_list ap) {
+DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_value *out, int *count, bool *named, const char *site) {
+    dbm_status st = DBM_OK;
+    int i;
+    *count = 0;
+    *named = false;
+    if (given->codes != NULL) {
+        if (given->codes[0] != 0) st = dbm__values_read(out, count, named, given->codes, *given->ap);
+    } else if (given->count < 0 || given->count > DBM__MAX_VALUES || (given->count > 0 && given->values == NULL)) {
+        st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
+    } else {
+        *count = given->count;
+        for (i = 0; i < given->count; i++) {
+            out[i] = given->values[i];
+            if (out[i].name != NULL) *named = true; }
+        st = dbm__values_check(out, given->count, w->db->name, site); }
+    return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
+static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
     dbm__call call;
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK;
-    if (DBM__UNLIKELY(st != DBM_OK)) st = dbm__work_fail(call.work, site);
-    else st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st; }
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
@@ -13397,7 +13335,7 @@ DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql
                 dbm__cache_hit(&w->slot.connection, e);
                 return dbm__exec_quick(w, e, values, count, site); } } }
     va_start(ap, codes);
-    st = dbm__exec_list(on, site, false, sql, codes, ap);
+    st = dbm__exec_given(on, site, false, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 /* dbm_send: without a pipeline, and on a database, the statement runs at once; on a session its failure shows where a pipeline would show it: it sticks,
@@ -13411,40 +13349,20 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
+static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
+    dbm_status st = dbm__sent_before(on, site);
+    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     va_list ap;
     dbm_status st;
     va_start(ap, codes);
-    st = dbm__sent_before(on, site);
-    if (st == DBM_OK) st = dbm__sent_hidden(on, dbm__exec_list(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, codes, ap));
+    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
-/* Values from an array: copied, since their sizes are filled in. */
-DBM__FN dbm_status dbm__values_copy(dbm__work *w, const dbm_value *in, int count, dbm_value *out, bool *named, const char *site) {
-    dbm_status st;
-    int i;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && in == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
-        return dbm__work_fail(w, site); }
-    for (i = 0; i < count; i++) {
-        out[i] = in[i];
-        if (in[i].name != NULL) *named = true; }
-    st = dbm__values_check(out, count, w->db->name, site);
-    return st == DBM_OK ? DBM_OK : dbm__work_fail(w, site); }
-static dbm_status dbm__exec_values(dbm_session *on, const char *site, bool send, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    dbm__call call;
-    bool named = false;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st == DBM_OK) st = dbm__work_exec(call.work, sql, NULL, copy, count, named, send, site);
-    return dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    return dbm__exec_values(on, site, false, sql, values, count); }
+    return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_status st = dbm__sent_before(on, site);
-    return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_values(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, values, count)) : st; }
+    return dbm__send_given(on, site, sql, dbm__given_array(values, count)); }
 /* The end of handles that are in no list any more: `first` and those behind it. */
 DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
     dbm_statement *st = first;
@@ -13488,8 +13406,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
         st = w->spare_statements;
         w->spare_statements = st->next;
         w->spare_statements_count--;
-    } else {
-        st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
+    } else { st = (dbm_statement *)dbm__alloc_zero(w->db->host, sizeof *st); }
     if (st == NULL) {
         dbm__cache_give(&w->slot.connection, entry);
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
@@ -13529,23 +13446,15 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__stmt_exec_list(const char *site, dbm_statement *st, bool send, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
-    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) rc = dbm__work_fail(st->work, site);
-    else rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
+    rc = dbm__given_read(st->work, &given, values, &count, &named, site);
+    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, values, count, named, send, site);
     return send ? DBM_OK : rc; /* it sticks */ }
-static dbm_status dbm__stmt_exec_values(const char *site, dbm_statement *st, bool send, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status rc = dbm__statement_ready(st, site);
-    if (rc != DBM_OK) return rc;
-    rc = dbm__values_copy(st->work, values, count, copy, &named, site);
-    if (rc == DBM_OK) rc = dbm__work_exec(st->work, NULL, st, copy, count, named, send, site);
-    return send ? DBM_OK : rc; }
 DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13560,20 +13469,20 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
             st->entry->uses = 2;
             return dbm__exec_quick(st->work, st->entry, values, count, site); } }
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, false, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
     va_list ap;
     dbm_status rc;
     va_start(ap, codes);
-    rc = dbm__stmt_exec_list(site, st, true, codes, ap);
+    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, false, values, count); }
+    return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
-    return dbm__stmt_exec_values(site, st, true, values, count); }
+    return dbm__stmt_exec_given(site, st, true, dbm__given_array(values, count)); }
 DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm_op op;
@@ -13815,8 +13724,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
     if (DBM__UNLIKELY(rc != DBM_OK)) {
         row->entry = NULL;
         row->op.result = NULL;
-        if (!one) {
-            dbm__rows_spare(w, rows); }
+        if (!one) { dbm__rows_spare(w, rows); }
         return rc; }
     row->fresh = row->op.row;
     row->open = true;
@@ -13883,10 +13791,20 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
         st = dbm__op_run(&w->slot.connection, &row->op);
         reported = true; }
     return dbm__rows_got(rows, st, reported); }
-static dbm_status dbm__query_values(dbm__call *call, const char *sql, dbm_value *values, int count, bool named, const char *site, dbm_rows **rows) {
-    dbm_status st = dbm__work_query(call->work, sql, NULL, values, count, named, false, site, rows);
-    if (st != DBM_OK) return call->owns ? dbm__call_end(call, st) : st;
-    (*rows)->row.owns_session = call->owns;
+static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
+    dbm__call call;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__call_begin(&call, on, kind, site);
+    if (st != DBM_OK) return st;
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    if (st == DBM_OK) st = dbm__work_query(call.work, sql, NULL, values, count, named, false, site, rows);
+    if (st != DBM_OK) return call.owns ? dbm__call_end(&call, st) : st;
+    (*rows)->row.owns_session = call.owns;
     return DBM_OK; }
 /* The first row of a query: on a session in its own place, on a database in a cursor that holds the connection. */
 static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statement *prepared, dbm_value *values, int count, bool named, const char *site,
@@ -13904,37 +13822,15 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-#define DBM__READ_VALUES(call) \
-    dbm_value values[DBM__MAX_VALUES]; \
-    bool named = false; \
-    int count = 0; \
-    va_list ap; \
-    va_start(ap, codes); \
-    st = codes[0] != 0 ? dbm__values_read(values, &count, &named, codes, ap) : DBM_OK; \
-    va_end(ap)
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    dbm__call call;
+    va_list ap;
     dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-        return dbm__query_values(&call, sql, values, count, named, site, rows); } }
+    va_start(ap, codes);
+    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_ROWS, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__query_values(&call, sql, copy, count, named, site, rows); }
+    return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
  * One row by numbers, through a statement that is at hand, in a session that nothing watches: what is left
  * between the caller and the adapter when all that could need a look is known not to. */
@@ -13975,8 +13871,7 @@ static DBM__NOINLINE dbm_status dbm__lane_else(dbm__work *w, dbm__entry *e, dbm_
     if (rc == DBM_OK || rc == DBM_DONE) {
         dbm__cache_give(&w->slot.connection, e);
         return dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
-    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) {
-        return dbm__lane_again(w, e, site, out); }
+    if (rc == DBM_E_LOST && dbm__may_replace(w, rc, w->one.row.ended || w->no_transaction, false)) { return dbm__lane_again(w, e, site, out); }
     dbm__statement_failed(w, e->text, site);
     dbm__cache_give(&w->slot.connection, e);
     return rc; }
@@ -14018,19 +13913,18 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     w->open_rows++;
     *out = row;
     return DBM_OK; }
-static DBM__NOINLINE dbm_status dbm__query_one_list(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, va_list ap) {
+static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__call_end(&call, dbm__work_fail(call.work, site));
-    return dbm__one_values(&call, sql, NULL, values, count, named, site, row); }
+    st = dbm__given_read(call.work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
     dbm__work *w;
     va_list ap;
@@ -14052,21 +13946,11 @@ DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *s
                 e->uses--; /* others read it, so that it stays */
                 sql = e->text; } } }
     va_start(ap, codes);
-    st = dbm__query_one_list(on, row, site, sql, codes, ap);
+    st = dbm__query_one_given(on, row, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__query_onev(dbm_session *on, dbm_row **row, const char *site, const char *sql, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st != DBM_OK) return st;
-    st = dbm__values_copy(call.work, values, count, copy, &named, site);
-    if (st != DBM_OK) return dbm__call_end(&call, st);
-    return dbm__one_values(&call, sql, NULL, copy, count, named, site, row); }
+    return dbm__query_one_given(on, row, site, sql, dbm__given_array(values, count)); }
 static void dbm__loop_push(dbm_rows *rows) {
     dbm__thread *self = dbm__self();
     rows->within = (dbm__work *)self->open;
@@ -14094,50 +13978,47 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm__call call;
-    dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__call_end(&call, dbm__work_fail(call.work, site));
-        else dbm__query_values(&call, sql, values, count, named, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__queryv(on, &rows, site, sql, values, count);
+    (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st != DBM_OK) return st;
-    {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
-        return dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows); } }
-DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm_status st;
-    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
-    *rows = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, copy, count, named, false, site, rows) : st; }
-static DBM__NOINLINE dbm_status dbm__stmt_query_one_list(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, va_list ap) {
+static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
-    bool named = false;
-    int count = 0;
+    bool named;
+    int count;
+    dbm_status st;
+    if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
+    *rows = NULL;
+    st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
+    return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
+    va_end(ap);
+    return st; }
+DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
+    return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
+static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count;
     dbm__call call;
     dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
+    if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     if (st != DBM_OK) return st;
     memset(&call, 0, sizeof call);
     call.work = prepared->work;
-    st = dbm__values_read(values, &count, &named, codes, ap);
-    if (st != DBM_OK) return dbm__work_fail(prepared->work, site);
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
     va_list ap;
@@ -14158,33 +14039,21 @@ DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepare
                     e->uses = 2;
                     return dbm__lane_one(w, e, values, count, site, row); } } } }
     va_start(ap, codes);
-    st = dbm__stmt_query_one_list(site, prepared, row, codes, ap);
+    st = dbm__stmt_query_one_given(site, prepared, row, dbm__given_list(codes, &ap));
     va_end(ap);
     return st; }
 DBM__DEF dbm_status dbm__stmt_query_onev(const char *site, dbm_statement *prepared, dbm_row **row, const dbm_value *values, int count) {
-    dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    dbm__call call;
-    dbm_status st;
-    if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
-    *row = NULL;
-    st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) st = dbm__values_copy(prepared->work, values, count, copy, &named, site);
-    if (st != DBM_OK) return st;
-    memset(&call, 0, sizeof call);
-    call.work = prepared->work;
-    return dbm__one_values(&call, NULL, prepared, copy, count, named, site, row); }
+    return dbm__stmt_query_one_given(site, prepared, row, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__stmt_each(dbm_statement *prepared, const char *site, const char *codes, ...) {
     dbm_rows *rows = NULL;
-    dbm_status st = dbm__statement_ready(prepared, site);
-    if (st == DBM_OK) {
-        DBM__READ_VALUES(call);
-        if (st != DBM_OK) dbm__work_fail(prepared->work, site);
-        else dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, &rows); }
+    va_list ap;
+    va_start(ap, codes);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_list(codes, &ap));
+    va_end(ap);
     return dbm__cursor_of(rows); }
 DBM__DEF dbm__cursor dbm__stmt_eachv(dbm_statement *prepared, const char *site, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    dbm__stmt_queryv(site, prepared, &rows, values, count);
+    (void)dbm__stmt_query_given(site, prepared, &rows, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     dbm_status st;
@@ -14563,8 +14432,7 @@ static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
         else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
         else undone = !b->sent;
         if (!undone && b->point > 0) c->broken = true;
-    } else {
-        undone = !b->sent; }
+    } else { undone = !b->sent; }
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
@@ -15052,8 +14920,7 @@ static bool dbm__field_wrong(dbm__text *text, const dbm_model *m, const dbm_fiel
         dbm__putf(text, "field %q of model %q lies outside its struct", f->name, m->name);
     } else if (dbm__field_is_key(f) && f->kind >= DBM__TO_OPTIONAL_INT) {
         dbm__putf(text, "key %q of model %q has an optional type, but a key is never NULL", f->name, m->name);
-    } else {
-        return false; }
+    } else { return false; }
     return true; }
 /* What is wrong with a model, in `text`; false: nothing. `size`: of the caller's struct. `key`: without one it is of no use here. */
 static bool dbm__model_wrong(dbm__text *text, const dbm_model *m, size_t size, bool key) {
@@ -15757,8 +15624,7 @@ DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm
         records = dbm__all_record(&a, 0);
         memcpy(out, &records, sizeof records);
         *n = a.n;
-    } else {
-        dbm__free(host, a.block); }
+    } else { dbm__free(host, a.block); }
     return st; }
 DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void *out, size_t size, size_t *n, const char *site, const char *tail,
                                    const char *codes, ...) {
@@ -15801,8 +15667,7 @@ static size_t dbm__script_first(const char *sql, size_t size, unsigned lexer) {
         } else if (i < size && (sql[i] == '-' || sql[i] == '#')) {
             for (end = i; end < size && sql[end] != '\n'; end++) { }
             if (dbm__sql_statement_end(sql + i, end - i, lexer, &next) != 0) return i;
-        } else {
-            return i; }
+        } else { return i; }
         if (end > size) return i;
         i = end; } }
 static dbm_status dbm__script_run(dbm_session *s, void *ud) {
@@ -15846,7 +15711,7 @@ DBM__DEF dbm_status dbm__script(dbm_session *on, const char *site, const char *s
 static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
         return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site); }
-    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis"); }
+    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION"); }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     (void)want; (void)out; (void)name; (void)values; (void)count;
     return dbm__redis_absent(on, site); }
@@ -16135,8 +16000,7 @@ static bool dbm__redis_clear(int want, void *out) {
     if (what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_ROW || (what == DBM__REDIS_WANT_NEXT && out != NULL)) {
         if (out == NULL) return false;
         *(dbm_row **)out = NULL;
-    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) {
-        *(dbm_rows **)out = NULL; }
+    } else if ((what == DBM__REDIS_WANT_ROWS || what == DBM__REDIS_WANT_NEXT_ROWS) && out != NULL) { *(dbm_rows **)out = NULL; }
     return true; }
 /* A helper's own words: the name, then its values. words[0] is free for the name, and two are behind for EX. */
 static dbm_status dbm__redis_named(dbm_session *on, const char *site, int want, void *out, const char *name, dbm_value *words, int count) {
@@ -16406,45 +16270,37 @@ static dbm_status dbm__mongo_run(const dbm__mongo_call *m, int want, void *out) 
     if (st == DBM_OK && want == DBM__MONGO_WANT_COUNT) {
         *(int64_t *)out = dbm_row_int(row, 0);
         dbm_row_end(row);
-    } else if (st == DBM_OK) {
-        *(dbm_row **)out = row; }
+    } else if (st == DBM_OK) { *(dbm_row **)out = row; }
     return st; }
-static dbm_status dbm__mongo_list(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                  const char *codes, va_list ap) {
+static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
+                                   dbm__given given) {
     dbm__mongo_call m;
-    int documents, count = 0;
+    dbm_value *values;
+    int documents, count = given.count, i;
     bool named;
     dbm_status st = dbm__mongo_clear(on, site, call, want, out);
     if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
     if (st != DBM_OK) return st;
-    st = dbm__values_read(m.values + DBM__MONGO_HEAD + documents, &count, &named, codes, ap);
-    if (st != DBM_OK) {
+    values = m.values + DBM__MONGO_HEAD + documents;
+    if (given.codes != NULL) {
         char text[400];
-        dbm__copy_cut(text, sizeof text, dbm__self()->last.message);
-        return dbm__on_fail(on, st, site, "%s", text); }
-    st = dbm__mongo_finish(&m, documents, count);
-    return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
-static dbm_status dbm__mongo_array(dbm_session *on, const char *site, int call, int want, void *out, const char *coll, const char *filter, const char *json,
-                                   const dbm_value *values, int count) {
-    dbm__mongo_call m;
-    int documents, i;
-    dbm_status st = dbm__mongo_clear(on, site, call, want, out);
-    if (st == DBM_OK) st = dbm__mongo_begin(&m, on, site, call, coll, filter, json, &documents);
-    if (st != DBM_OK) return st;
-    if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES); }
-    for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
-        dbm_value *v = &m.values[DBM__MONGO_HEAD + documents + i];
-        *v = values[i];
-        st = dbm__values_check(v, 1, NULL, site);
-        if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); }
+        st = dbm__values_read(values, &count, &named, given.codes, *given.ap);
+        dbm__copy_cut(text, sizeof text, st != DBM_OK ? dbm__self()->last.message : "");
+        if (st != DBM_OK) return dbm__on_fail(on, st, site, "%s", text);
+    } else if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && given.values == NULL)) {
+        return dbm__on_fail(on, DBM_E_LIMIT, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+    } else {
+        for (i = 0; i < count; i++) { /* one by one: a list may mix those with a mark and those without */
+            values[i] = given.values[i];
+            st = dbm__values_check(&values[i], 1, NULL, site);
+            if (st != DBM_OK) return dbm__on_fail(on, st, site, "value %d is no value: a pointer that is not a text, or a text without data", i + 1); } }
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
 #define DBM__MONGO_LIST(st, call, want, out, filter) do { \
         va_list ap; \
         va_start(ap, codes); \
-        st = dbm__mongo_list(on, site, call, want, out, coll, filter, json, codes, ap); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
         va_end(ap); \
     } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
@@ -16471,18 +16327,18 @@ DBM__DEF dbm__cursor dbm__mongo_each(dbm_session *on, const char *site, const ch
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongov(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json,
                                 const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_NOTHING, NULL, coll, filter, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowsv(dbm_session *on, dbm_rows **rows, const char *site, int call, const char *coll, const char *json,
                                      const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROWS, rows, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_rowv(dbm_session *on, dbm_row **row, const char *site, int call, const char *coll, const char *json,
                                     const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, call, DBM__MONGO_WANT_ROW, row, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__mongo_countv(dbm_session *on, int64_t *n, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
-    return dbm__mongo_array(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, values, count); }
+    return dbm__mongo_given(on, site, DBM__MONGO_COUNT, DBM__MONGO_WANT_COUNT, n, coll, NULL, json, dbm__given_array(values, count)); }
 DBM__DEF dbm__cursor dbm__mongo_eachv(dbm_session *on, const char *site, const char *coll, const char *json, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
-    (void)dbm__mongo_array(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, values, count);
+    (void)dbm__mongo_given(on, site, DBM__MONGO_FIND, DBM__MONGO_WANT_ROWS, &rows, coll, NULL, json, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 DBM__DEF dbm_status dbm__mongo_many(dbm_session *on, const char *site, const char *coll, const char *const *texts, const struct _bson_t *const *documents,
                                     size_t n) {
@@ -16564,7 +16420,6 @@ DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
 DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
-DBM__FN void dbm__adapter_mongodb_shutdown(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -16619,6 +16474,7 @@ char *realpath(const char *path, char *resolved); /* it is there; a system heade
 #define DBM__SQLITE_OPTIONS "busy_timeout,foreign_keys,journal_mode,synchronous,cache_size"
 #define DBM__SQLITE_STEPS 1000 /* of SQLite's machine, between two looks at the deadline */
 #define DBM__SQLITE_CHECKPOINT 1000 /* pages of the WAL between two checkpoints, as SQLite has it */
+#define DBM__SQLITE_FEW 64 /* of them are soon copied */
 #define DBM__SQLITE_WAL_MAX 8000
 /* Of a database, from init to close. The texts lie behind it in the same block, or are literals. */
 typedef struct dbm__sqlite_base {
@@ -16632,9 +16488,9 @@ typedef struct dbm__sqlite_base {
     bool own_vfs;            /* the URL names one */
     bool parted;             /* in the child of a fork: a transaction of the parent was open, see dbm__sqlite_forked */
     dbm__word left_open;     /* and there is no way around it */
-    dbm__word checkpoint;    /* pages in the WAL at the last one; 0: none since it began anew */
+    dbm__word checkpoint;    /* twice the pages in the WAL at the last one; odd: all of them are copied; 0: none since it began anew */
 } dbm__sqlite_base;
-/* Statements that each connection keeps: prepared when first needed, stepped and reset ever after. */
+/* Statements that each connection keeps from their second use on, to be stepped and reset: one that was opened for a peak holds less while it is idle. */
 enum {
     DBM__SQLITE_BEGIN, DBM__SQLITE_IMMEDIATE, DBM__SQLITE_COMMIT, DBM__SQLITE_ROLLBACK, DBM__SQLITE_PING,
     DBM__SQLITE_SAVEPOINT,   /* and from here on, for each level: SAVEPOINT, RELEASE, ROLLBACK TO */
@@ -16663,6 +16519,7 @@ typedef struct dbm__sqlite {
     bool connecting;
     bool ending;             /* COMMIT or ROLLBACK, which nothing may stop */
     dbm__aside_chunk *spare; /* of rows put aside, for the next ones */
+    unsigned used;           /* a bit for each word that was */
     sqlite3_stmt *words[DBM__SQLITE_WORDS];
 } dbm__sqlite;
 /* Rows that were put aside: a list. A row is its head, then its values, then their texts. */
@@ -16777,8 +16634,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
     if (q->db != NULL && (sqlite3_extended_errcode(q->db) & 0xff) == primary) {
         if (rc == primary) rc = sqlite3_extended_errcode(q->db);
         said = sqlite3_errmsg(q->db);
-    } else {
-        said = sqlite3_errstr(rc); }
+    } else { said = sqlite3_errstr(rc); }
     status = dbm__sqlite_status(rc, &sqlstate, &retryable);
     if (status == DBM_E_NOMEM) return dbm_adapter_fail(q->c, status, sqlstate, rc, NULL);
     if (status == DBM_E_CONSTRAINT && !q->connecting) return dbm__sqlite_constraint(q, rc, sqlstate, said);
@@ -16788,8 +16644,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
         retryable = false; }
     if (primary == SQLITE_INTERRUPT && timed_out && !cancelled) status = DBM_E_TIMEOUT;
     if ((primary == SQLITE_IOERR || primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB ||
-         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) {
-        dbm_adapter_broken(q->c); }
+         rc == SQLITE_READONLY_DBMOVED) && rc != SQLITE_CORRUPT_VTAB && !q->base->memory) { dbm_adapter_broken(q->c); }
     if (status == DBM_E_LOST && q->base->memory) status = DBM_E_SQL; /* of a temporary file: the database is well */
     if (q->connecting && status != DBM_E_CANCELLED) status = DBM_E_CONNECT;
     if (q->connecting && (primary == SQLITE_CANTOPEN || primary == SQLITE_READONLY)) { /* of files that it may not make beside this one */
@@ -16884,18 +16739,22 @@ DBM__INLINE void dbm__sqlite_enter(dbm__sqlite *q, sqlite3_stmt *running, int64_
 DBM__INLINE void dbm__sqlite_leave(dbm__sqlite *q) { dbm__store(&q->state, DBM__SQLITE_IDLE); }
 #if DBM__THREADS
 /* SQLite asks this when it has committed in WAL mode. Its own answer is a checkpoint from 1,000 pages on; the disk may take its time for that, so the
- * next writer need not wait until it is done. While others write, no checkpoint gets to the end and lets the WAL begin anew: when
- * that has grown too large, one runs before the next writer's turn. */
+ * next writer need not wait until it is done. But the WAL begins anew only after a checkpoint behind which nobody has written. Until then the file
+ * grows, and to sync a file that has grown costs twice as much. So the few pages that were written beside a checkpoint are copied by another one
+ * before the next writer's turn; and all pages when others write so fast that there are never few, and the WAL has grown too large. */
 static int dbm__sqlite_committed(void *data, sqlite3 *db, const char *schema, int pages) {
     dbm__sqlite *q = (dbm__sqlite *)data;
-    dbm__word last = dbm__load(&q->base->checkpoint);
+    dbm__word last = dbm__load(&q->base->checkpoint), here = 2u * (dbm__word)pages;
+    bool rest = (last & 1u) != 0 && here - last < 2u * DBM__SQLITE_FEW;
+    int copied = 0;
     if (DBM__LIKELY(pages < DBM__SQLITE_CHECKPOINT)) {
         if (DBM__UNLIKELY(last != 0)) dbm__store(&q->base->checkpoint, 0);
         return SQLITE_OK; }
-    if ((dbm__word)pages >= last && (dbm__word)pages < last + DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
-    if (!dbm__cas(&q->base->checkpoint, &last, (dbm__word)pages)) return SQLITE_OK;
-    if (pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
-    (void)sqlite3_wal_checkpoint(db, schema); /* what it leaves undone the next one does */
+    if (!rest && here >= last && here < last + 2u * DBM__SQLITE_CHECKPOINT) return SQLITE_OK; /* fewer than last: a new one, by a large transaction */
+    if (!dbm__cas(&q->base->checkpoint, &last, here)) return SQLITE_OK;
+    if (!rest && pages < DBM__SQLITE_WAL_MAX) dbm_adapter_written(q->c);
+    (void)sqlite3_wal_checkpoint_v2(db, schema, SQLITE_CHECKPOINT_PASSIVE, NULL, &copied); /* what it leaves undone the next one does */
+    if (!rest && copied >= pages) (void)dbm__cas(&q->base->checkpoint, &here, 2u * (dbm__word)copied + 1u);
     return SQLITE_OK; }
 #endif
 /* Runs one statement; the first column of its first row becomes a text. */
@@ -16911,41 +16770,28 @@ static int dbm__sqlite_run(dbm__sqlite *q, const char *sql, char *out, size_t ca
     while (rc == SQLITE_ROW) rc = sqlite3_step(stmt);
     q->running = NULL;
     if (rc == SQLITE_DONE) rc = SQLITE_OK;
-    if (rc == SQLITE_OK) sqlite3_finalize(stmt);
-    else (void)sqlite3_finalize(stmt); /* the connection still knows the error */
+    (void)sqlite3_finalize(stmt); /* the connection still knows an error */
     return rc; }
-static void dbm__sqlite_word_text(int word, char *block, size_t capacity) {
+/* A word that is not kept, or not yet. */
+static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     static const char *const fixed[] = { "BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK", "PRAGMA schema_version" };
     static const char *const levels[] = { "SAVEPOINT", "RELEASE", "ROLLBACK TO" };
-    if (word < DBM__SQLITE_SAVEPOINT) {
-        dbm__copy_cut(block, capacity, fixed[word]);
-    } else {
-        word -= DBM__SQLITE_SAVEPOINT;
-        dbm__format(block, capacity, "%s dbm_%d", levels[word % 3], word / 3 + 1); } }
-static DBM__NOINLINE int dbm__sqlite_word_prepare(dbm__sqlite *q, int word) {
+    int level = word - DBM__SQLITE_SAVEPOINT, rc;
+    unsigned bit = word < DBM__SQLITE_WORDS ? 1u << word : 0;
     char text[40];
-    dbm__sqlite_word_text(word, text, sizeof text);
-    return sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL); }
+    if (level < 0) dbm__copy_cut(text, sizeof text, fixed[word]);
+    else dbm__format(text, sizeof text, "%s dbm_%d", levels[level % 3], level / 3 + 1);
+    rc = dbm__sqlite_run(q, text, NULL, 0);
+    if (rc == SQLITE_OK && (q->used & bit)) (void)sqlite3_prepare_v3(q->db, text, -1, SQLITE_PREPARE_PERSISTENT, &q->words[word], NULL);
+    q->used |= bit;
+    return rc; }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
-    sqlite3_stmt *stmt;
+    sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
     dbm_status status;
     int rc;
-    if (DBM__UNLIKELY(word >= DBM__SQLITE_WORDS)) {
-        char text[40];
-        dbm__sqlite_word_text(word, text, sizeof text);
-        dbm__sqlite_enter(q, NULL, deadline_us);
-        rc = dbm__sqlite_run(q, text, NULL, 0);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
-        dbm__sqlite_leave(q);
-        return DBM_OK; }
-    if (DBM__UNLIKELY(q->words[word] == NULL)) {
-        q->running = NULL;
-        rc = dbm__sqlite_word_prepare(q, word);
-        if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc); }
-    stmt = q->words[word];
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
-    rc = sqlite3_step(stmt);
-    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW)) {
+    rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
+    if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
         sqlite3_reset(stmt);
         dbm__sqlite_leave(q);
         return DBM_OK; }
@@ -17037,11 +16883,10 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         dbm_status status = dbm__sqlite_parameters(q, stmt, found, p->parameters);
         sqlite3_finalize(stmt);
         return status; }
-    s = (dbm__sqlite_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
+    s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
     if (s == NULL) {
         sqlite3_finalize(stmt);
         return dbm__sqlite_no_memory(q); }
-    memset(s, 0, sizeof *s);
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -17090,34 +16935,29 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     int rc = SQLITE_OK;
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_BOOL:
-        rc = sqlite3_bind_int64(stmt, number, v->as.integer);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, v->as.integer); break;
     case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
         rc = sqlite3_bind_text64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC, SQLITE_UTF8);
         break;
     case DBM_TYPE_NULL:
-        rc = sqlite3_bind_null(stmt, number);
-        break;
+        rc = sqlite3_bind_null(stmt, number); break;
     case DBM_TYPE_DOUBLE:
 #if DBM__FLOAT
         if (v->as.real != v->as.real) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_double(stmt, number, v->as.real);
-        break;
+        rc = sqlite3_bind_double(stmt, number, v->as.real); break;
 #else
         return dbm__sqlite_value_refused(q, v, number);
 #endif
     case DBM_TYPE_UINT:
         if (v->as.uinteger > (uint64_t)INT64_MAX) return dbm__sqlite_value_refused(q, v, number);
-        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger);
-        break;
+        rc = sqlite3_bind_int64(stmt, number, (sqlite3_int64)v->as.uinteger); break;
     case DBM_TYPE_BLOB: /* without an address it would become NULL */
         rc = sqlite3_bind_blob64(stmt, number, data != NULL ? data : "", v->as.text.size, SQLITE_STATIC);
         break;
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
-        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT);
-        break; }
+        rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
     return rc == SQLITE_OK ? DBM_OK : dbm__sqlite_bind_failed(q, v, number, rc); }
@@ -17174,8 +17014,7 @@ DBM__INLINE bool dbm__sqlite_value(sqlite3_stmt *stmt, int i, dbm_value *out) {
         out->type = DBM_TYPE_NULL;
         out->as.integer = 0;
         return true; } }
-static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) {
-    return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
+static dbm_value *dbm__sqlite_cells(dbm__sqlite_row *row) { return (dbm_value *)(void *)((char *)row + DBM__ASIDE_ALIGNED(sizeof *row)); }
 static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s) {
     if (s->row != NULL) {
         s->row = s->row->next;
@@ -17291,8 +17130,7 @@ static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op 
             status = dbm__sqlite_fail(q, rc);
         } else if (sqlite3_column_count(again) != s->columns) {
             status = dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "the columns of this query changed while it was being read");
-        } else {
-            status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
+        } else { status = dbm__sqlite_copy_rest(s, again, rc, op->row_buffer); }
         q->running = NULL; }
     sqlite3_finalize(again);
     return status; }
@@ -17472,8 +17310,7 @@ static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const 
         for (i = 0; i < n; i++) {
             status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
             if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i;
-            break; }
+            op->bulk->failed_column = i; break; }
         if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
         if (DBM__UNLIKELY(status != DBM_OK)) break; }
     *taken = row;
@@ -17575,9 +17412,8 @@ static dbm_status dbm__sqlite_connect(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_base *base = (dbm__sqlite_base *)dbm_adapter_db_data(owner);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, rc;
     dbm_status status = DBM_OK;
-    dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_alloc(owner, sizeof *q);
+    dbm__sqlite *q = (dbm__sqlite *)dbm__adapter_zeroed(owner, sizeof *q);
     if (q == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, "53200", 0, NULL);
-    memset(q, 0, sizeof *q);
     q->c = c;
     q->owner = owner;
     q->base = base;
@@ -17627,8 +17463,7 @@ static int dbm__sqlite_fstat_here(int fd, struct stat *out) {
     int rc = dbm__sqlite_parents.next(fd, out), i;
     for (i = 0; rc == 0 && i < dbm__sqlite_parents.count; i++) {
         if (out->st_dev != dbm__sqlite_parents.dev[i] || out->st_ino != dbm__sqlite_parents.ino[i]) continue;
-        out->st_dev = ~out->st_dev;
-        break; }
+        out->st_dev = ~out->st_dev; break; }
     return rc; }
 static bool dbm__sqlite_part(const char *path) {
     sqlite3_vfs *vfs = sqlite3_vfs_find("unix");
@@ -17679,7 +17514,7 @@ static void dbm__sqlite_disconnect(dbm_connection *c, dbm_disconnect how) {
 #endif
         /* Statements that the program prepared on the native handle keep it alive until it finalizes them. */
         if (sqlite3_close(q->db) != SQLITE_OK) sqlite3_close_v2(q->db); }
-    if (q->spare != NULL) dbm_adapter_free(q->owner, q->spare);
+    dbm_adapter_free(q->owner, q->spare);
     dbm_adapter_free(q->owner, q); }
 /* Runs `DROP ...` or the like for what a query names, one name at a time, until it names nothing more. */
 static int dbm__sqlite_clear(dbm__sqlite *q, const char *query, const char *format) {
@@ -17740,23 +17575,15 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
 static bool dbm__sqlite_is_true(const char *value) {
     bool yes = false;
     return value != NULL && dbm__parse_bool(value, &yes) && yes; }
-static dbm_status dbm__sqlite_check_parameter(dbm_database *db, const char *name, const char *where) {
-    size_t i;
-    const char *near_one;
-    char hint[40] = "";
-    for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) if (strcmp(name, dbm__sqlite_uri_keys[i]) == 0) return DBM_OK;
-    if (dbm__list_has(DBM__SQLITE_OPTIONS, name, strlen(name))) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is not known; known are mode, cache, immutable, vfs, nolock, psow, and the options "
-                               "busy_timeout, foreign_keys, journal_mode, synchronous, cache_size%s", where, name, hint); }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
-    dbm_status status = DBM_OK;
-    size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__sqlite_check_parameter(db, one.name, where);
-    if (status != DBM_OK) return status;
+    size_t i = 0, k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
+        if (k < DBM__SQLITE_URI_KEYS || dbm__list_has(DBM__SQLITE_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__sqlite_uri_keys, DBM__SQLITE_URI_KEYS, "is not known; known are mode, cache, immutable, vfs, "
+                                    "nolock, psow, and the options busy_timeout, foreign_keys, journal_mode, synchronous, cache_size"); }
     value = dbm_adapter_option(db, "mode");
     if (value != NULL && !dbm__list_has("ro,rw,rwc,memory", value, strlen(value))) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "mode = %s: expected one of ro, rw, rwc, memory", value); }
@@ -17906,7 +17733,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
 static void dbm__sqlite_close(dbm_database *db) {
     void *base = dbm_adapter_db_data(db);
     dbm_adapter_set_db_data(db, NULL);
-    if (base != NULL) dbm_adapter_free(db, base); }
+    dbm_adapter_free(db, base); }
 static const dbm_adapter dbm__sqlite_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "sqlite", "sqlite,file", DBM__SQLITE_OPTIONS,
@@ -17975,8 +17802,6 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
 DBM__FN int dbm__pg_hex(char c); /* -1: none */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
 /* A bulk: its rows, encoded, until COPY takes them. */
@@ -18502,38 +18327,31 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             while ((n /= 10) != 0);
             if (v->as.integer < 0) *--digit = '-';
             q->params[i] = digit;
-            length = (int)(at - digit) - 1;
-            break; }
+            length = (int)(at - digit) - 1; break; }
         case DBM_TYPE_UINT:
             t = dbm__text_in(at, 40);
             dbm__putf(&t, "%u", v->as.uinteger);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)t.size) + 1; break;
         case DBM_TYPE_DOUBLE:
             dbm__double_write(v->as.real, at);
             length = (int)strlen(at);
-            at += 40;
-            break;
+            at += 40; break;
         case DBM_TYPE_BOOL:
             q->params[i] = v->as.integer != 0 ? "1" : "0";
-            length = 1;
-            break;
+            length = 1; break;
         case DBM_TYPE_TIMESTAMP:
             t = dbm__text_in(at, 40);
             dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1;
-            break;
+            at += (length = (int)t.size) + 1; break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             length = (int)v->as.text.size;
             q->formats[i] = 1;
-            q->blobs = true;
-            break;
+            q->blobs = true; break;
         case DBM_TYPE_TEXT: case DBM_TYPE_DECIMAL: case DBM_TYPE_UUID: case DBM_TYPE_JSON:
             if (v->as.text.size != 0) memcpy(at, v->as.text.data, v->as.text.size);
             at[v->as.text.size] = '\0';
-            at += (length = (int)v->as.text.size) + 1;
-            break;
+            at += (length = (int)v->as.text.size) + 1; break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
             return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
         q->lengths[i] = length; }
@@ -18580,8 +18398,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     const dbm_op *op = q->op;
     switch (item->kind) {
     case DBM__PG_BEGIN:
-        dbm__pg_put_begin(&t, item->number);
-        break;
+        dbm__pg_put_begin(&t, item->number); break;
     case DBM__PG_SAVEPOINT: dbm__putf(&t, "SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_RELEASE: dbm__putf(&t, "RELEASE SAVEPOINT dbm_%u", (uint64_t)item->number); break;
     case DBM__PG_ROLLBACK_TO: dbm__putf(&t, "ROLLBACK TO SAVEPOINT dbm_%u", (uint64_t)item->number); break;
@@ -18936,8 +18753,7 @@ static void dbm__pg_look_at_transaction(dbm__pg *q) {
     switch (PQtransactionStatus(q->conn)) {
     case PQTRANS_IDLE:
         if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false;
-        break;
+        q->failed_tx = false; break;
     case PQTRANS_INTRANS: q->failed_tx = false; break;
     case PQTRANS_INERROR: q->failed_tx = true; break;
     case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
@@ -19141,8 +18957,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
                 in->row = in->at - size;
                 dbm__pg_lane_row(s, s->block + s->types_capacity);
                 if (!dbm__pg_keep(q, s, s->block + s->types_capacity, s->columns)) return DBM__PG_ROW;
-            } else {
-                q->dropped++; }
+            } else { q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
         case 'Z': dbm__pg_lane_ready(q, m[5]); break;
@@ -19338,8 +19153,7 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
         if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0; }
+    } else { s->small_runs = 0; }
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
     while (s->held != NULL) {
@@ -19367,8 +19181,7 @@ DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
     s->total = 0; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
-static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
+static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
@@ -19421,8 +19234,7 @@ static void dbm__pg_push_run(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
         q->named_run = q->base->cached && s->seen && !s->copies_out;
-        if (q->named_run && !s->kept) {
-            dbm__pg_add_prepare(q, s); }
+        if (q->named_run && !s->kept) { dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q); }
 /* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
@@ -20029,25 +19841,21 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         break;
     case DBM_OP_SAVEPOINT:
         q->depth = op->savepoint;
-        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_SAVEPOINT, op->savepoint); break;
     case DBM_OP_RELEASE: {
         dbm__pg_statement *s;
         q->depth = op->savepoint - 1;
         for (s = q->cursors; s != NULL; s = s->next_cursor) if (s->depth > q->depth) s->depth = q->depth;
-        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint);
-        break; }
+        dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint); break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
         dbm__pg_cursors_lost(q, op->savepoint);
-        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
-        break;
+        dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint); break;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
     case DBM_OP_PREPARE: dbm__pg_end_local(q, dbm__pg_prepare(q, op)); break;
     case DBM_OP_UNPREPARE:
         dbm__pg_unprepare(q, op);
-        dbm__pg_end_local(q, DBM_OK);
-        break;
+        dbm__pg_end_local(q, DBM_OK); break;
     case DBM_OP_EXECUTE: dbm__pg_start_execute(q, op); break;
     case DBM_OP_FETCH: dbm__pg_start_fetch(q, op); break;
     case DBM_OP_HOLD: case DBM_OP_FINISH: {
@@ -20062,16 +19870,14 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     case DBM_OP_PING:
         q->main = NULL;
         dbm__pg_add(q, &q->sent, DBM__PG_PING, 0);
-        dbm__pg_go(q);
-        break;
+        dbm__pg_go(q); break;
     case DBM_OP_RESET: dbm__pg_start_reset(q); break;
     case DBM_OP_SCRIPT: case DBM_OP_NATIVE: case DBM_OP_LISTEN:
         q->main = NULL;
         if (op->kind == DBM_OP_LISTEN && !dbm__pg_listen(q, op)) return;
         if (q->state == DBM__PG_NATIVE_USE) {
             op->native = q->conn;
-            dbm__pg_end_local(q, DBM_OK);
-            break; }
+            dbm__pg_end_local(q, DBM_OK); break; }
         dbm__pg_push_before(q);
         if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
@@ -20525,8 +20331,7 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (!q->fresh && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
-    } else {
-        how = dbm__pg_answers(q); }
+    } else { how = dbm__pg_answers(q); }
 answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
@@ -20595,8 +20400,7 @@ static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
     int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
     if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
         || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) {
-        return false; }
+        || !dbm__pg_read_digits(&at, 2, &second)) { return false; }
     if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
     if (*at == '+' || *at == '-') {
         bool west = *at++ == '-';
@@ -20936,8 +20740,7 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
              (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
         status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT; }
+    } else { status = DBM_E_CONNECT; }
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -21728,9 +21531,8 @@ DBM__FN void dbm__pg_copy_blame(dbm__pg_copy *k, const char *context) {
 #  error "dbm: DBM_WITH_MYSQL needs mysql.h: install libmariadb-dev or default-libmysqlclient-dev (Debian), mariadb-connector-c-dev (Alpine), mariadb-connector-c or mysql-client (macOS), or put its directory on the include path (mariadb_config --cflags, mysql_config --cflags)"
 #else
 #include DBM__MYSQL_HEADER
-/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has none for prepared
- * statements, so that its calls block: the server keeps a deadline, and a silent one is noticed by the library's time-out; on a loop they go to workers, since values
- * written into texts, which it could send without blocking, would come out as others. The flows below are the same. */
+/* Which client library it is. MariaDB's has every call in a form that does not block (_start, _cont); Oracle's has that for texts alone, which won't do (manual.h
+ * says why), so that its calls block: the server keeps a deadline, a silent one is noticed by the library's time-out, a loop has workers. The flows below are the same. */
 #if defined(MARIADB_PACKAGE_VERSION) || defined(MARIADB_BASE_VERSION)
 #  define DBM__MYSQL_MARIADB 1
 /* Where the library keeps what it has read, and how it reads, is part of what its plug-ins are built against: it is looked at, to see whether a call can be
@@ -22549,8 +22351,7 @@ static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     dbm__mysql_result_over(q, s);
     if (q->rc <= 0) {
         q->rc = 0;
-        dbm__mysql_note_status(q);
-        break; }
+        dbm__mysql_note_status(q); break; }
     dbm__mysql_note_error(q, s->stmt);
     if (!drop) dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
@@ -22570,8 +22371,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
         if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
         if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            dbm__mysql_result_over(q, s);
-            break; }
+            dbm__mysql_result_over(q, s); break; }
         DBM__MYSQL_AWAIT_STOP; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
@@ -22663,8 +22463,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
     if (s->stmt == NULL) {
-        dbm__mysql_no_memory(q);
-        break; }
+        dbm__mysql_no_memory(q); break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -22674,8 +22473,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         dbm__mysql_note_error(q, s->stmt);
         q->failed = failed; /* the server lets go of all that it took for a PREPARE */
         if (q->error.native != DBM__MYSQL_NOT_PREPARABLE || p->parameters != 0) dbm__mysql_report(q);
-        DBM__MYSQL_CLOSE(s);
-        break; }
+        DBM__MYSQL_CLOSE(s); break; }
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
@@ -22686,8 +22484,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
         if (s->values == NULL) {
-            dbm__mysql_no_memory(q);
-            break; }
+            dbm__mysql_no_memory(q); break; }
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -22848,8 +22645,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
                 q->failed = true;
                 DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
-                q->wrote = false;
-                break; } } }
+                q->wrote = false; break; } } }
     dbm__mysql_report(q);
     DBM__MYSQL_OVER; }
 /* A statement has been done: its numbers, and what became of the transaction. */
@@ -22962,8 +22758,7 @@ DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
             if (size == 252 && end - p >= 2) {
                 size = (size_t)p[0] | (size_t)p[1] << 8;
                 p += 2;
-            } else if (size > 250) {
-                return false; }
+            } else if (size > 250) { return false; }
             if ((size_t)(end - p) < size || size >= cell->capacity) return false;
             memcpy(cell->text, p, size);
             cell->size = (unsigned long)size; }
@@ -22983,8 +22778,7 @@ static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
     if (q->rc != MYSQL_NO_DATA) {
-        dbm__mysql_fetched(q, s);
-        break; }
+        dbm__mysql_fetched(q, s); break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
     if (q->rc == 0) q->rc = MYSQL_NO_DATA;
@@ -23019,8 +22813,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->again = false;
     op->ended = false;
     if (dbm__mysql_is_undone(q)) break;
-    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) {
-        DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
+    if (DBM__UNLIKELY(q->active != NULL || q->closing != NULL || q->autocommit == q->unit)) { DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer)); }
     if (s == NULL) {
         s = dbm__mysql_statement_new(q, p);
         if (s == NULL) break;
@@ -23034,13 +22827,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     q->total = p->sql_size;
     if (s->stmt != NULL && !dbm__mysql_bind(q, s, op->values, op->value_count)) break;
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
-        if (q->packet == 0) {
-            DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+        if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
             DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
-                           q->total, q->packet);
-            break; } }
+                           q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
     DBM__MYSQL_DO(dbm__mysql_limit(q, op->deadline_us));
 #endif
@@ -23050,8 +22841,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         q->sql_size = p->sql_size;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-            break; }
+            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
         s->text_rows = q->first;
         if (q->first != NULL) {
             op->result = s;
@@ -23059,10 +22849,8 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             op->settled = true;
             dbm__mysql_text_row(s);
             op->row = !s->ended;
-        } else {
-            dbm__mysql_numbers(s, op, q->affected, q->made_id); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        } else { dbm__mysql_numbers(s, op, q->affected, q->made_id); }
+        dbm__mysql_done(q, s, op); break; }
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
     if (q->rc != 0) {
@@ -23073,14 +22861,11 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             q->again = true;
             q->failed = failed;
             goto prepare_again; }
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s));
-        break; }
+        DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
     if (mysql_stmt_field_count(s->stmt) == 0) {
         dbm__mysql_numbers(s, op, mysql_stmt_affected_rows(s->stmt), mysql_stmt_insert_id(s->stmt));
-        if (DBM__UNLIKELY(mysql_more_results(q->my))) {
-            DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
-        dbm__mysql_done(q, s, op);
-        break; }
+        if (DBM__UNLIKELY(mysql_more_results(q->my))) { DBM__MYSQL_DO(dbm__mysql_rest(q, s, false)); }
+        dbm__mysql_done(q, s, op); break; }
     s->open = true;
     q->active = s;
     op->result = s;
@@ -23088,14 +22873,12 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     op->columns = s->columns;
     if (DBM__LIKELY(dbm__mysql_ahead(q) == DBM__MYSQL_ROW)) {
         dbm__mysql_fetch(q, s);
-    } else {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
+    } else { DBM__MYSQL_AWAIT_ALL(dbm__mysql_next_row(q, s)); }
     if (q->refused) break;
     op->row = q->rc == 0;
     if (op->row) (void)dbm__mysql_end_at_hand(q, s); /* it may be the only one */
     if (p->writes && !s->reads && !s->calls) { /* RETURNING, ANALYZE TABLE: all of its work is done before it answers */
-        if (op->row) {
-            DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
+        if (op->row) { DBM__MYSQL_DO(dbm__mysql_hold(q, s, op->row_buffer != 0 ? op->row_buffer : SIZE_MAX)); }
         op->settled = true;
         if (s->changes) dbm__mysql_returned(s, op);
         dbm__mysql_done(q, s, op); }
@@ -23115,8 +22898,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
         if (s->row != NULL) {
             s->seen++;
             q->status = DBM_OK;
-        } else {
-            s->held = false; }
+        } else { s->held = false; }
         break; }
     if (s->text_rows != NULL) {
         dbm__mysql_text_row(s);
@@ -23152,8 +22934,7 @@ static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     int i;
     DBM__MYSQL_FLOW(q->phase)
     if (s == NULL) break;
-    if (s->open && !q->broken) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
+    if (s->open && !q->broken) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, s)); }
     dbm__mysql_result_over(q, s);
     dbm__mysql_text_free(s);
     if (s->aside.chunks != NULL) dbm__mysql_drop(q, s);
@@ -23244,14 +23025,11 @@ static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
     if (op->bulk->each_row || s == NULL) {
-        q->status = DBM_E_UNSUPPORTED;
-        break; }
+        q->status = DBM_E_UNSUPPORTED; break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
-    if (q->packet == 0) {
-        DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
-    if (s->generation != q->generation) {
-        DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
+    if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
+    if (s->generation != q->generation) { DBM__MYSQL_DO(dbm__mysql_renew(q, s, op->prepared)); }
     op->bulk->data = q->bulk = dbm__mysql_bulk_new(q, (size_t)op->bulk->column_count, dbm__mysql_takes_arrays(q));
     DBM__MYSQL_OVER; }
 static void dbm__mysql_bulk_clean(dbm__mysql_bulk *b) {
@@ -23397,8 +23175,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
         if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
         DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
     if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
-        dbm__mysql_bulk_unbind(s);
-        break; }
+        dbm__mysql_bulk_unbind(s); break; }
     q->stmt = s->stmt;
     q->was_open = q->open;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
@@ -23411,8 +23188,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
             if (q->rc == 0) DBM__MYSQL_AWAIT_ALL(dbm__mysql_ask(q, "SELECT @dbm_row"));
             if (q->rc == 0 && q->number > 0 && (uint64_t)q->number <= b->rows) {
                 op->bulk->failed_row = op->bulk->rows - b->waiting - (int64_t)b->rows + q->number - 1; } }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     dbm__mysql_note_status(q);
     q->wrote = true;
     affected = mysql_stmt_affected_rows(s->stmt);
@@ -23430,12 +23206,10 @@ static int dbm__mysql_op_bulk_send(dbm__mysql *q, dbm_op *op) {
     bool end = op->kind == DBM_OP_BULK_END;
     DBM__MYSQL_FLOW(q->phase)
     if (q->bulk == NULL) break;
-    if (!end || !op->bulk->abandon) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
+    if (!end || !op->bulk->abandon) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_bulk_send(q, op)); }
     if (!end) break;
     op->affected = q->bulk->affected;
-    if (q->bulk->many.stmt != NULL) {
-        DBM__MYSQL_CLOSE(&q->bulk->many); }
+    if (q->bulk->many.stmt != NULL) { DBM__MYSQL_CLOSE(&q->bulk->many); }
     dbm__mysql_bulk_free(q);
     op->bulk->data = NULL;
     DBM__MYSQL_OVER; }
@@ -23501,11 +23275,9 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     bool commit = op->kind == DBM_OP_COMMIT;
     DBM__MYSQL_FLOW(q->phase)
     if (commit && dbm__mysql_is_undone(q)) break;
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     if (!q->failed && !q->open) {
-        dbm__mysql_unit_over(q);
-        break; }
+        dbm__mysql_unit_over(q); break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER; }
@@ -23580,12 +23352,10 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     size_t next;
     DBM__MYSQL_FLOW(q->phase)
-    if (q->active != NULL) {
-        DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
+    if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
     if (q->rc != 0) {
-        dbm__mysql_fail(q, NULL);
-        break; }
+        dbm__mysql_fail(q, NULL); break; }
     q->generation++; /* the server has forgotten its prepared statements */
     DBM__MYSQL_DO(dbm__mysql_set_up(q));
     for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
@@ -23595,8 +23365,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         if (q->sql_size == 0) continue;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
         if (q->rc != 0) {
-            dbm__mysql_report(q);
-            break; }
+            dbm__mysql_report(q); break; }
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
@@ -23692,12 +23461,11 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
 #if DBM__MYSQL_POSIX
-    int fd = dbm__mysql_socket(my), dead;
-    if (fd < 0) return;
-    dead = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (dead < 0) return;
-    (void)dup2(dead, fd);
-    (void)close(dead);
+    int fd = dbm__mysql_socket(my), dead[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
+    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
+    (void)dup2(dead[0], fd);
+    (void)close(dead[0]);
 #else
     (void)my;
 #endif
@@ -23772,8 +23540,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
             mysql_close(q->my);
             q->my = NULL;
             if (next) continue; }
-        dbm__mysql_report(q);
-        break; }
+        dbm__mysql_report(q); break; }
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
@@ -23911,8 +23678,8 @@ static void dbm__mysql_start(dbm_connection *c, dbm_op *op) {
     q = (dbm__mysql *)dbm_adapter_data(c);
     if (q == NULL) return;
     q->phase = q->sub = q->pre = 0;
-    q->refused = false;
-    q->may_wait = op->may_wait;
+    q->refused = op->stop = false; /* Oracle's is not driven in steps, so nobody has said */
+    q->may_wait = DBM__MYSQL_MARIADB && op->may_wait;
     q->status = DBM_OK;
     if (q->wait != 0) q->broken = true; /* the operation before was given up in the middle of a call */
     if (DBM__LIKELY(dbm__mysql_may_be_killed(op->kind))) dbm__store_release(&q->state, DBM__MYSQL_ACTIVE); }
@@ -24148,8 +23915,8 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
 #endif /* DBM__MYSQL_HEADER */
 #endif /* DBM_HAS_MYSQL */
 /* --- src/adapters/redis.c --- */
-/* Redis: one connection and its commands, through hiredis' reader (0.14 to 1.x) on sockets of our own.
- * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
+/* Redis: one connection and its commands, in its own protocol (RESP 2 and 3) on sockets of our own.
+ * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps); OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
  * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
@@ -24158,8 +23925,7 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
  * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
- * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
- * with goes to hiredis straight.
+ * are looked for; each is parsed when it is received. What the server says unasked (a push of RESP 3) is passed over.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
@@ -24169,23 +23935,15 @@ DBM__FN void dbm__adapter_mysql_shutdown(void) { mysql_library_end(); }
  * What a session leaves behind is known by the names of its commands: MULTI and WATCH are undone, SELECT too, all else costs the connection.
  * A connection that listens has no line: what comes is a message, kept in `news`, or the answer to the one command that was sent. */
 #if DBM_HAS_REDIS
-#if defined(__has_include)
-#  if !__has_include(<hiredis/hiredis.h>)
-#    define DBM__REDIS_MISSING 1
-#  elif DBM_HAS_REDIS_TLS
-#    if !__has_include(<hiredis/hiredis_ssl.h>) || !__has_include(<openssl/ssl.h>)
-#      define DBM__REDIS_TLS_MISSING 1
-#    endif
+#if DBM_HAS_REDIS_TLS && defined(__has_include)
+#  if !__has_include(<openssl/ssl.h>)
+#    define DBM__REDIS_TLS_MISSING 1
 #  endif
 #endif
-#if defined(DBM__REDIS_MISSING)
-#  error "dbm: DBM_WITH_REDIS needs hiredis/hiredis.h: install libhiredis-dev (Debian), hiredis-dev (Alpine), hiredis (macOS, vcpkg), or put it on the include path"
-#elif defined(DBM__REDIS_TLS_MISSING)
-#  error "dbm: DBM_WITH_REDIS_TLS needs hiredis/hiredis_ssl.h (hiredis 1.0 or newer, built with USE_SSL=1) and openssl/ssl.h: install them, or leave it undefined"
+#if defined(DBM__REDIS_TLS_MISSING)
+#  error "dbm: DBM_WITH_REDIS_TLS needs openssl/ssl.h: install libssl-dev (Debian), openssl-dev (Alpine), openssl (macOS, vcpkg), or put it on the include path; or leave it undefined"
 #else
-#include <hiredis/hiredis.h>
 #if DBM_HAS_REDIS_TLS
-#  include <hiredis/hiredis_ssl.h>
 #  include <openssl/err.h>
 #  include <openssl/ssl.h>
 #  include <openssl/x509v3.h>
@@ -24223,10 +23981,9 @@ typedef struct dbm__redis_reply {
     struct dbm__redis_reply *older; /* of all of the connection */
     dbm__redis_node *nodes;
     size_t count, capacity;
-    char *bytes;
+    char *bytes;              /* as they came, texts with a NUL behind them */
     size_t size, room;
     size_t error;             /* the first node that is an error, from 1 */
-    bool no_memory;
     bool rows;                /* an array: a row per element, or per two */
     bool pairs;
     const char *names[2];
@@ -24275,9 +24032,7 @@ typedef struct dbm__redis {
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
     bool done;                /* the operation is; a cancel on its way has to be waited for */
-    redisReader *reader;
-    redisReplyObjectFunctions functions;
-    dbm__redis_reply *building, *spare, *all;
+    dbm__redis_reply *spare, *all;
     dbm__redis_kind command;  /* what is running */
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
@@ -24286,7 +24041,6 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
-    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
@@ -24298,8 +24052,7 @@ typedef struct dbm__redis {
     dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
-    redisContext *context;
-    SSL *ssl;                 /* of context, once there is one */
+    SSL *ssl;
 #endif
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
@@ -24335,7 +24088,7 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
 static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
-    reply->no_memory = reply->rows = reply->pairs = false;
+    reply->rows = reply->pairs = false;
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -24344,90 +24097,69 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply; }
-static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
-    dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node;
+/* NULL: no memory. */
+DBM__INLINE dbm__redis_node *dbm__redis_node_new(dbm__redis *r, dbm__redis_reply *reply) {
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
         size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
         dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
-        if (bigger == NULL) {
-            reply->no_memory = true;
-            return NULL; }
+        if (bigger == NULL) return NULL;
         reply->nodes = bigger;
         reply->capacity = want; }
-    node = &reply->nodes[reply->count++];
-    node->kind = kind;
-    node->size = 0;
-    node->is.integer = 0;
-    return node; }
-static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
-    dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node = dbm__redis_node_new(r, kind);
-    if (DBM__UNLIKELY(node == NULL)) return NULL;
-    if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
-        reply->no_memory = true;
-        return NULL; }
-    node->size = size;
-    node->is.at = reply->size;
-    if (size != 0) memcpy(reply->bytes + reply->size, text, size);
-    reply->bytes[reply->size + size] = 0;
-    reply->size += size + 1;
-    if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
-    return reply; }
-static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
-    int kind = DBM__REDIS_TEXT;
-    if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
-    else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
-#if defined(REDIS_REPLY_BIGNUM)
-    else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
-#endif
-#if defined(REDIS_REPLY_VERB)
-    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
-#endif
-    return dbm__redis_text_node(r, kind, text, size); }
-#if HIREDIS_MAJOR >= 1
-static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
-#else
-static void *dbm__redis_array(const redisReadTask *task, int elements) {
-#endif
-    dbm__redis_node *node;
-    int kind = DBM__REDIS_ARRAY;
-#if HIREDIS_MAJOR < 1
-    if (elements < 0) return NULL;
-#endif
-#if defined(REDIS_REPLY_MAP)
-    if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
-#endif
-    node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
-    if (node == NULL) return NULL;
-    node->size = (size_t)elements;
-    return ((dbm__redis *)task->privdata)->building; }
-static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
-    dbm__redis_node *node = dbm__redis_node_new(r, kind);
-    if (DBM__UNLIKELY(node == NULL)) return NULL;
-    node->is.integer = value;
-    return r->building; }
-static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
-static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
-#if HIREDIS_MAJOR >= 1
-static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
-    (void)value;
-    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size); }
-static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
-#endif
-static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
-static void dbm__redis_functions(redisReplyObjectFunctions *f) {
-    memset(f, 0, sizeof *f);
-    f->createString = dbm__redis_string;
-    f->createArray = dbm__redis_array;
-    f->createInteger = dbm__redis_integer;
-    f->createNil = dbm__redis_nil;
-#if HIREDIS_MAJOR >= 1
-    f->createDouble = dbm__redis_double;
-    f->createBool = dbm__redis_bool;
-#endif
-    f->freeObject = dbm__redis_forget; }
+    return &reply->nodes[reply->count++]; }
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true; }
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0'); }
+    return true; }
+/* Makes nodes of the bytes of a reply, which is a whole one. DBM_E_NOMEM, or DBM_E_LOST: it is none after all. */
+static dbm_status dbm__redis_parse(dbm__redis *r, dbm__redis_reply *reply) {
+    char *c = reply->bytes, *end = c + reply->size;
+    while (c < end) {
+        char mark = *c++, *line = c, *stop = (char *)memchr(c, '\n', (size_t)(end - c));
+        dbm__redis_node *node = dbm__redis_node_new(r, reply);
+        int64_t n = 0;
+        if (node == NULL) return DBM_E_NOMEM;
+        if (stop == NULL || stop == line || stop[-1] != '\r') return DBM_E_LOST;
+        c = stop + 1;
+        *--stop = 0;
+        node->kind = DBM__REDIS_NIL;
+        node->is.at = (size_t)(line - reply->bytes);
+        node->size = (size_t)(stop - line);
+        if (strchr("$=!*~%>", mark) != NULL && !dbm__redis_number(line, stop, &n)) return DBM_E_LOST;
+        switch (mark) {
+        case '+': node->kind = DBM__REDIS_STATUS; break;
+        case '-': node->kind = DBM__REDIS_ERROR; break;
+        case ',': case '(': node->kind = DBM__REDIS_NUMBER; break;
+        case ':': case '#':
+            node->kind = mark == ':' ? DBM__REDIS_INTEGER : DBM__REDIS_BOOL;
+            if (mark == '#') node->is.integer = *line == 't';
+            else if (!dbm__parse_int(line, INT64_MIN, INT64_MAX, &node->is.integer)) return DBM_E_LOST;
+            break;
+        case '$': case '=': case '!':
+            if (n < 0) break;
+            if (end - c < n + 2 || c[n] != '\r' || c[n + 1] != '\n') return DBM_E_LOST;
+            node->kind = mark == '!' ? DBM__REDIS_ERROR : DBM__REDIS_TEXT;
+            node->size = (size_t)n;
+            node->is.at = (size_t)(c - reply->bytes);
+            c[n] = 0;
+            c += n + 2;
+            if (mark == '=' && n >= 4) { /* txt: and mkd: */
+                node->size -= 4;
+                node->is.at += 4; }
+            break;
+        case '*': case '~': case '%': case '>':
+            if (n < 0) break;
+            node->kind = mark == '%' ? DBM__REDIS_MAP : DBM__REDIS_ARRAY;
+            node->size = (size_t)n << (mark == '%'); /* keys and values */
+            break;
+        default: break; /* '_' */ }
+        if (node->kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count; }
+    return DBM_OK; }
 /* The node behind this one and all that is in it. */
 static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
     size_t open = 1;
@@ -24517,8 +24249,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
     case DBM__REDIS_INTEGER:
         dbm__format(number, sizeof number, "%l", node->is.integer);
-        dbm__redis_json_put(j, number, strlen(number));
-        break;
+        dbm__redis_json_put(j, number, strlen(number)); break;
     case DBM__REDIS_ARRAY:
     case DBM__REDIS_MAP:
         dbm__redis_json_put(j, "[", 1);
@@ -24570,8 +24301,7 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
         return DBM_OK;
     case DBM__REDIS_TEXT:
         if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
-            node->kind = DBM__REDIS_BLOB;
-            break; }
+            node->kind = DBM__REDIS_BLOB; break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
     default: break; }
@@ -24626,8 +24356,7 @@ static dbm_status dbm__redis_refused(dbm__redis *r, const char *text, size_t siz
     for (i = 0; i < sizeof dbm__redis_errors / sizeof dbm__redis_errors[0]; i++) {
         if (strcmp(word, dbm__redis_errors[i].word) != 0) continue;
         status = dbm__redis_errors[i].status;
-        retryable = dbm__redis_errors[i].retryable;
-        break; }
+        retryable = dbm__redis_errors[i].retryable; break; }
     if (greeting != 0 && strstr(text, "max number of clients") != NULL) {
         status = DBM_E_CONNECT;
         retryable = true; }
@@ -24746,8 +24475,7 @@ static dbm_status dbm__redis_values(dbm__redis *r, const dbm_op *op, const char 
         case DBM_TYPE_BOOL: block[size++] = v->as.integer != 0 ? '1' : '0'; break;
         case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_TIMESTAMP: case DBM_TYPE_DOUBLE:
             if (v->type == DBM_TYPE_DOUBLE && !DBM__FLOAT) return dbm__redis_bad_value(r, op, i);
-            data = dbm_adapter_text(v, block, &size);
-            break;
+            data = dbm_adapter_text(v, block, &size); break;
         case DBM_TYPE_NULL: case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: return dbm__redis_bad_value(r, op, i); }
         if (!dbm__redis_argument(r, data, size)) return dbm__redis_no_memory(r->connection); }
     return DBM_OK; }
@@ -24772,8 +24500,7 @@ static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     if (first < 'A' || first > 'Z' || (DBM__REDIS_INITIALS >> (first - 'A') & 1u) == 0) return DBM_OK;
     for (i = 0; i < sizeof dbm__redis_names / sizeof dbm__redis_names[0]; i++) {
         if (dbm__redis_names[i].name[0] == first && dbm__redis_is(v, dbm__redis_names[i].name)) {
-            r->command = dbm__redis_names[i].kind;
-            break; } }
+            r->command = dbm__redis_names[i].kind; break; } }
     if (DBM__UNLIKELY(first == 'Z' || first == 'H')) {
         if (dbm__redis_is(v, "HGETALL")) r->pairs = DBM__REDIS_FIELDS;
         else if (dbm__redis_is(v, "ZPOPMIN") || dbm__redis_is(v, "ZPOPMAX")) r->pairs = DBM__REDIS_SCORES;
@@ -24834,7 +24561,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
             what = "no settings could be made";
         } else {
             (void)SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
-            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE);
+            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
             SSL_CTX_set_verify(made, mode >= DBM_TLS_VERIFY_CA ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
             if (config->tls_ca != NULL) {
                 if (SSL_CTX_load_verify_locations(made, config->tls_ca, NULL) != 1) what = "tls_ca can't be read";
@@ -24851,18 +24578,13 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     return made; }
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
     if (settings == NULL) return DBM_E_TLS;
-    r->context = redisConnectFd(r->fd);
-    if (r->context == NULL) return dbm__redis_no_memory(r->connection);
-    r->context->flags &= ~REDIS_BLOCK;
-    redisReaderFree(r->context->reader);
-    r->context->reader = r->reader; /* one reader, freed with the context from now on */
     r->ssl = SSL_new(settings);
-    if (r->ssl == NULL) return dbm__redis_no_memory(r->connection);
+    if (r->ssl == NULL || SSL_set_fd(r->ssl, r->fd) != 1) return dbm__redis_no_memory(r->connection);
+    SSL_set_connect_state(r->ssl);
     address = a2i_IPADDRESS(r->dial.host);
     named = address == NULL;
     ASN1_OCTET_STRING_free(address);
@@ -24870,74 +24592,56 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     if (rc == 1 && mode == DBM_TLS_VERIFY_FULL) {
         X509_VERIFY_PARAM *param = SSL_get0_param(r->ssl);
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host); }
-    if (rc == 1) {
-        dbm__hush_begin(&hush, true);
-        rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__hush_end(&hush); }
-    if (rc != 1) {
-        dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
-        SSL_free(r->ssl); /* the context has not taken it */
-        r->ssl = NULL;
-        return st; }
-    return DBM_OK; }
+    return rc == 1 ? DBM_OK : dbm__redis_tls_failed(r, "it could not be begun", r->ssl); }
+/* What a call of OpenSSL came to: DBM_E_TIMEOUT: it waits, and *want says for what. */
+static dbm_status dbm__redis_tls_came(dbm__redis *r, int rc, dbm_step *want) {
+    int e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    *want = e == SSL_ERROR_WANT_WRITE ? DBM_STEP_WRITE : DBM_STEP_READ;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST; }
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     dbm__hush hush;
-    int rc, e;
+    dbm_step want;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
-    rc = SSL_do_handshake(r->ssl);
-    e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    *st = dbm__redis_tls_came(r, SSL_do_handshake(r->ssl), &want);
     dbm__hush_end(&hush);
-    *st = DBM_OK;
-    if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
-    if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
-    if (e == SSL_ERROR_WANT_WRITE) return DBM_STEP_WRITE;
-    *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
+    if (*st == DBM_E_TIMEOUT) {
+        *st = DBM_OK;
+        return want; }
+    if (*st != DBM_OK) *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
     return DBM_STEP_DONE; }
-/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
-static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
+/* As dbm__net_send() and dbm__net_receive(). */
+static dbm_status dbm__redis_tls_move(dbm__redis *r, char *data, size_t size, bool send, size_t *n) {
     dbm__hush hush;
-    int done = 0, rc = REDIS_OK;
-    *sent = 0;
-    if (size != 0) {
-        if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
-        *sent = size; }
-    dbm__hush_begin(&hush, true);
-    rc = redisBufferWrite(r->context, &done);
-    dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT; }
-static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
-    dbm__hush hush;
-    int rc, e;
+    dbm_status st;
+    dbm_step want;
+    int rc, most = size < INT32_MAX ? (int)size : INT32_MAX;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
-    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
-    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    rc = send ? SSL_write(r->ssl, data, most) : SSL_read(r->ssl, data, most);
+    st = dbm__redis_tls_came(r, rc, &want);
     dbm__hush_end(&hush);
     *n = rc > 0 ? (size_t)rc : 0;
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
-    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST; }
+    return st; }
 #endif
 /* Sends what there is. DBM_OK: all of it; DBM_E_TIMEOUT: the rest later; else it can't be sent, but an answer may lie there. */
 static dbm_status dbm__redis_send(dbm__redis *r) {
     dbm_status st = DBM_OK;
     size_t n;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) {
-        st = dbm__redis_tls_send(r, r->out + r->out_sent, r->out_size - r->out_sent, &n);
-        r->out_sent += n;
-    } else
-#endif
     while (st == DBM_OK && r->out_sent < r->out_size) {
+#if DBM_HAS_REDIS_TLS
+        if (r->ssl != NULL) st = dbm__redis_tls_move(r, r->out + r->out_sent, r->out_size - r->out_sent, true, &n);
+        else
+#endif
         st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
         r->out_sent += n; }
     if (st == DBM_OK) r->sent_now = true;
     return st; }
 static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
 #if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+    if (r->ssl != NULL) return dbm__redis_tls_move(r, into, room, false, n);
 #endif
     return dbm__net_receive(r->fd, into, room, n); }
 static void dbm__redis_sent(dbm__redis *r) {
@@ -24946,12 +24650,8 @@ static void dbm__redis_sent(dbm__redis *r) {
 static void dbm__redis_free(dbm__redis *r) {
     dbm__dial_end(&r->dial);
 #if DBM_HAS_REDIS_TLS
-    if (r->context != NULL) { /* with it go reader, socket, and TLS without a word to the server */
-        redisFree(r->context);
-        r->reader = NULL;
-        r->fd = -1; }
+    SSL_free(r->ssl); /* without a word to the server */
 #endif
-    if (r->reader != NULL) redisReaderFree(r->reader);
     dbm__net_close(r->fd);
     while (r->all != NULL) {
         dbm__redis_reply *older = r->all->older;
@@ -24983,13 +24683,6 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->dial.port = 6379;
     r->dial.keepalive_ms = config->tcp_keepalive_ms;
     r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
-    dbm__redis_functions(&r->functions);
-    r->reader = redisReaderCreateWithFunctions(&r->functions);
-    if (r->reader == NULL) {
-        dbm__redis_free(r);
-        return dbm__redis_no_memory(c); }
-    r->reader->privdata = r;
-    r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
     return DBM_OK; }
 /* AUTH, SELECT, CLIENT SETNAME and PING, in one send; the last one so that there is always an answer. */
@@ -25018,7 +24711,7 @@ static dbm_status dbm__redis_reached(dbm__redis *r) {
     r->phase = DBM__REDIS_SHAKE;
     return dbm__redis_tls_begin(r, mode);
 #else
-    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis: define DBM_WITH_REDIS_TLS");
 #endif
 }
 static dbm_status dbm__redis_not_reached(dbm__redis *r) {
@@ -25029,8 +24722,7 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
     dbm_adapter_fail_retryable(r->connection);
     return r->dial.status; }
 /* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
-    dbm__redis_reply *reply = r->building;
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply, const dbm__redis_asked *s) {
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
     dbm_status st = DBM_OK;
@@ -25047,15 +24739,8 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     if (st != DBM_OK) op->site = s->site;
     if (st != DBM_OK || s->queued || (op->kind != DBM_OP_COMMAND && op->kind != DBM_OP_RECEIVE)) { /* a queued command has no answer of its own yet */
         dbm__redis_reply_spare(r, reply);
-    } else {
-        dbm__redis_show(r, op, reply); }
-    r->building = NULL;
+    } else { dbm__redis_show(r, op, reply); }
     return st; }
-/* A reply that could not be put away: there was no memory for it, or it is none. */
-static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    dbm_adapter_broken(r->connection);
-    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
-    return dbm__redis_lost(r, "the server does not speak Redis' protocol"); }
 /* Sends what there is, as far as it goes now. */
 static void dbm__redis_push(dbm__redis *r) {
     dbm_status st;
@@ -25079,16 +24764,6 @@ static void dbm__redis_line_empty(dbm__redis *r) {
         dbm_adapter_free(r->db, r->line);
         r->line = NULL;
         r->line_room = 0; } }
-/* The number of a line that ends before `end`; -1 is one, too. */
-static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
-    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
-        *n = -1;
-        return true; }
-    if (c == end || end - c > 15) return false;
-    for (*n = 0; c < end; c++) {
-        if (*c < '0' || *c > '9') return false;
-        *n = *n * 10 + (*c - '0'); }
-    return true; }
 /* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
 DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
     dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
@@ -25109,36 +24784,46 @@ static void dbm__redis_scan_texts(dbm__redis *r) {
         dbm__redis_answered(r, c, head + size + 2, head);
         c = d + size + 4; }
     r->scanned = (size_t)(c - r->raw); }
-/* Looks for the ends of replies in what was read. False: that is no reply. */
-static bool dbm__redis_scan(dbm__redis *r) {
-    while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c, *end;
+/* Goes on to the end of the reply that begins at `begun`: 1: it is there, 0: there is more to come, -1: it is none. */
+static int dbm__redis_whole(dbm__redis *r) {
+    while (r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (r->open == 0) dbm__redis_scan_texts(r);
-        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
-        c = r->raw + r->scanned;
-        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
-        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%>", *c) == NULL) return -1;
+        if (end == NULL) return 0;
         size = (size_t)(end - c) + 1;
-        switch (*c) {
-        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
-        case '$': case '=': case '!': case '*': case '~': case '%':
-            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (n < 0) break;
-            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
-            else size += (size_t)n + 2;
-            break;
-        default: return false; }
-        if (size > r->raw_size - r->scanned) return true;
+        if (strchr("$=!*~%>", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return -1;
+            if (n > 0 && strchr("*~%>", *c) != NULL) more = (uint64_t)n << (*c == '%');
+            else if (n >= 0 && strchr("$=!", *c) != NULL) size += (size_t)n + 2; }
+        if (size > r->raw_size - r->scanned) return 0;
         if (r->open == 0) {
             r->begun = r->scanned;
             r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
-    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+        if (r->open == 0) return 1; }
+    return 0; }
+/* A push: what the server says by itself. It goes. True: that was one. */
+static bool dbm__redis_pushed(dbm__redis *r) {
+    if (r->raw[r->begun] != '>') return false;
+    memmove(r->raw + r->begun, r->raw + r->scanned, r->raw_size - r->scanned);
+    r->raw_size -= r->scanned - r->begun;
+    r->scanned = r->begun;
+    return true; }
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    for (;;) {
+        int whole;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->scanned == r->raw_size) return true;
+        if (r->unanswered == 0 && r->open == 0 && r->raw[r->scanned] != '>') break;
+        whole = dbm__redis_whole(r);
+        if (whole <= 0) return whole == 0;
+        if (!dbm__redis_pushed(r)) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
+    dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
@@ -25154,53 +24839,55 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
     if (st == DBM_OK) r->raw_size += n;
     return st; }
-/* A whole reply that is no array; what it is not sure of is left to hiredis. */
-static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
-    const char *end = c + size - 2;
-    int64_t n;
-    switch (*c) {
-    case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
-    case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
-    default: return NULL; } }
 DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
     r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r); }
+/* A part of raw as a reply. NULL: *st says why, and it is reported. */
+static dbm__redis_reply *dbm__redis_lift(dbm__redis *r, size_t at, size_t size, size_t head, dbm_status *st) {
+    dbm__redis_reply *reply = dbm__redis_reply_new(r);
+    *st = DBM_E_NOMEM;
+    if (DBM__UNLIKELY(reply == NULL)) {
+    } else if (DBM__LIKELY(head != 0)) { /* a text alone */
+        dbm__redis_node *node = dbm__redis_node_new(r, reply);
+        size -= head + 2;
+        if (DBM__LIKELY(node != NULL && dbm__redis_room(r->db, &reply->bytes, &reply->room, 0, size + 1))) {
+            node->kind = DBM__REDIS_TEXT;
+            node->size = reply->size = size;
+            node->is.at = 0;
+            memcpy(reply->bytes, r->raw + at + head, size);
+            reply->bytes[size] = 0;
+            return reply; }
+    } else if (at == 0 && size == r->raw_size && size > DBM__REDIS_READ) { /* a large one, and all that there is: the buffers change places */
+        char *raw = r->raw;
+        size_t room = r->raw_room;
+        r->raw = reply->bytes;
+        r->raw_room = reply->room;
+        reply->bytes = raw;
+        reply->room = room;
+        reply->size = size;
+        *st = dbm__redis_parse(r, reply);
+    } else if (dbm__redis_room(r->db, &reply->bytes, &reply->room, 0, size)) {
+        memcpy(reply->bytes, r->raw + at, size);
+        reply->size = size;
+        *st = dbm__redis_parse(r, reply); }
+    if (DBM__LIKELY(*st == DBM_OK)) return reply;
+    if (reply != NULL) dbm__redis_reply_spare(r, reply);
+    dbm_adapter_broken(r->connection);
+    *st = *st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    return NULL; }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
-    const char *c = r->raw + at;
-    void *got = NULL;
-    const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
-    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
-    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    dbm_status st;
+    dbm__redis_reply *reply = dbm__redis_lift(r, at, s.size, s.head, &st);
     if (DBM__LIKELY(!last)) {
         dbm__redis_left_line(r, s.size);
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r); }
-    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
-/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
-static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
-    void *got = NULL;
-    bool fed;
-    dbm__redis_asked s;
-    r->straight = true;
-    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
-    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
-    r->raw_at = r->raw_size = r->scanned = 0;
-    if (!fed) return dbm__redis_garbage(r);
-    if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    s = *dbm__redis_in_line(r, 0);
-    r->line_count = r->unanswered = 0;
-    r->straight = false;
-    dbm__redis_line_empty(r);
-    dbm__redis_learn(r, s.command, s.wanted, true, false);
-    return dbm__redis_answer(r, op, &s); }
+    return DBM__LIKELY(reply != NULL) ? dbm__redis_answer(r, op, reply, &s) : st; }
 /* All that is answered is dropped; the first failure among it is told. */
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
@@ -25217,7 +24904,7 @@ DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
 static bool dbm__redis_full(dbm__redis *r) {
     if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
     else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
-    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */ }
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH; }
 /* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
 static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
     switch (op->kind) {
@@ -25255,10 +24942,6 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
-        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
-            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
-            op->status = st;
-            return DBM_STEP_DONE; }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break; }
     for (i = r->line_count - r->unanswered; i < r->line_count; i++) op->write = op->write || dbm__redis_in_line(r, i)->writes;
@@ -25266,13 +24949,11 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     return DBM_STEP_DONE; }
 static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
-static dbm_status dbm__redis_told(dbm__redis *r) {
-    dbm__redis_reply *reply = r->building;
+static dbm_status dbm__redis_told(dbm__redis *r, dbm__redis_reply *reply) {
     const dbm__redis_node *node = reply->nodes; /* one at least */
     const char *word = node != NULL && node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
     dbm_status st = DBM_OK;
     DBM_ASSERT(node != NULL);
-    r->building = NULL;
     if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
         *r->news_end = reply;
         r->news_end = &reply->next;
@@ -25310,23 +24991,20 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
-        void *got = NULL;
+        int whole = dbm__redis_whole(r);
         dbm_status st = DBM_OK;
-        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
-            op->status = dbm__redis_garbage(r);
-        } else if (got != NULL) {
-            op->status = dbm__redis_told(r);
+        if (whole < 0) {
+            op->status = dbm__redis_hung_up(r, DBM_OK);
+        } else if (whole > 0) {
+            dbm__redis_reply *reply = dbm__redis_lift(r, r->begun, r->scanned - r->begun, 0, &st);
+            r->raw_at = r->scanned;
+            if (r->raw_at >= r->raw_size) r->raw_at = r->raw_size = r->scanned = 0;
+            op->status = reply != NULL ? dbm__redis_told(r, reply) : st;
         } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
             return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         } else if (st != DBM_OK) {
-            op->status = dbm__redis_hung_up(r, st);
-        } else {
-            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
-            r->raw_size = 0; } }
+            op->status = dbm__redis_hung_up(r, st); } }
     return DBM_STEP_DONE; }
-static void dbm__redis_building_drop(dbm__redis *r) {
-    if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
-    r->building = NULL; }
 /* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
 static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
     dbm__word busy = DBM__REDIS_BUSY;
@@ -25336,7 +25014,6 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
         if (dbm__load_acquire(&r->busy) != DBM__REDIS_CANCELLED) return false;
         dbm__store(&r->busy, DBM__REDIS_IDLE); }
     op->state = NULL;
-    dbm__redis_building_drop(r);
     return true; }
 static void dbm__redis_disconnect(dbm_connection *c, dbm_disconnect how) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
@@ -25388,11 +25065,6 @@ static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
     st = dbm__redis_append(r, op);
     op->queued = op->no_wait && st == DBM_OK;
     return st; }
-/* The reply that has come already. */
-static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
-    dbm_status st = dbm__redis_given(r, op, false);
-    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
-    return st; }
 static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
     if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
     op->result = NULL; }
@@ -25411,8 +25083,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     case DBM_OP_CONNECT:
         op->status = dbm__redis_make(c);
         if (op->status != DBM_OK) return;
-        r = (dbm__redis *)dbm_adapter_data(c);
-        break;
+        r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_take_on(r, op);
         if (op->status == DBM_E_UNSUPPORTED && op->no_wait && dbm__redis_full(r)) op->status = DBM_OK;
@@ -25422,13 +25093,11 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
         if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
-        dbm__redis_building_drop(r);
         return;
     case DBM_OP_PING:
         if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
         else fits = dbm__redis_begin(r, 1) && dbm__redis_argument(r, "PING", 4);
-        r->confirm = 1;
-        break;
+        r->confirm = 1; break;
     case DBM_OP_LISTEN:
         r->listening = true;
         r->confirm = op->value_count;
@@ -25466,7 +25135,7 @@ static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
         dbm__redis_finish(r, op);
         return DBM_OK; }
     if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
-    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_given(r, op, false) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -25495,7 +25164,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
         return dbm_adapter_fail_init(db, DBM_E_CONFIG, "tls says that it may be left out, and rediss:// asks for it: write redis://, or tls = require or better"); }
 #if !DBM_HAS_REDIS_TLS
     if (base->secure || config->tls >= DBM_TLS_REQUIRE) {
-        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto"); }
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this build has no TLS for Redis: define DBM_WITH_REDIS_TLS, and link with -lssl -lcrypto"); }
 #endif
     if (local) {
         if (url->hosts != NULL && url->hosts[0] != 0) return dbm__adapter_refuse(db, DBM_E_CONFIG, "a local socket has no host (%s): write unix:///path/to/redis.sock", url->hosts);
@@ -25556,7 +25225,7 @@ static const dbm_adapter dbm__redis_adapter = {
     NULL, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
-#endif /* DBM__REDIS_MISSING */
+#endif /* DBM__REDIS_TLS_MISSING */
 #endif /* DBM_HAS_REDIS */
 /* --- src/adapters/mongodb.c --- */
 /* MongoDB: documents and transactions, through libmongoc 1.17 to 2.x.
@@ -25685,20 +25354,20 @@ typedef struct dbm__mongo_wire {
 /* Plain streams: the socket's time-out is what the operation has left, or as little as can be where dbm_cancel came. */
 #if DBM__MONGO_SOCKET_TIMEOUT
 static void dbm__mongo_patience(dbm__mongo_wire *w) {
-    int64_t ms = w->base->silence_ms, left = INT64_MAX;
-    if (w->until_us != INT64_MAX) left = (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
+    int64_t ms = w->base->silence_ms, left = w->until_us == INT64_MAX ? INT64_MAX : (w->until_us - dbm_adapter_clock(w->base->db)) / 1000;
     if (w->c != NULL && w->hears && dbm__load(&w->c->cancelled) != 0) left = 1;
     if (left < ms) ms = left < 1 ? 1 : left;
     if (ms != w->patience_ms) mongoc_client_set_sockettimeoutms(w->client, (int32_t)ms);
     w->patience_ms = (int)ms; }
-/* Before each try of the driver's: the second one has what the first has left. A pool does not say for which of its clients. */
-static void dbm__mongo_tries(const mongoc_apm_command_started_t *event) {
-    dbm__mongo_pool *p = (dbm__mongo_pool *)mongoc_apm_command_started_get_context(event);
+/* Before each try of the driver's, and after one that failed: what follows (to connect anew, too) has what is left. A pool does not say for which of its clients. */
+static void dbm__mongo_tries(dbm__mongo_pool *p) {
     dbm__mongo_wire *w;
     dbm__lock_take(&p->base->lock);
     for (w = p->wires; w != NULL && w != dbm__self()->driving; w = w->next) {}
     dbm__lock_give(&p->base->lock);
     if (w != NULL && w->c != NULL) dbm__mongo_patience(w); }
+static void dbm__mongo_try_starts(const mongoc_apm_command_started_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_started_get_context(event)); }
+static void dbm__mongo_try_failed(const mongoc_apm_command_failed_t *event) { dbm__mongo_tries((dbm__mongo_pool *)mongoc_apm_command_failed_get_context(event)); }
 #endif
 /* The operation that the driver is called for. */
 static void dbm__mongo_bound(dbm__mongo_wire *w, const dbm_op *op) {
@@ -26119,8 +25788,7 @@ static DBM__NOINLINE dbm_status dbm__mongo_fail(dbm__mongo_lease *m, const dbm_o
         status = dbm__mongo_status(error->domain == MONGOC_ERROR_WRITE_CONCERN && error->code == 0 ? 64u : error->code, &sqlstate, &retryable);
         if (status == DBM_E_SQL && error->domain == MONGOC_ERROR_WRITE_CONCERN) status = DBM_E_IN_DOUBT;
         if (op->kind == DBM_OP_CONNECT && status != DBM_E_AUTH) status = DBM_E_CONNECT;
-    } else {
-        status = DBM_E_SQL; }
+    } else { status = DBM_E_SQL; }
     if (transient && !network && status != DBM_E_LOST) { /* the transaction as a whole may be run again */
         if (status == DBM_E_SQL || status == DBM_E_TIMEOUT || status == DBM_E_UNSUPPORTED) status = DBM_E_SERIALIZATION;
         sqlstate = status == DBM_E_SERIALIZATION ? "40001" : sqlstate;
@@ -26163,7 +25831,7 @@ static bool dbm__mongo_hex(const char *text, size_t size, uint8_t *out, size_t b
     size_t i, n = 0;
     for (i = 0; i < size; i++) {
         char c = text[i];
-        int d = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int d = dbm__hex(c);
         if (c == '-' && bytes == 16 && (i == 8 || i == 13 || i == 18 || i == 23)) continue;
         if (d < 0 || n == bytes * 2) return false;
         out[n / 2] = (uint8_t)(n % 2 != 0 ? out[n / 2] | d : d << 4);
@@ -26193,18 +25861,15 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
     case DBM_TYPE_TIMESTAMP: {
         int64_t us = v->as.integer, ms = us / 1000;
         if (us % 1000 < 0) ms--;
-        ok = bson_append_date_time(b, key, key_size, ms);
-        break; }
+        ok = bson_append_date_time(b, key, key_size, ms); break; }
     case DBM_TYPE_TEXT:
         if (v->name != NULL) { /* dbm_oid */
             bson_oid_t oid;
             if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 12)) return dbm__mongo_range(m, number, "is no ObjectId: 24 hex digits");
             bson_oid_init_from_data(&oid, bytes);
-            ok = bson_append_oid(b, key, key_size, &oid);
-            break; }
+            ok = bson_append_oid(b, key, key_size, &oid); break; }
         if (!bson_utf8_validate(v->as.text.data, v->as.text.size, true)) return dbm__mongo_range(m, number, "is a text that is not UTF-8; pass bytes as dbm_blob(p, n)");
-        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size);
-        break;
+        ok = bson_append_utf8(b, key, key_size, v->as.text.data, (int)v->as.text.size); break;
     case DBM_TYPE_BLOB:
         if (v->name != NULL) ok = bson_append_document(b, key, key_size, (const bson_t *)(const void *)v->as.text.data);
         else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
@@ -26216,12 +25881,10 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         memcpy(text, v->as.text.data, v->as.text.size);
         text[v->as.text.size] = 0;
         if (!bson_decimal128_from_string(text, &d)) return dbm__mongo_range(m, number, "is no decimal number of up to 34 digits");
-        ok = bson_append_decimal128(b, key, key_size, &d);
-        break; }
+        ok = bson_append_decimal128(b, key, key_size, &d); break; }
     case DBM_TYPE_UUID:
         if (!dbm__mongo_hex(v->as.text.data, v->as.text.size, bytes, 16)) return dbm__mongo_range(m, number, "is no UUID: 8-4-4-4-12 hex digits");
-        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16);
-        break;
+        ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_UUID, bytes, 16); break;
     case DBM_TYPE_JSON: {
         bson_t inner = BSON_INITIALIZER;
         bool array = false;
@@ -26473,9 +26136,8 @@ static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     if (r != NULL) {
         m->spare = r->next;
         return r; }
-    r = (dbm__mongo_result *)dbm_adapter_alloc(m->owner, sizeof *r);
-    if (r != NULL) memset(r, 0, sizeof *r);
-    else dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
+    r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
+    if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r; }
 /* A collection, which costs the driver a twentieth of a find to make: the one used last is kept, while it takes what the client has from the URL. */
 static mongoc_collection_t *dbm__mongo_collection(dbm__mongo_lease *m, const char *name) {
@@ -26501,7 +26163,7 @@ static void dbm__mongo_result_end(dbm__mongo_lease *m, dbm__mongo_result *r) {
 static void dbm__mongo_results_free(dbm__mongo_lease *m) {
     while (m->spare != NULL) {
         dbm__mongo_result *next = m->spare->next;
-        if (m->spare->fields != NULL) dbm_adapter_free(m->owner, m->spare->fields);
+        dbm_adapter_free(m->owner, m->spare->fields);
         bson_free(m->spare->reply);
         dbm_adapter_free(m->owner, m->spare);
         m->spare = next; } }
@@ -26991,7 +26653,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     mongoc_collection_destroy(b->collection);
     bson_destroy(b->options);
     bson_destroy(b->row);
-    if (b->numbers != NULL) dbm_adapter_free(m->owner, b->numbers);
+    dbm_adapter_free(m->owner, b->numbers);
     dbm_adapter_free(m->owner, b); }
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
@@ -27000,9 +26662,8 @@ static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
     int i;
     if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
-    b = (dbm__mongo_bulk *)dbm_adapter_alloc(m->owner, sizeof *b);
+    b = (dbm__mongo_bulk *)dbm__adapter_zeroed(m->owner, sizeof *b);
     if (b == NULL) return dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(b, 0, sizeof *b);
     m->bulk = b;
     op->bulk->data = b;
     b->collection = mongoc_client_get_collection(m->client, m->base->name, plan->table);
@@ -27145,10 +26806,9 @@ static void dbm__mongo_pool_free(dbm__mongo_base *base, dbm__mongo_pool *p) {
         dbm__mongo_wire *next = p->wires->next;
         dbm_adapter_free(base->db, p->wires);
         p->wires = next; }
-    if (p->user != NULL) dbm_adapter_free(base->db, p->user);
-    if (p->password != NULL) {
-        dbm__wipe(p->password, strlen(p->password));
-        dbm_adapter_free(base->db, p->password); }
+    if (p->password != NULL) dbm__wipe(p->password, strlen(p->password));
+    dbm_adapter_free(base->db, p->user);
+    dbm_adapter_free(base->db, p->password);
     dbm_adapter_free(base->db, p); }
 static void dbm__mongo_put_encoded(dbm__text *t, const char *text) {
     char code[3];
@@ -27216,48 +26876,40 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     DBM_ASSERT(!t.cut);
     *capacity = need;
     return text; }
-static bool dbm__mongo_copy(dbm_database *db, const char *text, char **copy) {
-    if (text == NULL) return true;
-    *copy = (char *)dbm_adapter_alloc(db, strlen(text) + 1);
-    if (*copy != NULL) memcpy(*copy, text, strlen(text) + 1);
-    return *copy != NULL; }
 static bool dbm__mongo_same(const char *a, const char *b) { return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0; }
-/* A pool of the driver's for these credentials. Failures are told through *why (static, or the driver's in `error`). */
+/* A pool of the driver's for these credentials. NULL: *error says why, or there is no memory. */
 static dbm__mongo_pool *dbm__mongo_pool_new(dbm__mongo_base *base, const char *user, const char *password, bson_error_t *error) {
     dbm_database *db = base->db;
     const dbm_config *config = dbm_adapter_config(db);
-    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm_adapter_alloc(db, sizeof *p);
+    dbm__mongo_pool *p = (dbm__mongo_pool *)dbm__adapter_zeroed(db, sizeof *p);
     size_t size = 0;
     char *text = dbm__mongo_url(base, user, password, &size);
     memset(error, 0, sizeof *error);
-    if (p != NULL) memset(p, 0, sizeof *p);
-    if (p == NULL || text == NULL) goto fail;
-    p->base = base;
-    p->epoch = dbm__fork_epoch();
-    if (!dbm__mongo_copy(db, user, &p->user) || !dbm__mongo_copy(db, password, &p->password)) goto fail;
-    p->uri = mongoc_uri_new_with_error(text, error);
-    if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
-    if (p->pool == NULL) {
-        if (error->message[0] == 0) dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts");
-        goto fail; }
+    if (p != NULL && text != NULL) {
+        p->base = base;
+        p->epoch = dbm__fork_epoch();
+        p->user = user != NULL ? dbm__copy_text(db->host, user, strlen(user)) : NULL;
+        p->password = password != NULL ? dbm__copy_text(db->host, password, strlen(password)) : NULL;
+        if ((p->user != NULL || user == NULL) && (p->password != NULL || password == NULL)) p->uri = mongoc_uri_new_with_error(text, error);
+        if (p->uri != NULL) p->pool = DBM__MONGO_POOL_NEW(p->uri, error);
+        if (p->uri != NULL && p->pool == NULL && error->message[0] == 0) {
+            dbm__copy_cut(error->message, sizeof error->message, "the driver refuses the URL's options, or can't look up its hosts"); } }
+    if (text != NULL) dbm__wipe(text, size);
+    dbm_adapter_free(db, text);
+    if (p == NULL || p->pool == NULL) {
+        if (p != NULL) dbm__mongo_pool_free(base, p);
+        return NULL; }
     mongoc_client_pool_set_error_api(p->pool, MONGOC_ERROR_API_VERSION_2);
 #if DBM__MONGO_SOCKET_TIMEOUT
     if (base->plain) {
         mongoc_apm_callbacks_t *callbacks = mongoc_apm_callbacks_new();
-        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_tries);
+        mongoc_apm_set_command_started_cb(callbacks, dbm__mongo_try_starts);
+        mongoc_apm_set_command_failed_cb(callbacks, dbm__mongo_try_failed);
         (void)mongoc_client_pool_set_apm_callbacks(p->pool, callbacks, p);
         mongoc_apm_callbacks_destroy(callbacks); }
 #endif
     mongoc_client_pool_max_size(p->pool, (uint32_t)(config->pool.size + (config->pool.max_overflow > 0 ? config->pool.max_overflow : 0)) + 2u);
-    dbm__wipe(text, size);
-    dbm_adapter_free(db, text);
-    return p;
-fail:
-    if (text != NULL) {
-        dbm__wipe(text, size);
-        dbm_adapter_free(db, text); }
-    if (p != NULL) dbm__mongo_pool_free(base, p);
-    return NULL; }
+    return p; }
 /* In a child process the lock may have been held by a thread that is not here. */
 static void dbm__mongo_after_fork(dbm__mongo_base *base) {
     dbm__word epoch = dbm__fork_epoch(), was = dbm__load(&base->epoch);
@@ -27367,8 +27019,7 @@ static dbm_status dbm__mongo_wire_up(dbm__mongo_lease *m) {
     dbm__mongo_wire *w;
     dbm__lock_take(&m->base->lock);
     for (w = m->pool->wires; w != NULL && w->client != m->client; w = w->next) {}
-    if (w == NULL && (w = (dbm__mongo_wire *)dbm_adapter_alloc(m->owner, sizeof *w)) != NULL) {
-        memset(w, 0, sizeof *w);
+    if (w == NULL && (w = (dbm__mongo_wire *)dbm__adapter_zeroed(m->owner, sizeof *w)) != NULL) {
         w->client = m->client;
         w->base = m->base;
         w->uri = m->pool->uri;
@@ -27414,9 +27065,8 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_status status = dbm_adapter_credentials(c, &who);
     if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
-    m = (dbm__mongo_lease *)dbm_adapter_alloc(db, sizeof *m);
+    m = (dbm__mongo_lease *)dbm__adapter_zeroed(db, sizeof *m);
     if (m == NULL) return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, NULL);
-    memset(m, 0, sizeof *m);
     m->c = c;
     m->document = -1;
     m->owner = db;
@@ -27505,22 +27155,16 @@ static const char *const dbm__mongo_known[] = {
     "sslClientCertificateKeyFile", "sslClientCertificateKeyPassword", "sslCertificateAuthorityFile", "sslAllowInvalidCertificates", "sslAllowInvalidHostnames"
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
-static dbm_status dbm__mongo_check_option(dbm_database *db, const char *name, const char *where) {
-    const char *near_one;
-    char hint[80] = "";
-    int i;
-    if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name))) return DBM_OK;
-    for (i = 0; i < DBM__MONGO_KNOWN; i++) if (dbm__same_word(dbm__mongo_known[i], name)) return DBM_OK;
-    near_one = dbm__nearest(name, dbm__mongo_known, DBM__MONGO_KNOWN);
-    if (near_one != NULL) dbm__format(hint, sizeof hint, "; did you mean %s?", near_one);
-    return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is no option of MongoDB's driver%s", where, name, hint); }
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    dbm_option one;
     const char *where;
-    dbm_status status = DBM_OK;
+    dbm_option one;
     size_t i = 0;
-    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mongo_check_option(db, one.name, where);
-    return status; }
+    int k;
+    while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        for (k = 0; k < DBM__MONGO_KNOWN && !dbm__same_word(dbm__mongo_known[k], one.name); k++) {}
+        if (k < DBM__MONGO_KNOWN || dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name))) continue;
+        return dbm__adapter_unknown(db, where, one.name, dbm__mongo_known, DBM__MONGO_KNOWN, "is no option of MongoDB's driver"); }
+    return DBM_OK; }
 static dbm_status dbm__mongo_check_tls(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     const char *said = dbm__mongo_said(db, "tls");
@@ -27537,13 +27181,11 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
     return DBM_OK; }
 static bool dbm__mongo_local(const char *hosts) {
-    while (*hosts != 0) {
-        size_t n = strcspn(hosts, ",");
-        bool local = (n >= 9 && dbm__same_word_n(hosts, 9, "localhost") && (n == 9 || hosts[9] == ':')) || strncmp(hosts, "127.", 4) == 0 ||
-                     strncmp(hosts, "[::1]", 5) == 0 || strncmp(hosts, "%2F", 3) == 0 || strncmp(hosts, "%2f", 3) == 0;
-        if (!local) return false;
-        hosts += n;
-        if (*hosts == ',') hosts++; }
+    char host[256];
+    int port;
+    while (hosts != NULL && *hosts != 0) {
+        (void)dbm__host_next(&hosts, host, sizeof host, &port);
+        if (host[0] != '/' && !dbm__same_word(host, "localhost") && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0) return false; }
     return true; }
 static int dbm__mongo_ms(dbm_database *db, const char *name, int otherwise) {
     const char *said = dbm__mongo_said(db, name);
@@ -27597,9 +27239,8 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     dbm_status status = dbm__mongo_check_options(db);
     if (status == DBM_OK) status = dbm__mongo_start(db);
     if (status != DBM_OK) return status;
-    base = (dbm__mongo_base *)dbm_adapter_alloc(db, sizeof *base);
+    base = (dbm__mongo_base *)dbm__adapter_zeroed(db, sizeof *base);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    memset(base, 0, sizeof *base);
     base->db = db;
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);
@@ -27682,10 +27323,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
     return NULL; }
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
-DBM__FN void dbm__database_drop(dbm__shared *shared, dbm_database *db);
-DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, size_t count);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
-DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27698,7 +27336,7 @@ static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
-    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "libhiredis-dev" },
+    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "" },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };
@@ -27825,8 +27463,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db = (dbm_database *)dbm__alloc_zero(host, sizeof *db);
         if (db == NULL || !dbm__lock_init(&db->init_lock)) {
             dbm__free(host, db);
-            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL);
-            break; }
+            st = dbm__no_memory(DBM_STAGE_CONFIG, name, NULL); break; }
         db->host = host;
         db->shared = mgr->shared;
         db->settings = settings[i];
@@ -28283,8 +27920,7 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     /* One count for us, one for each session that is out; whoever brings it to zero frees. */
     dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
-    for (i = 0; i < names->count; i++) {
-        if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
+    for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
 /* --- src/manager/byname.c --- */
 /* The database of a name, ready. NULL: the last failure says why, and the block is refused with it. */
@@ -28359,7 +27995,6 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
@@ -28371,8 +28006,6 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size);
-DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size);
 /* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
 /* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
@@ -28393,12 +28026,10 @@ DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
-DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
-DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -28427,7 +28058,6 @@ DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
-DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28438,7 +28068,6 @@ typedef struct dbm__owned {
      * back. It is not owned any more. NULL: it ended without one; then *st is how, a failure being this thread's last. */
     dbm_act *(*end)(struct dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st);
 } dbm__owned;
-DBM__FN void dbm__task_owns(dbm_task *task, dbm__owned *owned);
 DBM__FN void dbm__task_disowns(dbm_task *task, dbm__owned *owned); /* also when it is not owned */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/loop.c --- */
@@ -28735,9 +28364,11 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
         } else {
             p = &w->next; } }
     return any; }
+/* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
-    while ((w = loop->due) != NULL) {
+    int most;
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -29327,8 +28958,7 @@ DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
         found = true;
         ws->ready--;
         dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) {
-        found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
+    } else if (work->lane != NULL) { found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
     if (found) ws->waiting--;
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
@@ -29364,8 +28994,7 @@ DBM__FN dbm_status dbm__error_kept(dbm__host *host, dbm_error_info *error, dbm_s
     if (error != NULL) {
         (void)dbm__fail_again(error);
         dbm__free(host, error);
-    } else if (st >= DBM_E_NOT_FOUND) {
-        (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
+    } else if (st >= DBM_E_NOT_FOUND) { (void)dbm__fail(st, DBM_STAGE_NONE, NULL, NULL, NULL); }
     return st; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bind_uv.c --- */
@@ -29572,8 +29201,7 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     if (e != NULL) {
         (void)event_del(e);
         if (event_assign(e, b->base, fd, what, dbm__event_ready, b) != 0) return DBM_E_LOST;
-    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) {
-        return DBM_E_NOMEM; }
+    } else if ((*mine = e = event_new(b->base, fd, what, dbm__event_ready, b)) == NULL) { return DBM_E_NOMEM; }
     if (event_add(e, NULL) == 0) return DBM_OK;
     event_free(e);
     *mine = NULL;
@@ -29750,8 +29378,7 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
     if (act->kind->stop != NULL) act->kind->stop(act); }
-static void dbm__acts_stop(dbm_act *first) {
-    for (; first != NULL; first = first->next) dbm__act_stop(first); }
+static void dbm__acts_stop(dbm_act *first) { for (; first != NULL; first = first->next) dbm__act_stop(first); }
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
@@ -29798,6 +29425,7 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         if (act == NULL || act->done) return;
         if (!dbm__is_task(act)) {
             dbm__act_stop(act);
+            if (!act->done) dbm__acts_stop(t->acts); /* it may have its turn after another one of them */
             return; }
         act->stopped = true;
         t = (dbm_task *)act;
@@ -29830,8 +29458,7 @@ DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     c->job.run = dbm__cancel_now;
     dbm__loop_post(handle.loop, &c->job);
     return DBM_OK; }
-DBM__DEF void dbm_async_cancel(dbm_act *act) {
-    if (act != NULL) dbm__act_stop(act); }
+DBM__DEF void dbm_async_cancel(dbm_act *act) { if (act != NULL) dbm__act_stop(act); }
 static void dbm__more_arm(dbm__task_more *m) {
     int64_t until = m->until_us < m->await_until_us ? m->until_us : m->await_until_us;
     dbm_loop *loop = m->task->loop;
@@ -29924,6 +29551,7 @@ DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *s
         dbm__act_stop(act);
         act = NULL; }
     if (!dbm__await(t, act, site)) return false;
+    if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
     dbm__more_arm(t->u.more);
     return true; }
@@ -30083,8 +29711,7 @@ static void dbm__task_go(dbm_task *t) {
         case DBM__IN_OWNED:
         case DBM__IN_LAST_OWNED:
             if (dbm__task_gives_back(t)) return;
-            t->at = DBM__AT_FINALLY;
-            break;
+            t->at = DBM__AT_FINALLY; break;
         default:
             if (t->act.more) dbm__loop_unwatch(t->loop, &t->u.more->watch);
             dbm__tasks_of(t->loop)->stats.running--;
@@ -30234,14 +29861,15 @@ typedef struct dbm__turns {
     struct dbm__async *patient;          /* the one that waits for it on a worker */
     struct dbm__async *first, **last;    /* the others */
 } dbm__turns;
-typedef struct dbm__sides { struct dbm__async *told; dbm__turns *turns; } dbm__sides; /* of a loop; told: sessions of the callback form */
+/* Of a loop. told: sessions of the callback form; owned: those of tasks; lines: one for each database that sessions are beginning of. */
+typedef struct dbm__sides { struct dbm__async *told, *owned; dbm__turns *turns; struct dbm__line *lines; } dbm__sides;
 typedef struct dbm__async {
     dbm__side side;                      /* first */
     dbm__owned owned;
     dbm__work *work;
     dbm_loop *loop;
     dbm_task *task;                      /* NULL: of the callback form */
-    struct dbm__async *next, **in;       /* those of the callback form, of the loop */
+    struct dbm__async *next, **in;       /* those of its form, of the loop */
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
@@ -30322,8 +29950,11 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
 static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
     dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
     return &a->own; }
+/* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
+static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
+    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -30500,29 +30131,24 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_commit")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 w->top->asked = true;
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_COMMIT;
-                break;
+                a->after = DBM__AT_COMMIT; break;
             case DBM__ASYNC_ROLLBACK:
                 if ((a->rc = dbm__end_allowed(w, "dbm_async_rollback")) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_END_ROWS;
-                a->after = DBM__AT_UNDO;
-                break;
+                a->after = DBM__AT_UNDO; break;
             case DBM__ASYNC_END:
                 if (w->top->sticky == DBM_OK && dbm__load(&w->cancelled) != 0) (void)dbm__work_trouble(w, w->top->site);
                 a->at = DBM__AT_END_ROWS;
-                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO;
-                break;
+                a->after = r->writes ? DBM__AT_COMMIT : DBM__AT_UNDO; break;
             case DBM__ASYNC_BEGIN:
                 a->at = DBM__AT_BEGIN;
-                a->rc = DBM_OK;
-                break;
+                a->rc = DBM_OK; break;
             case DBM__ASYNC_NEXT:
                 a->rows = r->rows;
                 if (!a->rows->row.open) {
                     return dbm__flow_end(a, dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, w->db->name, r->site, "dbm_async_next: these rows have ended")); }
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_ROW;
-                break;
+                a->at = DBM__AT_ROW; break;
             case DBM__ASYNC_ROWS_END:
                 row = &r->rows->row;
                 a->at = DBM__AT_ROWS_CLOSED;
@@ -30530,8 +30156,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
-                a->at = DBM__AT_STATEMENT;
-                break; }
+                a->at = DBM__AT_STATEMENT; break; }
             break;
         case DBM__AT_STATEMENT:
             a->at = DBM__AT_ONE_ENDED;
@@ -30540,7 +30165,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_ONE_ENDED:
             if (w->one.row.open) {
                 if (w->one.row.op.result != NULL) dbm__flow_finished(w, &w->one.row);
-                dbm__rows_close(&w->one); }
+                dbm__rows_close(&w->one);
+                if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
             if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
@@ -30548,15 +30174,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
             if (row == NULL) {
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
-            DBM__RUN(&row->op, DBM__AT_HELD);
-            break;
+            DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
-            break;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after; break;
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
@@ -30567,14 +30190,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
             if (a->rc != DBM_OK) a->entry = NULL;
-            a->at = DBM__AT_ENTRY;
-            break;
+            a->at = DBM__AT_ENTRY; break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
                 a->at = DBM__AT_RENEW;
-                a->after = DBM__AT_TAKE;
-                break; }
+                a->after = DBM__AT_TAKE; break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
             if (a->rc == DBM_OK && a->entry->prepared.writes && w->open_rows != 0) a->at = DBM__AT_HOLD;
@@ -30589,8 +30210,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->in_transaction = true;
             w->wrote = false;
             w->points_sent = 0;
-            a->at = DBM__AT_EXECUTE;
-            break;
+            a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
             a->rc = dbm__flow_execute(a);
@@ -30607,8 +30227,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
-                break; }
+                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE; break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -30627,8 +30246,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (op->result == NULL) return dbm__flow_end(a, DBM_OK);
             op->row = false;
             op->kind = DBM_OP_FETCH;
-            DBM__RUN(op, DBM__AT_RESTED);
-            break;
+            DBM__RUN(op, DBM__AT_RESTED); break;
         case DBM__AT_RESTED:
             a->at = DBM__AT_REST;
             if (a->rc == DBM_OK) break;
@@ -30636,8 +30254,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
             op = dbm__flow_statement_op(a);
             op->kind = DBM_OP_FINISH;
-            DBM__RUN(op, DBM__AT_REST_ENDED);
-            break;
+            DBM__RUN(op, DBM__AT_REST_ENDED); break;
         case DBM__AT_REST_ENDED:
             if (a->failed != DBM_DONE) dbm__self()->last = a->kept;
             return dbm__flow_end(a, dbm__exec_over(w, a->entry, dbm__flow_statement_op(a), a->failed, r->site));
@@ -30647,22 +30264,19 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (dbm__rows_at_hand(a->rows, &a->rc)) break;
             row->op.kind = DBM_OP_FETCH;
             if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
-            DBM__RUN(&row->op, DBM__AT_FETCHED);
-            break;
+            DBM__RUN(&row->op, DBM__AT_FETCHED); break;
         case DBM__AT_FETCHED:
             row = &a->rows->row;
             a->failed = a->rc;
             a->at = DBM__AT_FETCH_ENDED;
             if (a->rc == DBM_OK || row->op.result == NULL) break;
             if (a->rc != DBM_DONE) a->kept = dbm__self()->last;
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_FETCH_ENDED); break;
         case DBM__AT_FETCH_ENDED:
             if (a->failed != DBM_OK && a->rows->row.op.result != NULL) dbm__flow_finished(w, &a->rows->row);
             if (a->failed != DBM_OK && a->failed != DBM_DONE) dbm__self()->last = a->kept;
             a->rc = dbm__rows_fetched(a->rows, a->failed);
-            a->at = DBM__AT_ROW_GOT;
-            break;
+            a->at = DBM__AT_ROW_GOT; break;
         case DBM__AT_ROW_GOT:
             if (a->rc == DBM_OK) r->row = &a->rows->row;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_NEXT) return dbm__flow_end(a, a->rc == DBM_DONE ? DBM_OK : a->rc);
@@ -30680,21 +30294,17 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (a->rc != DBM_OK) break;
             (void)dbm__command_over(w, op, DBM_OK, op->write, r->site);
             dbm__rows_opened(w, a->rows);
-            a->at = DBM__AT_ROW;
-            break;
+            a->at = DBM__AT_ROW; break;
         case DBM__AT_END_ROWS:
             row = dbm__flow_next_row(a, false);
             if (row == NULL) {
                 dbm__rows_close_all(w);
-                a->at = a->after;
-                break; }
+                a->at = a->after; break; }
             a->holding = row;
-            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
-            break;
+            DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
-            a->at = DBM__AT_END_ROWS;
-            break;
+            a->at = DBM__AT_END_ROWS; break;
         case DBM__AT_ROWS_CLOSED:
             if (r->rows->row.open) {
                 if (r->rows->row.op.result != NULL) dbm__flow_finished(w, &r->rows->row);
@@ -30708,28 +30318,23 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             op = dbm__flow_op(a, DBM_OP_COMMIT);
             if (w->timed && dbm__now(w->db->host) >= op->deadline_us) {
                 (void)dbm__work_late(w);
-                a->at = DBM__AT_UNDO;
-                break; }
+                a->at = DBM__AT_UNDO; break; }
             op->no_wait = w->read_only && !w->wrote && w->sent_count == 0;
             dbm__work_shield(w);
-            DBM__RUN(op, DBM__AT_COMMITTED);
-            break;
+            DBM__RUN(op, DBM__AT_COMMITTED); break;
         case DBM__AT_COMMITTED:
             dbm__store(&w->committing, 0);
             a->at = DBM__AT_UNDO;
             if (a->rc != DBM_OK) {
-                (void)dbm__work_uncommitted(w, &a->own, a->rc);
-                break; }
+                (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
-            a->at = DBM__AT_COMMIT_OVER;
-            break;
+            a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w);
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -30737,8 +30342,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (!w->in_transaction || c->broken) break;
             if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit the ROLLBACK */
             dbm__op_init(&a->own, DBM_OP_ROLLBACK, dbm__work_grace(w));
-            DBM__RUN(&a->own, DBM__AT_UNDONE);
-            break;
+            if (!r->writes && a->own.deadline_us == INT64_MAX) a->own.deadline_us = dbm__flow_grace(a); /* or the connection's end does it */
+            DBM__RUN(&a->own, DBM__AT_UNDONE); break;
         case DBM__AT_UNDONE:
             if (a->rc != DBM_OK) c->broken = true;
             dbm__store(&w->committing, 0);
@@ -30748,8 +30353,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
             if (r->kind == DBM__ASYNC_END) {
-                a->at = DBM__AT_OVER;
-                break; }
+                a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
@@ -30778,7 +30382,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
  * Must not know: how a statement is run.
  *
- *     taking --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
@@ -30790,7 +30394,12 @@ static void dbm__request_reap(dbm_act *act) {
     dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    if (r->fn != NULL) r->fn(r->ud, act->status); }
+    dbm_status st = act->status;
+    if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
+        if (r->row_out != NULL) *r->row_out = NULL;
+        if (r->rows_out != NULL) *r->rows_out = NULL;
+        st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
+    if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
     return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
@@ -30976,10 +30585,18 @@ static void dbm__turns_look(void *ud) {
     if (a == NULL) return;
     dbm__turn_forego(a);
     dbm__turns_look(ud); /* for others */ }
+/* dbm_cancel was called for one or the other session of the loop. */
+static void dbm__async_look(void *ud) {
+    const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
+    dbm__async *a;
+    int i;
+    for (i = 0; i < 2; i++)
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+    dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
     dbm_loop *loop = ((dbm__async *)(void *)w->side)->loop;
-    (void)dbm_loop_post(loop, dbm__turns_look, loop); }
+    (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
     if (--turns->sessions > 0) {
@@ -31055,9 +30672,11 @@ static void dbm__way_ran(dbm__worked *worked) {
         r->error = NULL; }
     if (r->want == DBM_STEP_DONE || dbm__way_on(a, r, r->want)) dbm__way_over(worked->loop, a, r); }
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us) {
-    a->fd = want & DBM_STEP_BOTH ? fd : -1;
     a->watch.serial = (uint32_t)a->work->slot.way.began_us | 1u; /* a call that waits may have got another connection, by the same number */
-    dbm__loop_watch(a->loop, &a->watch, a->fd, want, until_us); }
+    if (want & DBM_STEP_BOTH) {
+        if (a->fd >= 0 && a->fd != fd) want |= DBM__WATCH_NEW; /* a cancel's, which the adapter opens and closes by itself; or back from that */
+        a->fd = fd; }
+    dbm__loop_watch(a->loop, &a->watch, fd, want, until_us); }
 static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
@@ -31157,14 +30776,18 @@ static void dbm__async_end_all(dbm_loop *loop) {
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
+static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+    void **sides = dbm__loop_of_acts(loop);
+    if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
+    return (dbm__sides *)*sides; }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__sides **sides = (dbm__sides **)(void *)dbm__loop_of_acts(loop);
+    dbm__async **all;
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
-    if (ok && *sides == NULL) ok = (*sides = (dbm__sides *)dbm__alloc_zero(w->db->host, sizeof **sides)) != NULL;
     if (ok && a == NULL) ok = (a = (dbm__async *)dbm__alloc_zero(w->db->host, sizeof *a)) != NULL;
     if (ok && w->side == NULL) {
         a->side.free = dbm__async_free;
@@ -31189,49 +30812,129 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) {
-        dbm__task_owns(task, &a->owned);
-    } else {
-        dbm__async **all = &(*sides)->told;
-        a->next = *all;
-        a->in = all;
-        if (a->next != NULL) a->next->in = &a->next;
-        *all = a;
-        dbm__loop_at_end(loop, dbm__async_end_all); }
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    else dbm__loop_at_end(loop, dbm__async_end_all);
+    all = task != NULL ? &sides->owned : &sides->told;
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
     return a; }
-typedef struct dbm__beginning {
-    dbm_act act;
-    dbm__taking taking;
+/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
     dbm__job woken;
     dbm__word posted;                    /* `woken` is on its way */
-    bool queued, waits, reaped, has_options; /* waits: `watch` is set */
-    int want;
-    dbm_loop *loop;
-    dbm_task *task;
+} dbm__line;
+/* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
+typedef struct dbm__beginning {
+    dbm_act act;                         /* own[0]: what it waits for */
+    dbm__taking taking;                  /* by: the first field of its line */
     dbm_session *out;
+    struct dbm__beginning_more *more;    /* NULL: none */
+} dbm__beginning;
+enum { DBM__BEGINNING_QUEUED = 1, DBM__BEGINNING_WATCHES };
+#define DBM__WAITS_FOR act.own[0]
+#define DBM__LINE(b) ((dbm__line *)(void *)(b)->taking.by)
+/* For options, a callback, or a connection that is being made or looked at. */
+typedef struct dbm__beginning_more {
+    dbm__beginning *of;
+    dbm_task *task;                      /* whose the session is; NULL: of the callback form */
     dbm_async_fn fn;
     void *ud;
     dbm_error_info *error;
     int64_t deadline_us;
-    dbm_session_options options;
+    int want;
+    dbm_session_options options;         /* where the pointer to them points */
+    const dbm_session_options *given;
     dbm__watch watch;
     dbm__worked worked;
-} dbm__beginning;
-#define DBM__BEGINNING_OF(field, p) ((dbm__beginning *)(void *)((char *)(p) - offsetof(dbm__beginning, field)))
+} dbm__beginning_more;
+#define DBM__MORE_OF(field, p) ((dbm__beginning_more *)(void *)((char *)(p) - offsetof(dbm__beginning_more, field)))
+static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard);
+static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
+static bool dbm__beginning_more_make(dbm__beginning *b, dbm_task *task) {
+    if (b->more != NULL) return true;
+    b->more = (dbm__beginning_more *)dbm__act_take(DBM__LINE(b)->loop, sizeof *b->more, b->taking.site);
+    if (b->more == NULL) return false;
+    b->more->of = b;
+    b->more->task = task;
+    b->more->deadline_us = INT64_MAX;
+    dbm__watch_init(&b->more->watch, dbm__beginning_heard);
+    return true; }
+static dbm_task *dbm__beginning_task(const dbm__beginning *b) { return b->more != NULL ? b->more->task : dbm__act_task(&b->act); }
 static void dbm__beginning_reap(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    b->reaped = true;
-    if (dbm__load(&b->posted) == 0) dbm__loop_give(b->loop, b, sizeof *b); }
+    dbm_loop *loop = dbm__act_loop(act);
+    if (b->more != NULL) dbm__loop_give(loop, b->more, sizeof *b->more);
+    dbm__loop_give(loop, b, sizeof *b); }
 static void dbm__beginning_tell(dbm_act *act) {
-    const dbm__beginning *b = (const dbm__beginning *)(const void *)act;
-    if (b->fn != NULL) b->fn(b->ud, act->status); }
+    const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
+    if (m->fn != NULL) m->fn(m->ud, act->status); }
+static void dbm__line_left(dbm__line *line) {
+    dbm__line **p;
+    if (--line->users != 0) return;
+    dbm__loop_unwatch(line->loop, &line->watch);
+    for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
+    *p = line->next;
+    dbm__taker_end(&line->by);
+    if (dbm__load(&line->posted) == 0) dbm__loop_give(line->loop, line, sizeof *line); }
+static void dbm__line_heard(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, watch));
+    dbm__taking *t;
+    int64_t until_us;
+    (void)heard;
+    line->users++;
+    while ((t = dbm__taker_next(&line->by, &until_us)) != NULL) {
+        dbm__beginning *b = (dbm__beginning *)(void *)((char *)t - offsetof(dbm__beginning, taking));
+        if (b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED) dbm__beginning_step(b, DBM_OK); /* else a worker has just put it there, and it is stepped after that */ }
+    dbm__loop_unwatch(line->loop, watch);
+    if (until_us != INT64_MAX) dbm__loop_watch(line->loop, watch, -1, 0, until_us);
+    dbm__line_left(line); }
+static void dbm__line_woken(dbm__job *job) {
+    dbm__line *line = (dbm__line *)(void *)((char *)job - offsetof(dbm__line, woken));
+    dbm__store_release(&line->posted, 0);
+    if (line->users == 0) dbm__loop_give(line->loop, line, sizeof *line);
+    else dbm__line_heard(&line->watch, DBM_OK); }
+/* Any thread. */
+static void dbm__line_wake(void *ud) {
+    dbm__line *line = (dbm__line *)ud;
+    if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken); }
+/* For one more that begins; NULL: no memory. */
+static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__sides *sides = dbm__sides_of(loop);
+    dbm__line *line = sides != NULL ? sides->lines : NULL;
+    while (line != NULL && line->by.db != db) line = line->next;
+    if (line == NULL && sides != NULL && (line = (dbm__line *)dbm__act_take(loop, sizeof *line, site)) != NULL) {
+        dbm__taker_init(&line->by, db, dbm__line_wake, line);
+        line->loop = loop;
+        line->woken.run = dbm__line_woken;
+        dbm__watch_init(&line->watch, dbm__line_heard);
+        line->next = sides->lines;
+        sides->lines = line; }
+    if (line != NULL) line->users++;
+    return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
-    if (st != DBM_OK) (void)dbm__session_refused(b->out, b->has_options ? b->options.status : NULL, st, DBM__KIND_HAND);
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    if (st != DBM_OK) (void)dbm__session_refused(b->out, options != NULL ? options->status : NULL, st, DBM__KIND_HAND);
+    dbm__line_left(DBM__LINE(b));
     dbm__act_done(&b->act, st); }
+/* With this thread's last failure. */
+static void dbm__beginning_failed(dbm__beginning *b) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__taking_abandon(&b->taking);
+    dbm__beginning_over(b, dbm__fail_again(&kept)); }
+static void dbm__beginning_cancelled(dbm__beginning *b) {
+    (void)dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the session was cancelled before it had begun");
+    dbm__beginning_failed(b); }
 /* E_CLOSED where the loop's end has come first: nobody would be let end that session. */
 static dbm_status dbm__beginning_late(const dbm__beginning *b) {
-    if (b->task != NULL || !dbm__loop_ends(b->loop)) return DBM_OK;
-    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the loop is being freed"); }
+    if (dbm__beginning_task(b) != NULL || !dbm__loop_ends(DBM__LINE(b)->loop)) return DBM_OK;
+    return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, b->taking.by->db->name, b->taking.site, "the loop is being freed"); }
 /* .transaction: BEGIN has come back. */
 static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
@@ -31243,14 +30946,16 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
-    dbm__slot *slot = b->taking.slot;
-    const dbm_session_options *options = b->has_options ? &b->options : NULL;
-    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->deadline_us, b->taking.site, b->out);
+    dbm__slot *slot = b->taking.u.slot;
+    dbm_loop *loop = DBM__LINE(b)->loop;
+    const char *site = b->taking.site;
+    const dbm_session_options *options = b->more != NULL ? b->more->given : NULL;
+    dbm__work *w = dbm__session_taken(slot, options, DBM__KIND_HAND, b->more != NULL ? b->more->deadline_us : INT64_MAX, site, b->out);
     dbm__request *r = NULL;
     dbm_status st = dbm__beginning_late(b);
-    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, b->loop, b->task, b->taking.site) : NULL;
+    dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
-    if (a != NULL && begins) r = dbm__request_make(b->loop, DBM__ASYNC_BEGIN, b->taking.site, NULL, NULL, 0, false);
+    if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
         (void)dbm__session_leave(w);
@@ -31261,70 +30966,64 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins) {
         r->fn = dbm__beginning_begun;
         r->ud = b;
-        dbm__act_begin(&r->act, b->loop, NULL, &dbm__request_told);
+        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
         dbm__async_put(a, r);
     } else {
         dbm__beginning_over(b, DBM_OK); } }
-static void dbm__beginning_step(dbm__beginning *b, dbm_status heard);
 static void dbm__beginning_run(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    b->want = dbm__taking_step(&b->taking, DBM_OK, true);
-    if (b->want == DBM_STEP_DONE) b->error = dbm__error_keep(b->taking.db->host, b->taking.status); }
-static void dbm__beginning_on(dbm__beginning *b);
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__taking *t = &m->of->taking;
+    m->want = dbm__taking_step(t, DBM_OK, true, m->deadline_us);
+    if (m->want == DBM_STEP_DONE) m->error = dbm__error_keep(t->by->db->host, (dbm_status)t->status); }
+static void dbm__beginning_on(dbm__beginning *b, int want);
 static void dbm__beginning_ran(dbm__worked *worked) {
-    dbm__beginning *b = DBM__BEGINNING_OF(worked, worked);
-    if (b->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.db->host, b->error, b->taking.status);
-    b->error = NULL;
-    if (b->want != DBM_STEP_DONE && b->act.stopped) {
-        dbm__taking_abandon(&b->taking);
-        dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun"));
-        return; }
-    dbm__beginning_on(b); }
+    dbm__beginning_more *m = DBM__MORE_OF(worked, worked);
+    dbm__beginning *b = m->of;
+    if (m->want == DBM_STEP_DONE) (void)dbm__error_kept(b->taking.by->db->host, m->error, (dbm_status)b->taking.status);
+    m->error = NULL;
+    if (m->want != DBM_STEP_DONE && b->act.stopped) dbm__beginning_cancelled(b);
+    else if (m->want == DBM__STEP_QUEUED) dbm__beginning_step(b, DBM_OK); /* it may have got something before anybody could step it */
+    else dbm__beginning_on(b, m->want); }
 /* Waits for what the step wanted. */
-static void dbm__beginning_on(dbm__beginning *b) {
-    b->queued = b->want == DBM__STEP_QUEUED;
-    b->waits = b->want != DBM_STEP_DONE && b->want != DBM__STEP_BLOCKS;
-    if (b->want == DBM_STEP_DONE) {
+static void dbm__beginning_on(dbm__beginning *b, int want) {
+    dbm__line *line = DBM__LINE(b);
+    dbm__beginning_more *m = b->more;
+    b->DBM__WAITS_FOR = 0;
+    if (want == DBM_STEP_DONE) {
         if (b->taking.status == DBM_OK) dbm__beginning_taken(b);
-        else dbm__beginning_over(b, b->taking.status);
-    } else if (b->want == DBM__STEP_BLOCKS) {
-        b->worked.run = dbm__beginning_run;
-        b->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(b->loop, &b->worked, NULL) != DBM_OK) {
-            dbm_error_info kept = dbm__self()->last;
-            dbm__taking_abandon(&b->taking);
-            dbm__beginning_over(b, dbm__fail_again(&kept)); }
+        else dbm__beginning_over(b, (dbm_status)b->taking.status);
+    } else if (want == DBM__STEP_QUEUED) {
+        b->DBM__WAITS_FOR = DBM__BEGINNING_QUEUED;
+        dbm__line_wake(line); /* which sets its timer */
+        if (m != NULL && m->deadline_us != INT64_MAX) dbm__loop_watch(line->loop, &m->watch, -1, 0, m->deadline_us);
+    } else if (!dbm__beginning_more_make(b, dbm__beginning_task(b))) {
+        dbm__beginning_failed(b);
+    } else if (want == DBM__STEP_BLOCKS) {
+        b->more->worked.run = dbm__beginning_run;
+        b->more->worked.done = dbm__beginning_ran;
+        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
     } else {
-        int want = b->want & DBM_STEP_BOTH;
-        dbm__loop_watch(b->loop, &b->watch, want != 0 ? b->taking.fd : -1, want != 0 ? want | DBM__WATCH_NEW : 0, b->taking.until_us); } }
+        const dbm__way *way = &b->taking.u.slot->way;
+        int fd_want = want & DBM_STEP_BOTH;
+        b->DBM__WAITS_FOR = DBM__BEGINNING_WATCHES;
+        dbm__loop_watch(line->loop, &b->more->watch, fd_want != 0 ? way->fd : -1, fd_want != 0 ? fd_want | DBM__WATCH_NEW : 0, way->until_us); } }
 static void dbm__beginning_step(dbm__beginning *b, dbm_status heard) {
-    b->want = dbm__taking_step(&b->taking, heard, false);
-    dbm__beginning_on(b); }
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_on(b, dbm__taking_step(&b->taking, heard, false, b->more != NULL ? b->more->deadline_us : INT64_MAX)); }
 static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
-    dbm__beginning *b = DBM__BEGINNING_OF(watch, watch);
-    dbm__beginning_step(b, b->queued ? DBM_OK : heard); }
-static void dbm__beginning_woken(dbm__job *job) {
-    dbm__beginning *b = DBM__BEGINNING_OF(woken, job);
-    dbm__store_release(&b->posted, 0);
-    if (b->reaped) dbm__loop_give(b->loop, b, sizeof *b);
-    else if (b->queued) {
-        dbm__loop_unwatch(b->loop, &b->watch);
-        dbm__beginning_step(b, DBM_OK); } }
-/* Any thread. */
-static void dbm__beginning_wake(void *ud) {
-    dbm__beginning *b = (dbm__beginning *)ud;
-    if (dbm__swap(&b->posted, 1) == 0) dbm__loop_post(b->loop, &b->woken); }
+    dbm__beginning *b = DBM__MORE_OF(watch, watch)->of;
+    dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (!b->waits) return; /* a worker has it, and then it is seen; or it has begun */
-    dbm__loop_unwatch(b->loop, &b->watch);
-    dbm__taking_abandon(&b->taking);
-    b->queued = b->waits = false;
-    dbm__beginning_over(b, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_CHECKOUT, b->taking.db->name, b->taking.site, "the session was cancelled before it had begun")); }
+    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    b->DBM__WAITS_FOR = 0;
+    if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
+    dbm__beginning_cancelled(b); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
 static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
+    dbm__line *line;
     dbm__beginning *b;
     dbm_status st;
     if (out == NULL) {
@@ -31333,26 +31032,29 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     out->slot = NULL;
     out->step = 0;
     st = dbm__session_allowed(db, options, site);
-    b = st == DBM_OK ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
+    b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
+    if (b != NULL) {
+        dbm__taking_init(&b->taking, &line->by, site);
+        b->out = out;
+        if ((options != NULL || task == NULL) && !dbm__beginning_more_make(b, task)) {
+            dbm__loop_give(loop, b, sizeof *b);
+            b = NULL; } }
     if (b == NULL) {
+        if (line != NULL) dbm__line_left(line);
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    b->loop = loop;
-    b->task = task;
-    b->out = out;
-    b->fn = fn;
-    b->ud = ud;
-    b->deadline_us = INT64_MAX;
-    b->woken.run = dbm__beginning_woken;
+    if (b->more != NULL) {
+        b->more->fn = fn;
+        b->more->ud = ud; }
     if (options != NULL) {
-        b->has_options = true;
-        b->options = *options;
-        if (options->timeout_ms > 0) b->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
-    dbm__watch_init(&b->watch, dbm__beginning_heard);
+        b->more->options = *options;
+        b->more->given = &b->more->options;
+        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
-    dbm__taking_start(&b->taking, db, b->deadline_us, site, dbm__beginning_wake, b);
-    dbm__beginning_step(b, DBM_OK);
+    if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
+    else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
@@ -31518,8 +31220,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
         if (st == DBM_E_UNSUPPORTED) return false;
         if (st != DBM_OK && st != DBM_DONE) st = dbm__op_failed(&w->slot.connection, DBM_OP_FETCH, st);
         if (dbm__rows_fetched(rows, st) != DBM_OK) return false; /* dbm_async_next() tells that again */
-    } else {
-        (void)dbm__rows_at_hand(rows, &st); }
+    } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
@@ -31769,8 +31470,7 @@ static void dbm__listen_heard(dbm__watch *watch, dbm_status heard) {
         dbm__running_heard(&l->run, heard);
         if (dbm__listen_waits(l)) return;
         dbm__listen_done(l);
-    } else if (l->state == DBM__LISTEN_GAP) {
-        l->state = DBM__LISTEN_NEW; }
+    } else if (l->state == DBM__LISTEN_GAP) { l->state = DBM__LISTEN_NEW; }
     dbm__listen_go(l); }
 static void dbm__listen_end_all(dbm_loop *loop) {
     while (*dbm__loop_of_listeners(loop) != NULL) dbm_listen_end((dbm_listener *)*dbm__loop_of_listeners(loop)); }

@@ -41,14 +41,14 @@
 /* DBM_WITH_REDIS: the Redis adapter: URLs such as redis://host:6379/0. Also spelt DBM_WITH_HIREDIS.
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
- * Requires  hiredis/hiredis.h (hiredis 0.14 or newer) to compile, -lhiredis to link (Debian: libhiredis-dev).
- * Costs     about 28 KiB of code (gcc -Os, x86-64), and hiredis. */
+ * Requires  nothing; on Windows -lws2_32.
+ * Costs     about 28 KiB of code (gcc -Os, x86-64). */
 /* #define DBM_WITH_REDIS */
 
 /* DBM_WITH_REDIS_TLS: TLS for Redis: rediss:// and tls = require and better. Nothing without DBM_WITH_REDIS, and not part of DBM_WITH_ALL.
  * Values    off (default); defined or 1: on; 0: off.
  * Where     implementation.
- * Requires  hiredis 1.0 or newer built with TLS (hiredis/hiredis_ssl.h; Debian 12 has 0.14), openssl/ssl.h, and -lhiredis_ssl -lssl -lcrypto.
+ * Requires  openssl/ssl.h (1.1.0 or newer; Debian: libssl-dev), and -lssl -lcrypto.
  * Costs     about 2 KiB of code (gcc -Os, x86-64), and OpenSSL. */
 /* #define DBM_WITH_REDIS_TLS */
 

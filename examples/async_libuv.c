@@ -1,6 +1,6 @@
 /* A small HTTP service on libuv, in one thread: GET /item/17 is answered from Redis, else from PostgreSQL, which leaves it in Redis for a minute. Each request
  * is a task; thousands of clients share the few connections of two pools, and none of them waits for another.
- *     cc async_libuv.c -I.. -I/usr/include/postgresql -luv -lpq -lhiredis -linih -lpthread -o async_libuv
+ *     cc async_libuv.c -I.. -I/usr/include/postgresql -luv -lpq -linih -lpthread -o async_libuv
  *     ./async_libuv 8080              and elsewhere: wrk -c 64 -d 10 http://127.0.0.1:8080/item/17
  * It ends with SIGINT or SIGTERM. Without a port it asks itself for some thousand pages, and ends. The servers are those of POSTGRESQL_URL and REDIS_URL. */
 #define DBM_IMPLEMENTATION

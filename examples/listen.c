@@ -1,5 +1,5 @@
 /* Hears what others publish: PostgreSQL's NOTIFY or Redis' PUBLISH, by one URL.
- *     cc listen.c -DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS -I.. -I/usr/include/postgresql -lpq -lhiredis -lpthread -o listen
+ *     cc listen.c -DDBM_WITH_POSTGRESQL -DDBM_WITH_REDIS -I.. -I/usr/include/postgresql -lpq -lpthread -o listen
  *     ./listen redis://localhost:6379 orders payments
  *     ./listen postgresql://localhost/shop orders             (elsewhere: psql shop -c "NOTIFY orders, '17'")
  * With --self N it publishes N messages itself, and ends when it has heard them; without arguments it does that on POSTGRESQL_URL. */

@@ -71,11 +71,9 @@ int main(void) { SQLHENV e; return SQLAllocHandle(SQL_HANDLE_ENV, SQL_NULL_HANDL
     fi
     if wants listen web_cache async_libuv five_databases; then
         have pkg-config pkg-config --version
-        postgresql=$(driver libpq postgresql -lpq) redis=$(driver hiredis hiredis -lhiredis)
+        postgresql=$(driver libpq postgresql -lpq)
         needs libpq-dev "$CC" c '#include <libpq-fe.h>
 int main(void) { return PQlibVersion() < 0; }' $postgresql
-        needs libhiredis-dev "$CC" c '#include <hiredis/hiredis.h>
-int main(void) { redisReaderFree(redisReaderCreate()); return 0; }' $redis
     fi
     if wants async_libuv; then
         needs libuv1-dev "$CC" c '#include <uv.h>

@@ -1,5 +1,5 @@
-/* Redis: one connection and its commands, through hiredis' reader (0.14 to 1.x) on sockets of our own.
- * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps), and hiredis; OpenSSL with DBM_WITH_REDIS_TLS.
+/* Redis: one connection and its commands, in its own protocol (RESP 2 and 3) on sockets of our own.
+ * May call: api/, base/, net/, adapter/ (the clock's host), config/ (a number's text), sql/ (the texts of doubles and timestamps); OpenSSL with DBM_WITH_REDIS_TLS.
  * Must not know: pools, sessions, which commands write, other adapters.
  *
  * A connection is dialled, greeted (AUTH, SELECT, CLIENT SETNAME and PING in one send) and then answers commands. A reply is put away whole, as a list of
@@ -8,8 +8,7 @@
  *     DIAL --> [SHAKE] --> TALK (send what is in `out`, read until the operation has the replies it waits for) --> over
  *
  * Commands gather in `out`, and what is to come back for them in `line`. What is read stays as it came, in `raw`, where only the ends of the replies
- * are looked for; each is parsed when it is received, by hiredis where it is more than a plain text or number. An array that nothing else stands in line
- * with goes to hiredis straight.
+ * are looked for; each is parsed when it is received. What the server says unasked (a push of RESP 3) is passed over.
  *
  *     line:  [answered, their replies in raw ... | unanswered ...]     raw:  [whole replies ... | the rest of what was read]
  *
@@ -24,23 +23,15 @@
 #include "../net/net.h"
 #include "../sql/sql.h"
 #if DBM_HAS_REDIS
-#if defined(__has_include)
-#  if !__has_include(<hiredis/hiredis.h>)
-#    define DBM__REDIS_MISSING 1
-#  elif DBM_HAS_REDIS_TLS
-#    if !__has_include(<hiredis/hiredis_ssl.h>) || !__has_include(<openssl/ssl.h>)
-#      define DBM__REDIS_TLS_MISSING 1
-#    endif
+#if DBM_HAS_REDIS_TLS && defined(__has_include)
+#  if !__has_include(<openssl/ssl.h>)
+#    define DBM__REDIS_TLS_MISSING 1
 #  endif
 #endif
-#if defined(DBM__REDIS_MISSING)
-#  error "dbm: DBM_WITH_REDIS needs hiredis/hiredis.h: install libhiredis-dev (Debian), hiredis-dev (Alpine), hiredis (macOS, vcpkg), or put it on the include path"
-#elif defined(DBM__REDIS_TLS_MISSING)
-#  error "dbm: DBM_WITH_REDIS_TLS needs hiredis/hiredis_ssl.h (hiredis 1.0 or newer, built with USE_SSL=1) and openssl/ssl.h: install them, or leave it undefined"
+#if defined(DBM__REDIS_TLS_MISSING)
+#  error "dbm: DBM_WITH_REDIS_TLS needs openssl/ssl.h: install libssl-dev (Debian), openssl-dev (Alpine), openssl (macOS, vcpkg), or put it on the include path; or leave it undefined"
 #else
-#include <hiredis/hiredis.h>
 #if DBM_HAS_REDIS_TLS
-#  include <hiredis/hiredis_ssl.h>
 #  include <openssl/err.h>
 #  include <openssl/ssl.h>
 #  include <openssl/x509v3.h>
@@ -84,10 +75,9 @@ typedef struct dbm__redis_reply {
     struct dbm__redis_reply *older; /* of all of the connection */
     dbm__redis_node *nodes;
     size_t count, capacity;
-    char *bytes;
+    char *bytes;              /* as they came, texts with a NUL behind them */
     size_t size, room;
     size_t error;             /* the first node that is an error, from 1 */
-    bool no_memory;
     bool rows;                /* an array: a row per element, or per two */
     bool pairs;
     const char *names[2];
@@ -141,9 +131,7 @@ typedef struct dbm__redis {
     size_t out_size, out_sent, out_room;
     bool sent_now;            /* all of it, in this very step: an answer can't be there yet */
     bool done;                /* the operation is; a cancel on its way has to be waited for */
-    redisReader *reader;
-    redisReplyObjectFunctions functions;
-    dbm__redis_reply *building, *spare, *all;
+    dbm__redis_reply *spare, *all;
     dbm__redis_kind command;  /* what is running */
     int pairs;                /* what its reply is, when it is an array */
     bool multi, watching, queued_writes, changed;
@@ -152,7 +140,6 @@ typedef struct dbm__redis {
     size_t line_room, line_first, line_count;
     size_t unanswered;        /* the last ones of it */
     bool draining;            /* there were too many */
-    bool straight;            /* an array is on its way to hiredis */
     char *raw;
     size_t raw_at, raw_size, raw_room;
     size_t scanned;           /* in raw: whole replies and the elements behind them end here */
@@ -164,8 +151,7 @@ typedef struct dbm__redis {
     dbm_notification notification;
     dbm__dial dial;
 #if DBM_HAS_REDIS_TLS
-    redisContext *context;
-    SSL *ssl;                 /* of context, once there is one */
+    SSL *ssl;
 #endif
 } dbm__redis;
 
@@ -195,7 +181,7 @@ static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     *room = 0;
 }
 
-/* ---- replies: what the reader builds -------------------------------------------------------------------------------- */
+/* ---- replies: what they are made of --------------------------------------------------------------------------------- */
 
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
@@ -214,7 +200,7 @@ static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
 static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     reply->count = reply->size = reply->error = reply->at = reply->left = 0;
     reply->json_size = reply->json_row = 0;
-    reply->no_memory = reply->rows = reply->pairs = false;
+    reply->rows = reply->pairs = false;
     if (DBM__UNLIKELY(reply->capacity > DBM__REDIS_KEPT / sizeof *reply->nodes)) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
@@ -226,104 +212,79 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
     r->spare = reply;
 }
 
-static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
-    dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node;
+/* NULL: no memory. */
+DBM__INLINE dbm__redis_node *dbm__redis_node_new(dbm__redis *r, dbm__redis_reply *reply) {
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
         size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
         dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
-        if (bigger == NULL) {
-            reply->no_memory = true;
-            return NULL;
-        }
+        if (bigger == NULL) return NULL;
         reply->nodes = bigger;
         reply->capacity = want;
     }
-    node = &reply->nodes[reply->count++];
-    node->kind = kind;
-    node->size = 0;
-    node->is.integer = 0;
-    return node;
+    return &reply->nodes[reply->count++];
 }
 
-static void *dbm__redis_text_node(dbm__redis *r, int kind, const char *text, size_t size) {
-    dbm__redis_reply *reply = r->building;
-    dbm__redis_node *node = dbm__redis_node_new(r, kind);
-    if (DBM__UNLIKELY(node == NULL)) return NULL;
-    if (DBM__UNLIKELY(size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &reply->bytes, &reply->room, reply->size, size + 1))) {
-        reply->no_memory = true;
-        return NULL;
+/* The number of a line that ends before `end`; -1 is one, too. */
+static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
+    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
+        *n = -1;
+        return true;
     }
-    node->size = size;
-    node->is.at = reply->size;
-    if (size != 0) memcpy(reply->bytes + reply->size, text, size);
-    reply->bytes[reply->size + size] = 0;
-    reply->size += size + 1;
-    if (kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
-    return reply;
+    if (c == end || end - c > 15) return false;
+    for (*n = 0; c < end; c++) {
+        if (*c < '0' || *c > '9') return false;
+        *n = *n * 10 + (*c - '0');
+    }
+    return true;
 }
 
-static void *dbm__redis_string(const redisReadTask *task, char *text, size_t size) {
-    dbm__redis *r = (dbm__redis *)task->privdata;
-    int kind = DBM__REDIS_TEXT;
-    if (task->type == REDIS_REPLY_STATUS) kind = DBM__REDIS_STATUS;
-    else if (task->type == REDIS_REPLY_ERROR) kind = DBM__REDIS_ERROR;
-#if defined(REDIS_REPLY_BIGNUM)
-    else if (task->type == REDIS_REPLY_BIGNUM) kind = DBM__REDIS_NUMBER;
-#endif
-#if defined(REDIS_REPLY_VERB)
-    else if (task->type == REDIS_REPLY_VERB && size >= 4) return dbm__redis_text_node(r, kind, text + 4, size - 4); /* txt: and mkd: */
-#endif
-    return dbm__redis_text_node(r, kind, text, size);
-}
-
-#if HIREDIS_MAJOR >= 1
-static void *dbm__redis_array(const redisReadTask *task, size_t elements) {
-#else
-static void *dbm__redis_array(const redisReadTask *task, int elements) {
-#endif
-    dbm__redis_node *node;
-    int kind = DBM__REDIS_ARRAY;
-#if HIREDIS_MAJOR < 1
-    if (elements < 0) return NULL;
-#endif
-#if defined(REDIS_REPLY_MAP)
-    if (task->type == REDIS_REPLY_MAP) kind = DBM__REDIS_MAP; /* elements are keys and values */
-#endif
-    node = dbm__redis_node_new((dbm__redis *)task->privdata, kind);
-    if (node == NULL) return NULL;
-    node->size = (size_t)elements;
-    return ((dbm__redis *)task->privdata)->building;
-}
-
-static void *dbm__redis_number_node(dbm__redis *r, int kind, int64_t value) {
-    dbm__redis_node *node = dbm__redis_node_new(r, kind);
-    if (DBM__UNLIKELY(node == NULL)) return NULL;
-    node->is.integer = value;
-    return r->building;
-}
-static void *dbm__redis_integer(const redisReadTask *task, long long value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_INTEGER, value); }
-static void *dbm__redis_nil(const redisReadTask *task) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_NIL, 0); }
-#if HIREDIS_MAJOR >= 1
-static void *dbm__redis_double(const redisReadTask *task, double value, char *text, size_t size) {
-    (void)value;
-    return dbm__redis_text_node((dbm__redis *)task->privdata, DBM__REDIS_NUMBER, text, size);
-}
-static void *dbm__redis_bool(const redisReadTask *task, int value) { return dbm__redis_number_node((dbm__redis *)task->privdata, DBM__REDIS_BOOL, value != 0); }
-#endif
-static void dbm__redis_forget(void *reply) { (void)reply; } /* it is the connection's */
-
-static void dbm__redis_functions(redisReplyObjectFunctions *f) {
-    memset(f, 0, sizeof *f);
-    f->createString = dbm__redis_string;
-    f->createArray = dbm__redis_array;
-    f->createInteger = dbm__redis_integer;
-    f->createNil = dbm__redis_nil;
-#if HIREDIS_MAJOR >= 1
-    f->createDouble = dbm__redis_double;
-    f->createBool = dbm__redis_bool;
-#endif
-    f->freeObject = dbm__redis_forget;
+/* Makes nodes of the bytes of a reply, which is a whole one. DBM_E_NOMEM, or DBM_E_LOST: it is none after all. */
+static dbm_status dbm__redis_parse(dbm__redis *r, dbm__redis_reply *reply) {
+    char *c = reply->bytes, *end = c + reply->size;
+    while (c < end) {
+        char mark = *c++, *line = c, *stop = (char *)memchr(c, '\n', (size_t)(end - c));
+        dbm__redis_node *node = dbm__redis_node_new(r, reply);
+        int64_t n = 0;
+        if (node == NULL) return DBM_E_NOMEM;
+        if (stop == NULL || stop == line || stop[-1] != '\r') return DBM_E_LOST;
+        c = stop + 1;
+        *--stop = 0;
+        node->kind = DBM__REDIS_NIL;
+        node->is.at = (size_t)(line - reply->bytes);
+        node->size = (size_t)(stop - line);
+        if (strchr("$=!*~%>", mark) != NULL && !dbm__redis_number(line, stop, &n)) return DBM_E_LOST;
+        switch (mark) {
+        case '+': node->kind = DBM__REDIS_STATUS; break;
+        case '-': node->kind = DBM__REDIS_ERROR; break;
+        case ',': case '(': node->kind = DBM__REDIS_NUMBER; break;
+        case ':': case '#':
+            node->kind = mark == ':' ? DBM__REDIS_INTEGER : DBM__REDIS_BOOL;
+            if (mark == '#') node->is.integer = *line == 't';
+            else if (!dbm__parse_int(line, INT64_MIN, INT64_MAX, &node->is.integer)) return DBM_E_LOST;
+            break;
+        case '$': case '=': case '!':
+            if (n < 0) break;
+            if (end - c < n + 2 || c[n] != '\r' || c[n + 1] != '\n') return DBM_E_LOST;
+            node->kind = mark == '!' ? DBM__REDIS_ERROR : DBM__REDIS_TEXT;
+            node->size = (size_t)n;
+            node->is.at = (size_t)(c - reply->bytes);
+            c[n] = 0;
+            c += n + 2;
+            if (mark == '=' && n >= 4) { /* txt: and mkd: */
+                node->size -= 4;
+                node->is.at += 4;
+            }
+            break;
+        case '*': case '~': case '%': case '>':
+            if (n < 0) break;
+            node->kind = mark == '%' ? DBM__REDIS_MAP : DBM__REDIS_ARRAY;
+            node->size = (size_t)n << (mark == '%'); /* keys and values */
+            break;
+        default: break; /* '_' */
+        }
+        if (node->kind == DBM__REDIS_ERROR && reply->error == 0) reply->error = reply->count;
+    }
+    return DBM_OK;
 }
 
 /* ---- replies: what rows show ------------------------------------------------------------------------------------------- */
@@ -805,7 +766,7 @@ static void dbm__redis_learn(dbm__redis *r, int command, int64_t wanted, bool ok
     dbm_adapter_state(r->connection, r->multi || r->watching ? DBM_STATE_TRANSACTION : r->changed || r->number != r->base->number ? DBM_STATE_CHANGED : DBM_STATE_NONE);
 }
 
-/* ---- TLS: through hiredis' own, on a context made for the socket ---------------------------------------------------------------- */
+/* ---- TLS ---------------------------------------------------------------- */
 
 #if DBM_HAS_REDIS_TLS
 static const char *dbm__redis_tls_reason(SSL *ssl) {
@@ -838,7 +799,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
             what = "no settings could be made";
         } else {
             (void)SSL_CTX_set_min_proto_version(made, TLS1_2_VERSION);
-            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE);
+            SSL_CTX_set_mode(made, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
             SSL_CTX_set_verify(made, mode >= DBM_TLS_VERIFY_CA ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
             if (config->tls_ca != NULL) {
                 if (SSL_CTX_load_verify_locations(made, config->tls_ca, NULL) != 1) what = "tls_ca can't be read";
@@ -861,18 +822,13 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
 
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__hush hush;
     ASN1_OCTET_STRING *address;
     bool named;
     int rc = 1;
     if (settings == NULL) return DBM_E_TLS;
-    r->context = redisConnectFd(r->fd);
-    if (r->context == NULL) return dbm__redis_no_memory(r->connection);
-    r->context->flags &= ~REDIS_BLOCK;
-    redisReaderFree(r->context->reader);
-    r->context->reader = r->reader; /* one reader, freed with the context from now on */
     r->ssl = SSL_new(settings);
-    if (r->ssl == NULL) return dbm__redis_no_memory(r->connection);
+    if (r->ssl == NULL || SSL_set_fd(r->ssl, r->fd) != 1) return dbm__redis_no_memory(r->connection);
+    SSL_set_connect_state(r->ssl);
     address = a2i_IPADDRESS(r->dial.host);
     named = address == NULL;
     ASN1_OCTET_STRING_free(address);
@@ -881,64 +837,46 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
         X509_VERIFY_PARAM *param = SSL_get0_param(r->ssl);
         rc = named ? X509_VERIFY_PARAM_set1_host(param, r->dial.host, 0) : X509_VERIFY_PARAM_set1_ip_asc(param, r->dial.host);
     }
-    if (rc == 1) {
-        dbm__hush_begin(&hush, true);
-        rc = redisInitiateSSL(r->context, r->ssl) == REDIS_OK;
-        dbm__hush_end(&hush);
-    }
-    if (rc != 1) {
-        dbm_status st = dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
-        SSL_free(r->ssl); /* the context has not taken it */
-        r->ssl = NULL;
-        return st;
-    }
-    return DBM_OK;
+    return rc == 1 ? DBM_OK : dbm__redis_tls_failed(r, "it could not be begun", r->ssl);
+}
+
+/* What a call of OpenSSL came to: DBM_E_TIMEOUT: it waits, and *want says for what. */
+static dbm_status dbm__redis_tls_came(dbm__redis *r, int rc, dbm_step *want) {
+    int e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    *want = e == SSL_ERROR_WANT_WRITE ? DBM_STEP_WRITE : DBM_STEP_READ;
+    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
+    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
 }
 
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
     dbm__hush hush;
-    int rc, e;
+    dbm_step want;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
-    rc = SSL_do_handshake(r->ssl);
-    e = rc == 1 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    *st = dbm__redis_tls_came(r, SSL_do_handshake(r->ssl), &want);
     dbm__hush_end(&hush);
-    *st = DBM_OK;
-    if (e == SSL_ERROR_NONE) return DBM_STEP_DONE;
-    if (e == SSL_ERROR_WANT_READ) return DBM_STEP_READ;
-    if (e == SSL_ERROR_WANT_WRITE) return DBM_STEP_WRITE;
-    *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
+    if (*st == DBM_E_TIMEOUT) {
+        *st = DBM_OK;
+        return want;
+    }
+    if (*st != DBM_OK) *st = dbm__redis_tls_failed(r, "the handshake failed", r->ssl);
     return DBM_STEP_DONE;
 }
 
-/* Everything in `out` goes to hiredis' buffer first; what is read comes past it. */
-static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t size, size_t *sent) {
+/* As dbm__net_send() and dbm__net_receive(). */
+static dbm_status dbm__redis_tls_move(dbm__redis *r, char *data, size_t size, bool send, size_t *n) {
     dbm__hush hush;
-    int done = 0, rc = REDIS_OK;
-    *sent = 0;
-    if (size != 0) {
-        if (redisAppendFormattedCommand(r->context, data, size) != REDIS_OK) return DBM_E_LOST;
-        *sent = size;
-    }
-    dbm__hush_begin(&hush, true);
-    rc = redisBufferWrite(r->context, &done);
-    dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT;
-}
-
-static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
-    dbm__hush hush;
-    int rc, e;
+    dbm_status st;
+    dbm_step want;
+    int rc, most = size < INT32_MAX ? (int)size : INT32_MAX;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
-    rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
-    e = rc > 0 ? SSL_ERROR_NONE : SSL_get_error(r->ssl, rc);
+    rc = send ? SSL_write(r->ssl, data, most) : SSL_read(r->ssl, data, most);
+    st = dbm__redis_tls_came(r, rc, &want);
     dbm__hush_end(&hush);
     *n = rc > 0 ? (size_t)rc : 0;
-    if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE) return DBM_E_TIMEOUT;
-    return e == SSL_ERROR_NONE ? DBM_OK : e == SSL_ERROR_ZERO_RETURN ? DBM_DONE : DBM_E_LOST;
+    return st;
 }
 #endif
 
@@ -948,13 +886,11 @@ static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room,
 static dbm_status dbm__redis_send(dbm__redis *r) {
     dbm_status st = DBM_OK;
     size_t n;
-#if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) {
-        st = dbm__redis_tls_send(r, r->out + r->out_sent, r->out_size - r->out_sent, &n);
-        r->out_sent += n;
-    } else
-#endif
     while (st == DBM_OK && r->out_sent < r->out_size) {
+#if DBM_HAS_REDIS_TLS
+        if (r->ssl != NULL) st = dbm__redis_tls_move(r, r->out + r->out_sent, r->out_size - r->out_sent, true, &n);
+        else
+#endif
         st = dbm__net_send(r->fd, r->out + r->out_sent, r->out_size - r->out_sent, &n);
         r->out_sent += n;
     }
@@ -964,7 +900,7 @@ static dbm_status dbm__redis_send(dbm__redis *r) {
 
 static dbm_status dbm__redis_hear(dbm__redis *r, char *into, size_t room, size_t *n) {
 #if DBM_HAS_REDIS_TLS
-    if (r->ssl != NULL) return dbm__redis_tls_receive(r, into, room, n);
+    if (r->ssl != NULL) return dbm__redis_tls_move(r, into, room, false, n);
 #endif
     return dbm__net_receive(r->fd, into, room, n);
 }
@@ -977,13 +913,8 @@ static void dbm__redis_sent(dbm__redis *r) {
 static void dbm__redis_free(dbm__redis *r) {
     dbm__dial_end(&r->dial);
 #if DBM_HAS_REDIS_TLS
-    if (r->context != NULL) { /* with it go reader, socket, and TLS without a word to the server */
-        redisFree(r->context);
-        r->reader = NULL;
-        r->fd = -1;
-    }
+    SSL_free(r->ssl); /* without a word to the server */
 #endif
-    if (r->reader != NULL) redisReaderFree(r->reader);
     dbm__net_close(r->fd);
     while (r->all != NULL) {
         dbm__redis_reply *older = r->all->older;
@@ -1020,14 +951,6 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->dial.port = 6379;
     r->dial.keepalive_ms = config->tcp_keepalive_ms;
     r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
-    dbm__redis_functions(&r->functions);
-    r->reader = redisReaderCreateWithFunctions(&r->functions);
-    if (r->reader == NULL) {
-        dbm__redis_free(r);
-        return dbm__redis_no_memory(c);
-    }
-    r->reader->privdata = r;
-    r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
     return DBM_OK;
 }
@@ -1061,7 +984,7 @@ static dbm_status dbm__redis_reached(dbm__redis *r) {
     r->phase = DBM__REDIS_SHAKE;
     return dbm__redis_tls_begin(r, mode);
 #else
-    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis");
+    return dbm_adapter_fail(r->connection, DBM_E_TLS, NULL, 0, "this build has no TLS for Redis: define DBM_WITH_REDIS_TLS");
 #endif
 }
 
@@ -1077,8 +1000,7 @@ static dbm_status dbm__redis_not_reached(dbm__redis *r) {
 /* ---- one operation ---- */
 
 /* The answer to a command, complete. PING may be forbidden to a user who may do other things. */
-static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_asked *s) {
-    dbm__redis_reply *reply = r->building;
+static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply, const dbm__redis_asked *s) {
     const dbm__redis_node *root = &reply->nodes[0];
     bool ok = root->kind != DBM__REDIS_ERROR;
     dbm_status st = DBM_OK;
@@ -1099,15 +1021,7 @@ static dbm_status dbm__redis_answer(dbm__redis *r, dbm_op *op, const dbm__redis_
     } else {
         dbm__redis_show(r, op, reply);
     }
-    r->building = NULL;
     return st;
-}
-
-/* A reply that could not be put away: there was no memory for it, or it is none. */
-static dbm_status dbm__redis_garbage(dbm__redis *r) {
-    dbm_adapter_broken(r->connection);
-    if (r->building == NULL || r->building->no_memory || r->reader->err == REDIS_ERR_OOM) return dbm__redis_no_memory(r->connection);
-    return dbm__redis_lost(r, "the server does not speak Redis' protocol");
 }
 
 /* Sends what there is, as far as it goes now. */
@@ -1141,20 +1055,6 @@ static void dbm__redis_line_empty(dbm__redis *r) {
     }
 }
 
-/* The number of a line that ends before `end`; -1 is one, too. */
-static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
-    if (end - c == 2 && c[0] == '-' && c[1] == '1') {
-        *n = -1;
-        return true;
-    }
-    if (c == end || end - c > 15) return false;
-    for (*n = 0; c < end; c++) {
-        if (*c < '0' || *c > '9') return false;
-        *n = *n * 10 + (*c - '0');
-    }
-    return true;
-}
-
 /* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
 DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
     dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
@@ -1180,39 +1080,54 @@ static void dbm__redis_scan_texts(dbm__redis *r) {
     r->scanned = (size_t)(c - r->raw);
 }
 
-/* Looks for the ends of replies in what was read. False: that is no reply. */
-static bool dbm__redis_scan(dbm__redis *r) {
-    while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c, *end;
+/* Goes on to the end of the reply that begins at `begun`: 1: it is there, 0: there is more to come, -1: it is none. */
+static int dbm__redis_whole(dbm__redis *r) {
+    while (r->scanned < r->raw_size) {
+        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
-        if (r->open == 0) dbm__redis_scan_texts(r);
-        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
-        c = r->raw + r->scanned;
-        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
-        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
+        if (*c == 0 || strchr("+-:$*_,(#=!~%>", *c) == NULL) return -1;
+        if (end == NULL) return 0;
         size = (size_t)(end - c) + 1;
-        switch (*c) {
-        case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
-        case '$': case '=': case '!': case '*': case '~': case '%':
-            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
-            if (n < 0) break;
-            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
-            else size += (size_t)n + 2;
-            break;
-        default: return false;
+        if (strchr("$=!*~%>", *c) != NULL) {
+            if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return -1;
+            if (n > 0 && strchr("*~%>", *c) != NULL) more = (uint64_t)n << (*c == '%');
+            else if (n >= 0 && strchr("$=!", *c) != NULL) size += (size_t)n + 2;
         }
-        if (size > r->raw_size - r->scanned) return true;
+        if (size > r->raw_size - r->scanned) return 0;
         if (r->open == 0) {
             r->begun = r->scanned;
             r->open = 1;
         }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0);
+        if (r->open == 0) return 1;
     }
-    if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    return 0;
+}
+
+/* A push: what the server says by itself. It goes. True: that was one. */
+static bool dbm__redis_pushed(dbm__redis *r) {
+    if (r->raw[r->begun] != '>') return false;
+    memmove(r->raw + r->begun, r->raw + r->scanned, r->raw_size - r->scanned);
+    r->raw_size -= r->scanned - r->begun;
+    r->scanned = r->begun;
+    return true;
+}
+
+/* Looks for the ends of replies in what was read. False: that is no reply. */
+static bool dbm__redis_scan(dbm__redis *r) {
+    for (;;) {
+        int whole;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->scanned == r->raw_size) return true;
+        if (r->unanswered == 0 && r->open == 0 && r->raw[r->scanned] != '>') break;
+        whole = dbm__redis_whole(r);
+        if (whole <= 0) return whole == 0;
+        if (!dbm__redis_pushed(r)) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0);
+    }
+    dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true;
 }
 
@@ -1233,61 +1148,62 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     return st;
 }
 
-/* A whole reply that is no array; what it is not sure of is left to hiredis. */
-static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
-    const char *end = c + size - 2;
-    int64_t n;
-    switch (*c) {
-    case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
-    case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
-    default: return NULL;
-    }
-}
-
 DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
     r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r);
 }
 
+/* A part of raw as a reply. NULL: *st says why, and it is reported. */
+static dbm__redis_reply *dbm__redis_lift(dbm__redis *r, size_t at, size_t size, size_t head, dbm_status *st) {
+    dbm__redis_reply *reply = dbm__redis_reply_new(r);
+    *st = DBM_E_NOMEM;
+    if (DBM__UNLIKELY(reply == NULL)) {
+    } else if (DBM__LIKELY(head != 0)) { /* a text alone */
+        dbm__redis_node *node = dbm__redis_node_new(r, reply);
+        size -= head + 2;
+        if (DBM__LIKELY(node != NULL && dbm__redis_room(r->db, &reply->bytes, &reply->room, 0, size + 1))) {
+            node->kind = DBM__REDIS_TEXT;
+            node->size = reply->size = size;
+            node->is.at = 0;
+            memcpy(reply->bytes, r->raw + at + head, size);
+            reply->bytes[size] = 0;
+            return reply;
+        }
+    } else if (at == 0 && size == r->raw_size && size > DBM__REDIS_READ) { /* a large one, and all that there is: the buffers change places */
+        char *raw = r->raw;
+        size_t room = r->raw_room;
+        r->raw = reply->bytes;
+        r->raw_room = reply->room;
+        reply->bytes = raw;
+        reply->room = room;
+        reply->size = size;
+        *st = dbm__redis_parse(r, reply);
+    } else if (dbm__redis_room(r->db, &reply->bytes, &reply->room, 0, size)) {
+        memcpy(reply->bytes, r->raw + at, size);
+        reply->size = size;
+        *st = dbm__redis_parse(r, reply);
+    }
+    if (DBM__LIKELY(*st == DBM_OK)) return reply;
+    if (reply != NULL) dbm__redis_reply_spare(r, reply);
+    dbm_adapter_broken(r->connection);
+    *st = *st == DBM_E_NOMEM ? dbm__redis_no_memory(r->connection) : dbm__redis_lost(r, "the server does not speak Redis' protocol");
+    return NULL;
+}
+
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
-    const char *c = r->raw + at;
-    void *got = NULL;
-    const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
-    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
-    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    dbm_status st;
+    dbm__redis_reply *reply = dbm__redis_lift(r, at, s.size, s.head, &st);
     if (DBM__LIKELY(!last)) {
         dbm__redis_left_line(r, s.size);
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
-    return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
-}
-
-/* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
-static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
-    void *got = NULL;
-    bool fed;
-    dbm__redis_asked s;
-    r->straight = true;
-    if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
-    fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
-    r->raw_at = r->raw_size = r->scanned = 0;
-    if (!fed) return dbm__redis_garbage(r);
-    if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
-    s = *dbm__redis_in_line(r, 0);
-    r->line_count = r->unanswered = 0;
-    r->straight = false;
-    dbm__redis_line_empty(r);
-    dbm__redis_learn(r, s.command, s.wanted, true, false);
-    return dbm__redis_answer(r, op, &s);
+    return DBM__LIKELY(reply != NULL) ? dbm__redis_answer(r, op, reply, &s) : st;
 }
 
 /* All that is answered is dropped; the first failure among it is told. */
@@ -1311,7 +1227,7 @@ DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
 static bool dbm__redis_full(dbm__redis *r) {
     if (r->unanswered >= DBM__REDIS_UNANSWERED) r->draining = true;
     else if (r->unanswered <= DBM__REDIS_UNANSWERED / 2) r->draining = false;
-    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH || (r->out_size != 0 && r->out_sent == r->out_size); /* the rest lies in hiredis' buffer */
+    return r->draining || r->out_size - r->out_sent >= DBM__REDIS_BATCH;
 }
 
 /* What an operation waits for while there is a line: room for one more, the first reply, its own, or all. */
@@ -1356,11 +1272,6 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
-        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
-            if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
-            op->status = st;
-            return DBM_STEP_DONE;
-        }
         if (st == DBM_OK && dbm__redis_scan(r)) continue;
         break;
     }
@@ -1374,13 +1285,11 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
 static const char *const dbm__redis_listens[] = { "SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE", "" }; /* by op->listen */
 
 /* What came is a message, or the answer to what was sent last, of which there is one for each channel. */
-static dbm_status dbm__redis_told(dbm__redis *r) {
-    dbm__redis_reply *reply = r->building;
+static dbm_status dbm__redis_told(dbm__redis *r, dbm__redis_reply *reply) {
     const dbm__redis_node *node = reply->nodes; /* one at least */
     const char *word = node != NULL && node->kind == DBM__REDIS_ARRAY && reply->count > 2 && node[1].kind == DBM__REDIS_TEXT ? reply->bytes + node[1].is.at : "";
     dbm_status st = DBM_OK;
     DBM_ASSERT(node != NULL);
-    r->building = NULL;
     if (node->size == (*word == 'p' ? 4u : 3u) && strcmp(word + (*word == 'p' || (*word == 's' && word[1] == 'm')), "message") == 0 && reply->count == node->size + 1) {
         *r->news_end = reply;
         r->news_end = &reply->next;
@@ -1426,27 +1335,22 @@ static dbm_step dbm__redis_listen(dbm__redis *r, dbm_op *op) {
     op->fd = r->fd;
     op->wake_us = INT64_MAX;
     while (op->status == DBM_OK && (op->kind == DBM_OP_NOTIFIED ? !dbm__redis_tell(r, op) : r->confirm != 0)) {
-        void *got = NULL;
+        int whole = dbm__redis_whole(r);
         dbm_status st = DBM_OK;
-        if ((r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) || redisReaderGetReply(r->reader, &got) != REDIS_OK) {
-            op->status = dbm__redis_garbage(r);
-        } else if (got != NULL) {
-            op->status = dbm__redis_told(r);
+        if (whole < 0) {
+            op->status = dbm__redis_hung_up(r, DBM_OK);
+        } else if (whole > 0) {
+            dbm__redis_reply *reply = dbm__redis_lift(r, r->begun, r->scanned - r->begun, 0, &st);
+            r->raw_at = r->scanned;
+            if (r->raw_at >= r->raw_size) r->raw_at = r->raw_size = r->scanned = 0;
+            op->status = reply != NULL ? dbm__redis_told(r, reply) : st;
         } else if ((st = dbm__redis_gather(r)) == DBM_E_TIMEOUT) {
             return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         } else if (st != DBM_OK) {
             op->status = dbm__redis_hung_up(r, st);
-        } else {
-            if (redisReaderFeed(r->reader, r->raw, r->raw_size) != REDIS_OK) op->status = dbm__redis_garbage(r);
-            r->raw_size = 0;
         }
     }
     return DBM_STEP_DONE;
-}
-
-static void dbm__redis_building_drop(dbm__redis *r) {
-    if (r->building != NULL) dbm__redis_reply_spare(r, r->building);
-    r->building = NULL;
 }
 
 /* The end of an operation. A cancel that came meanwhile has shut the socket; false: it is about to. */
@@ -1459,7 +1363,6 @@ static bool dbm__redis_over(dbm__redis *r, dbm_op *op) {
         dbm__store(&r->busy, DBM__REDIS_IDLE);
     }
     op->state = NULL;
-    dbm__redis_building_drop(r);
     return true;
 }
 
@@ -1525,13 +1428,6 @@ static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
     return st;
 }
 
-/* The reply that has come already. */
-static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
-    dbm_status st = dbm__redis_given(r, op, false);
-    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
-    return st;
-}
-
 static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
     if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
     op->result = NULL;
@@ -1563,7 +1459,6 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
         op->status = op->kind == DBM_OP_SYNC ? DBM_OK : DBM_DONE;
         if (r->line_count != 0) (void)dbm__redis_reached_end(r, op); /* it has come already */
-        dbm__redis_building_drop(r);
         return;
     case DBM_OP_PING:
         if (!r->listening) fits = dbm__redis_words(r, DBM__REDIS_PLAIN, 'p', "PING", NULL, NULL);
@@ -1613,7 +1508,7 @@ static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
         return DBM_OK;
     }
     if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
-    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED;
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_given(r, op, false) : DBM_E_UNSUPPORTED;
 }
 
 static void dbm__redis_cancel(dbm_connection *c) {
@@ -1654,7 +1549,7 @@ static dbm_status dbm__redis_check(dbm_database *db, dbm__redis_base *base) {
     }
 #if !DBM_HAS_REDIS_TLS
     if (base->secure || config->tls >= DBM_TLS_REQUIRE) {
-        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this hiredis has no TLS; build with hiredis 1.0 or newer, DBM_WITH_REDIS_TLS and -lhiredis_ssl -lssl -lcrypto");
+        return dbm_adapter_fail_init(db, DBM_E_CONFIG, "this build has no TLS for Redis: define DBM_WITH_REDIS_TLS, and link with -lssl -lcrypto");
     }
 #endif
     if (local) {
@@ -1730,5 +1625,5 @@ static const dbm_adapter dbm__redis_adapter = {
 
 DBM__FN const dbm_adapter *dbm__adapter_redis(void) { return &dbm__redis_adapter; }
 
-#endif /* DBM__REDIS_MISSING */
+#endif /* DBM__REDIS_TLS_MISSING */
 #endif /* DBM_HAS_REDIS */

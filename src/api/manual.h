@@ -85,8 +85,8 @@
  *     DBM_WITH_SQLITE      implementation   SQLite: sqlite3.h 3.24 or newer (Debian libsqlite3-dev), -lsqlite3
  *     DBM_WITH_POSTGRESQL  implementation   PostgreSQL: libpq-fe.h 12 or newer (Debian libpq-dev), -lpq
  *     DBM_WITH_MYSQL       implementation   MySQL and MariaDB: mysql.h (Debian libmariadb-dev), -lmariadb or -lmysqlclient
- *     DBM_WITH_REDIS       implementation   Redis: hiredis/hiredis.h 0.14 or newer (Debian libhiredis-dev), -lhiredis
- *     DBM_WITH_REDIS_TLS   implementation   rediss://, with hiredis 1.0 or newer: -lhiredis_ssl -lssl -lcrypto
+ *     DBM_WITH_REDIS       implementation   Redis: nothing to install, nothing to link
+ *     DBM_WITH_REDIS_TLS   implementation   rediss://: openssl/ssl.h (Debian libssl-dev), -lssl -lcrypto
  *     DBM_WITH_ASYNC       implementation   loops, tasks and sessions that are awaited
  *     DBM_WITH_LIBUV       implementation   the same inside of a libuv loop: -luv
  *     DBM_WITH_LIBEV       implementation   of a libev loop: -lev

@@ -1,6 +1,6 @@
 /* Redis: its commands as calls. The prototypes are always here; without DBM_WITH_REDIS the calls answer E_NOT_COMPILED.
  * May call: types.h, map.h, session.h.
- * Must not know: hiredis, sockets, how a command travels. */
+ * Must not know: sockets, how a command travels. */
 
 /* >>redis
  * Each call takes a session or a database as first argument, as dbm_exec() does; what it gives comes next, then keys and values. Keys, fields and

@@ -567,8 +567,9 @@ static void dbm__draft_complete(dbm__draft *d) {
         dbm__draft_at(d, d->set[DBM__SET_TYPE] ? DBM__SET_TYPE : DBM__SET_URL, &at);
         d->p->not_compiled++;
         if (d->type->package) {
-            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined (package %s)",
-                         d->type->type, d->type->macro, d->type->package);
+            bool needs = d->type->package[0] != 0;
+            dbm__cfg_bad(d->p, &at, "type %s is not compiled into this program: define %s where DBM_IMPLEMENTATION is defined%s%s%s", d->type->type, d->type->macro,
+                         needs ? " (package " : "", d->type->package, needs ? ")" : "");
         } else {
             dbm__cfg_bad(d->p, &at, "dbm.h " DBM_VERSION " has no adapter of type %s: register one of your own with dbm_register, or leave this "
                          "database out", d->type->type);

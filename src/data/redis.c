@@ -1,6 +1,6 @@
 /* Redis' commands as calls: which words are sent, what their reply must be, and which commands only read.
  * May call: api/, base/, session/ (dbm__command), sql/'s conversions and readers of values.
- * Must not know: connections, hiredis, how a reply looks on the wire. */
+ * Must not know: connections, how a reply looks on the wire. */
 #include "data.h"
 
 #if !DBM_HAS_REDIS
@@ -8,7 +8,7 @@ static dbm_status dbm__redis_absent(dbm_session *on, const char *site) {
     if (dbm__on_database(on) == NULL) {
         return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     }
-    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION, and link with -lhiredis");
+    return dbm__on_fail(on, DBM_E_NOT_COMPILED, site, "Redis is not compiled in: define DBM_WITH_REDIS in the file with DBM_IMPLEMENTATION");
 }
 DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     (void)want; (void)out; (void)name; (void)values; (void)count;

@@ -15,7 +15,7 @@ static const dbm__builtin dbm__builtins[] = {
     { "sqlite", "sqlite,file", "DBM_WITH_SQLITE", "libsqlite3-dev" },
     { "postgresql", "postgresql,postgres", "DBM_WITH_POSTGRESQL", "libpq-dev" },
     { "mysql", "mysql,mariadb", "DBM_WITH_MYSQL", "libmariadb-dev" },
-    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "libhiredis-dev" },
+    { "redis", "redis,rediss,unix", "DBM_WITH_REDIS", "" },
     { "mongodb", "mongodb,mongodb+srv", "DBM_WITH_MONGODB", "libmongoc-dev" }
 };
 enum { DBM__BUILTINS = (int)(sizeof dbm__builtins / sizeof dbm__builtins[0]) };

@@ -105,7 +105,7 @@ multiarch=$(gcc -print-multiarch)
 mkdir "$WORK/include"
 for f in /usr/include/*; do
     case $f in
-        */sqlite3*.h | */ini.h | */libmongoc-* | */mongoc-* | */postgresql | */libpq* | */uv.h | */ev.h | */event2 | */mariadb | */mysql* | */hiredis | */dbm.h | "/usr/include/$multiarch") ;;
+        */sqlite3*.h | */ini.h | */libmongoc-* | */mongoc-* | */postgresql | */libpq* | */uv.h | */ev.h | */event2 | */mariadb | */mysql* | */dbm.h | "/usr/include/$multiarch") ;;
         *) ln -s "$f" "$WORK/include/" ;;
     esac
 done
@@ -120,7 +120,6 @@ done <<'END'
 SQLITE sqlite3.h libsqlite3-dev
 POSTGRESQL libpq-fe.h libpq-dev
 MYSQL mysql.h libmariadb-dev
-REDIS hiredis/hiredis.h libhiredis-dev
 MONGODB mongoc/mongoc.h libmongoc-dev
 INI ini.h libinih-dev
 LIBUV uv.h libuv1-dev
