@@ -759,6 +759,10 @@ class Amalgam:
 
     # -- the implementation's layout --
 
+    def _commented(self, at):
+        """Whether a comment stands above a line; the banner of a file is none."""
+        return self.out[at - 1].endswith("*/") and not self.out[at - 1].startswith("/* --- ")
+
     def _tighten(self):
         """Leaves out declarations of what is defined before it is called, and puts on one line what fits one."""
         first = self.declarations
@@ -767,14 +771,14 @@ class Amalgam:
         for at, line in enumerate(bare):
             for name in set(re.findall(r"\bdbm__\w+", line)):
                 seen.setdefault(name, []).append(at)
-            m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{,]$", line)
+            m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{},]$", line)
             if m:
                 defined.setdefault(m.group(2), []).append((at, m.group(1)))
         out, origin = self.out[:first], self.origin[:first]
         for at, line in enumerate(bare):
             text = self.out[first + at]
             m = DECLARED.match(text)
-            if m and len(defined.get(m.group(2), ())) == 1 and not self.out[first + at - 1].endswith("*/"):
+            if m and len(defined.get(m.group(2), ())) == 1 and not self._commented(first + at):
                 later = [n for n in seen[m.group(2)] if n > at]
                 if later and (later[0], m.group(1)) == defined[m.group(2)][0]:
                     continue

@@ -855,7 +855,10 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         op->queued = false;
         return step_done(c, l, op, DBM_OK);
     }
-    if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE) return step_done(c, l, op, link_do(c, v, l, op));
+    if (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_UNPREPARE) {
+        st = l->phase == PHASE_BEGIN ? link_do(c, v, l, op) : DBM_OK;
+        if (op->kind == DBM_OP_UNPREPARE || l->fault.kind < 0 || l->fault.action != DROP) return step_done(c, l, op, st);
+    }
     if (op->kind == DBM_OP_PREPARE && (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && !v->prepare_waits && l->fault.kind < 0) {
         return step_done(c, l, op, link_do(c, v, l, op));
     }

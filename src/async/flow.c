@@ -68,7 +68,7 @@ static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->d
 
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
 }
@@ -503,6 +503,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 break;
             }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED);
             break;
         case DBM__AT_ROWS_ENDED:
@@ -545,7 +546,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER;
                 break;
             }
