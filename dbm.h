@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content f1a6a23e9d301b25: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 23887ae45c82bba8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -678,6 +678,7 @@
 #  define dbm__await DBM__PREFIXED(dbm__await)
 #  define dbm__await_at DBM__PREFIXED(dbm__await_at)
 #  define dbm__await_failed DBM__PREFIXED(dbm__await_failed)
+#  define dbm__await_maybe DBM__PREFIXED(dbm__await_maybe)
 #  define dbm__await_within DBM__PREFIXED(dbm__await_within)
 #  define dbm__awaited DBM__PREFIXED(dbm__awaited)
 #  define dbm__block_begin DBM__PREFIXED(dbm__block_begin)
@@ -2528,7 +2529,16 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
-    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
+                                   * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
+                                   * waits. RECEIVE gives the results in this order as EXECUTE does, each complete and independent of other results: any number
+                                   * may be open, of one `prepared` too, though it be `single`; FETCH and FINISH with the same op, as ever. `prepared` stays
+                                   * until its result is received, `values` need not. Other operations may come in between: they wait for all of the
+                                   * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
+                                   * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
+                                   * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2582,7 +2592,8 @@ typedef enum dbm_op_kind {
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
-    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND (DBM_ADAPTER_REPLIES: EXECUTE with `reply`) of the pipeline that was not received yet, as COMMAND
+                           * (EXECUTE) itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
@@ -2665,6 +2676,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
+    bool reply, alone;       /* EXECUTE with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
@@ -2684,6 +2696,7 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;            /* NATIVE, NOTIFIED */
+    bool undone;             /* RECEIVE of an EXECUTE, with a failure: it was not done for a reason that is not its own, and may be executed again */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2771,7 +2784,7 @@ typedef struct dbm_adapter {
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
@@ -3017,11 +3030,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -3063,6 +3078,7 @@ DBM_API bool dbm__await(dbm_task *t, dbm_act *act, const char *site);
 DBM_API bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site);
 DBM_API dbm_status dbm__awaited(dbm_task *t);
 DBM_API bool dbm__await_failed(dbm_task *t);
+DBM_API bool dbm__await_maybe(dbm_task *t, bool made); /* the same where none may have been made */
 
 #ifdef __cplusplus
 }
@@ -3112,7 +3128,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end, or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3223,7 +3239,7 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
             return DBM_TASK_WAITS; \
             case DBM__TASK_LABEL(n): \
             dbm__async_came(rows); \
-        } else if ((row) == NULL && dbm__await_failed(t)) return DBM_TASK_FAILED; \
+        } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
 #define DBM_AWAIT_ROW(t, rows, row) DBM__AWAIT_ROW(t, rows, row, DBM__TASK_NUMBER)
@@ -3397,11 +3413,6 @@ DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) 
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
-DBM__FN dbm__word dbm__load(const dbm__word *p);
-DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
-DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
-DBM__FN void dbm__store(dbm__word *p, dbm__word v);
-DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
@@ -3416,6 +3427,7 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3446,6 +3458,7 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
+DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3483,7 +3496,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
@@ -3529,7 +3541,6 @@ typedef struct dbm__thread {
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
-DBM__FN dbm__thread *dbm__self(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -7307,8 +7318,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return; }
         if (now >= r->quiet_us) {
@@ -7936,6 +7947,11 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     dbm__gate_taken(gate, false, now);
     return st; }
 #endif
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st; }
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -7950,24 +7966,15 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         dbm__gate_held(gate, holder, site);
         return DBM_OK; }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION; }
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT; }
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", ""); }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
@@ -7992,10 +7999,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true; }
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, ""); }
     return st;
 #endif
 }
@@ -8571,20 +8577,22 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) {
+        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
+        dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8604,18 +8612,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -11371,6 +11373,7 @@ typedef struct dbm__side {
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
+    unsigned queries;                    /* that rows were made for */
 } dbm__side;
 typedef struct dbm__work {
     dbm__slot slot;                      /* first: a slot of this pool is a work */
@@ -11442,7 +11445,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
-DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -11455,7 +11457,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -12452,13 +12454,13 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w) {
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) {
     w->base.ended = true;
-    dbm__block_finish(w, &w->base); }
+    dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12476,7 +12478,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         s->gen = 0;
         dbm__work_give(w, self, false);
         return false; }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
@@ -13063,7 +13065,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     return rc == DBM_DONE ? DBM_OK : rc; }
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
     op->savepoint = 0;
     op->row_buffer = 0;
     op->native = op->state = NULL; }
@@ -13520,20 +13522,11 @@ DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
     return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) {
-        dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site); }
-    return status; }
+    return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -13542,18 +13535,16 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud); }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
-        own.step = 0;
+        own.step = 0; }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud); }
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -13573,8 +13564,23 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     else w->spare_rows = rows;
     w->last_spare_rows = rows;
     w->spare_rows_count++; }
+enum { DBM__TIDY = 64 };
+/* Of an asynchronous session: rows that were read to the end need no end of their own. All but the last ones go. */
+static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
+    dbm_rows *all = w->rows, **p = &all, *rows;
+    int over = 0;
+    w->rows = NULL; /* so that dbm__rows_close() looks for none */
+    while ((rows = *p) != NULL) {
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
+            p = &rows->next;
+            continue; }
+        *p = rows->next;
+        dbm__rows_close(rows); }
+    w->rows = all; }
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->free_rows;
+    dbm_rows *rows;
+    if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
+    rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
         return rows; }
@@ -14653,19 +14659,18 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    if (!b->own_way || a->bulk_columns == NULL) {
-        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st; }
-    while (at < rows) {
+    while (b->own_way && a->bulk_columns != NULL && at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
         st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
         b->plan.rows += (int64_t)taken;
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
+    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -16403,23 +16408,17 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
  * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
-DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
 #endif
 #if DBM_HAS_MYSQL
-DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
-DBM__FN void dbm__adapter_mysql_shutdown(void);
 #endif
 #if DBM_HAS_REDIS
-DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
-DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -17284,38 +17283,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
     return status; }
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i; break; }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break; }
-    *taken = row;
-    dbm__sqlite_leave(q);
-    return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
     int moved = 0;
@@ -17572,9 +17539,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
-static bool dbm__sqlite_is_true(const char *value) {
-    bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -17599,6 +17563,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
@@ -17615,12 +17580,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK; }
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT"); }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -17700,9 +17661,10 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -17722,8 +17684,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -17744,7 +17705,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
@@ -17802,8 +17763,10 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-DBM__FN int dbm__pg_hex(char c); /* -1: none */
-DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
 /* NULL: no memory. The plan outlives it. */
@@ -17877,18 +17840,23 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
+    DBM__PG_SENT,        /* number: DBM__PG_WRITES ...; s: the statement, or the place of its result */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_ROW_OF_BULK, /* number: which one */
-    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
+};
+enum {
+    DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
+    DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32 /* the server has taken its values */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
+/* What must come before the operation: some answers of the pipeline, all of them, the next one that is to be received; what the short way is owed; what
+ * the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_REPLY, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 typedef struct dbm__pg_item {
@@ -17896,7 +17864,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
@@ -17921,6 +17889,8 @@ typedef struct dbm__pg_in {
     size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
     size_t keep;             /* more may come behind this much of it */
 } dbm__pg_in;
+/* What the columns of a statement are, for it and for results of it. */
+typedef struct dbm__pg_about { PGresult *res; int uses; } dbm__pg_about;
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -17945,13 +17915,13 @@ typedef struct dbm__pg_statement {
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
-    PGresult *about;         /* its columns, where it is known to have some */
+    dbm__pg_about *about;    /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     dbm__pg_in in;           /* or, by the short way, what they lie in; */
     char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
     const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
-    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
@@ -17964,10 +17934,18 @@ typedef struct dbm__pg_statement {
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
-    size_t held_size;
+    dbm__aside aside;
     dbm__pg_text *texts;
     int texts_count;
     struct dbm__pg_statement *next_cursor;
+    /* where it is but the place of a result: that of a queued statement, complete before it is received, and its own until it is done with */
+    struct dbm__pg_statement *of;
+    bool first_only, writes, undone;
+    dbm_status wrong;        /* it can't be kept: LIMIT, NOMEM */
+    char *fault;             /* or the statement has failed */
+    PGresult *error;
+    int64_t affected;
+    size_t limit;
 } dbm__pg_statement;
 /* A cancel that is on its way. */
 typedef struct dbm__pg_kill {
@@ -17979,6 +17957,20 @@ typedef struct dbm__pg_kill {
     PostgresPollingStatusType next;
 #endif
 } dbm__pg_kill;
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -18027,12 +18019,19 @@ typedef struct dbm__pg {
     int answered;            /* to be told by the next operation, as is what follows */
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
+    char *sent_fault;        /* the same by the short way */
+    Oid sent_type;           /* of the first column of the one that is being answered */
     bool of_pipeline;        /* the error of this operation is sent_error */
+    int replies;             /* of the unanswered ones, those that are to be received: all or none */
+    dbm__pg_statement *ready, *last_ready; /* answered and not received */
+    dbm__pg_statement *spare; /* places for results */
+    dbm__aside_chunk *spare_chunk;
     PGresult *error;         /* the first failure of this operation; */
     char *fault;             /* or, by the short way, as the server sent it */
     /* the short way */
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
+    bool ours;               /* and by `sent` */
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
@@ -18082,6 +18081,7 @@ typedef struct dbm__pg {
     size_t trace_size;
 #endif
 } dbm__pg;
+#define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
 #define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
@@ -18098,23 +18098,11 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false; } }
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    size_t i, n = said != NULL ? strlen(said) : 0;
-    while (n > 0 && (said[n - 1] == '\n' || said[n - 1] == ' ')) n--;
-    for (i = 0; i < n; i++) {
-        if (said[i] == '\n' || said[i] == '\t') {
-            dbm__put(t, " ");
-            while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
-        } else {
-            dbm__put_n(t, said + i, 1); } } }
-static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, 0, block); }
+    while (said != NULL && *said != '\0') {
+        size_t n = strcspn(said, "\n\t");
+        dbm__put_n(t, said, n);
+        said += n + strspn(said + n, "\n\t ");
+        if (*said != '\0') dbm__put(t, " "); } }
 /* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
 static const char *dbm__pg_field(const char *fault, char code) {
     while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
@@ -18122,6 +18110,7 @@ static const char *dbm__pg_field(const char *fault, char code) {
 static const char *dbm__pg_said(const dbm__pg *q, char code) {
     return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL; }
 DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+DBM__INLINE bool dbm__pg_sent_failed(const dbm__pg *q) { return q->sent_error != NULL || q->sent_fault != NULL; }
 static void dbm__pg_failure_drop(dbm__pg *q) {
     PQclear(q->error);
     q->error = NULL;
@@ -18205,23 +18194,19 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
         list->at = item;
         list->capacity = capacity; }
     item = &list->at[list->count++];
+    memset(item, 0, sizeof *item);
     item->kind = (unsigned char)kind;
-    item->silent = false;
     item->number = number;
-    item->depth = 0;
-    item->s = NULL;
     return item; }
-static bool dbm__pg_room(dbm__pg *q, size_t size) {
-    char *block;
-    if (size <= q->block_size) return true;
-    if (size < SIZE_MAX / 2) size += size / 2;
-    if (size < 256) size = 256;
-    block = (char *)dbm_adapter_resize(q->owner, q->block, size);
-    if (block == NULL) {
-        q->no_memory = true;
-        return false; }
-    q->block = block;
-    q->block_size = size;
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
+    char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
+    if (need < 512) need = 512;
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
+    *block = more;
+    *size = need;
     return true; }
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
@@ -18230,59 +18215,31 @@ static void dbm__pg_room_end(dbm__pg *q) {
     q->block = NULL;
     q->block_size = 0; }
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
-static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t of_era = z - era * 146097, y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = y + era * 400 + (*month <= 2); }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468; }
-static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
-    char digits[24];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0 || n < width);
-    while (n > 0) dbm__put_n(t, &digits[--n], 1); }
-static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
-    int64_t year;
-    int month, day;
-    dbm__pg_days(days, &year, &month, &day);
-    *before = year <= 0;
-    dbm__pg_put_digits(t, *before ? 1 - year : year, 4);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, month, 2);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, day, 2); }
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
-    int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
-    bool before;
-    if (rest < 0) {
-        rest += INT64_C(86400000000);
-        days--; }
-    dbm__pg_put_date(t, days, &before);
-    dbm__put(t, " ");
-    dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 60000000 % 60, 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 1000000 % 60, 2);
-    dbm__put(t, ".");
-    dbm__pg_put_digits(t, rest % 1000000, 6);
-    dbm__put(t, "+00");
-    if (before) dbm__put(t, " BC"); }
+static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
+    int64_t year = c->year > 0 ? c->year : 1 - c->year, n;
+    int digits = 4;
+    for (n = year; n > 9999; n /= 10) digits++;
+    at = dbm__put_digits(at, 0, year, digits);
+    return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
+static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
+    strcpy(at, c->year > 0 ? "" : " BC");
+    return (size_t)(at - from) + strlen(at); }
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
+    dbm__calendar c;
+    char *at;
+    dbm__calendar_of(us, &c);
+    at = dbm__put_digits(dbm__pg_put_date(block, &c), ' ', c.hour, 2);
+    at = dbm__put_digits(dbm__put_digits(at, ':', c.minute, 2), ':', c.second, 2);
+    at = dbm__put_digits(at, '.', c.us, 6);
+    memcpy(at, "+00", 3);
+    return dbm__pg_put_era(at + 3, &c, block); }
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
-    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
-    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -18308,7 +18265,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
-    if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -18340,9 +18297,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.integer != 0 ? "1" : "0";
             length = 1; break;
         case DBM_TYPE_TIMESTAMP:
-            t = dbm__text_in(at, 40);
-            dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1; break;
+            at += (length = (int)dbm__pg_put_timestamp(at, v->as.integer)) + 1; break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             length = (int)v->as.text.size;
@@ -18353,15 +18308,96 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             at[v->as.text.size] = '\0';
             at += (length = (int)v->as.text.size) + 1; break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1); }
         q->lengths[i] = length; }
     q->declare = at;
     q->unasked_bytes += need;
     return DBM_OK; }
+/* ---- messages of ours ----------------------------------------------------------------------------------------------
+ * Where bytes are ours to write and to read, which is not so with TLS or GSSAPI. Each writes where there is room already. Source: "Message Formats" of
+ * PostgreSQL's protocol. */
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n; }
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to; }
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to); }
+/* Room behind what is not sent yet. NULL: no memory. */
+DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
+    if (q->out_at == q->out_end) {
+        q->out_at = q->out_end = 0;
+    } else if (DBM__UNLIKELY(q->out_at > DBM__PG_BLOCK_KEPT)) {
+        memmove(q->out, q->out + q->out_at, q->out_end - q->out_at);
+        q->out_end -= q->out_at;
+        q->out_at = 0; }
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL; }
+/* Of a statement, known to the server by a name. */
+static char *dbm__pg_put_parse(char *to, const char *name, const char *sql) {
+    char *start = to;
+    *to = 'P';
+    return dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), sql), 0)); }
+static char *dbm__pg_put_describe(char *to, char what, const char *name) {
+    char *end = dbm__pg_put_close(to, what, name);
+    *to = 'D';
+    return end; }
+static char *dbm__pg_put_word(char *to, char word) { /* Sync, Flush */
+    *to = word;
+    return dbm__pg_to32(to + 1, 4); }
+/* The program's statement, with the values that dbm__pg_encode left. */
+DBM__INLINE char *dbm__pg_put_run(const dbm__pg *q, char *to, const dbm__pg_statement *s, const char *portal, uint32_t rows, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    const char *name = q->named_run ? s->name : "";
+    if (DBM__UNLIKELY(!q->named_run)) to = dbm__pg_put_parse(to, name, op->sql);
+    to = dbm__pg_put_bind(q, to, portal, name, op->value_count, binary);
+    if (DBM__UNLIKELY(describe)) to = dbm__pg_put_describe(to, 'P', portal);
+    return dbm__pg_put_execute(to, portal, rows); }
+static bool dbm__pg_wrote(dbm__pg *q, const char *to) {
+    q->out_end = (size_t)(to - q->out);
+    return true; }
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n; }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
+/* 0: all is sent, 1: something is left, -1: it can't be. */
+static int dbm__pg_flush(dbm__pg *q) {
+    if (!q->ours) return PQflush(q->conn);
+    dbm__pg_lane_send(q);
+    return q->out_at != q->out_end; }
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_execute(dbm__pg_put_bind(q, dbm__pg_put_parse(q->out + q->out_end, "", sql), "", "", 0, false), "", 0));
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+/* A statement of the program's. */
+static bool dbm__pg_send_run(dbm__pg *q, const dbm__pg_statement *s, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_run(q, q->out + q->out_end, s, "", 0, binary, describe));
+    if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1; }
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -18382,8 +18418,8 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms); }
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
-    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
-    if (!dbm__pg_room(q, length + 1)) return false;
+    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block); }
@@ -18396,6 +18432,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
+    if (q->ours && dbm__pg_out(q, op->sql_size + q->bytes + 512) == NULL) return false; /* for any of them */
     switch (item->kind) {
     case DBM__PG_BEGIN:
         dbm__pg_put_begin(&t, item->number); break;
@@ -18415,12 +18452,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
-    case DBM__PG_RUN: case DBM__PG_SENT:
-        if (item->kind == DBM__PG_SENT) s = item->s;
-        if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
+    case DBM__PG_PREPARE:
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_parse(q->out + q->out_end, item->s->name, op->sql));
+        return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: return dbm__pg_send_run(q, s, s->kept && s->binary, false);
+    case DBM__PG_SENT: {
+        bool known;
+        s = item->s->of != NULL ? item->s->of : item->s;
+        known = q->named_run && s->known;
+        return dbm__pg_send_run(q, s, item->s->of != NULL && item->s->binary_rows, !known && (item->s->of != NULL || (s->inserts && (item->number & DBM__PG_HAS_ROWS) != 0))); }
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -18430,19 +18470,22 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_FETCH:
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
-#if DBM__PG_PIPELINE
     case DBM__PG_SYNC:
         q->unsynced = false;
         q->unasked = 0;
         q->unasked_bytes = 0;
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_word(q->out + q->out_end, 'S'));
+#if DBM__PG_PIPELINE
         return PQpipelineSync(q->conn) == 1;
+#else
+        return true;
 #endif
     default: return true; }
     return dbm__pg_text_command(q, block); }
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
-        if (!q->piped) {
+        if (!q->piped && !q->ours) {
             if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
                 q->emitted++;
                 continue; }
@@ -18461,9 +18504,7 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (s->cells == NULL) return;
     s->cells = NULL;
-    if (DBM__UNLIKELY(s->now != NULL)) {
-        dbm_adapter_free(s->q->owner, s->now);
-        s->now = NULL; }
+    s->now = NULL;
     if (DBM__UNLIKELY(s->copied.data != NULL)) {
         PQfreemem((void *)(uintptr_t)s->copied.data);
         s->copied.data = NULL; }
@@ -18472,31 +18513,28 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
         s->pinned = NULL; } }
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
-    Oid *types;
+    dbm__pg_cell *block;
     if (columns <= s->types_capacity) return true;
-    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-    if (types != NULL) {
-        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
-        s->types = types;
-        if (block != NULL) {
-            s->block = block;
-            s->types_capacity = columns;
-            return true; } }
-    q->no_memory = true;
-    return false; }
+    block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, (size_t)columns * (2 * sizeof *block + sizeof *s->types));
+    if (block == NULL) {
+        q->no_memory = true;
+        return false; }
+    s->block = block;
+    s->types = (Oid *)(void *)(block + 2 * (size_t)columns);
+    s->types_capacity = columns;
+    return true; }
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
+    dbm_status status;
     char *at;
     int i;
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
-    if (s->held_size + size > q->op->row_buffer) {
-        q->full = true;
-        return false; }
-    held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
+    held = (dbm__pg_held *)dbm__aside_room(q->owner, &s->aside, &q->spare_chunk, size, s->of != NULL ? s->limit : q->op->row_buffer, &status);
     if (held == NULL) {
-        q->no_memory = true;
+        q->full = status == DBM_E_LIMIT;
+        q->no_memory = status != DBM_E_LIMIT;
         return false; }
     held->next = NULL;
     at = (char *)(held->cells + columns + 1);
@@ -18510,7 +18548,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     if (s->last_held != NULL) s->last_held->next = held;
     else s->held = held;
     s->last_held = held;
-    s->held_size += size;
     return true; }
 /* The same of a result's only row. */
 static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
@@ -18522,12 +18559,13 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
         cells[i].data = PQgetvalue(res, 0, i);
         cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
     return dbm__pg_keep(q, s, cells, columns); }
-static int64_t dbm__pg_count(PGresult *res) {
-    const char *text = PQcmdTuples(res);
-    int64_t n = 0;
-    if (text[0] == '\0') return -1;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
-    return n; }
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n); }
+static int64_t dbm__pg_count(PGresult *res) { return PQcmdTuples(res)[0] != '\0' ? dbm__pg_read_int(PQcmdTuples(res)) : -1; }
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
@@ -18548,12 +18586,6 @@ DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
 static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     dbm__pg_look_at_tag(q, PQcmdStatus(res));
     return dbm__pg_count(res); }
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n); }
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
@@ -18571,36 +18603,47 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
         *binary = *binary && dbm__pg_in_binary(s->types[i]); }
     return true; }
 /* Takes the description of a statement that the server keeps. */
-static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
-    PQclear(s->about);
-    s->about = about;
-    return about != NULL && s->columns > 0; }
-/* What one of the pipeline has done; its rows are dropped. */
-static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
-    int64_t n = -1;
-    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
-    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
-    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
-    if (item->s->inserts && (item->number & 4u) == 0) {
-        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
-            Oid type = PQftype(res, 0);
-            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0)); } }
-    item->number |= 4u; }
-/* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
-static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
-    dbm__pg_statement *s = q->main;
+static void dbm__pg_about_drop(dbm__pg_statement *s) {
+    if (s->about != NULL && --s->about->uses == 0) {
+        PQclear(s->about->res);
+        dbm_adapter_free(s->q->owner, s->about); }
+    s->about = NULL; }
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *res) {
+    dbm__pg_about_drop(s);
+    s->about = res != NULL ? (dbm__pg_about *)dbm_adapter_alloc(s->q->owner, sizeof *s->about) : NULL;
+    if (s->about == NULL) {
+        PQclear(res);
+        return false; }
+    s->about->res = res;
+    s->about->uses = 1;
+    return s->columns > 0; }
+/* What one of the pipeline has done: its rows are dropped, but for the key that may be in the first of them; and how it ended. -1: that can't be told. */
+static void dbm__pg_sent_row(dbm__pg *q, dbm__pg_item *item, Oid type, const char *data, int size) {
+    char number[24];
+    if ((item->number & DBM__PG_SEEN) == 0 && item->s->inserts) {
+        q->sent_last_id = DBM_LAST_ID_UNKNOWN;
+        if (size > 0 && size < (int)sizeof number && (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID)) {
+            memcpy(number, data, (size_t)size);
+            number[size] = '\0';
+            q->sent_last_id = dbm__pg_read_int(number); } }
+    item->number |= DBM__PG_SEEN; }
+static void dbm__pg_sent_done(dbm__pg *q, const dbm__pg_item *item, int64_t n) {
+    if (item->s->of != NULL) item->s->affected = n;
+    else if ((item->number & DBM__PG_WRITES) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->of == NULL && item->s->inserts && (item->number & DBM__PG_SEEN) == 0) q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN; }
+/* The rows of a command. Takes `res`. True: the one in hand is what was waited for. */
+static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *affected, PGresult *res, ExecStatusType status) {
     int n = PQntuples(res);
     if (status == PGRES_SINGLE_TUPLE) {
         s->total++;
-        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->res == NULL)) {
-            if (q->mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
+        if (mode == DBM__PG_TAKE || (mode == DBM__PG_FIRST && s->total == 1) || (mode == DBM__PG_KEEP && s->res == NULL)) {
+            if (mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
             dbm__pg_res(s, res);
             s->row = 0;
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
-            return q->mode == DBM__PG_TAKE; }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
+            return mode == DBM__PG_TAKE; }
+        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true; }
         q->dropped++;
@@ -18621,10 +18664,10 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
         PQclear(res);
         return false;
     } else {
-        q->affected = dbm__pg_count(res);
+        *affected = dbm__pg_count(res);
         PQclear(res);
         return false; }
-    q->affected = dbm__pg_count(s->res);
+    *affected = dbm__pg_count(s->res);
     return false; }
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
@@ -18671,50 +18714,129 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
                 return DBM__PG_ROW; } }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data); } }
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
+    s->row = s->rows = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
+    s->total = 0; }
+static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
+    s->held = s->last_held = NULL;
+    dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
+    dbm__pg_res(s, NULL);
+    if (s->texts != NULL) {
+        dbm_adapter_free(q->owner, s->texts);
+        s->texts = NULL;
+        s->texts_count = 0; } }
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
-    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
-    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0; }
-static void dbm__pg_sent_over(dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.head > 0 ? q->sent.at + q->sent.head - 1 : NULL;
+    return before != NULL && before->kind == DBM__PG_SENT && (before->number & DBM__PG_ALONE) != 0; }
+static void dbm__pg_sent_over(dbm__pg *q, dbm__pg_statement *s) {
     q->unanswered--;
-    if (q->sent_error == NULL) q->answered++; }
+    if (DBM__LIKELY(s->of == NULL)) {
+        if (!dbm__pg_sent_failed(q)) q->answered++;
+        return; }
+    q->replies--;
+    if (q->ready == NULL) q->ready = s;
+    else q->last_ready->next_cursor = s;
+    q->last_ready = s; }
+/* A place for the result of `s`: one that was used, with its blocks, or a new one. NULL: no memory. */
+static dbm__pg_statement *dbm__pg_reply_make(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    dbm__pg_statement *r = q->spare;
+    if (r == NULL) {
+        r = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *r);
+        if (r == NULL) return NULL;
+        memset(r, 0, sizeof *r);
+        r->q = q;
+    } else { q->spare = r->next_cursor; }
+    dbm__pg_result_begin(r);
+    r->in.row = r->in.end = 0;
+    r->next_cursor = NULL;
+    r->of = s;
+    r->inserts = s->inserts;
+    r->ended = true;
+    r->first_only = op->one_row;
+    r->writes = op->prepared->writes;
+    r->undone = false;
+    r->wrong = DBM_OK;
+    r->affected = -1;
+    r->limit = op->row_buffer;
+    return r; }
+/* It is done with. As many as have been in use at a time are kept. */
+static void dbm__pg_reply_free(dbm__pg *q, dbm__pg_statement *r) {
+    dbm__pg_row_moves(r);
+    dbm__pg_rows_free(q, r);
+    dbm__pg_about_drop(r);
+    PQclear(r->error);
+    dbm_adapter_free(q->owner, r->fault);
+    r->error = NULL;
+    r->fault = NULL;
+    if (r->in.size > 4096) {
+        dbm_adapter_free(q->owner, r->in.data);
+        memset(&r->in, 0, sizeof r->in); }
+    r->next_cursor = q->spare;
+    q->spare = r; }
+static void dbm__pg_replies_drop(dbm__pg *q) {
+    while (q->ready != NULL) {
+        dbm__pg_statement *r = q->ready;
+        q->ready = r->next_cursor;
+        dbm__pg_reply_free(q, r); } }
+/* Rows that came through libpq. Takes `res`. */
+static void dbm__pg_reply_rows(dbm__pg *q, dbm__pg_statement *r, PGresult *res, ExecStatusType status) {
+    if (r->wrong == DBM_OK) (void)dbm__pg_rows(q, r, r->first_only ? DBM__PG_FIRST : DBM__PG_KEEP, &r->affected, res, status);
+    else PQclear(res);
+    if (q->full || q->no_memory) r->wrong = q->full ? DBM_E_LIMIT : DBM_E_NOMEM;
+    q->full = q->no_memory = false; }
+/* Whose failure it is: what goes before one of the pipeline fails for it. NULL: the operation's own. */
+static const dbm__pg_item *dbm__pg_failed_for(const dbm__pg *q, const dbm__pg_item *item) {
+    const dbm__pg_item *end = q->sent.at + q->sent.count;
+    if (item->kind == DBM__PG_SYNC) return dbm__pg_sent_alone(q) ? item - 1 : NULL;
+    while (item < end && item->kind != DBM__PG_SENT && item->kind != DBM__PG_SYNC) item++;
+    return item < end && item->kind == DBM__PG_SENT ? item : NULL; }
+/* What its failure says of statements that the server keeps: the plan is no longer good; or it fits the table of another day, and one whose result
+ * is to be received may be done again without it. */
+static void dbm__pg_failed_before(dbm__pg *q, const dbm__pg_item *item, const char *state, const char *where) {
+    dbm__pg_statement *s = item->s;
+    bool stale, misfit;
+    if (item->kind == DBM__PG_PREPARE) s->kept = false;
+    if (item->kind != DBM__PG_SENT || state == NULL) return;
+    if (s->of != NULL) s = s->of;
+    stale = dbm__pg_is_stale(state, where);
+    misfit = s != item->s && (item->number & (DBM__PG_NAMED | DBM__PG_BOUND)) == DBM__PG_NAMED && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0);
+    if ((stale || misfit) && s->kept) dbm__pg_unkeep(q, s, strcmp(state, "26000") != 0);
+    if (s != item->s) item->s->undone = stale || misfit; }
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
-    const dbm__pg_item *next;
-    const char *state;
+    const dbm__pg_item *about;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return; }
-    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
-    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
-    /* What goes before one of the pipeline fails for it. */
-    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
+    dbm__pg_failed_before(q, item, PQresultErrorField(res, PG_DIAG_SQLSTATE), PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION));
+    about = dbm__pg_failed_for(q, item);
+    to = about == NULL ? &q->error : about->s->of != NULL ? &about->s->error : &q->sent_error;
     if (*to == NULL) *to = res;
     else PQclear(res); }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n);
-static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
-        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, q->main, q->mode, &q->affected, res, status);
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL) {
+            dbm__pg_reply_rows(q, item->s, res, status);
+            return false; }
+        if (item->kind == DBM__PG_SENT) {
+            if (PQntuples(res) > 0) dbm__pg_sent_row(q, item, PQftype(res, 0), PQgetvalue(res, 0, 0), PQgetlength(res, 0, 0));
+            if (status == PGRES_TUPLES_OK) dbm__pg_sent_done(q, item, dbm__pg_count(res)); }
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, dbm__pg_ran(q, res));
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
+        if (item->kind == DBM__PG_ROW_OF_BULK && dbm__pg_count(res) > 0) q->each->flown += dbm__pg_count(res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
-        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
-            item->s->known = dbm__pg_learned(item->s, res);
-            return false; }
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false; }
@@ -18737,34 +18859,37 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
+        if (item->kind == DBM__PG_ROW_OF_BULK && q->each->failed < 0) q->each->failed = (int)item->number;
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
         if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL && item->s->error == NULL) item->s->undone = true;
         break;
 #endif
     default: break; }
     PQclear(res);
     return false; }
-static void dbm__pg_look_at_transaction(dbm__pg *q) {
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false; break;
-    case PQTRANS_INTRANS: q->failed_tx = false; break;
-    case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
+/* False: libpq is in the midst of something. */
+static bool dbm__pg_look_at_transaction(dbm__pg *q) {
+    PGTransactionStatusType status = PQtransactionStatus(q->conn);
+    if (status == PQTRANS_ACTIVE || status == PQTRANS_UNKNOWN) return false;
+    if (status != PQTRANS_IDLE) q->tx = DBM__PG_TX_OPEN;
+    else if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == PQTRANS_INERROR;
+    return true; }
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     q->laned = false;
-    dbm__pg_look_at_transaction(q); }
+    (void)dbm__pg_look_at_transaction(q); }
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in);
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
+    if (q->ours) return q->fresh ? DBM__PG_WAITS : dbm__pg_lane_read(q, &q->in);
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
@@ -18779,11 +18904,8 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD; }
-        if (item->kind == DBM__PG_RUN && !q->armed) {
-            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
-            q->armed = true;
-            (void)PQsetSingleRowMode(q->conn); }
-        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn); }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
@@ -18797,14 +18919,14 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue; }
-            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
+            if (item->kind == DBM__PG_SENT && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s);
             q->sent.head++;
             q->armed = false;
             continue; }
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
-            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -18819,55 +18941,12 @@ static int dbm__pg_answers(dbm__pg *q) {
  * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
  * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
  * Formats" of PostgreSQL's protocol. */
-static char *dbm__pg_put_name(char *to, const char *name) {
-    size_t n = strlen(name) + 1;
-    memcpy(to, name, n);
-    return to + n; }
-static char *dbm__pg_put_end(char *start, char *to) {
-    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to; }
-static char *dbm__pg_put_close(char *to, char what, const char *name) {
-    char *start = to;
-    to[0] = 'C';
-    to[5] = what;
-    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
-static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
-    char *start = to;
-    *to = 'E';
-    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
-static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
-    char *start = to;
-    int i;
-    *to = 'B';
-    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
-    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
-    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
-    to = dbm__pg_to16(to, (uint32_t)count);
-    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
-    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
-    return dbm__pg_put_end(start, to); }
-static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
-    char *out;
-    if (DBM__LIKELY(size <= q->out_size)) return true;
-    if (size < 512) size = 512;
-    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
-    if (out == NULL) return false;
-    q->out = out;
-    q->out_size = size;
-    return true; }
-/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
-static void dbm__pg_lane_send(dbm__pg *q) {
-    size_t n;
-    dbm_status st = DBM_OK;
-    while (q->out_at != q->out_end && st == DBM_OK) {
-        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n; }
-    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
 /* What was written up to `to` goes out, and will be answered. */
 static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     dbm_op *op = q->op;
-    q->out_at = 0;
-    q->out_end = (size_t)(to - q->out);
+    (void)dbm__pg_wrote(q, to);
+    q->unsynced = false;
+    q->unasked = 0;
     q->awaited++;
     q->lane = q->laned = true;
     q->closing = false;
@@ -18908,8 +18987,13 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         last[-1] = '\0'; }
     for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
-static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+/* What a statement has done, and to how many rows; -1: it does not say. */
+static int64_t dbm__pg_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
+    dbm__pg_look_at_tag(q, tag);
+    return number != NULL && number[1] >= '0' && number[1] <= '9' ? dbm__pg_read_int(number + 1) : -1; }
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    int64_t n;
     if (q->beginning) {
         q->beginning = false;
         q->begins |= 1u << q->wait.at[0].number;
@@ -18917,17 +19001,147 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         return; }
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-    dbm__pg_look_at_tag(q, tag);
-    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1); }
-static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
-    q->closing = true;
-    if (q->fault != NULL) return;
-    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
-    if (q->fault == NULL) {
+    n = dbm__pg_tag(q, tag);
+    if (n >= 0) q->affected = n; }
+/* Keeps a failure as the server sent it; the first one stays. */
+static void dbm__pg_fault(dbm__pg *q, char **to, const char *body, size_t size) {
+    if (*to != NULL) return;
+    *to = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (*to == NULL) {
         q->no_memory = true;
         return; }
-    memcpy(q->fault, body, size);
-    q->fault[size] = q->fault[size + 1] = '\0'; }
+    memcpy(*to, body, size);
+    (*to)[size] = (*to)[size + 1] = '\0'; }
+/* The columns of `from` are those of `to` as well. */
+static bool dbm__pg_columns_share(dbm__pg *q, dbm__pg_statement *to, const dbm__pg_statement *from) {
+    if (from->about == NULL || !dbm__pg_columns_room(q, to, from->columns)) return false;
+    if (from->columns > 0) memcpy(to->types, from->types, (size_t)from->columns * sizeof *to->types);
+    to->columns = from->columns;
+    dbm__pg_about_drop(to);
+    to->about = from->about;
+    to->about->uses++;
+    return true; }
+/* RowDescription: the columns of `s`, and of `kept`, the statement that the server keeps for it, unless it is NULL. False: it is none, or no memory. */
+static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statement *kept, char *m, size_t size) {
+    int n = size >= 7 ? (unsigned char)m[5] << 8 | (unsigned char)m[6] : 0, i;
+    char *at = m + 7, *end = m + size;
+    PGresult *res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    PGresAttDesc *columns = (PGresAttDesc *)dbm_adapter_alloc(q->owner, ((size_t)n + 1) * sizeof *columns);
+    bool ok = res != NULL && columns != NULL && size >= 7, binary;
+    for (i = 0; ok && i < n; i++) {
+        char *name = at;
+        at = (char *)memchr(at, 0, (size_t)(end - at));
+        ok = at != NULL && end - at >= 19;
+        if (!ok) break;
+        memset(&columns[i], 0, sizeof *columns);
+        columns[i].name = name;
+        columns[i].typid = dbm__pg_get32(at + 7);
+        at += 19; }
+    ok = ok && PQsetResultAttrs(res, n, columns) && dbm__pg_look_at_types(q, s, res, &binary);
+    dbm_adapter_free(q->owner, columns);
+    if (!ok) {
+        PQclear(res);
+        return false; }
+    (void)dbm__pg_learned(s, res);
+    if (s->about == NULL) return false;
+    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    kept->binary = binary;
+    kept->known = s->columns > 0;
+    return true; }
+static void dbm__pg_ours_pop(dbm__pg *q) {
+    q->sent_type = 0;
+    if (++q->sent.head < q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0; }
+/* The server is ready, and has skipped what it has not answered up to this SYNC. False: it was none of the list. */
+static bool dbm__pg_ours_ready(dbm__pg *q, char status) {
+    for (; q->sent.head < q->sent.count; dbm__pg_ours_pop(q)) {
+        dbm__pg_item *item = &q->sent.at[q->sent.head];
+        if (item->kind == DBM__PG_SYNC) {
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
+            if (q->sent.head + 1 == q->sent.count) {
+                if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+                q->failed_tx = status == 'E'; }
+            q->skipping = false;
+            dbm__pg_ours_pop(q);
+            q->ours = q->sent.count != 0 || q->unsynced;
+            return true; }
+        if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind != DBM__PG_SENT) continue;
+        if (item->s->of != NULL && item->s->fault == NULL) item->s->undone = true;
+        if ((item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s); }
+    q->skipping = q->ours = false;
+    return false; }
+static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size_t size) {
+    dbm__pg_statement *r = item->s;
+    if (size < 7) return false;
+    if (DBM__UNLIKELY(r->of == NULL)) {
+        uint32_t n = size >= 11 ? dbm__pg_get32(m + 7) : UINT32_MAX;
+        Oid type = q->sent_type != 0 ? q->sent_type : r->known && r->columns > 0 ? r->types[0] : 0;
+        dbm__pg_sent_row(q, item, type, m + 11, n <= size - 11 && size >= 11 ? (int)n : -1);
+        return true; }
+    if (r->about == NULL && !dbm__pg_columns_share(q, r, r->of)) return false;
+    r->total++;
+    if (r->wrong != DBM_OK || (r->first_only && r->rows != 0)) return true;
+    if (r->rows != 0 && r->in.end + size > r->limit) {
+        r->wrong = DBM_E_LIMIT;
+        return true; }
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
+        r->wrong = DBM_E_NOMEM;
+        return true; }
+    memcpy(r->in.data + r->in.end, m, size);
+    r->in.end += size;
+    r->rows++;
+    return true; }
+/* A message about the head of the list. False: it can't be one. */
+static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
+    dbm__pg_item *item = &q->sent.at[q->sent.head];
+    dbm__pg_statement *s = item->s;
+    bool sent = item->kind == DBM__PG_SENT;
+    const char *end = m + size;
+    int64_t n;
+    switch (m[0]) {
+    case '1':
+        if (item->kind != DBM__PG_PREPARE) return true;
+        s->kept = true;
+        dbm__pg_ours_pop(q);
+        return true;
+    case '2':
+        if (sent) item->number |= DBM__PG_BOUND;
+        return true;
+    case 'T':
+        if (!sent) return false;
+        if (s->of != NULL) return dbm__pg_described(q, s, (item->number & DBM__PG_NAMED) != 0 && s->of->kept && !s->of->known ? s->of : NULL, m, size);
+        m = size >= 7 ? (char *)memchr(m + 7, 0, size - 7) : NULL;
+        if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
+        return true;
+    case 'n':
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        return true;
+    case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
+    case 'C': case 'I':
+        if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
+        n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
+        if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (sent) dbm__pg_sent_done(q, item, n);
+        if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true;
+    case 'E': {
+        const dbm__pg_item *about = dbm__pg_failed_for(q, item);
+        char **to = about == NULL ? &q->fault : about->s->of != NULL ? &about->s->fault : &q->sent_fault;
+        if (q->skipping && item->kind != DBM__PG_SYNC) return false;
+        dbm__pg_fault(q, to, m + 5, size - 5);
+        if (*to == NULL) return false;
+        dbm__pg_failed_before(q, item, dbm__pg_field(*to, PG_DIAG_SQLSTATE), dbm__pg_field(*to, PG_DIAG_SOURCE_FUNCTION));
+        if (item->kind == DBM__PG_SYNC) return true;
+        q->skipping = true;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true; }
+    default: return true; } }
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
     if (q->owed != 0) {
@@ -18946,9 +19160,13 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         if (left < size) break;
         in->at += size;
         if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        if (q->ours && q->owed == 0 && m[0] != 'N' && m[0] != 'S' && m[0] != 'A') {
+            if (m[0] == 'Z' ? dbm__pg_ours_ready(q, m[5]) : q->sent.head < q->sent.count) {
+                if (m[0] != 'Z' && !dbm__pg_ours_heard(q, m, size)) return DBM__PG_DEAD;
+                continue; } }
         switch (m[0]) {
         case 'D': /* a row */
-            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || !q->lane || size < 7 || (s->in.data == NULL && (s->known ? s->rowless : s->about == NULL)))) return DBM__PG_DEAD;
             s->total++;
             if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
                 if (s->rows++ == 0) in->row = in->at - size;
@@ -18960,8 +19178,16 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
             } else { q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
-        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
-        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'Z':
+            if (q->awaited == 0) return DBM__PG_DEAD;
+            dbm__pg_lane_ready(q, m[5]); break;
+        case 'E':
+            q->closing = q->closing || q->owed == 0;
+            if (q->owed == 0) dbm__pg_fault(q, &q->fault, m + 5, size - 5);
+            break;
+        case 'T':
+            if (q->owed != 0 || s == NULL || !q->lane || s->known || s->about != NULL || !dbm__pg_described(q, s, q->named_run && s->kept ? s : NULL, m, size)) return DBM__PG_DEAD;
+            break;
         case 'N':
             if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
             dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
@@ -18970,29 +19196,25 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case '2': q->bound = !q->beginning; break;
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD; } }
-    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
     return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS; }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
-        size_t left = in->end - in->at, got, need, size;
+        size_t left = in->end - in->at, got, need;
         dbm_status st;
         int how;
         if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
-        need = in->end + (q->gather ? 4096 : 1);
+        need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
-            char *data;
-            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
-            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
-            if (data == NULL) {
-                q->no_memory = true;
-                return DBM__PG_DEAD; }
-            in->data = data;
-            in->size = size; }
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
+            q->no_memory = true;
+            return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -19014,8 +19236,9 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
+    q->ours = q->ours && q->sent.count != 0;
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
-    if (!own && !s->rowless) {
+    if (!own && (s->known ? !s->rowless : s->about != NULL)) {
         s->in = q->in;
         memset(&q->in, 0, sizeof q->in); }
     if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
@@ -19050,18 +19273,22 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = 0;
     s->in.end = left;
     return true; }
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
-    q->local = true; }
+    q->local = true;
+    return false; }
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19087,7 +19314,7 @@ static void dbm__pg_push_before(dbm__pg *q) {
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
-    if (q->piped == on) return true;
+    if (q->piped == on || q->ours) return true;
     if ((on ? PQenterPipelineMode(q->conn) : PQexitPipelineMode(q->conn)) != 1) return false;
     q->piped = on;
 #else
@@ -19104,19 +19331,9 @@ static void dbm__pg_go(dbm__pg *q) {
     dbm__pg_put(q, alone); }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return; }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q)); } } }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q)); }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
@@ -19151,18 +19368,11 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     dbm__pg_cursors_lost(q, INT_MIN); }
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else { s->small_runs = 0; }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
-    while (s->held != NULL) {
-        dbm__pg_held *next = s->held->next;
-        dbm_adapter_free(q->owner, s->held);
-        s->held = next; }
-    s->last_held = NULL;
-    s->held_size = 0;
-    dbm__pg_res(s, NULL);
+    dbm__pg_rows_free(q, s);
     if (s->in.data != NULL) { /* for the next one */
         if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
             dbm_adapter_free(q->owner, s->in.data);
@@ -19170,15 +19380,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
             q->in.data = s->in.data;
             q->in.size = s->in.size; }
         s->in.data = NULL; }
-    if (s->texts != NULL) {
-        dbm_adapter_free(q->owner, s->texts);
-        s->texts = NULL;
-        s->texts_count = 0; }
     s->live = false; }
-DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
-    s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
@@ -19193,9 +19395,12 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     if (item != NULL) item->s = s; }
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
+    char *to;
+    if (q->ours && q->unsynced && q->unasked != 0 && (to = dbm__pg_out(q, 8)) != NULL) (void)dbm__pg_wrote(q, dbm__pg_put_word(to, 'H'));
 #if DBM__PG_PIPELINE
-    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+    if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0; }
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
@@ -19222,14 +19427,9 @@ static void dbm__pg_push_run(dbm__pg *q) {
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        dbm__pg_item *item = NULL;
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
-        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
-            dbm__pg_add_prepare(q, s);
-            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
-            if (item != NULL) item->s = s; }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -19237,72 +19437,92 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->named_run && !s->kept) { dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q); }
-/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
- * 64 KB and one statement. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
-#if DBM__PG_PIPELINE
-    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+/* What the program is to send or to be sent by itself can't stand in a pipeline. */
+DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->prepared->data;
+    return op->no_wait && DBM__PG_PIPELINE && s != NULL && !s->copies_out && !s->listens; }
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
+ * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
+    bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */ }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
-                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
-    if (item != NULL) item->s = s;
+    if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u));
+    if (item != NULL) item->s = r;
     q->unsynced = true;
-    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     dbm__pg_put(q, false);
-    if (q->local) return;
+    if (q->local) {
+        if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
+        return true; }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
     q->unanswered++;
+    q->replies += op->reply;
     q->unasked++;
     s->seen = true;
     op->queued = true;
     dbm__pg_room_end(q);
-    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+    if (q->ours) {
+        size_t size = q->out_end - q->out_at;
+        if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
+    } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */ }
+        if (dbm__pg_flush(q) != 0) return true; }
     dbm__pg_end_local(q, DBM_OK);
-#else
-    (void)op;
-    dbm__pg_push_run(q);
-#endif
-}
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+    return true; }
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return; }
+        return true; }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return; }
-    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
+    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return; }
+        return true; }
     dbm__pg_begin_run(q, s, op);
-    dbm__pg_push_run(q); }
-/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+    dbm__pg_push_run(q);
+    return true; }
+/* Nothing else is under way, but what was queued in this transaction. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
-    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN)); }
+    if (DBM__UNLIKELY(q->ours || dbm__pg_sent_failed(q))) return q->lane_on && q->awaited == 0 && q->tx == DBM__PG_TX_OPEN && q->replies == 0 && !dbm__pg_sent_failed(q);
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed; }
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
-/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
-static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+/* What waits, `unknown` to be prepared, cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static DBM__NOINLINE char *dbm__pg_lane_begin_with(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
     char name[28], *to;
     int i;
-    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
-    to = q->out;
+    size += 256 + 40 * (size_t)(q->closes.count + q->drops.count);
+    if (dbm__pg_out(q, size + 160 * (size_t)q->wait.count) == NULL) return NULL;
+    q->beginning = q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN && !q->ours && unknown == NULL;
+    if (DBM__UNLIKELY((q->wait.count != 0 && !q->beginning) || (unknown != NULL && q->named_run && !unknown->kept))) {
+        q->ours = q->laned = true;
+        dbm__pg_push_waiting(q, false);
+        if (unknown != NULL && q->named_run && !unknown->kept) dbm__pg_add_prepare(q, unknown); }
+    if (q->ours && (q->no_memory || !dbm__pg_send(q))) { /* the list has a hole */
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return NULL; }
+    q->wait_used = q->wait.count;
+    to = dbm__pg_out(q, size);
+    if (to == NULL) return NULL;
     for (i = 0; i < q->closes.count; i++) {
         dbm__pg_cursor_name(name, q->closes.at[i].number);
         to = dbm__pg_put_close(to, 'P', name); }
@@ -19311,54 +19531,66 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
         to = dbm__pg_put_close(to, 'S', name); }
     q->closes.count = q->drops.count = 0;
     return to; }
+DBM__INLINE char *dbm__pg_lane_begin(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
+    if (DBM__UNLIKELY(q->wait.count + q->closes.count + q->drops.count != 0 || q->ours || unknown != NULL)) return dbm__pg_lane_begin_with(q, size, unknown);
+    q->beginning = false;
+    q->wait_used = 0;
+    return dbm__pg_out(q, size + 256); }
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
     const char *name = q->begin_name;
     q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
-        char *start = to, block[64];
+        char block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
         dbm__pg_put_begin(&t, number);
-        *to = 'P';
-        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0)); }
+        to = dbm__pg_put_parse(to, name, block); }
     return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0); }
-static char *dbm__pg_put_sync(char *to) {
-    *to = 'S';
-    return dbm__pg_to32(to + 1, 4); }
 /* True: the statement is on its way. */
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     char portal[20] = "", *to;
-    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    bool known;
+    if (s == NULL || !dbm__pg_lane_free(q)) return false;
+    known = s->known && dbm__pg_keeps(q, s);
+    if (!known && (s->copies_in || s->copies_out || s->listens)) return false;
     if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
-    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK) return false; /* it fails again, and says why */
+    if (DBM__UNLIKELY(!known)) {
+        dbm__pg_look_at_kept(q, s);
+        q->named_run = q->base->cached && s->seen;
+        dbm__pg_about_drop(s);
+        s->known = s->rowless = false; }
+    to = dbm__pg_lane_begin(q, q->bytes + (known ? 0 : op->sql_size + 64), known ? NULL : s);
+    if (to == NULL) return q->local;
     dbm__pg_begin_run(q, s, op);
-    q->named_run = true;
+    if (known) q->named_run = true;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->prefix = 0;
-    q->beginning = q->wait.count != 0;
-    q->wait_used = q->wait.count;
-    s->binary_rows = s->binary;
+    s->binary_rows = known && s->binary;
     if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
     if (q->cursor_run) {
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
         dbm__pg_cursor_name(portal, s->cursor); }
-    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
-    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
-    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    to = dbm__pg_put_run(q, to, s, portal, q->cursor_run ? (uint32_t)s->fetch : 0, s->binary_rows, !known);
+    dbm__pg_lane_go(q, dbm__pg_put_word(to, 'S'), q->cursor_run);
     return true; }
 static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
-    char portal[20], *to = dbm__pg_lane_begin(q, 0);
-    if (to == NULL) return false;
+    char portal[20], *to = dbm__pg_lane_begin(q, 0, NULL);
+    if (to == NULL) return q->local;
     dbm__pg_cursor_name(portal, s->cursor);
     dbm__pg_lane_on(q, s);
     s->in.row = s->in.at = s->in.end = 0;
+    if (q->in.at != q->in.end) { /* a part of what comes first */
+        dbm__pg_in read = q->in;
+        q->in = s->in;
+        s->in = read; }
     q->mode = DBM__PG_TAKE;
-    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    dbm__pg_lane_go(q, dbm__pg_put_word(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch), 'S'), true);
     return true; }
 static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
-    char *to = dbm__pg_lane_begin(q, 0);
+    char *to = dbm__pg_lane_begin(q, 0, NULL);
     if (to == NULL) return false;
     q->main = NULL;
     *to = 'Q';
@@ -19393,24 +19625,26 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     (void)c;
     if (s->live) return DBM_E_UNSUPPORTED;
-    dbm__pg_result_end(s->q, s);
+    if (DBM__UNLIKELY(s->of != NULL)) dbm__pg_reply_free(s->q, s);
+    else dbm__pg_result_end(s->q, s);
     return DBM_OK; }
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return; }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return; }
+        return true; }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
+    dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
+    s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick;
     dbm__pg_item *item;
@@ -19422,13 +19656,14 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+    if (dbm__pg_lane_free(q) && !q->ours && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
         if (!quick) return;
         q->owed++;
         dbm__pg_transaction_over(q);
         op->started = false;
         if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
         return; }
+    if (!quick && dbm__pg_lane_free(q)) q->ours = q->laned = true;
     if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
@@ -19445,6 +19680,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
         dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
+    dbm__pg_replies_drop(q);
     dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
@@ -19454,7 +19690,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (sql != NULL) {
         size_t at = 0, size = strlen(sql), next = 0;
         for (; at < size; at += next) {
-            if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
+            if (dbm__sql_statement_end(sql + at, size - at, DBM__PG_LEXER, &next) == 0) continue;
             dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
             dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); } }
     q->sent.count--; /* the last SYNC is added as ever */
@@ -19477,65 +19713,34 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
     q->state = DBM__PG_READY;
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        break;
-    case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
-    case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD; }
+    if (!dbm__pg_look_at_transaction(q)) return DBM__PG_DEAD;
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
     return DBM__PG_ALL; }
-/* `word` in capitals. */
-static bool dbm__pg_is_word(const char *at, const char *word) {
-    for (; *word != '\0'; at++, word++) {
-        char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
-        if (c != *word) return false; }
-    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$'); }
-/* The first word of a statement, behind blanks, comments and parentheses. */
-static const char *dbm__pg_first_word(const char *sql) {
-    for (;;) {
-        if (*sql == ' ' || *sql == '\t' || *sql == '\n' || *sql == '\r' || *sql == '\f' || *sql == '(') {
-            sql++;
-        } else if (sql[0] == '-' && sql[1] == '-') {
-            while (*sql != '\0' && *sql != '\n') sql++;
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            int deep = 1;
-            sql += 2;
-            while (*sql != '\0' && deep > 0) {
-                if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
-                else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
-                else sql++; }
-        } else {
-            return sql; } } }
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
-    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
     size_t at = 0, n = 0;
     int depth = 0, words = 0;
     bool in = false, out = false, writes = false;
     const char *word;
-    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
-        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
-                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
-        in = depth == 0 && dbm__pg_is_word(word, "FROM");
-        out = depth == 0 && dbm__pg_is_word(word, "TO"); }
-    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
-    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__sql_begins(word, n, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE WITH ");
+        in = depth == 0 && dbm__same_word_n(word, n, "FROM");
+        out = depth == 0 && dbm__same_word_n(word, n, "TO"); }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__same_word_n(word, n, "STDIN") && !dbm__same_word_n(word, n, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
-    const char *word = dbm__pg_first_word(op->sql);
     if (s == NULL) return dbm__pg_no_memory(q);
     memset(s, 0, sizeof *s);
     s->q = q;
-    s->inserts = dbm__pg_is_word(word, "INSERT");
-    s->listens = dbm__pg_is_word(word, "LISTEN");
-    s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
+    s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
+    s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
+    s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK; }
@@ -19548,37 +19753,26 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
         q->no_memory = false; /* then it stays there until the connection ends */ }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
-    PQclear(s->about);
-    dbm_adapter_free(q->owner, s->types);
+    dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s); }
+/* Anywhere in a script, a quoted one included. */
 static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
     return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    dbm__pg_end_local(q, DBM_OK); }
-static void dbm__pg_wait_done(dbm__pg *q);
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q)); }
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0; }
 /* ---- a bulk of single rows ------------------------------------------------------------------------------------------
  * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
  * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
-enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
-#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
-struct dbm__pg_each {
-    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
-    int64_t numbers[DBM__PG_EACH_ROWS];
-    char *texts;
-    size_t size, capacity;
-    int rows, columns;
-    int first, limit;        /* in flight; */
-    int failed;              /* of them, -1: none */
-    int window;              /* rows of the next one */
-    bool undo;               /* the one before has failed */
-    int64_t flown, written;  /* by this flight, by all before */
-};
 static void dbm__pg_each_free(dbm__pg *q) {
     if (q->each == NULL) return;
     dbm_adapter_free(q->owner, q->each->texts);
@@ -19608,14 +19802,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && e->capacity - e->size < size) {
-            size_t capacity = 2 * e->capacity + size + 1024;
-            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
-            if (texts != NULL) {
-                e->texts = texts;
-                e->capacity = capacity;
-            } else {
-                st = dbm__pg_no_memory(q); } }
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -19628,23 +19815,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK; }
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind)); }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken; }
-    return st; }
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED; }
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
@@ -19661,8 +19832,6 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
         q->no_memory = true;
         return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
-static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
 /* The next flight. False: there is none. */
 static bool dbm__pg_each_go(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
@@ -19686,18 +19855,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true; }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true; }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -19710,22 +19875,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     q->op->affected = e->written;
     return true; }
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return; }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
 static bool dbm__pg_end(dbm__pg *q, int how);
@@ -19736,17 +19898,61 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (!dbm__pg_sent_failed(q) && dbm__pg_queues(op) && q->owed == 0 && (q->unanswered == 0 || (q->replies != 0) == op->reply)) {
+            return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO; }
+        if (q->ours) return DBM__PG_DRAIN;
         break;
-    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_FETCH:
+        if (q->ours && ((const dbm__pg_statement *)op->result)->in.data == NULL) return DBM__PG_DRAIN;
+        break;
+    case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN; }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
-static void dbm__pg_drain(dbm__pg *q) {
-    q->before = DBM__PG_DRAIN;
-    if (q->unsynced) dbm__pg_go(q); }
+    return dbm__pg_sent_failed(q) || q->tx == DBM__PG_TX_NONE || q->owed != 0 || q->replies != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
+static void dbm__pg_drain(dbm__pg *q, int before) {
+    q->before = before;
+    if (q->unsynced) dbm__pg_go(q);
+    q->fresh = false; /* answers may be there */ }
+/* What the oldest one of those has to say that were queued to be received. False: there is none. */
+static bool dbm__pg_received(dbm__pg *q) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *r = q->ready;
+    if (r == NULL) return false;
+    q->ready = r->next_cursor;
+    q->main = NULL;
+    q->cursor_run = false;
+    op->affected = r->affected;
+    if (r->fault != NULL || r->error != NULL) {
+        dbm__pg_failure_drop(q);
+        q->fault = r->fault;
+        q->error = r->error;
+        r->fault = NULL;
+        r->error = NULL;
+        op->undone = r->undone && q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__pg_refused(q);
+    } else if (r->undone) {
+        op->undone = q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, NULL, 0, "a statement that was sent before this one has failed, so this one was not done");
+    } else if (r->wrong == DBM_E_LIMIT) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes)", r->limit);
+    } else if (r->wrong != DBM_OK || (r->res != NULL && !dbm__pg_look_at_types(q, r, r->res, &r->next_binary))) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else {
+        if (r->inserts) op->last_id = r->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (r->res != NULL || r->about != NULL) {
+            op->result = r;
+            op->columns = r->columns;
+            op->row = r->rows > 0;
+            op->settled = r->writes;
+            if (!r->writes) op->affected = -1;
+            if (op->row && r->res == NULL) dbm__pg_lane_row(r, r->block);
+            if (r->inserts) op->last_id = dbm__pg_key(q, r);
+            return true; } }
+    dbm__pg_reply_free(q, r);
+    return true; }
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -19768,34 +19974,33 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
         q->before = DBM__PG_FROM_NATIVE;
         return; }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && !op->no_wait && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__UNLIKELY(op->kind == DBM_OP_RECEIVE)) {
+        if (dbm__pg_received(q)) dbm__pg_end_local(q, q->outcome);
+        else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
+        else dbm__pg_drain(q, DBM__PG_REPLY);
+        return; }
+    q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
-    else dbm__pg_drain(q); }
+    else dbm__pg_drain(q, q->before); }
 /* The statements of LISTEN; false: the operation has failed. */
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false; }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
-        return false; }
-    dbm_adapter_free(q->owner, q->listen);
-    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false; }
-    for (v = 0; v < op->value_count; v++) {
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL")); }
+    out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
         out += strlen(verb);
@@ -19830,7 +20035,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
     if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "the rows of another statement are still being read on this connection"));
         return; }
     switch (op->kind) {
     case DBM_OP_BEGIN:
@@ -19892,7 +20097,13 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
-    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_SYNC:
+        while (q->outcome == DBM_OK && dbm__pg_received(q)) { /* nobody wants them: the first failure is told */
+            if (op->result != NULL) dbm__pg_reply_free(q, (dbm__pg_statement *)op->result);
+            op->result = NULL; }
+        op->affected = op->last_id = -1;
+        dbm__pg_replies_drop(q);
+        dbm__pg_end_local(q, q->outcome); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; } }
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
@@ -19989,69 +20200,21 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
                 q->tx = DBM__PG_TX_QUEUED; }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true; }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true; }
-static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return; }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size; } }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size; }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
     if (s->rows < s->fetch) {
         s->ended = true;
         dbm__pg_close_cursor(q, s); } }
-/* What waited has been done; or not, but then the transaction is lost with it. */
-static void dbm__pg_wait_done(dbm__pg *q) {
-    int i;
-    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-    q->wait.count -= q->wait_used;
-    q->wait_used = 0; }
-static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-static bool dbm__pg_execute_end(dbm__pg *q, int how) {
-    dbm_op *op = q->op;
-    dbm__pg_statement *s = q->main;
-    int i;
-    bool began = false;
-    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
-        bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false; }
-    dbm__pg_wait_done(q);
-    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
-        q->before_copy = false;
-        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
-        dbm__pg_go(q);
-        return q->local; }
-    dbm__pg_room_end(q);
-    op->affected = q->affected;
-    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
-        q->mode = DBM__PG_DROP;
-        return false; }
-    if (q->full && q->outcome == DBM_OK) {
-        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
-    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
-    if (q->outcome != DBM_OK) {
-        s->ended = true;
-        dbm__pg_result_end(q, s);
-        s->small_runs = 0;
-        return true; }
-    dbm__pg_execute_done(q, s, how);
-    return true; }
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -20081,6 +20244,37 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live; }
     if (s->inserts) op->last_id = dbm__pg_key(q, s); }
+static bool dbm__pg_execute_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    int i;
+    bool began = false;
+    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
+        bool over = dbm__pg_execute_failed(q, began);
+        if (!over) return false; }
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local; }
+    dbm__pg_room_end(q);
+    op->affected = q->affected;
+    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
+        q->mode = DBM__PG_DROP;
+        return false; }
+    if (q->full && q->outcome == DBM_OK) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
+    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
+    if (q->outcome != DBM_OK) {
+        s->ended = true;
+        dbm__pg_result_end(q, s);
+        s->small_runs = 0;
+        return true; }
+    dbm__pg_execute_done(q, s, how);
+    return true; }
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -20100,11 +20294,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true; }
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true; }
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -20118,7 +20310,7 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
         if (op->kind == DBM_OP_COMMIT) q->wait.count = q->wait_used = 0;
         return true; }
     if (q->outcome == DBM_E_ROLLED_BACK) {
-        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
+        dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P02", 0, "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
     dbm__pg_transaction_over(q);
     return true; }
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
@@ -20130,17 +20322,13 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true; }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false; }
     while (!PQisBusy(q->conn)) {
@@ -20158,8 +20346,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break; }
         PQclear(res); }
     return false;
@@ -20187,20 +20374,20 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     dbm__pg_failure_drop(q);
     q->error = q->sent_error;
+    q->fault = q->sent_fault;
     q->sent_error = NULL;
+    q->sent_fault = NULL;
     q->of_pipeline = true;
     q->cursor_run = false; }
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
-    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(dbm__pg_sent_failed(q))) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true; }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -20241,6 +20428,9 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copying = false;
         op->bulk->data = NULL; }
     return DBM_STEP_DONE; }
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return dbm__pg_done(q); }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -20288,6 +20478,7 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+lane:
     if (DBM__LIKELY(q->lane)) {
         how = dbm__pg_lane_step(q);
         if (how == DBM__PG_WAITS) {
@@ -20297,38 +20488,39 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
-        if (how == DBM__PG_DEAD) {
-            q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q); }
         if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
             return DBM_STEP_READ; }
+        if (how == DBM__PG_DEAD) dbm__pg_end_local(q, dbm__pg_lost(q));
+        else dbm__pg_start_now(q, op);
         q->before = DBM__PG_GO;
-        dbm__pg_start_now(q, op);
-        if (q->local) return dbm__pg_done(q); }
-#if DBM__PG_PIPELINE
+        if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane; }
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
-        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        if (q->ours) (void)dbm__pg_flush(q);
+        how = !q->fresh && !q->ours && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
         stirred = q->tls;
-        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
-            dbm__pg_drain(q);
+        if (q->before == DBM__PG_ROOM && (dbm__pg_sent_failed(q) || (q->ours && q->skipping)) && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q, DBM__PG_DRAIN);
+            (void)dbm__pg_flush(q);
             how = dbm__pg_answers(q); }
-        if (how == DBM__PG_DEAD || q->local) {
-            if (!q->local) q->outcome = dbm__pg_lost(q);
+        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) {
+            (void)dbm__pg_received(q);
             return dbm__pg_done(q); }
+        if (!q->local && (how == DBM__PG_DEAD || (q->before == DBM__PG_REPLY && how == DBM__PG_ALL))) dbm__pg_end_local(q, dbm__pg_lost(q));
+        if (q->local) return dbm__pg_done(q);
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
-        if (q->sent_error != NULL) {
+        if (dbm__pg_sent_failed(q)) {
             dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q); }
-        dbm__pg_start_now(q, op);
+            return dbm__pg_done_as(q, dbm__pg_refused(q)); }
+        if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane;
         if (op->queued) goto wait; }
-#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && PQconsumeInput(q->conn) != 1) {
+    if (!q->fresh && !q->ours && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else { how = dbm__pg_answers(q); }
@@ -20346,13 +20538,9 @@ answered:
             how = dbm__pg_answers(q);
             if (how != DBM__PG_WAITS) continue; }
         break; }
-#if DBM__PG_PIPELINE
 wait:
-#endif
-    unsent = PQflush(q->conn);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q); }
+    unsent = dbm__pg_flush(q);
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -20389,39 +20577,20 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step); }
-/* Digits, exactly `count` of them, or as many as there are when it is 0. */
-static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
-    int n = 0;
-    *out = 0;
-    for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
-    return n > 0 && (count == 0 || n == count); }
-/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
-static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
-    int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
-    if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
-        || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) { return false; }
-    if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
-    if (*at == '+' || *at == '-') {
-        bool west = *at++ == '-';
-        int64_t part = 0;
-        if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-        offset = part * 3600;
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part * 60; }
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part; }
-        if (west) offset = -offset; }
-    if (strcmp(at, " BC") == 0) {
+/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. Years before Christ and beyond 9999 are
+ * read as those which are like them in the calendar of 400 years. */
+static bool dbm__pg_read_timestamp(const char *at, size_t size, int64_t *us) {
+    char block[40];
+    int64_t year = 0, like;
+    for (; size > 0 && *at >= '0' && *at <= '9' && year < 1000000; at++, size--) year = year * 10 + (*at - '0');
+    if (size > 3 && memcmp(at + size - 3, " BC", 3) == 0) {
         year = 1 - year;
-        at += 3; }
-    if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
-    days = dbm__pg_days_of(year, (int)month, (int)day);
-    *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
+        size -= 3; }
+    like = 2000 + (year % 400 + 400) % 400;
+    if (size > 35 || year > DBM__PG_LAST_YEAR) return false;
+    memcpy(dbm__put_digits(block, 0, like, 4), at, size);
+    if (!dbm__timestamp_read(block, size + 4, us)) return false;
+    *us += (year - like) / 400 * 146097 * INT64_C(86400000000);
     return true; }
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
@@ -20436,22 +20605,12 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     *made = t->serial == s->serial;
     t->serial = s->serial;
     return t; }
-static void dbm__pg_uuid(const char *data, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    int i;
-    for (i = 0; i < 16; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
-        *out++ = digits[c >> 4];
-        *out++ = digits[c & 15]; }
-    *out = '\0'; }
-DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
-        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__hex(data[i]) * 16 + dbm__hex(data[i + 1]));
     } else {
         for (i = 0; i < size; i++) {
             if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
@@ -20464,23 +20623,29 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     return (size_t)(at - out); }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
+    static const char digits[] = "0123456789abcdef";
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
     if (!made) {
         text->data = text->block;
         if (type == DBM__PG_UUID) {
-            dbm__pg_uuid(data, text->block);
+            char *at = text->block;
+            for (size = 0; size < 16; size++) {
+                if (size == 4 || size == 6 || size == 8 || size == 10) *at++ = '-';
+                *at++ = digits[(unsigned char)data[size] >> 4];
+                *at++ = digits[data[size] & 15]; }
+            *at = '\0';
             text->size = 36;
         } else if (type == DBM__PG_DATE) {
-            dbm__text t = dbm__text_in(text->block, sizeof text->block);
-            int32_t days = (int32_t)dbm__pg_get32(data);
-            bool before = false;
-            if (days == INT32_MAX) dbm__put(&t, "infinity");
-            else if (days == INT32_MIN) dbm__put(&t, "-infinity");
-            else dbm__pg_put_date(&t, (int64_t)days + 10957, &before);
-            if (before) dbm__put(&t, " BC");
-            text->size = t.size;
+            int64_t days = (int64_t)(int32_t)dbm__pg_get32(data) + 10957, era = (days >= 0 ? days : days - 146096) / 146097; /* of 400 years, all alike */
+            dbm__calendar c;
+            dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
+            c.year += era * 400;
+            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
+            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
+            text->size = strlen(text->block);
         } else {
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
@@ -20498,7 +20663,7 @@ static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_
     out->as.text.data = data;
     out->as.text.size = size; }
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
-    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -20518,21 +20683,11 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         size = (size_t)PQgetlength(s->res, s->row, i);
         if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK; }
     switch ((int)type) {
-    case DBM__PG_INT4:
+    case DBM__PG_INT4: case DBM__PG_INT8: case DBM__PG_INT2: case DBM__PG_OID:
         out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int32_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT8:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? dbm__pg_get64(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT2:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_OID:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        out->as.integer = !s->binary_rows ? dbm__pg_read_int(data) : type == DBM__PG_INT4 ? (int64_t)(int32_t)dbm__pg_get32(data)
+                        : type == DBM__PG_INT8 ? dbm__pg_get64(data) : type == DBM__PG_OID ? (int64_t)dbm__pg_get32(data)
+                        : (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
         return DBM_OK;
     case DBM__PG_BOOL:
         out->type = DBM_TYPE_BOOL;
@@ -20558,12 +20713,12 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             int64_t us = dbm__pg_get64(data);
             if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
             else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
-            else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
+            else if (us >= dbm__days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
             else {
                 out->type = DBM_TYPE_TIMESTAMP;
                 out->as.integer = us + DBM__PG_EPOCH; }
             return DBM_OK; }
-        if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
+        if (dbm__pg_read_timestamp(data, size, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
         else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
@@ -20593,7 +20748,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(s->res != NULL ? s->res : s->about, i); }
+    return PQfname(s->res != NULL ? s->res : s->about->res, i); }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -20614,15 +20769,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     if (q->trace == NULL) return;
     PQtrace(q->conn, q->trace);
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS); }
-static int dbm__pg_trace_number(const char **at) {
-    uint32_t n = 0;
-    bool minus = false;
-    while (**at == ' ' || **at == '\t') (*at)++;
-    if (**at == '-') {
-        minus = true;
-        (*at)++; }
-    for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
-    return (int)(minus ? 0 - n : n); }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -20631,11 +20777,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        if (at != NULL) {
-            at += strlen("BackendKeyData");
-            q->pid = dbm__pg_trace_number(&at);
-            q->key = dbm__pg_trace_number(&at);
-            q->has_key = q->pid == PQbackendPID(q->conn); } }
+        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
@@ -20645,6 +20787,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 #endif
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
+    int i;
     dbm__pg_trace_end(q, false);
     q->kill.until_us = 0;
     (void)dbm__pg_kill_step(q, &q->kill);
@@ -20654,11 +20797,22 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm__pg_copy_free(q->copy);
     dbm__pg_each_free(q);
     PQclear(q->sent_error);
+    dbm_adapter_free(db, q->sent_fault);
+    for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
+        if (q->sent.at[i].kind == DBM__PG_SENT && q->sent.at[i].s->of != NULL) dbm__pg_reply_free(q, q->sent.at[i].s); }
+    dbm__pg_replies_drop(q);
+    while (q->spare != NULL) {
+        dbm__pg_statement *r = q->spare;
+        q->spare = r->next_cursor;
+        dbm_adapter_free(db, r->in.data);
+        dbm_adapter_free(db, r->block);
+        dbm_adapter_free(db, r); }
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
+    dbm_adapter_free(db, q->spare_chunk);
     dbm_adapter_free(db, q->block);
     dbm_adapter_free(db, q->in.data);
     dbm_adapter_free(db, q->out);
@@ -20701,7 +20855,6 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
         now = dbm_adapter_clock(q->owner);
         q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now; }
     return DBM_OK; }
-static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -20735,12 +20888,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         while (*line == '\n') line++; }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
-             (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
-        status = DBM_E_TLS;
-    } else { status = DBM_E_CONNECT; }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -20847,9 +20998,9 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
-    if (q->owed != 0) {
+    if (q->owed != 0 || q->ours) {
         if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->awaited != 0) return DBM_OK; }
+        if (q->awaited != 0 || q->ours) return DBM_OK; }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -20871,47 +21022,34 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint); }
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
-    int count = 1;
-    char *first = hosts;
-    bool bracket = false, port = false;
-    for (;; list++) {
-        if (*list == ',' || *list == '\0') {
-            if (!dbm__pg_local(first, (size_t)(hosts - first))) *remote = true;
-            *hosts++ = *ports++ = *list;
-            first = hosts;
-            port = false;
-            if (*list == '\0') return count;
-            count++;
-        } else if (*list == '[' || *list == ']') {
-            bracket = *list == '[';
-        } else if (*list == ':' && !bracket) {
-            port = true;
-        } else if (*list == '%' && dbm__pg_hex(list[1]) >= 0 && dbm__pg_hex(list[2]) >= 0) {
-            *hosts++ = (char)(dbm__pg_hex(list[1]) * 16 + dbm__pg_hex(list[2]));
-            list += 2;
-        } else if (port) {
-            *ports++ = *list;
-        } else {
-            *hosts++ = *list; } } }
+    size_t room = strlen(list) + 1;
+    int count = 0, port;
+    for (; list != NULL; count++, hosts += strlen(hosts), ports += strlen(ports)) {
+        if (count != 0) *hosts++ = *ports++ = ',';
+        port = -1;
+        (void)dbm__host_next(&list, hosts, room, &port);
+        *remote = *remote || !dbm__pg_local(hosts, strlen(hosts));
+        *ports = '\0';
+        if (port >= 0) dbm__format(ports, 8, "%d", port); }
+    return count; }
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
     base->values[base->count++] = value; }
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
-    dbm__text t = dbm__text_in(*at, 16);
-    dbm__putf(&t, "%d", n);
+    dbm__format(*at, 16, "%d", n);
     *at += 16;
-    return t.data; }
+    return *at - 16; }
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
-    static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
-    const char *zone = NULL;
+    const char *zone = NULL, *where;
+    dbm_option one;
     PQconninfoOption *known = PQconninfoParse("", NULL);
     dbm_status status = DBM_OK;
-    size_t i;
+    size_t i = 0;
     dbm_tls tls = config->tls;
     if (known == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     base->keys[0] = "user";
@@ -20940,19 +21078,11 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     dbm__pg_set(base, "sslcert", config->tls_cert);
     dbm__pg_set(base, "sslkey", config->tls_key);
     if (config->tls_ca == NULL && tls == DBM_TLS_VERIFY_FULL && PQlibVersion() >= 160000) dbm__pg_set(base, "sslrootcert", "system");
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        const dbm_option *p = &url->parameters[i];
-        status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
-        if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
-        dbm__pg_set(base, p->name, p->value);
-        if (strcmp(p->name, "options") == 0) zone = p->value; }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        name += sizeof prefix - 1;
-        status = dbm__pg_check_key(db, known, name, "the connect_args key");
-        dbm__pg_set(base, name, config->options[i].value);
-        if (strcmp(name, "options") == 0) zone = config->options[i].value; }
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        status = dbm__pg_check_key(db, known, one.name, where);
+        if (i <= url->parameter_count && strcmp(one.name, "sslmode") == 0 && config->tls != DBM_TLS_DEFAULT) continue;
+        dbm__pg_set(base, one.name, one.value);
+        if (strcmp(one.name, "options") == 0) zone = one.value; }
     dbm__pg_set(base, "client_encoding", "UTF8");
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
     base->keys[base->count] = base->values[base->count] = NULL;
@@ -20962,7 +21092,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t pairs = 24 + url->parameter_count + config->option_count;
-    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
+    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 5 * 16;
     dbm__pg_base *base;
     dbm_status status;
     if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
@@ -20985,8 +21115,8 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
-    DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE | DBM_ADAPTER_REPLIES : 0),
+    DBM_PH_DOLLAR, DBM__PG_LEXER,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
@@ -21076,18 +21206,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
     default: return DBM__PG_AS_OTHER; } }
-static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
-    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
-    char *rows;
-    if (need > SIZE_MAX / 4) return false;
-    while (capacity - k->size < need) capacity *= 2;
-    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
-    if (rows == NULL) return false;
-    k->rows = rows;
-    k->capacity = capacity;
-    return true; }
-DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need); }
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) { return dbm__pg_grow(k->db, &k->rows, &k->capacity, k->size + need); }
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -21117,14 +21236,11 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     return dbm__pg_put_bytes(k, data, size, why); }
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
-    dbm__text t;
     if (v->type == DBM_TYPE_BOOL) {
         *size = 1;
         return v->as.integer != 0 ? "1" : "0"; }
     if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
-    t = dbm__text_in(block, 64);
-    dbm__pg_put_timestamp(&t, v->as.integer);
-    *size = t.size;
+    *size = dbm__pg_put_timestamp(block, v->as.integer);
     return block; }
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
@@ -21227,7 +21343,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         i = 1;
         size--; }
     for (; i < size && n < 32; i++) {
-        int digit = dbm__pg_hex(text[i]);
+        int digit = dbm__hex(text[i]);
         if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
@@ -21241,7 +21357,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     const char *text = dbm__pg_written(v, block, &size);
     dbm_status st = dbm__pg_put_bytes(k, text, size, why);
     if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
-    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__hex(text[i]) >= 0; i++) { }
     if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
     k->size = from;
     i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
@@ -21453,7 +21569,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     for (i = 0; i < k->plan->column_count; i++) {
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
         if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false; }
-    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!dbm__pg_copy_room(k, DBM__PG_COPY_ROOM)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
         return true; }
@@ -26836,11 +26952,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -26856,15 +26972,10 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
+        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -26954,12 +27065,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif
@@ -27324,6 +27434,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27995,14 +28106,11 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
-DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
-DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
@@ -28029,7 +28137,6 @@ DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
-DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -28059,6 +28166,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 /* What ends with its task, a session: in the reverse of the order in which they were begun. */
@@ -29409,12 +29517,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -29430,6 +29539,13 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         act->stopped = true;
         t = (dbm_task *)act;
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break; }
+    return limit; }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -29569,6 +29685,7 @@ DBM__DEF dbm_status dbm__awaited(dbm_task *t) {
     if (st == DBM_E_CANCELLED && act->stopped && (late || dbm__task_asked(t))) st = dbm__asked_fail(t, late ? (int)DBM_E_TIMEOUT : t->DBM__ASKED);
     dbm__act_drop(act);
     return st; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { return (made || dbm__task_awaits(t) != NULL) && dbm__await_failed(t); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) {
     dbm_status st = dbm__awaited(t);
     if (dbm__failing(st)) dbm__act_fails(&t->act, st);
@@ -29808,6 +29925,7 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) { (void)t;
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) { (void)t; (void)ms; (void)act; (void)site; return false; }
 DBM__DEF dbm_status dbm__awaited(dbm_task *t) { (void)t; return dbm__no_task(); }
 DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
+DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
 /* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
@@ -29873,6 +29991,8 @@ typedef struct dbm__async {
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
+    bool limited;                        /* the first one has less time than its session, which has `own_limit_us` */
+    int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
@@ -29899,7 +30019,7 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -29954,7 +30074,7 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -30301,6 +30421,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close_all(w);
                 a->at = a->after; break; }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
@@ -30333,7 +30454,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
@@ -30408,7 +30529,10 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
-    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        return; }
+    if (a->first != r) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -30472,6 +30596,10 @@ static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
     dbm__word mine = DBM__CALL_CANCELLED;
     a->first = r->next;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL) {
         a->side.busy = false;
@@ -30522,7 +30650,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -30715,10 +30843,20 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
     dbm__request *r;
     while ((r = a->first) != NULL) {
         dbm_status st;
+        if (!a->on) dbm__async_limit(a, r);
         if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
@@ -30800,7 +30938,7 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
         return NULL; }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->task = task;
     a->end = end;
