@@ -832,7 +832,7 @@ static void test_given_up(void **state) {
         began = test_now_ms();
         dbm__connection_close(&c, DBM_DISCONNECT_BROKEN);
         assert_in_range(test_now_ms() - began, 0, 500);
-        OK(dbm_manager_free(mgr));
+        dbm_manager_free(mgr);
     }
 }
 
