@@ -1833,7 +1833,7 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
         for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
-            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent;
         }
     }
@@ -2060,8 +2060,8 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
     }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -2688,6 +2688,10 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         if (dbm__pg_received(q)) dbm__pg_end_local(q, q->outcome);
         else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
         else dbm__pg_drain(q, DBM__PG_REPLY);
+        return;
+    }
+    if (op->kind == DBM_OP_EXECUTE && op->no_wait && op->reply && !dbm__pg_queues(op)) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
         return;
     }
     q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;

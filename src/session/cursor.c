@@ -6,6 +6,7 @@
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    rows->row.lent_to = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -18,8 +19,28 @@ DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     w->spare_rows_count++;
 }
 
+enum { DBM__TIDY = 64 };
+
+/* Of an asynchronous session: rows that were read to the end need no end of their own. All but the last ones go. */
+static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
+    dbm_rows *all = w->rows, **p = &all, *rows;
+    int over = 0;
+    w->rows = NULL; /* so that dbm__rows_close() looks for none */
+    while ((rows = *p) != NULL) {
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
+            p = &rows->next;
+            continue;
+        }
+        *p = rows->next;
+        dbm__rows_close(rows);
+    }
+    w->rows = all;
+}
+
 DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
-    dbm_rows *rows = w->free_rows;
+    dbm_rows *rows;
+    if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
+    rows = w->free_rows;
     if (rows != NULL) {
         w->free_rows = rows->next;
         return rows;

@@ -16,6 +16,8 @@ static dbm_manager *mgr;
 static dbm_database *db;
 static dbm_loop *loop;
 static int grace_ms = 3000;
+static test_heap heap;
+static bool counted; /* its manager's memory is the heap's */
 
 static int64_t now_ms(void) {
     struct timespec t;
@@ -44,6 +46,8 @@ static void open_with(int connections, int workers, const char *add) {
     options.log_ud = &logged;
     options.no_env = true;
     options.grace_ms = grace_ms;
+    memset(&heap, 0, sizeof heap);
+    if (counted) options.allocator = test_heap_allocator(&heap);
     config.pool.size = connections;
     config.pool.max_overflow = -1;
     config.pool.timeout_ms = 60000;
@@ -762,6 +766,42 @@ static dbm_task_status reads_many(dbm_task *t) {
     DBM_TASK_END(t);
 }
 
+/* In one session, and one task: what rows took that were read to the end comes back though nobody ends them, and what brought them does not stay behind. */
+static dbm_task_status reads_over_and_over(dbm_task *t) {
+    static long bytes;
+    steps *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    for (x->i = 0; x->i < 1000; x->i++) {
+        DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "SELECT n, t FROM unit WHERE n <= ? ORDER BY n", 3));
+        DBM_AWAIT_ROW(t, x->rows, x->row) x->sum += dbm_row_int(x->row, 0);
+        if (x->i % 3 == 0) DBM_AWAIT(t, dbm_async_rows_end(x->rows)); /* which may be said all the same */
+        if (x->i == 300) bytes = heap.live_bytes;
+    }
+    if (heap.live_bytes - bytes > 2000) fail_msg("%s: 700 queries keep %ld bytes", types[type], heap.live_bytes - bytes);
+    DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "SELECT n, t FROM unit"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) break;
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_next(NULL, &x->row));
+    assert_status(x->rc, DBM_E_MISUSE); /* not how the row was */
+    DBM_TASK_END(t);
+}
+
+static void rows_keep_nothing(void **state) {
+    (void)state;
+    counted = true;
+    for (type = SQLITE; type <= MARIADB; type++) {
+        steps x;
+        memset(&x, 0, sizeof x);
+        open_with(1, 0, NULL);
+        DBM_SESSION(mgr, NULL, s) for (int i = 1; i <= 3; i++) dbm_exec(s, "INSERT INTO unit VALUES (?, ?)", i, "row");
+        assert_ok(run_one(reads_over_and_over, &x));
+        assert_int_equal(x.sum, 6000);
+        close_all();
+        assert_int_equal(test_heap_live(&heap), 0);
+    }
+    counted = false;
+}
+
 static void rows_stream(void **state) {
     (void)state;
     for (type = SQLITE; type <= MARIADB; type++) {
@@ -798,6 +838,8 @@ static dbm_task_status redis_words(dbm_task *t) {
     assert_int_equal(x->rc, DBM_E_SQL); /* WRONGTYPE */
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET async:a"));
     assert_int_equal(x->rc, DBM_E_SQL); /* it sticks */
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET %s %s", "async:a"));
+    assert_int_equal(x->rc, DBM_E_SQL); /* also where the call itself is wrong */
     assert_int_equal(dbm_clear_error(&x->s), DBM_OK);
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET %s %s", "async:a"));
     assert_int_equal(x->rc, DBM_E_MISUSE);
@@ -885,7 +927,7 @@ static void redis_and_mongodb(void **state) {
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_tasks_on_few_connections), cmocka_unit_test(cancelled_at_every_step), cmocka_unit_test(the_loop_goes_at_every_step),
-        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream),
+        cmocka_unit_test(deadlines), cmocka_unit_test(connections_die), cmocka_unit_test(one_worker), cmocka_unit_test(full_queue), cmocka_unit_test(cancelled_in_its_turn), cmocka_unit_test(misuse), cmocka_unit_test(callbacks), cmocka_unit_test(rows_stream), cmocka_unit_test(rows_keep_nothing),
         cmocka_unit_test(the_server_stands_still), cmocka_unit_test(redis_and_mongodb),
     };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
