@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c8b4344dfbae5e3a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 91c5ea58bbebe017: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -17948,7 +17948,7 @@ static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
     at = dbm__put_digits(at, 0, year, digits);
     return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
 static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
-    strcpy(at, c->year > 0 ? "" : " BC");
+    memcpy(at, c->year > 0 ? "" : " BC", c->year > 0 ? 1 : 4);
     return (size_t)(at - from) + strlen(at); }
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     dbm__calendar c;
@@ -20273,8 +20273,8 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             dbm__calendar c;
             dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
             c.year += era * 400;
-            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
-            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            if (days == INT32_MAX + INT64_C(10957)) memcpy(text->block, "infinity", 9);
+            else if (days == INT32_MIN + INT64_C(10957)) memcpy(text->block, "-infinity", 10);
             else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
             text->size = strlen(text->block);
         } else {
@@ -20404,7 +20404,10 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
+        char *end = NULL;
+        if (at != NULL) q->pid = (int)strtol(at + sizeof "BackendKeyData" - 1, &end, 10);
+        if (at != NULL) q->key = (int)strtol(end, NULL, 10);
+        q->has_key = at != NULL && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
