@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4eb7bf3e657de0ce: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 667b1f814e89fc31: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -267,6 +267,9 @@
  *     dbm_spawn(loop, move_money, &x);
  *     dbm_loop_run(loop, -1);
  *     dbm_loop_free(loop);
+ *
+ * dbm_async_query_one(db, &row, ...) and its like on a database need no session: each stands alone, and many share a connection. What became ready in one turn of the loop
+ * goes to PostgreSQL and Redis in one send: >>async-sessions.
  *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
@@ -668,6 +671,7 @@
 #  define dbm__async_session DBM__PREFIXED(dbm__async_session)
 #  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
 #  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
+#  define dbm__async_share DBM__PREFIXED(dbm__async_share)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
 #  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)
@@ -2529,7 +2533,18 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
-    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
+                                   * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
+                                   * waits. RECEIVE gives the results in this order as EXECUTE does, each complete and independent of other results: any number
+                                   * may be open, of one `prepared` too, though it be `single`; FETCH and FINISH with the same op, as ever. `prepared` stays
+                                   * until its result is received, `values` need not. Other operations may come in between: they wait for all of the
+                                   * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
+                                   * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
+                                   * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
+                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * and nothing was done */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2583,7 +2598,8 @@ typedef enum dbm_op_kind {
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
-    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND (DBM_ADAPTER_REPLIES: EXECUTE with `reply`) of the pipeline that was not received yet, as COMMAND
+                           * (EXECUTE) itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
@@ -2666,6 +2682,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
+    bool reply, alone;       /* EXECUTE and COMMAND with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
@@ -2685,6 +2702,7 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;            /* NATIVE, NOTIFIED */
+    bool undone;             /* RECEIVE of an EXECUTE, with a failure: it was not done for a reason that is not its own, and may be executed again */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -2764,15 +2782,15 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
-     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
+     * execute and fetch when both are set. execute (asked for FINISH and, of a pipeline, for COMMAND with no_wait and for RECEIVE) and fetch may
+     * be there beside them, for what is done from memory: they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 
@@ -3018,11 +3036,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);
@@ -3124,7 +3144,16 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
+ * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
+ * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
+ * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
+ * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
+ * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
+ * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
+ * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
+ * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
  * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
@@ -3148,6 +3177,8 @@ typedef enum dbm__async_kind {
     DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
     DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
+typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
+#define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
@@ -3158,6 +3189,8 @@ extern "C" {
 DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+/* Stands for calls on db from this loop, in the place of a session. NULL: E_CLOSED, E_NOMEM, or db can't be used. The loop's thread; it is the loop's, nothing to be freed. */
+DBM_API dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site);
 DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
 DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
@@ -3191,15 +3224,27 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
 #define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
 #define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
 
-#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#if defined(__cplusplus)
+inline dbm_session *dbm__on_async(dbm_session *s) { return s; }
+inline dbm__on_holder dbm__on_async(dbm_database *db) { return dbm__on(db); }
+inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target.slot = on; h.target.gen = 0; h.target.step = DBM__ON_LOOP; return h; }
+#  define DBM__ASYNC_ON(x) dbm__on_async(x)
+#elif DBM__HAS_GENERIC
+#  define DBM__ASYNC_ON(x) DBM__GENERIC(x, dbm_session *: (x), dbm_database *: &(dbm_session){ (void *)(x), 0, DBM__ON_DATABASE }, \
+        dbm_shared *: &(dbm_session){ (void *)(x), 0, DBM__ON_LOOP })
+#else
+#  define DBM__ASYNC_ON(x) (x)
+#endif
+#define dbm_async_on(loop, db) dbm__async_share(loop, db, DBM__SITE)
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(DBM__ASYNC_ON(s), to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
 #define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
 #define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
 #define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
-#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
-#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
-#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
-#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
@@ -3399,11 +3444,6 @@ DBM__INLINE bool dbm__cas(dbm__word *p, dbm__word *expected, dbm__word desired) 
 DBM__INLINE uint32_t dbm__load32(const uint32_t *p) { return *(const volatile uint32_t *)p; }
 DBM__INLINE void dbm__store32(uint32_t *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 #else
-DBM__FN dbm__word dbm__load(const dbm__word *p);
-DBM__FN dbm__word dbm__load_acquire(const dbm__word *p);
-DBM__FN dbm__word dbm__load_ordered(const dbm__word *p);
-DBM__FN void dbm__store(dbm__word *p, dbm__word v);
-DBM__FN void dbm__store_release(dbm__word *p, dbm__word v);
 DBM__FN dbm__word dbm__add(dbm__word *p, dbm__word v);
 #  define DBM__LOCKED_ATOMICS 1
 #endif
@@ -3418,6 +3458,7 @@ DBM__INLINE void dbm__fence_light(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST
 DBM__INLINE void dbm__fence_light(void) { }
 #endif
 DBM__FN bool dbm__fence_ready(void);
+DBM__FN bool dbm__fence_others(void);
 #if !DBM__THREADS
 typedef struct dbm__lock { char none; } dbm__lock;
 typedef struct dbm__signal { char none; } dbm__signal;
@@ -3448,6 +3489,7 @@ DBM__FN void dbm__fork_watch(void);
 #if DBM__THREADS
 DBM__INLINE void dbm__fork_look(void) { }
 #else
+DBM__FN void dbm__fork_look(void);
 #endif
 /* ---- what the program gave: memory, clock, hooks ---------------------------------------------------------------------
  * One per manager, reached by each of its databases. */
@@ -3485,7 +3527,6 @@ typedef struct dbm__text { char *data; size_t size, capacity; bool cut; } dbm__t
  * it is: nothing is put after a gap. */
 DBM__FN dbm__text dbm__text_in(char *block, size_t capacity);
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
-DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...);
 /* For texts that people read (dbm__format does it): when not all fitted, the text ends in "...". Where it is cut, no UTF-8
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
@@ -3529,9 +3570,9 @@ typedef struct dbm__thread {
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
-DBM__FN dbm__thread *dbm__self(void);
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
@@ -3717,9 +3758,7 @@ DBM__FN bool dbm__fence_others(void) { return false; }
 #if DBM__THREADS && DBM__OS_POSIX
 static dbm__word dbm__forks, dbm__forks_watched;
 #  if defined(DBM__LOCKED_ATOMICS)
-static void dbm__fork_in_child(void) {
-    dbm__forks++;
-    dbm__atomic_give(); }
+static void dbm__fork_in_child(void) { dbm__forks++; dbm__atomic_give(); }
 #  else
 static void dbm__fork_in_child(void) { (void)dbm__add(&dbm__forks, 1); }
 #  endif
@@ -3913,9 +3952,7 @@ static void dbm__heap_unlink(dbm__heap *heap, dbm__chunk *c) {
     if (c->prev) c->prev->next = c->next;
     else heap->free_list = c->next; }
 /* Sets a chunk's size, and tells the chunk after it. */
-static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) {
-    c->size = size | used;
-    dbm__chunk_next(c)->before = size; }
+static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) { c->size = size | used; dbm__chunk_next(c)->before = size; }
 /* Frees a chunk that is in use. */
 static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     dbm__chunk *after = dbm__chunk_next(c), *before = c->before ? dbm__chunk_at((char *)c - c->before) : NULL, *at, *last;
@@ -3971,9 +4008,7 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
         left->before = need;
         dbm__heap_size(left, rest, 0);
         c->size = need | 1u;
-    } else {
-        dbm__heap_unlink(heap, c);
-        c->size |= 1u; }
+    } else { dbm__heap_unlink(heap, c); c->size |= 1u; }
     return (char *)c + DBM__CHUNK_HEAD; }
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     void *block;
@@ -4087,9 +4122,7 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     if (size) memcpy(copy, text, size);
     copy[size] = 0;
     return copy; }
-DBM__FN void dbm__wipe(void *p, size_t size) {
-    volatile unsigned char *bytes = (volatile unsigned char *)p;
-    while (size--) *bytes++ = 0; }
+DBM__FN void dbm__wipe(void *p, size_t size) { volatile unsigned char *bytes = (volatile unsigned char *)p; while (size--) *bytes++ = 0; }
 /* --- src/base/text.c --- */
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
 static size_t dbm__whole(const char *data, size_t size) {
@@ -4501,9 +4534,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
     dbm__poll_fd p;
     int n, ms;
     bool again;
-    if (fd < 0 || !(want & DBM_STEP_BOTH)) {
-        dbm__sleep_until(host, until_us);
-        return DBM_E_TIMEOUT; }
+    if (fd < 0 || !(want & DBM_STEP_BOTH)) { dbm__sleep_until(host, until_us); return DBM_E_TIMEOUT; }
     for (;;) {
         p.fd = (dbm__poll_number)fd;
         p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
@@ -4526,9 +4557,7 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
         if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
         if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
         which[polled++] = i; }
-    if (polled == 0) {
-        dbm__sleep_until(host, until_us);
-        return; }
+    if (polled == 0) { dbm__sleep_until(host, until_us); return; }
     for (;;) {
         int ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(p, polled, ms, &again);
@@ -4607,9 +4636,7 @@ static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
     (void)sigprocmask(how, set, before);
 #endif
 }
-static bool dbm__hush_pending(void) {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1; }
+static bool dbm__hush_pending(void) { sigset_t pending; return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1; }
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigset_t set;
     h->on = on;
@@ -4725,9 +4752,7 @@ DBM__FN void dbm__dial_init(dbm__dial *d) {
     memset(d, 0, sizeof *d);
     d->fd = -1;
     d->wake_us = INT64_MAX; }
-static void dbm__dial_drop(dbm__dial *d) {
-    dbm__net_close(d->fd);
-    d->fd = -1; }
+static void dbm__dial_drop(dbm__dial *d) { dbm__net_close(d->fd); d->fd = -1; }
 DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
     d->addresses = d->next = NULL;
@@ -4749,9 +4774,7 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
     hints.ai_flags = AI_NUMERICHOST;
     dbm__format(port, sizeof port, "%d", d->at_port);
 #if defined(_WIN32)
-    {
-        WSADATA unused;
-        if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED; }
+    { WSADATA unused; if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED; }
 #endif
     rc = getaddrinfo(d->host, port, &hints, &list);
     if (rc == EAI_NONAME) { /* no address: a name */
@@ -4861,9 +4884,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             int e = 0;
             dbm__socket_length size = (dbm__socket_length)sizeof e;
             if (dbm__net_wait(host, d->fd, DBM_STEP_WRITE, now) == DBM_E_TIMEOUT) {
-                if (now < d->until_us) {
-                    d->wake_us = d->until_us;
-                    return DBM_STEP_WRITE; }
+                if (now < d->until_us) { d->wake_us = d->until_us; return DBM_STEP_WRITE; }
                 dbm__dial_note(d, "no answer");
                 dbm__dial_drop(d);
                 continue; }
@@ -4872,9 +4893,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 #else
             if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &size) != 0) e = DBM__SOCKET_ERROR();
 #endif
-            if (e == 0) {
-                d->connected = true;
-                return dbm__dial_done(d, DBM_OK); }
+            if (e == 0) { d->connected = true; return dbm__dial_done(d, DBM_OK); }
             dbm__dial_note(d, dbm__net_reason(e, block));
             dbm__dial_drop(d); }
         if (now >= deadline_us) {
@@ -4884,9 +4903,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             if (d->problem[0] != 0) return dbm__dial_done(d, DBM_E_CONNECT);
             d->until_us = deadline_us;
             d->local = true;
-            if (!dbm__dial_begin_path(d, &again) && again) {
-                d->wake_us = now + 10000;
-                return DBM_STEP_TIMER; }
+            if (!dbm__dial_begin_path(d, &again) && again) { d->wake_us = now + 10000; return DBM_STEP_TIMER; }
         } else if (d->next != NULL) {
             const struct addrinfo *a = (const struct addrinfo *)d->next;
             d->next = a->ai_next;
@@ -5144,13 +5161,9 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     return true; }
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
-    if (m->failed || size > SIZE_MAX - sizeof *block) {
-        m->failed = true;
-        return NULL; }
+    if (m->failed || size > SIZE_MAX - sizeof *block) { m->failed = true; return NULL; }
     block = (dbm__cfg_block *)dbm__alloc_zero(m->host, sizeof *block + size);
-    if (!block) {
-        m->failed = true;
-        return NULL; }
+    if (!block) { m->failed = true; return NULL; }
     block->next = m->blocks;
     block->size = size;
     m->blocks = block;
@@ -5176,17 +5189,13 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
-    if (size >= SIZE_MAX / 4 - b->size) {
-        b->memory->failed = true;
-        return; }
+    if (size >= SIZE_MAX / 4 - b->size) { b->memory->failed = true; return; }
     if (b->size + size >= b->capacity) {
         capacity = b->capacity ? b->capacity : 64;
         while (capacity <= b->size + size) capacity *= 2;
         data = (char *)dbm__cfg_alloc(b->memory, capacity);
         if (!data) return;
-        if (b->size) {
-            memcpy(data, b->data, b->size);
-            dbm__wipe(b->data, b->size); }
+        if (b->size) { memcpy(data, b->data, b->size); dbm__wipe(b->data, b->size); }
         b->data = data;
         b->capacity = capacity; }
     if (size) memcpy(b->data + b->size, text, size);
@@ -5217,9 +5226,7 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
         dbm__cfg_put_problem(&p->text, file, line, section, key, format, again);
         va_end(again);
         dbm__put_n(&p->text, "\n", 1);
-        if (!p->text.cut) {
-            p->shown = p->count;
-            return; }
+        if (!p->text.cut) { p->shown = p->count; return; }
         if (!before) { /* the only one: better cut than not at all */
             dbm__text_end(&p->text);
             p->shown = p->count;
@@ -5289,9 +5296,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     memcpy(name, from, i);
     name[i] = 0;
     value = dbm__cfg_env(name);
-    if (fallback && (!value || !*value)) {
-        dbm__cfg_add(b, fallback, (size_t)(stop - fallback));
-        return true; }
+    if (fallback && (!value || !*value)) { dbm__cfg_add(b, fallback, (size_t)(stop - fallback)); return true; }
     if (!value) {
 #if DBM__ENV
         return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
@@ -5299,9 +5304,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
         return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
     }
-    if (!(how & DBM__CFG_HOSTS)) {
-        dbm__cfg_add(b, value, strlen(value));
-        return true; }
+    if (!(how & DBM__CFG_HOSTS)) { dbm__cfg_add(b, value, strlen(value)); return true; }
     for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true; }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5540,9 +5543,7 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
     const char *found = end;
     while (c < end) {
         const char *next = dbm__cfg_next(c, end, variables);
-        if (next == c + 1 && *c && strchr(set, *c)) {
-            found = c;
-            if (!last) break; }
+        if (next == c + 1 && *c && strchr(set, *c)) { found = c; if (!last) break; }
         c = next; }
     return found; }
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
@@ -5607,9 +5608,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
                    *equal = dbm__url_find(c, stop, "=", false, job->variables);
         dbm_option one;
         char name[48];
-        if (stop == c) {
-            c++;
-            continue; }
+        if (stop == c) { c++; continue; }
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
@@ -5932,9 +5931,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     return d->s && dbm__cfg_secrets_init(host, d->s); }
 /* Hands the settings out, or frees them when there was a problem or no memory. */
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
-    if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
-        *no_memory = true;
-        ok = false; }
+    if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) { *no_memory = true; ok = false; }
     if (d->s) d->s->owned = d->keep.blocks;
     dbm__cfg_release(&d->scratch);
     if (ok) *out = d->s;
@@ -6066,9 +6063,7 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__cfg_names names;
     char list[160], hint[96];
     int i;
-    if (found) {
-        dbm__draft_put_word(d, id, found->value);
-        return; }
+    if (found) { dbm__draft_put_word(d, id, found->value); return; }
     d->wrong[id] = true;
     hint[0] = 0;
     if (!given->variables || !strstr(given->value, "${")) {
@@ -6081,9 +6076,7 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
 static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     dbm__shown shown;
     size_t size = 0;
-    if (dbm__parse_size(value, &size) && size > 0) {
-        d->s->config.row_buffer = size;
-        return; }
+    if (dbm__parse_size(value, &size) && size > 0) { d->s->config.row_buffer = size; return; }
     d->wrong[id] = true;
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables)); }
@@ -6161,12 +6154,8 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     dbm__cfg_at at = d->at[id];
     int v = dbm__draft_get(d, id);
     if (!key->offset || key->kind == DBM__SET_TEXT) return;
-    if (v == 0) {
-        dbm__draft_put(d, id, key->standard);
-        return; }
-    if (v == -1 && key->none) {
-        dbm__draft_put(d, id, 0);
-        return; }
+    if (v == 0) { dbm__draft_put(d, id, key->standard); return; }
+    if (v == -1 && key->none) { dbm__draft_put(d, id, 0); return; }
     if (v >= key->min && v <= key->max) return;
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
@@ -6260,17 +6249,13 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     const char *value;
     if (id == DBM__SET_TYPE || id == DBM__SET_URL) return; /* taken before */
     if (!key && !dbm__draft_option_known(d, given->key, &given->at)) return;
-    if (key) {
-        d->set[id] = true;
-        d->at[id] = given->at; }
+    if (key) { d->set[id] = true; d->at[id] = given->at; }
     value = dbm__cfg_expand(key && key->kind != DBM__SET_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
                             given->variables ? DBM__CFG_VARIABLES : 0, d->p, &given->at, NULL);
     if (!value) {
         if (key) d->wrong[id] = true;
         return; }
-    if (!key) {
-        dbm__draft_option(d, given->key, value);
-        return; }
+    if (!key) { dbm__draft_option(d, given->key, value); return; }
     switch (key->kind) {
     case DBM__SET_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
     case DBM__SET_INT:
@@ -6398,12 +6383,8 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     dbm__draft_enum(&d, DBM__SET_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
     d.at[DBM__SET_TYPE].key = "type";
     d.at[DBM__SET_URL].key = "url";
-    if (word) {
-        d.set[DBM__SET_TYPE] = true;
-        dbm__draft_type(&d, word, true); }
-    if (url) {
-        d.set[DBM__SET_URL] = true;
-        dbm__draft_url(&d, url, false); }
+    if (word) { d.set[DBM__SET_TYPE] = true; dbm__draft_type(&d, word, true); }
+    if (url) { d.set[DBM__SET_URL] = true; dbm__draft_url(&d, url, false); }
     dbm__draft_options(&d, in);
     dbm__draft_complete(&d);
 done:
@@ -6463,9 +6444,7 @@ typedef struct dbm__ini {
     dbm__ini_entry *entry;       /* which an indented line continues */
 } dbm__ini;
 static size_t dbm__ini_trim(const char **text, size_t size) {
-    while (size && dbm__cfg_blank(**text)) {
-        (*text)++;
-        size--; }
+    while (size && dbm__cfg_blank(**text)) { (*text)++; size--; }
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size; }
 /* The name between [ and ]; false when there is no ]. */
@@ -6509,9 +6488,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     dbm__put_n(&t, title, size);
     dbm__text_end(&t);
     name[0] = 0;
-    if (ours > 0 && size - 10 < sizeof name) {
-        memcpy(name, title + 10, size - 10);
-        name[size - 10] = 0; }
+    if (ours > 0 && size - 10 < sizeof name) { memcpy(name, title + 10, size - 10); name[size - 10] = 0; }
     if (ours < 0) {
         dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return; }
@@ -6588,9 +6565,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
         room = (size_t)capacity - 8;
         if (room > DBM__INI_HEAD_MAX) room = DBM__INI_HEAD_MAX;
         head = d->head;
-        if (head > room) {
-            head = room;
-            d->long_head = true; }
+        if (head > room) { head = room; d->long_head = true; }
         dbm__put_n(&t, d->line, head);
         dbm__put(&t, "=~");
         break; }
@@ -6768,9 +6743,7 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
         for (i = 0; i < own; i++) {
             if (strncmp(given[i].key, "connect_args.", 13) == 0) dbm__ini_override(d, s, given[i].key, given, &count, capacity); } }
     for (i = 0, entry = s->first; entry; entry = entry->next) {
-        if (given[i].value) {
-            i++;
-            continue; }
+        if (given[i].value) { i++; continue; }
         at.line = entry->line;
         at.key = entry->key;
         given[i].at = at;
@@ -6826,9 +6799,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
         if (list.items[list.count]) list.count++; }
     ok = ok && !d.memory.failed;
     dbm__cfg_release(&d.memory);
-    if (ok && p->count == before) {
-        *out = list;
-        return DBM_OK; }
+    if (ok && p->count == before) { *out = list; return DBM_OK; }
     dbm__settings_list_free(host, &list);
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG; }
@@ -6913,7 +6884,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline, replies; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -7068,9 +7039,7 @@ DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, cons
     char block[800];
     DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block); }
-DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
-    (void)c;
-    dbm__self()->last.retryable = true; }
+DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) { (void)c; dbm__self()->last.retryable = true; }
 DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
     dbm_error_info *e = &dbm__self()->last;
     e->constraint = kind;
@@ -7078,9 +7047,7 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
     dbm__redact(c->db->settings, e->constraint_name); }
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
-DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
-    c->reported = false;
-    op->bulk->refused(op->bulk, row); }
+DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) { c->reported = false; op->bulk->refused(op->bulk, row); }
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
@@ -7168,9 +7135,7 @@ DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
                "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name); }
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
-    if (c->password != NULL) {
-        dbm__wipe(c->password, strlen(c->password));
-        dbm__free(c->db->host, c->password); }
+    if (c->password != NULL) { dbm__wipe(c->password, strlen(c->password)); dbm__free(c->db->host, c->password); }
     c->user = NULL;
     c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
@@ -7308,8 +7273,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return; }
         if (now >= r->quiet_us) {
@@ -7367,9 +7332,7 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     run.sql_size = t.size;
     run.prepared = &statement;
     st = dbm__op_call(c, &run);
-    if (run.result != NULL) {
-        run.kind = DBM_OP_FINISH;
-        dbm__op_call(c, &run); }
+    if (run.result != NULL) { run.kind = DBM_OP_FINISH; dbm__op_call(c, &run); }
     return st; }
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     dbm_status st;
@@ -7691,12 +7654,8 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
         dbm__store(&slot->state, DBM__SLOT_RETURNING);
         dbm__fence_light();
         slow = dbm__load(&pool->slow);
-    } else {
-        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
-        slow = dbm__load_ordered(&pool->slow); }
-    if (DBM__UNLIKELY(slow != 0)) {
-        dbm__store(&slot->state, DBM__SLOT_OUT);
-        return false; }
+    } else { (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING); slow = dbm__load_ordered(&pool->slow); }
+    if (DBM__UNLIKELY(slow != 0)) { dbm__store(&slot->state, DBM__SLOT_OUT); return false; }
     dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true; }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
@@ -7786,9 +7745,7 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
     dbm__lock_take(&shared->graph_lock);
     shared->marks++;
     stuck = dbm__graph_stuck(shared, b->thread, pool, gate, &sites);
-    if (!stuck) {
-        b->next = shared->blocked;
-        shared->blocked = b; }
+    if (!stuck) { b->next = shared->blocked; shared->blocked = b; }
     dbm__lock_give(&shared->graph_lock);
     if (!stuck) return DBM_OK;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
@@ -7937,6 +7894,11 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
     dbm__gate_taken(gate, false, now);
     return st; }
 #endif
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st; }
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -7947,42 +7909,27 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     int64_t now;
     bool barged;
 #endif
-    if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
-        dbm__gate_held(gate, holder, site);
-        return DBM_OK; }
+    if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) { dbm__gate_held(gate, holder, site); return DBM_OK; }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION; }
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT; }
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", ""); }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
     barged = dbm__gate_barge(gate, now);
     dbm__lock_give(&gate->lock);
-    if (barged) {
-        dbm__gate_held(gate, holder, site);
-        return DBM_OK; }
+    if (barged) { dbm__gate_held(gate, holder, site); return DBM_OK; }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
     memset(&w, 0, sizeof w);
-    if (!dbm__signal_init(&w.signal)) {
-        dbm__graph_leave(db, &blocked);
-        return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
+    if (!dbm__signal_init(&w.signal)) { dbm__graph_leave(db, &blocked); return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
@@ -7993,10 +7940,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true; }
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, ""); }
     return st;
 #endif
 }
@@ -8019,9 +7965,7 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
-            w->told = true;
-            dbm__signal_one(&w->signal); }
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) { w->told = true; dbm__signal_one(&w->signal); }
         if (gate->wary != 0) gate->wary--; }
     dbm__lock_give(&gate->lock); }
 /* --- src/pool/pool.c --- */
@@ -8034,9 +7978,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
     pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
-    if (pool->slots_block == NULL) {
-        dbm__free(db->host, pool);
-        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
+    if (pool->slots_block == NULL) { dbm__free(db->host, pool); return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
         dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
@@ -8109,12 +8051,8 @@ DBM__FN int dbm__pool_idle(dbm__pool *pool) {
     int i, idle = 0;
     for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
     return idle; }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
-    slot->pool->may_idle = true; }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
-    dbm__store(&slot->state, DBM__SLOT_EMPTY);
-    slot->pool->empty++; }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) { dbm__store_release(&slot->state, DBM__SLOT_IDLE); slot->pool->may_idle = true; }
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { dbm__store(&slot->state, DBM__SLOT_EMPTY); slot->pool->empty++; }
 /* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
@@ -8141,9 +8079,7 @@ DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
 static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
     dbm__word now = dbm__load(&by->waking);
-    if (by->wake == NULL) {
-        dbm__signal_one((dbm__signal *)by->ud);
-        return; }
+    if (by->wake == NULL) { dbm__signal_one((dbm__signal *)by->ud); return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
         if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
@@ -8231,9 +8167,7 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     pool->cause = *e;
     pool->retry_us = now + delay;
     if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
-    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
-        dbm__pool_fail_waiters(pool, e->status);
-        return false; }
+    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) { dbm__pool_fail_waiters(pool, e->status); return false; }
     return true; }
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
@@ -8333,9 +8267,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
         if (pool->db->on_fork != NULL) pool->db->on_fork(c);
         if (dbm__pool_shared(pool)) {
             if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-        } else {
-            c->open = open;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED); }
+        } else { c->open = open; dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED); }
         slot->reset_full = slot->leak_reported = slot->way.on = false;
         dbm__slot_to_empty(slot); }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
@@ -8370,9 +8302,7 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
         st = DBM_E_TIMEOUT;
     } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
         st = DBM_E_LOST;
-    } else {
-        pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open; }
+    } else { pool->shared_users++; *connect = pool->shared_busy = !pool->shared.open; }
     dbm__pool_leave(pool);
     if (st == DBM_OK) return st;
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
@@ -8498,9 +8428,7 @@ static dbm_status dbm__shared_connect(dbm__slot *slot) {
         pool->shared.connecting = false;
         dbm__credentials_drop(&pool->shared);
         dbm__shared_joined(pool, st == DBM_OK); }
-    if (st == DBM_OK) {
-        c->data = pool->shared.data;
-        c->broken = false; }
+    if (st == DBM_OK) { c->data = pool->shared.data; c->broken = false; }
     return st; }
 DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
@@ -8513,9 +8441,7 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
         /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
-        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
-            way->heard = heard;
-            return DBM__STEP_BLOCKS; }
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) { way->heard = heard; return DBM__STEP_BLOCKS; }
         if (heard == DBM_OK) heard = way->heard;
         way->heard = DBM_OK;
         c->broken = false;
@@ -8572,20 +8498,20 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     pool->connecting++; /* over the permit for once: this session has its place already */
     dbm__pool_leave(pool);
     dbm__connect_start(slot, deadline_us); }
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
+    pool->connecting--;
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) { dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down); dbm__pool_set_slow(pool); }
+    dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
     dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
+    bool went_down = false, came_up;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st; }
@@ -8605,18 +8531,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
     return slot; }
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool); }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
@@ -8704,9 +8624,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back"); }
     slot->way.on = false;
     slot->way.close = slot->connection.broken || !slot->connection.open;
-    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        slot->way.phase = DBM__GIVE_RESET;
-        return true; }
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) { slot->way.phase = DBM__GIVE_RESET; return true; }
     slot->way.phase = DBM__GIVE_CLOSE;
     return !dbm__giving_put(slot); }
 DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
@@ -8743,13 +8661,9 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
         way->phase = DBM__GIVE_BACK; }
     for (;;) {
         dbm__lock_take(&pool->lock);
-        if (way->close || !slot->connection.open) {
-            dbm__slot_to_empty(slot); break; }
-        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__slot_back(slot); break; }
-        if (!blocks) {
-            pool->open--;
-            pool->stats.disconnects++; }
+        if (way->close || !slot->connection.open) { dbm__slot_to_empty(slot); break; }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) { dbm__slot_back(slot); break; }
+        if (!blocks) { pool->open--; pool->stats.disconnects++; }
         dbm__pool_leave(pool);
         if (blocks) return DBM__STEP_BLOCKS;
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
@@ -8868,17 +8782,13 @@ static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadlin
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
     dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
-    if (pool->state != DBM__POOL_OPEN) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site)); }
+    if (pool->state != DBM__POOL_OPEN) { dbm__pool_leave(pool); return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site)); }
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
-    if (t->got == DBM__GOT_NOTHING) {
-        pool->stats.waits++;
-        dbm__pool_look(pool, now); }
+    if (t->got == DBM__GOT_NOTHING) { pool->stats.waits++; dbm__pool_look(pool, now); }
     dbm__pool_leave(pool);
     t->phase = DBM__TAKE_WAITING;
     return DBM__STEP_QUEUED; }
@@ -8971,9 +8881,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             break;
         case DBM__TAKE_LOOK:
             want = dbm__slot_look(t->u.slot, now);
-            if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->u.slot, now, t->site);
-                return dbm__taking_done(t, DBM_OK); }
+            if (want == DBM__LOOK_GOOD) { dbm__slot_taken(t->u.slot, now, t->site); return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
             t->u.slot->way.on = false; break;
         case DBM__TAKE_PING:
@@ -9059,9 +8967,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         *out = NULL;
         return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site); }
     while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
-        if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.u.slot, want);
-            continue; }
+        if (want != DBM__STEP_QUEUED) { heard = dbm__way_wait(t.u.slot, want); continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
         if (!dbm__taking_withdraw(&t, now, false)) continue;
@@ -9111,9 +9017,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
-        if (expired || stale) {
-            *old = expired;
-            return slot; }
+        if (expired || stale) { *old = expired; return slot; }
         dbm__pool_set_idle(slot); }
     return NULL; }
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
@@ -9130,9 +9034,7 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
         held = (int64_t)((dbm__word)(now / 1000) - since);
         if (limit_ms <= 0 || held < limit_ms) continue;
         dbm__lock_take(&pool->lock);
-        if (slot->leak_reported || dbm__load(&slot->since_ms) != since) {
-            dbm__lock_give(&pool->lock);
-            continue; }
+        if (slot->leak_reported || dbm__load(&slot->since_ms) != since) { dbm__lock_give(&pool->lock); continue; }
         slot->leak_reported = true;
         pool->leaks_out++;
         pool->stats.leaks++;
@@ -9264,9 +9166,7 @@ static int dbm__lex_upper(char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' 
 /* < 0, 0, > 0 as the word comes before, is, or comes after `name`, which is in capitals. */
 static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     size_t i;
-    for (i = 0; i < size; i++) {
-        int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i];
-        if (d || !name[i]) return d ? d : 1; }
+    for (i = 0; i < size; i++) { int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i]; if (d || !name[i]) return d ? d : 1; }
     return name[size] ? -1 : 0; }
 static int dbm__lex_code(const char *word, size_t size) {
     int low = 1, high = DBM__KW_COUNT - 1;
@@ -9374,9 +9274,7 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
 static bool dbm__lex_is(const dbm__lex *x, const char *words) {
     return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start); }
 /* A token that takes all up to `end`; 0: it is not closed. */
-static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
-    x->token = end ? token : DBM__TOKEN_OPEN;
-    x->at = end ? end : x->size; }
+static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) { x->token = end ? token : DBM__TOKEN_OPEN; x->at = end ? end : x->size; }
 /* Blanks and comments, if one begins here. */
 static bool dbm__lex_blank(dbm__lex *x) {
     const char *s = x->sql;
@@ -9570,9 +9468,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
             return any ? size : 0;
         case DBM__TOKEN_WORD: case DBM__TOKEN_VALUE: case DBM__TOKEN_QUOTED: case DBM__TOKEN_MARK: case DBM__TOKEN_ESCAPED:
         case DBM__TOKEN_NUMBERED: case DBM__TOKEN_NAMED: case DBM__TOKEN_SIGN:
-            if (dbm__split_feed(&split, &x)) {
-                *next = x.at;
-                return any ? x.start : 0; }
+            if (dbm__split_feed(&split, &x)) { *next = x.at; return any ? x.start : 0; }
             any = true; break; } } }
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
@@ -9612,16 +9508,12 @@ static const char dbm__pragma_writes[] =
     "USER_VERSION APPLICATION_ID SCHEMA_VERSION AUTO_VACUUM ENCODING PAGE_SIZE DEFAULT_CACHE_SIZE ";
 /* and these do so without a value too. */
 static const char dbm__pragma_acts[] = "WAL_CHECKPOINT INCREMENTAL_VACUUM OPTIMIZE ";
-static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
-    v->verb = verb;
-    v->state = DBM__VERBS_DONE; }
+static void dbm__classify_done(dbm__classify *v, dbm__verb verb) { v->verb = verb; v->state = DBM__VERBS_DONE; }
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
         return; }
-    if (x->token != DBM__TOKEN_WORD) {
-        dbm__classify_done(v, DBM__VERB_OTHER);
-        return; }
+    if (x->token != DBM__TOKEN_WORD) { dbm__classify_done(v, DBM__VERB_OTHER); return; }
     v->verb = dbm__kw_table[x->code].verb;
     v->first = x->code;
     switch (x->code) {
@@ -9790,9 +9682,7 @@ static void dbm__rewrite_put(dbm__rewrite *w, const char *text, size_t size) {
     memcpy(w->out->sql + w->out->size, text, size);
     w->out->size += size; }
 /* All up to the token in hand, which is left out. */
-static void dbm__rewrite_flush(dbm__rewrite *w) {
-    dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied);
-    w->copied = w->x->at; }
+static void dbm__rewrite_flush(dbm__rewrite *w) { dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied); w->copied = w->x->at; }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     char text[12];
@@ -10340,9 +10230,7 @@ static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min
     *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
     return st; }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
-    if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
-        *out = v->as.integer;
-        return DBM_OK; }
+    if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) { *out = v->as.integer; return DBM_OK; }
     return dbm__to_int_slow(v, min, max, out, why); }
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
@@ -10355,9 +10243,7 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
     bool negative = false;
     uint64_t m = 0, odd;
 #endif
-    if (DBM__LIKELY(v->type == DBM_TYPE_DOUBLE)) {
-        *out = v->as.real;
-        return DBM_OK; }
+    if (DBM__LIKELY(v->type == DBM_TYPE_DOUBLE)) { *out = v->as.real; return DBM_OK; }
     *out = 0;
     switch (v->type) {
 #if DBM__FLOAT
@@ -10502,9 +10388,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
     const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
     dbm_status st;
-    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
-        *out = dbm_null();
-        return DBM_OK; }
+    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) { *out = dbm_null(); return DBM_OK; }
     st = dbm__from_element(column->kind, column->size, at, out);
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st; }
@@ -10736,9 +10620,7 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
 #if DBM__FLOAT
 /* words[0] is the lowest; the highest of n is not 0. The room is the caller's. */
 typedef struct dbm__big { uint32_t *words; int n; } dbm__big;
-static void dbm__big_set(dbm__big *b, uint64_t v) {
-    b->n = 0;
-    for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v; }
+static void dbm__big_set(dbm__big *b, uint64_t v) { b->n = 0; for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v; }
 static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     uint64_t carry = plus;
     int i;
@@ -10805,9 +10687,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     exponent += 63; /* now the value is 1.x * 2^exponent */
     if (exponent > 1023) return false;
     if (exponent < -1022) drop += -1022 - exponent;
-    if (drop > 64) {
-        *bits = 0;
-        return true; }
+    if (drop > 64) { *bits = 0; return true; }
     m = drop == 64 ? 0 : q >> drop;
     lost = drop == 64 ? q : q & ((UINT64_C(1) << drop) - 1);
     half = UINT64_C(1) << (drop - 1);
@@ -10925,9 +10805,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
     for (top = m; top; top >>= 1) bits++;
-    for (i = 0; i < 4; i++) {
-        n[i].words = room[i];
-        dbm__big_set(&n[i], i == 0 ? m : 1); }
+    for (i = 0; i < 4; i++) { n[i].words = room[i]; dbm__big_set(&n[i], i == 0 ? m : 1); }
     dbm__big_shift(value, up + (edge ? 2 : 1));
     dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
     dbm__big_shift(above, up + (edge ? 1 : 0));
@@ -10945,9 +10823,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     for (;;) {
         int digit = 0;
         for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
-        while (dbm__big_compare(value, unit) >= 0) {
-            dbm__big_subtract(value, unit);
-            digit++; }
+        while (dbm__big_compare(value, unit) >= 0) { dbm__big_subtract(value, unit); digit++; }
         low = dbm__big_compare(value, below) < (even ? 1 : 0);
         dbm__big_add(value, above);
         high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
@@ -11030,9 +10906,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     (void)size;
     *out = 0;
     return false; }
-DBM__FN void dbm__double_write(double v, char block[40]) {
-    (void)v;
-    block[0] = 0; }
+DBM__FN void dbm__double_write(double v, char block[40]) { (void)v; block[0] = 0; }
 #endif
 /* --- src/sql/cache.c --- */
 /* An entry is in the chain of its hash and in the list by age, or (`cached` false) only with whoever took it.
@@ -11116,9 +10990,7 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
     if (!k) return;
-    for (e = k->newest; e; e = older) {
-        older = e->older;
-        dbm__cache_drop(c, e); }
+    for (e = k->newest; e; e = older) { older = e->older; dbm__cache_drop(c, e); }
     dbm__free(c->db->host, k);
     c->cache = NULL; }
 /* One block: the entry, the places, then the texts. */
@@ -11206,9 +11078,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     e->hash = hash;
     *out = e;
     return DBM_OK; }
-DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
-    dbm__cache_unlink(k, e);
-    dbm__cache_link(k, e); }
+DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) { dbm__cache_unlink(k, e); dbm__cache_link(k, e); }
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
     if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
@@ -11317,6 +11187,7 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -11370,6 +11241,7 @@ typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    bool apart;                          /* each of its calls stands alone: no failure sticks */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -11421,6 +11293,8 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    uint64_t command;                    /* the letters of a command's name, the last that data/ saw, */
+    bool command_writes;                 /* and whether it writes */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 DBM__FN bool dbm__level_stick(dbm__work *w, dbm__level *level, const dbm_error_info *e, int points); /* the first failure of a unit stays */
@@ -11442,7 +11316,6 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of th
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
 DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
-DBM__FN void dbm__connection_gone(dbm_connection *c);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -11455,7 +11328,7 @@ DBM__FN dbm__work *dbm__open_block(dbm_database *db);                   /* of th
 DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_options *options, const char *site);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -11517,6 +11390,9 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
+/* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
+ * was done, so they must do it. *out is NULL as it comes in. */
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 DBM__FN dbm_status dbm__sent_room(dbm__work *w, const char *site);      /* makes the ring; its failure sticks */
@@ -11554,12 +11430,12 @@ DBM__FN void dbm__bulks_free(dbm__work *w);
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+    if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
-        dbm__cache_give(&w->slot.connection, e);
+        if (e != NULL) dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return; }
     dbm__rows_close(&w->one); }
@@ -11589,7 +11465,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
-    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND || (w->side != NULL && w->side->apart)) return e->status;
     if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
         dbm_error_info kept = *e;
         dbm_status st = dbm__work_wait(w);
@@ -11621,9 +11497,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     if (DBM__LIKELY(!w->timed)) return INT64_MAX;
     d = w->top->deadline_us;
     ms = w->db->settings->config.statement_timeout_ms;
-    if (ms > 0) {
-        int64_t s = dbm__deadline(w->db->host, ms);
-        if (s < d) d = s; }
+    if (ms > 0) { int64_t s = dbm__deadline(w->db->host, ms); if (s < d) d = s; }
     return d; }
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
@@ -11656,9 +11530,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         op.read_only = w->read_only;
         op.write = write;
         st = dbm__op_run(&w->slot.connection, &op);
-        if (st != DBM_OK) {
-            dbm__work_gate_leave(w);
-            return st; }
+        if (st != DBM_OK) { dbm__work_gate_leave(w); return st; }
         w->in_transaction = true;
         w->wrote = false;
         w->points_sent = 0;
@@ -11675,9 +11547,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
         w->points_sent++; }
     return DBM_OK; }
-DBM__FN void dbm__work_shield(dbm__work *w) {
-    dbm__swap(&w->committing, 1);
-    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
+DBM__FN void dbm__work_shield(dbm__work *w) { dbm__swap(&w->committing, 1); while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
 DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -11849,9 +11719,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows->row.op.result = NULL;
         rows->row.open = rows->row.standing = rows->row.fresh = false;
         rows->row.ended = true;
-        if (rows != &w->one) {
-            w->rows = rows->next;
-            dbm__rows_spare(w, rows); }
+        if (rows != &w->one) { w->rows = rows->next; dbm__rows_spare(w, rows); }
         rows = w->rows;
         if (rows == NULL) break; }
     dbm__self()->loops = NULL;
@@ -11965,9 +11833,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     out->gen = (uint32_t)st;
     out->step = 0;
     if (status != NULL) *status = st;
-    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
-        self->failed = self->last;
-        self->has_failed = true; }
+    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) { self->failed = self->last; self->has_failed = true; }
     return st; }
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
     level->kind = kind;
@@ -11999,9 +11865,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     level = w->top->inner;
     if (level == NULL) {
         level = (dbm__level *)dbm__alloc_zero(w->db->host, sizeof *level);
-        if (level == NULL) {
-            dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site);
-            return dbm__session_refused(out, status, DBM_E_NOMEM, kind); }
+        if (level == NULL) { dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site); return dbm__session_refused(out, status, DBM_E_NOMEM, kind); }
         level->outer = w->top; }
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
@@ -12034,9 +11898,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     if (options != NULL) {
         w->read_only = options->read_only;
         w->write = options->write;
-        if (options->isolation != DBM_ISOLATION_DEFAULT) {
-            w->isolation = options->isolation;
-            w->autocommit = w->isolation == DBM_AUTOCOMMIT; }
+        if (options->isolation != DBM_ISOLATION_DEFAULT) { w->isolation = options->isolation; w->autocommit = w->isolation == DBM_AUTOCOMMIT; }
         if (options->autocommit) w->autocommit = true; }
     if (kind >= DBM__KIND_CALL) w->autocommit = true;
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
@@ -12119,9 +11981,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
-    if (kind == DBM__KIND_HAND) {
-        w->begun_by = dbm__self();
-        w->loops_before = w->begun_by->loops_made; }
+    if (kind == DBM__KIND_HAND) { w->begun_by = dbm__self(); w->loops_before = w->begun_by->loops_made; }
     if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
@@ -12130,9 +11990,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__self()->last = kept;
         return dbm__session_refused(out, status, st, kind); }
     return DBM_OK; }
-static void dbm__level_outcome(dbm__level *level, dbm_status st) {
-    level->outcome = st;
-    if (level->status != NULL) *level->status = st; }
+static void dbm__level_outcome(dbm__level *level, dbm_status st) { level->outcome = st; if (level->status != NULL) *level->status = st; }
 /* Rows that were opened in a level end with it; those of a level below are none of its business. */
 static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
     dbm_rows **p = &w->rows;
@@ -12226,18 +12084,14 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
-    if (DBM__LIKELY(self->open == w)) {
-        self->open = w->outer_open;
-        w->joinable = false; }
+    if (DBM__LIKELY(self->open == w)) { self->open = w->outer_open; w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
-    dbm__work_leave(w, self, rows);
-    dbm__pool_give(&w->slot); }
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) { dbm__work_leave(w, self, rows); dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
     dbm__level_rows_close(w, level);
@@ -12275,9 +12129,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (level->status != NULL) *level->status = st;
     dbm__work_leave(w, dbm__self(), true);
     return st; }
-static void dbm__session_empty(dbm_session *s) {
-    s->slot = NULL;
-    s->gen = 0; }
+static void dbm__session_empty(dbm_session *s) { s->slot = NULL; s->gen = 0; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
@@ -12449,13 +12301,11 @@ DBM__DEF dbm_session dbm__block_begin_on(dbm_database *db, const dbm_session_opt
 /* Whether something of this level stands on the server; a block inside may have sent it, though nothing ran in the level itself. */
 DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point; }
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w) {
-    w->base.ended = true;
-    dbm__block_finish(w, &w->base); }
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) { w->base.ended = true; dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12473,15 +12323,13 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         s->gen = 0;
         dbm__work_give(w, self, false);
         return false; }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false; }
 DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
     w = dbm__work_of(s);
-    if (DBM__UNLIKELY(w == NULL)) {
-        dbm__session_close(s);
-        return; }
+    if (DBM__UNLIKELY(w == NULL)) { dbm__session_close(s); return; }
     s->slot = NULL;
     s->gen = 0;
     dbm__level_end(w); }
@@ -12545,9 +12393,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
         if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8); }
     s.step = step;
-    if (options != NULL && !joined && s.slot != NULL) {
-        ((dbm__work *)s.slot)->base.options = *options;
-        s.step |= DBM__RETRY_OPTIONS; }
+    if (options != NULL && !joined && s.slot != NULL) { ((dbm__work *)s.slot)->base.options = *options; s.step |= DBM__RETRY_OPTIONS; }
     return s; }
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12620,9 +12466,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
-    if (st != DBM_OK) {
-        dbm__work_fail(w, w->top->site);
-        return false; }
+    if (st != DBM_OK) { dbm__work_fail(w, w->top->site); return false; }
     p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
@@ -12636,9 +12480,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
-    } else {
-        dbm__work_fail(w, w->top->site);
-        w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
+    } else { dbm__work_fail(w, w->top->site); w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
     if (p->status != NULL) *p->status = w->top->sticky != DBM_OK ? w->top->sticky : DBM_ROLLED_BACK;
     w->points = (int)p->number - 1; }
 /* --- src/session/pipeline.c --- */
@@ -12674,9 +12516,7 @@ static void dbm__sent_pop(dbm__work *w, int count) {
         w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
         w->sent_count--;
         dbm__cache_answered(&w->slot.connection, entry); } }
-DBM__FN void dbm__sent_drop(dbm__work *w) {
-    dbm__sent_pop(w, w->sent_count);
-    w->commands = 0; }
+DBM__FN void dbm__sent_drop(dbm__work *w) { dbm__sent_pop(w, w->sent_count); w->commands = 0; }
 /* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
 static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12737,9 +12577,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
             if (st != DBM_OK) return st;
             w = (dbm__work *)call->own.slot;
             call->owns = true; }
-    } else {
-        w = dbm__work_of(on);
-        if (w == NULL) return dbm__session_bad(on, site); }
+    } else { w = dbm__work_of(on); if (w == NULL) return dbm__session_bad(on, site); }
     call->work = w;
     if (dbm__load(&w->trouble) != 0) {
         dbm_status st = dbm__work_trouble(w, site);
@@ -12832,15 +12670,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
     if (need != 0 && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site); }
+        if (block == NULL) { dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site); return dbm__work_fail(w, site); }
         w->lifted = block;
         w->lifted_size = size; }
     if (room != 0) *values = dbm__values_put(*values, count, w->lifted);
-    if (text != 0) {
-        w->lifted_hint = dbm__cache_hint(*sql) + 1;
-        *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
+    if (text != 0) { w->lifted_hint = dbm__cache_hint(*sql) + 1; *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
     dbm__rows_close(&w->one);
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK; }
@@ -12960,9 +12794,7 @@ again:
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
             entry = st->entry;
             entry->uses = 2;
-        } else {
-            rc = dbm__statement_entry(w, st, site, &entry);
-            if (rc != DBM_OK) return dbm__work_fail(w, site); }
+        } else { rc = dbm__statement_entry(w, st, site, &entry); if (rc != DBM_OK) return dbm__work_fail(w, site); }
         sql = st->entry->text;
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
@@ -12972,9 +12804,7 @@ again:
         if (DBM__UNLIKELY(w->lifted_hint != 0)) {
             dbm__cache_hint_copy(c, dbm__cache_hint(sql), w->lifted_hint - 1);
             w->lifted_hint = 0; } }
-    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
-        rc = dbm__refuse(w, entry, site);
-        if (rc != DBM_OK) goto failed; }
+    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) { rc = dbm__refuse(w, entry, site); if (rc != DBM_OK) goto failed; }
     if (DBM__UNLIKELY(named)) {
         rc = dbm__values_order(entry, given, given_count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
@@ -12983,9 +12813,7 @@ again:
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
         rc = dbm__values_wrong(w, entry, count, site);
         goto failed; }
-    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
-        rc = dbm__rows_hold(w, site);
-        if (rc != DBM_OK) goto failed; }
+    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) { rc = dbm__rows_hold(w, site); if (rc != DBM_OK) goto failed; }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {
         rc = dbm__work_start(w, entry->prepared.writes, site);
@@ -13022,9 +12850,7 @@ again:
     return DBM_OK;
 failed:
     {
-        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
-            dbm__cache_give(c, entry);
-            goto replace; }
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) { dbm__cache_give(c, entry); goto replace; }
         return dbm__run_failed(w, entry, op, rc, sql, site); }
 replace:
     replaced = true;
@@ -13060,7 +12886,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
     return rc == DBM_DONE ? DBM_OK : rc; }
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
     op->savepoint = 0;
     op->row_buffer = 0;
     op->native = op->state = NULL; }
@@ -13110,6 +12936,20 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
     dbm__work_wrote(w, e, &op);
     dbm__cache_give(&w->slot.connection, e);
     return DBM_OK; }
+/* A command has run, or was sent, or its reply was received. */
+static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    dbm_connection *c = &w->slot.connection;
+    bool received = op->kind == DBM_OP_RECEIVE;
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (received && w->commands > 0) w->commands--;
+    if (rc != DBM_OK && op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(c, op);
+        op->result = NULL;
+        dbm__self()->last = kept; }
+    return dbm__command_over(w, op, rc, changes, site); }
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -13147,17 +12987,55 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         if (rc == DBM_OK || replaced || !dbm__may_replace(w, rc, was_clean, writes)) break;
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site); }
-    if (op->queued) w->commands++;
-    else if (c->broken && rc != DBM_OK) w->commands = 0;
-    else if (values == NULL && w->commands > 0) w->commands--;
-    if (rc != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL; }
-        dbm__self()->last = kept; }
-    return dbm__command_over(w, op, rc, changes, site); }
+    return dbm__work_commanded(w, op, rc, changes, site); }
+/* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
+DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
+    dbm_connection *c = &w->slot.connection;
+    dbm__exec_op(op);
+    op->kind = kind;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = NULL;
+    op->write = writes;
+    op->no_wait = values != NULL;
+    op->site = values != NULL ? site : NULL;
+    op->deadline_us = INT64_MAX;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    op->result = NULL;
+    op->row = op->settled = op->ended = op->of_pipeline = false;
+    op->answered = 0;
+    op->affected = op->last_id = op->sent_affected = op->sent_last_id = -1;
+    c->reported = false;
+    *st = w->db->adapter->execute(c, op);
+    if (DBM__UNLIKELY(*st == DBM_E_UNSUPPORTED)) return false;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    if (DBM__LIKELY(*st == DBM_OK)) {
+        w->commands += op->queued ? 1 : -1;
+        if (writes) w->wrote = w->top->wrote = true;
+    } else { *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site); }
+    return true; }
+DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
+    return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL; }
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st) {
+    dbm_op op;
+    if (!dbm__command_lane_open(w) || !dbm__command_lane(w, &op, DBM_OP_COMMAND, values, count, writes, site, st)) return false;
+    if (w->one.row.open) dbm__lane_close_one(w); /* now, for texts of it may have been among the values */
+    return true; }
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st) {
+    dbm_row *row = &w->one.row;
+    if (w->commands == 0 || !dbm__command_lane_open(w)) return false;
+    if (row->open) dbm__lane_close_one(w);
+    dbm__rows_reset(w, &w->one, site);
+    if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
+    if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
+    row->open = row->standing = true;
+    row->fresh = false;
+    row->number = 1;
+    w->open_rows++;
+    if (DBM__LIKELY(row->op.row)) *out = row;
+    else dbm__rows_close(&w->one);
+    return true; }
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
     if (rc != DBM_OK) {
         if (changes) dbm__work_doubt(w, rc);
@@ -13194,9 +13072,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site)); }
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
-    if (st != DBM_OK) {
-        dbm__rows_spare(call.work, rows);
-        return dbm__call_end(&call, st); }
+    if (st != DBM_OK) { dbm__rows_spare(call.work, rows); return dbm__call_end(&call, st); }
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
@@ -13248,9 +13124,7 @@ DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_va
         st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
     } else {
         *count = given->count;
-        for (i = 0; i < given->count; i++) {
-            out[i] = given->values[i];
-            if (out[i].name != NULL) *named = true; }
+        for (i = 0; i < given->count; i++) { out[i] = given->values[i]; if (out[i].name != NULL) *named = true; }
         st = dbm__values_check(out, given->count, w->db->name, site); }
     return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
 static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
@@ -13370,9 +13244,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     if (st == NULL || st->gen == 0) return;
     w = st->work;
     dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
-        dbm__pool_after_fork(w->slot.pool);
-        return; }
+    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) { dbm__pool_after_fork(w->slot.pool); return; }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     st->next = NULL;
@@ -13442,9 +13314,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
         dbm__work_fail(w, w->top->site);
         return NULL; }
     dbm__op_init(&op, DBM_OP_NATIVE, dbm__work_deadline(w));
-    if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) {
-        dbm__work_fail(w, w->top->site);
-        return NULL; }
+    if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) { dbm__work_fail(w, w->top->site); return NULL; }
     w->top->ran = w->top->wrote = w->wrote = true;
     dbm__work_changed(w);
     return op.native; }
@@ -13460,25 +13330,14 @@ DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     if (on->step == DBM__ON_DATABASE) return (dbm_database *)on->slot;
     w = dbm__work_of(on);
     return w != NULL ? w->db : NULL; }
-DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
-    dbm_database *db = dbm__on_database(on);
-    return db != NULL ? db->host : NULL; }
+DBM__FN dbm__host *dbm__on_host(dbm_session *on) { dbm_database *db = dbm__on_database(on); return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) {
-        dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site); }
-    return status; }
+    return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
     dbm_session own;
     dbm__work *w;
@@ -13487,18 +13346,16 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud); }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
-        own.step = 0;
+        own.step = 0; }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud); }
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud); }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;
     st = fn(&own, ud);
@@ -13509,6 +13366,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     return st; }
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    rows->row.lent_to = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -13525,9 +13383,7 @@ static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
     int over = 0;
     w->rows = NULL; /* so that dbm__rows_close() looks for none */
     while ((rows = *p) != NULL) {
-        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
-            p = &rows->next;
-            continue; }
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) { p = &rows->next; continue; }
         *p = rows->next;
         dbm__rows_close(rows); }
     w->rows = all; }
@@ -13535,9 +13391,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows;
     if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
     rows = w->free_rows;
-    if (rows != NULL) {
-        w->free_rows = rows->next;
-        return rows; }
+    if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
     if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
         w->spare_rows = rows->next;
@@ -13564,9 +13418,7 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
     copy->data[size] = 0;
     return copy->data; }
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
-    dbm__fork_look();
-    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) { dbm__fork_look(); return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent"); }
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
@@ -13695,9 +13547,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         row->entry = NULL;
         row->fresh = false;
         row->ended = true; }
-    if (!one) {
-        rows->next = w->rows;
-        w->rows = rows; }
+    if (!one) { rows->next = w->rows; w->rows = rows; }
     *out = rows;
     return DBM_OK; }
 DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
@@ -13747,9 +13597,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
     st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true; }
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) { st = dbm__op_run(&w->slot.connection, &row->op); reported = true; }
     return dbm__rows_got(rows, st, reported); }
 static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
@@ -13802,9 +13650,7 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm__call call;
     dbm_status st;
     dbm__cache_give(&w->slot.connection, e);
-    if (sql == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site); }
+    if (sql == NULL) { dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site); return dbm__work_fail(w, site); }
     for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
     call.work = w;
     call.owns = false;
@@ -13860,9 +13706,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         rc = dbm__work_start(w, false, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out); }
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
-        rc = dbm__lane_else(w, e, rc, site, out);
-        if (rc != DBM_OK || *out != NULL) return rc; }
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) { rc = dbm__lane_else(w, e, rc, site, out); if (rc != DBM_OK || *out != NULL) return rc; }
     row->work = w;
     row->gen = w->gen;
     row->entry = e;
@@ -13932,9 +13776,7 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
-    if (rows != NULL) {
-        rows->row.looping = true;
-        if (rows->row.owns_session) dbm__loop_push(rows); }
+    if (rows != NULL) { rows->row.looping = true; if (rows->row.owns_session) dbm__loop_push(rows); }
     return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
@@ -14027,9 +13869,7 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     return st; }
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
-    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
-        dbm__row_of_parent(row);
-        return false; }
+    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) { dbm__row_of_parent(row); return false; }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK; }
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
@@ -14181,9 +14021,7 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     data = dbm__to_text(&v, block, 64, &n);
     if (size != NULL) *size = n;
     return data; }
-DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
-    dbm_value v;
-    return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL; }
+DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) { dbm_value v; return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL; }
 DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm_value v;
     dbm__column(row, i, &v);
@@ -14235,9 +14073,7 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
     dbm_status st;
     if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
-        if (v->as.text.data == NULL) {
-            dbm__target_clear(t);
-            return DBM_E_NOMEM; }
+        if (v->as.text.data == NULL) { dbm__target_clear(t); return DBM_E_NOMEM; }
     } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
         block = dbm__row_block(row, i);
         if (block == NULL) {
@@ -14426,9 +14262,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         dbm__copy_cut(e->message, sizeof e->message, text);
         dbm__redact(w->db->settings, e->message); }
     return dbm__bulk_failed(b); }
-static bool dbm__bulk_of_parent(const dbm_bulk *b) {
-    dbm__fork_look();
-    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
+static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
 /* Of a bulk that is open: what stands in the way of the next call on it. */
 static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
@@ -14478,9 +14312,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         dbm__op_init(&op, DBM_OP_SAVEPOINT, b->op.deadline_us);
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(c, &op);
-        if (st != DBM_OK) {
-            c->broken = c->broken || st != DBM_E_CANCELLED;
-            return st; }
+        if (st != DBM_OK) { c->broken = c->broken || st != DBM_E_CANCELLED; return st; }
         w->points_sent++; }
     b->op.kind = DBM_OP_EXECUTE;
     b->op.values = values;
@@ -14490,9 +14322,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
     b->op.ended = b->op.settled = b->op.row = false;
     b->sent = true;
     st = dbm__op_run(c, &b->op);
-    if (DBM__UNLIKELY(b->op.result != NULL)) {
-        b->op.kind = DBM_OP_FINISH;
-        dbm__op_run(c, &b->op); }
+    if (DBM__UNLIKELY(b->op.result != NULL)) { b->op.kind = DBM_OP_FINISH; dbm__op_run(c, &b->op); }
     if (st == DBM_DONE) st = DBM_OK;
     if (st == DBM_OK && b->op.affected > 0) b->affected += b->op.affected;
     if (point) {
@@ -14512,9 +14342,7 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
     const char *begun = b->site;
-    if (st == DBM_DONE) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
-        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
+    if (st == DBM_DONE) { st = dbm__bulk_op(b, DBM_OP_BULK_SEND); return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
     b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
@@ -14542,9 +14370,7 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
     st = DBM__LIKELY(b->own_way) ? w->db->adapter->bulk_row(&w->slot.connection, &b->op, values) : dbm__bulk_insert(b, values);
-    if (DBM__LIKELY(st == DBM_OK)) {
-        b->plan.rows++;
-        return DBM_OK; }
+    if (DBM__LIKELY(st == DBM_OK)) { b->plan.rows++; return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st, site); }
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
@@ -14566,9 +14392,7 @@ DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_valu
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].name != NULL) named = true; }
+    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
     st = dbm__values_check(copy, count, b->work->db->name, site);
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
     return dbm__bulk_take(b, copy, site); }
@@ -14613,19 +14437,18 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    if (!b->own_way || a->bulk_columns == NULL) {
-        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st; }
-    while (at < rows) {
+    while (b->own_way && a->bulk_columns != NULL && at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
         st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
         b->plan.rows += (int64_t)taken;
         at += taken;
         if (st != DBM_OK) {
             if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
             st = dbm__bulk_took(b, st, b->site); }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
+    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -14817,9 +14640,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     dbm__format(message, sizeof message, "%s%s", before, last->message);
     dbm__copy_cut(last->message, sizeof last->message, message);
     last->status = status;
-    if (w && w->top->sticky != DBM_OK) {
-        w->top->sticky = status;
-        dbm__level_note(w, w->top, last); }
+    if (w && w->top->sticky != DBM_OK) { w->top->sticky = status; dbm__level_note(w, w->top, last); }
     return status; }
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
@@ -14951,9 +14772,7 @@ static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *
     q->values = q->few;
     q->heap_values = NULL;
     q->count = 0; }
-static void dbm__model_sql_end(dbm__model_sql *q) {
-    dbm__free(q->host, q->heap);
-    dbm__free(q->host, q->heap_values); }
+static void dbm__model_sql_end(dbm__model_sql *q) { dbm__free(q->host, q->heap); dbm__free(q->host, q->heap_values); }
 static dbm_status dbm__model_no_memory(dbm_session *s, const char *site) {
     return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory"); }
 /* Room for `size` bytes more and a NUL. */
@@ -14966,9 +14785,7 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     else {
         while (capacity - q->text.size <= size) capacity *= 2;
         moved = (char *)dbm__resize(q->host, q->heap, capacity); }
-    if (!moved) {
-        q->status = dbm__model_no_memory(q->s, q->site);
-        return false; }
+    if (!moved) { q->status = dbm__model_no_memory(q->s, q->site); return false; }
     if (!q->heap) memcpy(moved, q->block, q->text.size + 1);
     q->heap = q->text.data = moved;
     q->text.capacity = capacity;
@@ -15019,9 +14836,7 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
     if (q->status != DBM_OK) return;
     if (m->field_count > DBM__MODEL_VALUES && !q->heap_values) { /* no statement has more values than its model has fields */
         q->heap_values = (dbm_value *)dbm__alloc(q->host, m->field_count * sizeof *q->values);
-        if (!q->heap_values) {
-            q->status = dbm__model_no_memory(q->s, q->site);
-            return; }
+        if (!q->heap_values) { q->status = dbm__model_no_memory(q->s, q->site); return; }
         q->values = q->heap_values; }
     dbm__field_value(q, m, f, record, &q->values[q->count]);
     q->count++; }
@@ -15067,9 +14882,7 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
         const char *text;
         st = dbm__field_text(row, column, &v, &text, &why);
         memcpy(record + f->offset, &text, sizeof text);
-    } else {
-        dbm_target target = dbm__target(f->kind, f->size, record + f->offset);
-        st = dbm__to_target(&v, &target, NULL, 0, &why); }
+    } else { dbm_target target = dbm__target(f->kind, f->size, record + f->offset); st = dbm__to_target(&v, &target, NULL, 0, &why); }
     if (column < 0 || before != DBM_OK) return before;
     if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
         dbm_status trouble = dbm__work_trouble(row->work, row->site);
@@ -15313,9 +15126,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     table = q.text.size;
     dbm__model_put_name(&q, m->table);
     st = q.status;
-    if (st == DBM_OK) {
-        q.text.data[table - 1] = 0;
-        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site); }
+    if (st == DBM_OK) { q.text.data[table - 1] = 0; st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site); }
     dbm__model_sql_end(&q);
     if (st != DBM_OK) return st;
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
@@ -15493,9 +15304,7 @@ static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *
     out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
         memcpy(out, record + f->offset, sizeof *out);
-    } else if (f->kind == DBM__TO_TEXT) {
-        memcpy(&text, record + f->offset, sizeof text);
-        out->data = (const unsigned char *)text; }
+    } else if (f->kind == DBM__TO_TEXT) { memcpy(&text, record + f->offset, sizeof text); out->data = (const unsigned char *)text; }
     return out->data != NULL; }
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
     dbm_bytes bytes;
@@ -15553,9 +15362,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm__model_put_select(&q, a->model);
     if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
-    while (st == DBM_OK) {
-        st = dbm_rows_next(rows, &row);
-        if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
+    while (st == DBM_OK) { st = dbm_rows_next(rows, &row); if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
     if (st != DBM_DONE) return st;
@@ -15886,38 +15693,55 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
             return dbm__on_fail(on, DBM_E_MISUSE, site, "%s is in the queue of a transaction and has no value yet: its rows come with dbm_redis_exec", name); }
         return DBM_OK; }
     v = dbm_row_value(row, 0);
-    if (what == DBM__REDIS_WANT_ROW) {
-        *(dbm_row **)out = row;
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_ROW) { *(dbm_row **)out = row; return DBM_OK; }
     if ((what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) && v.type == DBM_TYPE_NULL) {
         dbm_row_end(row);
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, what == DBM__REDIS_WANT_VALUE && name[0] == 'H' ? "there is no such key or field" : "there is no such key"); }
-    if (what == DBM__REDIS_WANT_VALUE) {
-        *(dbm_row **)out = row;
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_VALUE) { *(dbm_row **)out = row; return DBM_OK; }
     if (what == DBM__REDIS_WANT_COPY) {
         if (v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_BLOB) return dbm__redis_unexpected(on, site, row, name);
         return dbm__redis_copied(on, site, row, (const dbm__redis_buffer *)out); }
-    if (what == DBM__REDIS_WANT_NOTHING) {
-        dbm_row_end(row);
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_NOTHING) { dbm_row_end(row); return DBM_OK; }
     if (v.type != DBM_TYPE_INT) return dbm__redis_unexpected(on, site, row, name);
     dbm_row_end(row);
     if ((what == DBM__REDIS_WANT_FOUND && v.as.integer == 0) || (what == DBM__REDIS_WANT_TTL && v.as.integer == -2)) {
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, "there is no such key"); }
     if (out != NULL) *(int64_t *)out = v.as.integer;
     return DBM_OK; }
+/* The session behind a call, one of Redis that is ready for the next command; or NULL. */
+DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
+    dbm__work *w = on != NULL && on->step != DBM__ON_DATABASE ? dbm__work_of(on) : NULL;
+    const char *type;
+    if (w == NULL || dbm__load(&w->trouble) != 0) return NULL;
+    if (w->command != 0) return w; /* that was seen before */
+    type = w->db->adapter->type;
+    return type[0] == 'r' && type[1] == 'e' && type[2] == 'd' && type[3] == 'i' && type[4] == 's' && type[5] == 0 ? w : NULL; }
+/* Whether a command writes, by its name; a session remembers the last short one. */
+static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
+    uint64_t packed = 0;
+    size_t i;
+    bool writes;
+    if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
+    if (w != NULL && name->as.text.size <= 8) {
+        for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
+        if (packed != 0 && packed == w->command) return w->command_writes; }
+    writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
+    if (packed != 0) { w->command = packed; w->command_writes = writes; }
+    return writes; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm__work *w = dbm__redis_work(on);
     dbm_row *row = NULL;
     bool writes = !(want & DBM__REDIS_READS);
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size)); }
-    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+        writes = dbm__redis_writes(w, words); }
+    if ((want & 15) == DBM__REDIS_WANT_LATER) {
+        return w != NULL && dbm__command_sent(w, site, words, count, writes, &st) ? st : dbm__command_send(on, site, words, count, writes); }
+    if ((want & 15) > DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes); }
+        return use->use(use->ud, words, count, writes); }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
     return DBM__LIKELY(st == DBM_OK) ? dbm__redis_result(on, site, (want & 15) == DBM__REDIS_WANT_ROWS ? DBM__REDIS_WANT_NOTHING : want, out, name, row) : st; }
@@ -15970,9 +15794,11 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db = dbm__on_database(on);
+    const dbm_database *db;
     dbm__work *w;
     dbm_status st;
+    if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
+    db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
@@ -16004,6 +15830,14 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
             break;
         default: v->type = DBM_TYPE_INVALID; break; } }
     return n; }
+/* Texts with their sizes, which need not be copied to be completed. */
+static bool dbm__redis_words_are(const dbm_value *words, int count) {
+    int i;
+    if (words == NULL) return false;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &words[i];
+        if ((v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) || v->as.text.data == NULL || v->as.text.size == SIZE_MAX || v->name != NULL) return false; }
+    return count > 0; }
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES); }
 static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, va_list ap) {
@@ -16027,10 +15861,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
     return st; }
-DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+static DBM__NOINLINE dbm_status dbm__redis_listed(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm_status st = dbm__redis_ready(on, site, want, out, name);
-    if (st != DBM_OK) return st;
+    dbm_status st;
+    st = dbm__redis_ready(on, site, want, out, name);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
@@ -16050,6 +15885,16 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st; }
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm__work *w = want == DBM__REDIS_WANT_LATER || want == DBM__REDIS_WANT_NEXT ? dbm__redis_work(on) : NULL;
+    dbm_status st;
+    if (DBM__LIKELY(w != NULL)) {
+        dbm_row *row = NULL;
+        if (want == DBM__REDIS_WANT_NEXT && dbm__command_received(w, site, &row, &st)) {
+            if (out != NULL) *(dbm_row **)out = row;
+            return st; }
+        if (want == DBM__REDIS_WANT_LATER && dbm__redis_words_are(values, count) && dbm__command_sent(w, site, values, count, dbm__redis_writes(w, values), &st)) return st; }
+    return dbm__redis_listed(on, site, want, out, name, values, count); }
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {
     dbm_rows *rows = NULL;
     (void)dbm__redis_callv(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_ROWS, &rows, format, values, count);
@@ -16317,23 +16162,17 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-DBM__FN const dbm_adapter *dbm__adapter_sqlite(void);
 /* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
  * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
-DBM__FN const dbm_adapter *dbm__adapter_postgresql(void);
 #endif
 #if DBM_HAS_MYSQL
-DBM__FN const dbm_adapter *dbm__adapter_mysql(void);
-DBM__FN void dbm__adapter_mysql_shutdown(void);
 #endif
 #if DBM_HAS_REDIS
-DBM__FN const dbm_adapter *dbm__adapter_redis(void);
 #endif
 #if DBM_HAS_MONGODB
-DBM__FN const dbm_adapter *dbm__adapter_mongodb(void);
 #endif
 /* --- src/adapters/sqlite.c --- */
 #if DBM_HAS_SQLITE
@@ -16606,9 +16445,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
     dbm__sqlite *q = (dbm__sqlite *)data;
     int64_t now = dbm_adapter_clock(q->owner), left, step;
-    if (count == 0) {
-        q->wait_from = now;
-        q->slept_us = 0; }
+    if (count == 0) { q->wait_from = now; q->slept_us = 0; }
     q->waited_us = now - q->wait_from > q->slept_us ? now - q->wait_from : q->slept_us;
     left = q->base->busy_us - q->waited_us;
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
@@ -16636,9 +16473,7 @@ static int dbm__sqlite_progress(void *data) {
 static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *stmt, int rc) {
     int count = 0;
     if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
-    while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) {
-        sqlite3_reset(stmt);
-        rc = sqlite3_step(stmt); }
+    while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) { sqlite3_reset(stmt); rc = sqlite3_step(stmt); }
     return rc; }
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -16759,9 +16594,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
 /* Whether nothing but blanks, comments and semicolons is left. */
 static bool dbm__sqlite_nothing(const char *sql, size_t size) {
     size_t next;
-    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
-        sql += next;
-        size -= next; }
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) { sql += next; size -= next; }
     return size == 0; }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
@@ -16798,9 +16631,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         sqlite3_finalize(stmt);
         return status; }
     s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
-    if (s == NULL) {
-        sqlite3_finalize(stmt);
-        return dbm__sqlite_no_memory(q); }
+    if (s == NULL) { sqlite3_finalize(stmt); return dbm__sqlite_no_memory(q); }
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -16951,9 +16782,7 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     s->touched = false;
     if (DBM__UNLIKELY(rc != SQLITE_ROW && rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     dbm__sqlite_leave(q);
-    if (DBM__LIKELY(rc == SQLITE_ROW)) {
-        s->seen++;
-        return DBM_OK; }
+    if (DBM__LIKELY(rc == SQLITE_ROW)) { s->seen++; return DBM_OK; }
     s->ended = true;
     return DBM_DONE; }
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
@@ -16975,9 +16804,7 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
     return name != NULL ? name : ""; }
-static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
-    dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
-    s->first = s->row = NULL; }
+static void dbm__sqlite_drop(dbm__sqlite_statement *s) { dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare); s->first = s->row = NULL; }
 /* Copies the row that stmt stands on. */
 static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
@@ -16990,9 +16817,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
     cells = dbm__sqlite_cells(row);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        if (!dbm__sqlite_value(stmt, i, &cells[i])) {
-            (void)sqlite3_column_bytes(stmt, i);
-            return DBM_E_NOMEM; }
+        if (!dbm__sqlite_value(stmt, i, &cells[i])) { (void)sqlite3_column_bytes(stmt, i); return DBM_E_NOMEM; }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -17110,9 +16935,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
         dbm__sqlite_leave(q);
         return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes"); }
     total = DBM__SQLITE_TOTAL(q->db);
-    if (s->inserts && !s->reads_id) {
-        id = sqlite3_last_insert_rowid(q->db);
-        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
+    if (s->inserts && !s->reads_id) { id = sqlite3_last_insert_rowid(q->db); if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     if (DBM__LIKELY(!s->rows)) {
@@ -17120,12 +16943,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
         op->result = NULL;
         op->columns = 0;
         op->row = false;
-    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
-        status = dbm__sqlite_returning(s, op, rc);
-        rc = SQLITE_DONE; }
-    if (s->inserts) {
-        key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
+    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) { status = dbm__sqlite_returning(s, op, rc); rc = SQLITE_DONE; }
+    if (s->inserts) { key = sqlite3_last_insert_rowid(q->db); if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
@@ -17171,9 +16990,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     dbm_status status;
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
-    if (rc == SQLITE_DONE) {
-        sqlite3_reset(s->stmt);
-        return DBM_OK; }
+    if (rc == SQLITE_DONE) { sqlite3_reset(s->stmt); return DBM_OK; }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status; }
@@ -17197,38 +17014,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     dbm__sqlite_enter(s->q, s->stmt, op->deadline_us);
     status = dbm__sqlite_bulk_step(s->q, s, op);
     dbm__sqlite_leave(s->q);
-    return status; }
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK; } }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number); }
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i; break; }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break; }
-    *taken = row;
-    dbm__sqlite_leave(q);
     return status; }
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -17396,9 +17181,7 @@ static bool dbm__sqlite_part(const char *path) {
     dbm__sqlite_parents.count = i + 1;
     return true; }
 #else
-static bool dbm__sqlite_part(const char *path) {
-    (void)path;
-    return false; }
+static bool dbm__sqlite_part(const char *path) { (void)path; return false; }
 #endif
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
@@ -17486,9 +17269,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
         dbm__putf(&t, i != 0 ? ", %s" : "%s", words[i]); }
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
-static bool dbm__sqlite_is_true(const char *value) {
-    bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -17514,6 +17294,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
     base->busy_us = (int64_t)ms * 1000;
@@ -17529,12 +17310,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break; }
-    return DBM_OK; }
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT"); }
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
  * directory does not exist (yet), the name is only made absolute; connecting will say so. */
 static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *out, char *dir) {
@@ -17607,16 +17384,15 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
         status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
-    } else {
-        status = dbm_adapter_gate(db, key);
-        if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
+    } else { status = dbm_adapter_gate(db, key); if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
     dbm_adapter_free(db, key);
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -17636,8 +17412,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -17658,7 +17433,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
@@ -17706,9 +17481,7 @@ DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
     at[2] = (unsigned char)(v >> 8);
     at[3] = (unsigned char)v;
     return to + 4; }
-DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
-    dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v); }
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) { dbm__pg_to32(to, (uint32_t)(v >> 32)); return dbm__pg_to32(to + 4, (uint32_t)v); }
 DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
     to = dbm__pg_to32(to, (uint32_t)size);
     memcpy(to, data, size);
@@ -17716,8 +17489,10 @@ DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
 DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     const unsigned char *p = (const unsigned char *)data;
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]; }
-DBM__FN int dbm__pg_hex(char c); /* -1: none */
-DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 /* A bulk: its rows, encoded, until COPY takes them. */
 typedef struct dbm__pg_copy dbm__pg_copy;
 /* NULL: no memory. The plan outlives it. */
@@ -17791,18 +17566,24 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
+    DBM__PG_SENT,        /* number: DBM__PG_WRITES ...; s: the statement, or the place of its result */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_ROW_OF_BULK, /* number: which one */
-    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
+};
+enum {
+    DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
+    DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32, /* the server has taken its values */
+    DBM__PG_REPLY_TO = 64 /* s is the place of its result */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
+/* What must come before the operation: some answers of the pipeline, all of them, the next one that is to be received; what the short way is owed; what
+ * the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_REPLY, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 typedef struct dbm__pg_item {
@@ -17810,7 +17591,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
 /* Of a database, from init to close: what is passed to libpq. The texts lie behind it, or belong to the configuration. */
@@ -17835,6 +17616,8 @@ typedef struct dbm__pg_in {
     size_t row, at, end;     /* the next row that is handed out; what has been looked at; what has come */
     size_t keep;             /* more may come behind this much of it */
 } dbm__pg_in;
+/* What the columns of a statement are, for it and for results of it. */
+typedef struct dbm__pg_about { PGresult *res; int uses; } dbm__pg_about;
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -17859,13 +17642,13 @@ typedef struct dbm__pg_statement {
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
-    PGresult *about;         /* its columns, where it is known to have some */
+    dbm__pg_about *about;    /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     dbm__pg_in in;           /* or, by the short way, what they lie in; */
     char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
     const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
-    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
@@ -17878,10 +17661,18 @@ typedef struct dbm__pg_statement {
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
-    size_t held_size;
+    dbm__aside aside;
     dbm__pg_text *texts;
     int texts_count;
     struct dbm__pg_statement *next_cursor;
+    /* where it is but the place of a result: that of a queued statement, complete before it is received, and its own until it is done with */
+    struct dbm__pg_statement *of;
+    bool first_only, writes, undone;
+    dbm_status wrong;        /* it can't be kept: LIMIT, NOMEM */
+    char *fault;             /* or the statement has failed */
+    PGresult *error;
+    int64_t affected;
+    size_t limit;
 } dbm__pg_statement;
 /* A cancel that is on its way. */
 typedef struct dbm__pg_kill {
@@ -17893,6 +17684,20 @@ typedef struct dbm__pg_kill {
     PostgresPollingStatusType next;
 #endif
 } dbm__pg_kill;
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
 /* Of a connection. */
 typedef struct dbm__pg {
     PGconn *conn;
@@ -17941,12 +17746,19 @@ typedef struct dbm__pg {
     int answered;            /* to be told by the next operation, as is what follows */
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
+    char *sent_fault;        /* the same by the short way */
+    Oid sent_type;           /* of the first column of the one that is being answered */
     bool of_pipeline;        /* the error of this operation is sent_error */
+    int replies;             /* of the unanswered ones, those that are to be received: all or none */
+    dbm__pg_statement *ready, *last_ready; /* answered and not received */
+    dbm__pg_statement *spare; /* places for results */
+    dbm__aside_chunk *spare_chunk;
     PGresult *error;         /* the first failure of this operation; */
     char *fault;             /* or, by the short way, as the server sent it */
     /* the short way */
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
+    bool ours;               /* and by `sent` */
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
@@ -17996,9 +17808,10 @@ typedef struct dbm__pg {
     size_t trace_size;
 #endif
 } dbm__pg;
+#define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
-#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
@@ -18012,23 +17825,11 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false; } }
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    size_t i, n = said != NULL ? strlen(said) : 0;
-    while (n > 0 && (said[n - 1] == '\n' || said[n - 1] == ' ')) n--;
-    for (i = 0; i < n; i++) {
-        if (said[i] == '\n' || said[i] == '\t') {
-            dbm__put(t, " ");
-            while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
-        } else {
-            dbm__put_n(t, said + i, 1); } } }
-static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, 0, block); }
+    while (said != NULL && *said != '\0') {
+        size_t n = strcspn(said, "\n\t");
+        dbm__put_n(t, said, n);
+        said += n + strspn(said + n, "\n\t ");
+        if (*said != '\0') dbm__put(t, " "); } }
 /* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
 static const char *dbm__pg_field(const char *fault, char code) {
     while (*fault != '\0' && *fault != code) fault += strlen(fault) + 1;
@@ -18036,6 +17837,7 @@ static const char *dbm__pg_field(const char *fault, char code) {
 static const char *dbm__pg_said(const dbm__pg *q, char code) {
     return q->fault != NULL ? dbm__pg_field(q->fault, code) : q->error != NULL ? PQresultErrorField(q->error, code) : NULL; }
 DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+DBM__INLINE bool dbm__pg_sent_failed(const dbm__pg *q) { return q->sent_error != NULL || q->sent_fault != NULL; }
 static void dbm__pg_failure_drop(dbm__pg *q) {
     PQclear(q->error);
     q->error = NULL;
@@ -18113,29 +17915,23 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     if (list->count == list->capacity) {
         int capacity = list->capacity != 0 ? 2 * list->capacity : 16;
         item = (dbm__pg_item *)dbm_adapter_resize(q->owner, list->at, (size_t)capacity * sizeof *item);
-        if (item == NULL) {
-            q->no_memory = true;
-            return NULL; }
+        if (item == NULL) { q->no_memory = true; return NULL; }
         list->at = item;
         list->capacity = capacity; }
     item = &list->at[list->count++];
+    memset(item, 0, sizeof *item);
     item->kind = (unsigned char)kind;
-    item->silent = false;
     item->number = number;
-    item->depth = 0;
-    item->s = NULL;
     return item; }
-static bool dbm__pg_room(dbm__pg *q, size_t size) {
-    char *block;
-    if (size <= q->block_size) return true;
-    if (size < SIZE_MAX / 2) size += size / 2;
-    if (size < 256) size = 256;
-    block = (char *)dbm_adapter_resize(q->owner, q->block, size);
-    if (block == NULL) {
-        q->no_memory = true;
-        return false; }
-    q->block = block;
-    q->block_size = size;
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
+    char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
+    if (need < 512) need = 512;
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
+    *block = more;
+    *size = need;
     return true; }
 /* Large texts are not kept for the next statement. */
 static void dbm__pg_room_end(dbm__pg *q) {
@@ -18144,59 +17940,31 @@ static void dbm__pg_room_end(dbm__pg *q) {
     q->block = NULL;
     q->block_size = 0; }
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
-static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t of_era = z - era * 146097, y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = y + era * 400 + (*month <= 2); }
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468; }
-static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
-    char digits[24];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0 || n < width);
-    while (n > 0) dbm__put_n(t, &digits[--n], 1); }
-static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
-    int64_t year;
-    int month, day;
-    dbm__pg_days(days, &year, &month, &day);
-    *before = year <= 0;
-    dbm__pg_put_digits(t, *before ? 1 - year : year, 4);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, month, 2);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, day, 2); }
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
-    int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
-    bool before;
-    if (rest < 0) {
-        rest += INT64_C(86400000000);
-        days--; }
-    dbm__pg_put_date(t, days, &before);
-    dbm__put(t, " ");
-    dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 60000000 % 60, 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 1000000 % 60, 2);
-    dbm__put(t, ".");
-    dbm__pg_put_digits(t, rest % 1000000, 6);
-    dbm__put(t, "+00");
-    if (before) dbm__put(t, " BC"); }
+static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
+    int64_t year = c->year > 0 ? c->year : 1 - c->year, n;
+    int digits = 4;
+    for (n = year; n > 9999; n /= 10) digits++;
+    at = dbm__put_digits(at, 0, year, digits);
+    return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
+static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
+    strcpy(at, c->year > 0 ? "" : " BC");
+    return (size_t)(at - from) + strlen(at); }
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
+    dbm__calendar c;
+    char *at;
+    dbm__calendar_of(us, &c);
+    at = dbm__put_digits(dbm__pg_put_date(block, &c), ' ', c.hour, 2);
+    at = dbm__put_digits(dbm__put_digits(at, ':', c.minute, 2), ':', c.second, 2);
+    at = dbm__put_digits(at, '.', c.us, 6);
+    memcpy(at, "+00", 3);
+    return dbm__pg_put_era(at + 3, &c, block); }
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
-    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
-    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
@@ -18222,7 +17990,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
-    if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -18254,9 +18022,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             q->params[i] = v->as.integer != 0 ? "1" : "0";
             length = 1; break;
         case DBM_TYPE_TIMESTAMP:
-            t = dbm__text_in(at, 40);
-            dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1; break;
+            at += (length = (int)dbm__pg_put_timestamp(at, v->as.integer)) + 1; break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
             length = (int)v->as.text.size;
@@ -18267,15 +18033,90 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             at[v->as.text.size] = '\0';
             at += (length = (int)v->as.text.size) + 1; break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1); }
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1); }
         q->lengths[i] = length; }
     q->declare = at;
     q->unasked_bytes += need;
     return DBM_OK; }
+/* ---- messages of ours ----------------------------------------------------------------------------------------------
+ * Where bytes are ours to write and to read, which is not so with TLS or GSSAPI. Each writes where there is room already. Source: "Message Formats" of
+ * PostgreSQL's protocol. */
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n; }
+static char *dbm__pg_put_end(char *start, char *to) { (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1)); return to; }
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to); }
+/* Room behind what is not sent yet. NULL: no memory. */
+DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
+    if (q->out_at == q->out_end) {
+        q->out_at = q->out_end = 0;
+    } else if (DBM__UNLIKELY(q->out_at > DBM__PG_BLOCK_KEPT)) {
+        memmove(q->out, q->out + q->out_at, q->out_end - q->out_at);
+        q->out_end -= q->out_at;
+        q->out_at = 0; }
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL; }
+/* Of a statement, known to the server by a name. */
+static char *dbm__pg_put_parse(char *to, const char *name, const char *sql) {
+    char *start = to;
+    *to = 'P';
+    return dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), sql), 0)); }
+static char *dbm__pg_put_describe(char *to, char what, const char *name) {
+    char *end = dbm__pg_put_close(to, what, name);
+    *to = 'D';
+    return end; }
+static char *dbm__pg_put_word(char *to, char word) { /* Sync, Flush */
+    *to = word;
+    return dbm__pg_to32(to + 1, 4); }
+/* The program's statement, with the values that dbm__pg_encode left. */
+DBM__INLINE char *dbm__pg_put_run(const dbm__pg *q, char *to, const dbm__pg_statement *s, const char *portal, uint32_t rows, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    const char *name = q->named_run ? s->name : "";
+    if (DBM__UNLIKELY(!q->named_run)) to = dbm__pg_put_parse(to, name, op->sql);
+    to = dbm__pg_put_bind(q, to, portal, name, op->value_count, binary);
+    if (DBM__UNLIKELY(describe)) to = dbm__pg_put_describe(to, 'P', portal);
+    return dbm__pg_put_execute(to, portal, rows); }
+static bool dbm__pg_wrote(dbm__pg *q, const char *to) { q->out_end = (size_t)(to - q->out); return true; }
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) { st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n); q->out_at += n; }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
+/* 0: all is sent, 1: something is left, -1: it can't be. */
+static int dbm__pg_flush(dbm__pg *q) {
+    if (!q->ours) return PQflush(q->conn);
+    dbm__pg_lane_send(q);
+    return q->out_at != q->out_end; }
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_execute(dbm__pg_put_bind(q, dbm__pg_put_parse(q->out + q->out_end, "", sql), "", "", 0, false), "", 0));
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1; }
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+/* A statement of the program's. */
+static bool dbm__pg_send_run(dbm__pg *q, const dbm__pg_statement *s, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_run(q, q->out + q->out_end, s, "", 0, binary, describe));
+    if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1; }
 /* What a session counts on, whatever the server's or the role's defaults are: looked at once, after the connect. */
 static void dbm__pg_look_at_settings(dbm__pg *q) {
@@ -18296,8 +18137,8 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
     if (q->set_limit) dbm__putf(t, ", set_config('statement_timeout', '%d', false)", ms < INT_MAX - 250 ? ms + 250 : ms); }
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
-    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
-    if (!dbm__pg_room(q, length + 1)) return false;
+    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block); }
@@ -18310,6 +18151,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
+    if (q->ours && dbm__pg_out(q, op->sql_size + q->bytes + 512) == NULL) return false; /* for any of them */
     switch (item->kind) {
     case DBM__PG_BEGIN:
         dbm__pg_put_begin(&t, item->number); break;
@@ -18329,12 +18171,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
-    case DBM__PG_RUN: case DBM__PG_SENT:
-        if (item->kind == DBM__PG_SENT) s = item->s;
-        if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
+    case DBM__PG_PREPARE:
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_parse(q->out + q->out_end, item->s->name, op->sql));
+        return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: return dbm__pg_send_run(q, s, s->kept && s->binary, false);
+    case DBM__PG_SENT: {
+        bool known;
+        s = item->s->of != NULL ? item->s->of : item->s;
+        known = q->named_run && s->known;
+        return dbm__pg_send_run(q, s, item->s->of != NULL && item->s->binary_rows, !known && (item->s->of != NULL || (s->inserts && (item->number & DBM__PG_HAS_ROWS) != 0))); }
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -18344,22 +18189,23 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_FETCH:
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
-#if DBM__PG_PIPELINE
     case DBM__PG_SYNC:
         q->unsynced = false;
         q->unasked = 0;
         q->unasked_bytes = 0;
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_word(q->out + q->out_end, 'S'));
+#if DBM__PG_PIPELINE
         return PQpipelineSync(q->conn) == 1;
+#else
+        return true;
 #endif
     default: return true; }
     return dbm__pg_text_command(q, block); }
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
-        if (!q->piped) {
-            if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
-                q->emitted++;
-                continue; }
+        if (!q->piped && !q->ours) {
+            if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) { q->emitted++; continue; }
             if (q->emitted > q->sent.head || q->skipping) break; }
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
         q->emitted++; }
@@ -18375,42 +18221,33 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (s->cells == NULL) return;
     s->cells = NULL;
-    if (DBM__UNLIKELY(s->now != NULL)) {
-        dbm_adapter_free(s->q->owner, s->now);
-        s->now = NULL; }
-    if (DBM__UNLIKELY(s->copied.data != NULL)) {
-        PQfreemem((void *)(uintptr_t)s->copied.data);
-        s->copied.data = NULL; }
+    s->now = NULL;
+    if (DBM__UNLIKELY(s->copied.data != NULL)) { PQfreemem((void *)(uintptr_t)s->copied.data); s->copied.data = NULL; }
     if (DBM__UNLIKELY(s->pinned != NULL)) {
         dbm_adapter_free(s->q->owner, s->pinned);
         s->pinned = NULL; } }
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
-    Oid *types;
+    dbm__pg_cell *block;
     if (columns <= s->types_capacity) return true;
-    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-    if (types != NULL) {
-        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
-        s->types = types;
-        if (block != NULL) {
-            s->block = block;
-            s->types_capacity = columns;
-            return true; } }
-    q->no_memory = true;
-    return false; }
+    block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, (size_t)columns * (2 * sizeof *block + sizeof *s->types));
+    if (block == NULL) { q->no_memory = true; return false; }
+    s->block = block;
+    s->types = (Oid *)(void *)(block + 2 * (size_t)columns);
+    s->types_capacity = columns;
+    return true; }
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
+    dbm_status status;
     char *at;
     int i;
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
-    if (s->held_size + size > q->op->row_buffer) {
-        q->full = true;
-        return false; }
-    held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
+    held = (dbm__pg_held *)dbm__aside_room(q->owner, &s->aside, &q->spare_chunk, size, s->of != NULL ? s->limit : q->op->row_buffer, &status);
     if (held == NULL) {
-        q->no_memory = true;
+        q->full = status == DBM_E_LIMIT;
+        q->no_memory = status != DBM_E_LIMIT;
         return false; }
     held->next = NULL;
     at = (char *)(held->cells + columns + 1);
@@ -18424,7 +18261,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     if (s->last_held != NULL) s->last_held->next = held;
     else s->held = held;
     s->last_held = held;
-    s->held_size += size;
     return true; }
 /* The same of a result's only row. */
 static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult *res) {
@@ -18432,16 +18268,15 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
     dbm__pg_cell *cells;
     if (!dbm__pg_columns_room(q, s, columns)) return false;
     cells = s->block + s->types_capacity;
-    for (i = 0; i < columns; i++) {
-        cells[i].data = PQgetvalue(res, 0, i);
-        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
+    for (i = 0; i < columns; i++) { cells[i].data = PQgetvalue(res, 0, i); cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
     return dbm__pg_keep(q, s, cells, columns); }
-static int64_t dbm__pg_count(PGresult *res) {
-    const char *text = PQcmdTuples(res);
-    int64_t n = 0;
-    if (text[0] == '\0') return -1;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
-    return n; }
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n); }
+static int64_t dbm__pg_count(PGresult *res) { return PQcmdTuples(res)[0] != '\0' ? dbm__pg_read_int(PQcmdTuples(res)) : -1; }
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
     q->age++;
@@ -18459,20 +18294,10 @@ DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
     if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
     if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q); }
 /* A statement without rows has run. */
-static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
-    dbm__pg_look_at_tag(q, PQcmdStatus(res));
-    return dbm__pg_count(res); }
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n); }
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) { dbm__pg_look_at_tag(q, PQcmdStatus(res)); return dbm__pg_count(res); }
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
-    if (there) {
-        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-        q->no_memory = false; }
+    if (there) { dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id); q->no_memory = false; }
     s->kept = false; }
 /* What the columns are, and whether all can be read in binary. */
 static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
@@ -18480,43 +18305,46 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
     s->columns = PQnfields(res);
     if (!dbm__pg_columns_room(q, s, s->columns)) return false;
     *binary = true;
-    for (i = 0; i < s->columns; i++) {
-        s->types[i] = PQftype(res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]); }
+    for (i = 0; i < s->columns; i++) { s->types[i] = PQftype(res, i); *binary = *binary && dbm__pg_in_binary(s->types[i]); }
     return true; }
 /* Takes the description of a statement that the server keeps. */
-static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
-    PQclear(s->about);
-    s->about = about;
-    return about != NULL && s->columns > 0; }
-/* What one of the pipeline has done; its rows are dropped. */
-static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
-    int64_t n = -1;
-    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
-    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
-    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
-    if (item->s->inserts && (item->number & 4u) == 0) {
-        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
-            Oid type = PQftype(res, 0);
-            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0)); } }
-    item->number |= 4u; }
-/* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
-static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
-    dbm__pg_statement *s = q->main;
+static void dbm__pg_about_drop(dbm__pg_statement *s) {
+    if (s->about != NULL && --s->about->uses == 0) { PQclear(s->about->res); dbm_adapter_free(s->q->owner, s->about); }
+    s->about = NULL; }
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *res) {
+    dbm__pg_about_drop(s);
+    s->about = res != NULL ? (dbm__pg_about *)dbm_adapter_alloc(s->q->owner, sizeof *s->about) : NULL;
+    if (s->about == NULL) { PQclear(res); return false; }
+    s->about->res = res;
+    s->about->uses = 1;
+    return s->columns > 0; }
+/* What one of the pipeline has done: its rows are dropped, but for the key that may be in the first of them; and how it ended. -1: that can't be told. */
+static void dbm__pg_sent_row(dbm__pg *q, dbm__pg_item *item, Oid type, const char *data, int size) {
+    char number[24];
+    if ((item->number & DBM__PG_SEEN) == 0 && item->s->inserts) {
+        q->sent_last_id = DBM_LAST_ID_UNKNOWN;
+        if (size > 0 && size < (int)sizeof number && (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID)) {
+            memcpy(number, data, (size_t)size);
+            number[size] = '\0';
+            q->sent_last_id = dbm__pg_read_int(number); } }
+    item->number |= DBM__PG_SEEN; }
+static void dbm__pg_sent_done(dbm__pg *q, const dbm__pg_item *item, int64_t n) {
+    if (item->s->of != NULL) item->s->affected = n;
+    else if ((item->number & DBM__PG_WRITES) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->of == NULL && item->s->inserts && (item->number & DBM__PG_SEEN) == 0) q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN; }
+/* The rows of a command. Takes `res`. True: the one in hand is what was waited for. */
+static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *affected, PGresult *res, ExecStatusType status) {
     int n = PQntuples(res);
     if (status == PGRES_SINGLE_TUPLE) {
         s->total++;
-        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->res == NULL)) {
-            if (q->mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
+        if (mode == DBM__PG_TAKE || (mode == DBM__PG_FIRST && s->total == 1) || (mode == DBM__PG_KEEP && s->res == NULL)) {
+            if (mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
             dbm__pg_res(s, res);
             s->row = 0;
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
-            return q->mode == DBM__PG_TAKE; }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
-            PQclear(res);
-            return true; }
+            return mode == DBM__PG_TAKE; }
+        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) { PQclear(res); return true; }
         q->dropped++;
         PQclear(res);
         return false; }
@@ -18535,10 +18363,10 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
         PQclear(res);
         return false;
     } else {
-        q->affected = dbm__pg_count(res);
+        *affected = dbm__pg_count(res);
         PQclear(res);
         return false; }
-    q->affected = dbm__pg_count(s->res);
+    *affected = dbm__pg_count(s->res);
     return false; }
 /* COPY's answer in place of rows: they have one column, and what they are is for the program to say. Takes `res`. */
 static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
@@ -18585,100 +18413,174 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
                 return DBM__PG_ROW; } }
         if (q->mode != DBM__PG_KEEP) q->dropped++;
         PQfreemem(data); } }
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
+    s->row = s->rows = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
+    s->total = 0; }
+static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
+    s->held = s->last_held = NULL;
+    dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
+    dbm__pg_res(s, NULL);
+    if (s->texts != NULL) {
+        dbm_adapter_free(q->owner, s->texts);
+        s->texts = NULL;
+        s->texts_count = 0; } }
 /* Whether the SYNC at the head is that of one which stands alone. */
 static bool dbm__pg_sent_alone(const dbm__pg *q) {
-    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
-    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0; }
-static void dbm__pg_sent_over(dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.head > 0 ? q->sent.at + q->sent.head - 1 : NULL;
+    return before != NULL && before->kind == DBM__PG_SENT && (before->number & DBM__PG_ALONE) != 0; }
+static void dbm__pg_sent_over(dbm__pg *q, dbm__pg_statement *s) {
     q->unanswered--;
-    if (q->sent_error == NULL) q->answered++; }
+    if (DBM__LIKELY(s->of == NULL)) {
+        if (!dbm__pg_sent_failed(q)) q->answered++;
+        return; }
+    q->replies--;
+    if (q->ready == NULL) q->ready = s;
+    else q->last_ready->next_cursor = s;
+    q->last_ready = s; }
+/* A place for the result of `s`: one that was used, with its blocks, or a new one. NULL: no memory. */
+static dbm__pg_statement *dbm__pg_reply_make(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    dbm__pg_statement *r = q->spare;
+    if (r == NULL) {
+        r = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *r);
+        if (r == NULL) return NULL;
+        memset(r, 0, sizeof *r);
+        r->q = q;
+    } else { q->spare = r->next_cursor; }
+    dbm__pg_result_begin(r);
+    r->in.row = r->in.end = 0;
+    r->next_cursor = NULL;
+    r->of = s;
+    r->inserts = s->inserts;
+    r->ended = true;
+    r->first_only = op->one_row;
+    r->writes = op->prepared->writes;
+    r->undone = false;
+    r->wrong = DBM_OK;
+    r->affected = -1;
+    r->limit = op->row_buffer;
+    return r; }
+/* It is done with. As many as have been in use at a time are kept. */
+static void dbm__pg_reply_free(dbm__pg *q, dbm__pg_statement *r) {
+    dbm__pg_row_moves(r);
+    dbm__pg_rows_free(q, r);
+    dbm__pg_about_drop(r);
+    PQclear(r->error);
+    dbm_adapter_free(q->owner, r->fault);
+    r->error = NULL;
+    r->fault = NULL;
+    if (r->in.size > 4096) { dbm_adapter_free(q->owner, r->in.data); memset(&r->in, 0, sizeof r->in); }
+    r->next_cursor = q->spare;
+    q->spare = r; }
+static void dbm__pg_replies_drop(dbm__pg *q) {
+    while (q->ready != NULL) {
+        dbm__pg_statement *r = q->ready;
+        q->ready = r->next_cursor;
+        dbm__pg_reply_free(q, r); } }
+/* Rows that came through libpq. Takes `res`. */
+static void dbm__pg_reply_rows(dbm__pg *q, dbm__pg_statement *r, PGresult *res, ExecStatusType status) {
+    if (r->wrong == DBM_OK) (void)dbm__pg_rows(q, r, r->first_only ? DBM__PG_FIRST : DBM__PG_KEEP, &r->affected, res, status);
+    else PQclear(res);
+    if (q->full || q->no_memory) r->wrong = q->full ? DBM_E_LIMIT : DBM_E_NOMEM;
+    q->full = q->no_memory = false; }
+/* Whose failure it is: what goes before one of the pipeline fails for it. NULL: the operation's own. */
+static const dbm__pg_item *dbm__pg_failed_for(const dbm__pg *q, const dbm__pg_item *item) {
+    const dbm__pg_item *end = q->sent.at + q->sent.count;
+    if (item->kind == DBM__PG_SYNC) return dbm__pg_sent_alone(q) ? item - 1 : NULL;
+    while (item < end && item->kind != DBM__PG_SENT && item->kind != DBM__PG_SYNC) item++;
+    return item < end && item->kind == DBM__PG_SENT ? item : NULL; }
+/* What its failure says of statements that the server keeps: the plan is no longer good; or it fits the table of another day, and one whose result
+ * is to be received may be done again without it. */
+static void dbm__pg_failed_before(dbm__pg *q, const dbm__pg_item *item, const char *state, const char *where) {
+    dbm__pg_statement *s = item->s;
+    bool stale, misfit;
+    if (item->kind == DBM__PG_PREPARE) s->kept = false;
+    if (item->kind != DBM__PG_SENT || state == NULL) return;
+    if (s->of != NULL) s = s->of;
+    stale = dbm__pg_is_stale(state, where);
+    misfit = s != item->s && (item->number & (DBM__PG_NAMED | DBM__PG_BOUND)) == DBM__PG_NAMED && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0);
+    if ((stale || misfit) && s->kept) dbm__pg_unkeep(q, s, strcmp(state, "26000") != 0);
+    if (s != item->s) item->s->undone = stale || misfit; }
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
-    const dbm__pg_item *next;
-    const char *state;
+    const dbm__pg_item *about;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return; }
-    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
-    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
-    /* What goes before one of the pipeline fails for it. */
-    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
+    dbm__pg_failed_before(q, item, PQresultErrorField(res, PG_DIAG_SQLSTATE), PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION));
+    about = dbm__pg_failed_for(q, item);
+    to = about == NULL ? &q->error : about->s->of != NULL ? &about->s->error : &q->sent_error;
     if (*to == NULL) *to = res;
     else PQclear(res); }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n);
-static void dbm__pg_each_lost(dbm__pg *q, int row);
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
-        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, q->main, q->mode, &q->affected, res, status);
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL) { dbm__pg_reply_rows(q, item->s, res, status); return false; }
+        if (item->kind == DBM__PG_SENT) {
+            if (PQntuples(res) > 0) dbm__pg_sent_row(q, item, PQftype(res, 0), PQgetvalue(res, 0, 0), PQgetlength(res, 0, 0));
+            if (status == PGRES_TUPLES_OK) dbm__pg_sent_done(q, item, dbm__pg_count(res)); }
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, dbm__pg_ran(q, res));
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
+        if (item->kind == DBM__PG_ROW_OF_BULK && dbm__pg_count(res) > 0) q->each->flown += dbm__pg_count(res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
-        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
-            item->s->known = dbm__pg_learned(item->s, res);
-            return false; }
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false; }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-        if (item->kind == DBM__PG_DISCARD) {
-            dbm__pg_forget(q);
-            q->lane_on = q->lane_can; }
+        if (item->kind == DBM__PG_DISCARD) { dbm__pg_forget(q); q->lane_on = q->lane_can; }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
             PQclear(res);
             q->copying = true;
             return true; }
-        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
-            dbm__pg_copy_out(q, res);
-            return false; }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) { dbm__pg_copy_out(q, res); return false; }
         q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
         PQclear(res);
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
+        if (item->kind == DBM__PG_ROW_OF_BULK && q->each->failed < 0) q->each->failed = (int)item->number;
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
         if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL && item->s->error == NULL) item->s->undone = true;
         break;
 #endif
     default: break; }
     PQclear(res);
     return false; }
-static void dbm__pg_look_at_transaction(dbm__pg *q) {
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false; break;
-    case PQTRANS_INTRANS: q->failed_tx = false; break;
-    case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break; } }
+/* False: libpq is in the midst of something. */
+static bool dbm__pg_look_at_transaction(dbm__pg *q) {
+    PGTransactionStatusType status = PQtransactionStatus(q->conn);
+    if (status == PQTRANS_ACTIVE || status == PQTRANS_UNKNOWN) return false;
+    if (status != PQTRANS_IDLE) q->tx = DBM__PG_TX_OPEN;
+    else if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == PQTRANS_INERROR;
+    return true; }
 static void dbm__pg_sync_done(dbm__pg *q) {
     q->skipping = false;
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     q->laned = false;
-    dbm__pg_look_at_transaction(q); }
+    (void)dbm__pg_look_at_transaction(q); }
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in);
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
+    if (q->ours) return q->fresh ? DBM__PG_WAITS : dbm__pg_lane_read(q, &q->in);
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
@@ -18693,11 +18595,8 @@ static int dbm__pg_answers(dbm__pg *q) {
         if (!q->piped && q->emitted == q->sent.head) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD; }
-        if (item->kind == DBM__PG_RUN && !q->armed) {
-            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
-            q->armed = true;
-            (void)PQsetSingleRowMode(q->conn); }
-        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn); }
         if (DBM__UNLIKELY(item->kind == DBM__PG_RUN && q->main != NULL && q->main->copying)) {
@@ -18711,14 +18610,14 @@ static int dbm__pg_answers(dbm__pg *q) {
                 if (q->armed) return DBM__PG_DEAD; /* twice: libpq and we are out of step */
                 q->armed = true;
                 continue; }
-            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
+            if (item->kind == DBM__PG_SENT && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s);
             q->sent.head++;
             q->armed = false;
             continue; }
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
-            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -18733,55 +18632,12 @@ static int dbm__pg_answers(dbm__pg *q) {
  * messages are written here, and rows are read where they have come, in constant memory. libpq stays as it was, idle, and sees no byte of it. Not where bytes are
  * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
  * Formats" of PostgreSQL's protocol. */
-static char *dbm__pg_put_name(char *to, const char *name) {
-    size_t n = strlen(name) + 1;
-    memcpy(to, name, n);
-    return to + n; }
-static char *dbm__pg_put_end(char *start, char *to) {
-    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to; }
-static char *dbm__pg_put_close(char *to, char what, const char *name) {
-    char *start = to;
-    to[0] = 'C';
-    to[5] = what;
-    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name)); }
-static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
-    char *start = to;
-    *to = 'E';
-    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows)); }
-static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
-    char *start = to;
-    int i;
-    *to = 'B';
-    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
-    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
-    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
-    to = dbm__pg_to16(to, (uint32_t)count);
-    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
-    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
-    return dbm__pg_put_end(start, to); }
-static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
-    char *out;
-    if (DBM__LIKELY(size <= q->out_size)) return true;
-    if (size < 512) size = 512;
-    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
-    if (out == NULL) return false;
-    q->out = out;
-    q->out_size = size;
-    return true; }
-/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
-static void dbm__pg_lane_send(dbm__pg *q) {
-    size_t n;
-    dbm_status st = DBM_OK;
-    while (q->out_at != q->out_end && st == DBM_OK) {
-        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n; }
-    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
 /* What was written up to `to` goes out, and will be answered. */
 static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     dbm_op *op = q->op;
-    q->out_at = 0;
-    q->out_end = (size_t)(to - q->out);
+    (void)dbm__pg_wrote(q, to);
+    q->unsynced = false;
+    q->unasked = 0;
     q->awaited++;
     q->lane = q->laned = true;
     q->closing = false;
@@ -18822,8 +18678,13 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
         last[-1] = '\0'; }
     for (; i < s->columns; i++) cells[i].size = -1; /* of a row that is none */
     s->cells = s->block; }
-static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+/* What a statement has done, and to how many rows; -1: it does not say. */
+static int64_t dbm__pg_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
+    dbm__pg_look_at_tag(q, tag);
+    return number != NULL && number[1] >= '0' && number[1] <= '9' ? dbm__pg_read_int(number + 1) : -1; }
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    int64_t n;
     if (q->beginning) {
         q->beginning = false;
         q->begins |= 1u << q->wait.at[0].number;
@@ -18831,22 +18692,142 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
         return; }
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-    dbm__pg_look_at_tag(q, tag);
-    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1); }
-static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
-    q->closing = true;
-    if (q->fault != NULL) return;
-    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
-    if (q->fault == NULL) {
-        q->no_memory = true;
-        return; }
-    memcpy(q->fault, body, size);
-    q->fault[size] = q->fault[size + 1] = '\0'; }
+    n = dbm__pg_tag(q, tag);
+    if (n >= 0) q->affected = n; }
+/* Keeps a failure as the server sent it; the first one stays. */
+static void dbm__pg_fault(dbm__pg *q, char **to, const char *body, size_t size) {
+    if (*to != NULL) return;
+    *to = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (*to == NULL) { q->no_memory = true; return; }
+    memcpy(*to, body, size);
+    (*to)[size] = (*to)[size + 1] = '\0'; }
+/* The columns of `from` are those of `to` as well. */
+static bool dbm__pg_columns_share(dbm__pg *q, dbm__pg_statement *to, const dbm__pg_statement *from) {
+    if (from->about == NULL || !dbm__pg_columns_room(q, to, from->columns)) return false;
+    if (from->columns > 0) memcpy(to->types, from->types, (size_t)from->columns * sizeof *to->types);
+    to->columns = from->columns;
+    dbm__pg_about_drop(to);
+    to->about = from->about;
+    to->about->uses++;
+    return true; }
+/* RowDescription: the columns of `s`, and of `kept`, the statement that the server keeps for it, unless it is NULL. False: it is none, or no memory. */
+static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statement *kept, char *m, size_t size) {
+    int n = size >= 7 ? (unsigned char)m[5] << 8 | (unsigned char)m[6] : 0, i;
+    char *at = m + 7, *end = m + size;
+    PGresult *res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    PGresAttDesc *columns = (PGresAttDesc *)dbm_adapter_alloc(q->owner, ((size_t)n + 1) * sizeof *columns);
+    bool ok = res != NULL && columns != NULL && size >= 7, binary;
+    for (i = 0; ok && i < n; i++) {
+        char *name = at;
+        at = (char *)memchr(at, 0, (size_t)(end - at));
+        ok = at != NULL && end - at >= 19;
+        if (!ok) break;
+        memset(&columns[i], 0, sizeof *columns);
+        columns[i].name = name;
+        columns[i].typid = dbm__pg_get32(at + 7);
+        at += 19; }
+    ok = ok && PQsetResultAttrs(res, n, columns) && dbm__pg_look_at_types(q, s, res, &binary);
+    dbm_adapter_free(q->owner, columns);
+    if (!ok) { PQclear(res); return false; }
+    (void)dbm__pg_learned(s, res);
+    if (s->about == NULL) return false;
+    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    kept->binary = binary;
+    kept->known = s->columns > 0;
+    return true; }
+static void dbm__pg_ours_pop(dbm__pg *q) {
+    q->sent_type = 0;
+    if (++q->sent.head < q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0; }
+/* The server is ready, and has skipped what it has not answered up to this SYNC. False: it was none of the list. */
+static bool dbm__pg_ours_ready(dbm__pg *q, char status) {
+    for (; q->sent.head < q->sent.count; dbm__pg_ours_pop(q)) {
+        dbm__pg_item *item = &q->sent.at[q->sent.head];
+        if (item->kind == DBM__PG_SYNC) {
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
+            if (q->sent.head + 1 == q->sent.count) {
+                if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+                q->failed_tx = status == 'E'; }
+            q->skipping = false;
+            dbm__pg_ours_pop(q);
+            q->ours = q->sent.count != 0 || q->unsynced;
+            return true; }
+        if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind != DBM__PG_SENT) continue;
+        if (item->s->of != NULL && item->s->fault == NULL) item->s->undone = true;
+        if ((item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s); }
+    q->skipping = q->ours = false;
+    return false; }
+static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size_t size) {
+    dbm__pg_statement *r = item->s;
+    if (size < 7) return false;
+    if (DBM__UNLIKELY(r->of == NULL)) {
+        uint32_t n = size >= 11 ? dbm__pg_get32(m + 7) : UINT32_MAX;
+        Oid type = q->sent_type != 0 ? q->sent_type : r->known && r->columns > 0 ? r->types[0] : 0;
+        dbm__pg_sent_row(q, item, type, m + 11, n <= size - 11 && size >= 11 ? (int)n : -1);
+        return true; }
+    if (r->about == NULL && !dbm__pg_columns_share(q, r, r->of)) return false;
+    r->total++;
+    if (r->wrong != DBM_OK || (r->first_only && r->rows != 0)) return true;
+    if (r->rows != 0 && r->in.end + size > r->limit) { r->wrong = DBM_E_LIMIT; return true; }
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) { r->wrong = DBM_E_NOMEM; return true; }
+    memcpy(r->in.data + r->in.end, m, size);
+    r->in.end += size;
+    r->rows++;
+    return true; }
+/* A message about the head of the list. False: it can't be one. */
+static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
+    dbm__pg_item *item = &q->sent.at[q->sent.head];
+    dbm__pg_statement *s = item->s;
+    bool sent = item->kind == DBM__PG_SENT;
+    const char *end = m + size;
+    int64_t n;
+    switch (m[0]) {
+    case '1':
+        if (item->kind != DBM__PG_PREPARE) return true;
+        s->kept = true;
+        dbm__pg_ours_pop(q);
+        return true;
+    case '2':
+        if (sent) item->number |= DBM__PG_BOUND;
+        return true;
+    case 'T':
+        if (!sent) return false;
+        if (s->of != NULL) return dbm__pg_described(q, s, (item->number & DBM__PG_NAMED) != 0 && s->of->kept && !s->of->known ? s->of : NULL, m, size);
+        m = size >= 7 ? (char *)memchr(m + 7, 0, size - 7) : NULL;
+        if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
+        return true;
+    case 'n':
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        return true;
+    case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
+    case 'C': case 'I':
+        if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
+        n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
+        if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (sent) dbm__pg_sent_done(q, item, n);
+        if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true;
+    case 'E': {
+        const dbm__pg_item *about = dbm__pg_failed_for(q, item);
+        char **to = about == NULL ? &q->fault : about->s->of != NULL ? &about->s->fault : &q->sent_fault;
+        if (q->skipping && item->kind != DBM__PG_SYNC) return false;
+        dbm__pg_fault(q, to, m + 5, size - 5);
+        if (*to == NULL) return false;
+        dbm__pg_failed_before(q, item, dbm__pg_field(*to, PG_DIAG_SQLSTATE), dbm__pg_field(*to, PG_DIAG_SOURCE_FUNCTION));
+        if (item->kind == DBM__PG_SYNC) return true;
+        q->skipping = true;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true; }
+    default: return true; } }
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
-    if (q->owed != 0) {
-        q->owed--;
-        return; }
+    if (q->owed != 0) { q->owed--; return; }
     if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
     q->failed_tx = status == 'E'; }
 /* Looks at what has come, message by message. */
@@ -18860,9 +18841,13 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         if (left < size) break;
         in->at += size;
         if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        if (q->ours && q->owed == 0 && m[0] != 'N' && m[0] != 'S' && m[0] != 'A') {
+            if (m[0] == 'Z' ? dbm__pg_ours_ready(q, m[5]) : q->sent.head < q->sent.count) {
+                if (m[0] != 'Z' && !dbm__pg_ours_heard(q, m, size)) return DBM__PG_DEAD;
+                continue; } }
         switch (m[0]) {
         case 'D': /* a row */
-            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || !q->lane || size < 7 || (s->in.data == NULL && (s->known ? s->rowless : s->about == NULL)))) return DBM__PG_DEAD;
             s->total++;
             if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
                 if (s->rows++ == 0) in->row = in->at - size;
@@ -18874,8 +18859,16 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
             } else { q->dropped++; }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
-        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
-        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'Z':
+            if (q->awaited == 0) return DBM__PG_DEAD;
+            dbm__pg_lane_ready(q, m[5]); break;
+        case 'E':
+            q->closing = q->closing || q->owed == 0;
+            if (q->owed == 0) dbm__pg_fault(q, &q->fault, m + 5, size - 5);
+            break;
+        case 'T':
+            if (q->owed != 0 || s == NULL || !q->lane || s->known || s->about != NULL || !dbm__pg_described(q, s, q->named_run && s->kept ? s : NULL, m, size)) return DBM__PG_DEAD;
+            break;
         case 'N':
             if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
             dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
@@ -18884,29 +18877,23 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         case '2': q->bound = !q->beginning; break;
         case '1': case '3': case 's': case 'n': case 'A': case 'I': break;
         default: return DBM__PG_DEAD; } }
-    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
     return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS; }
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
-        size_t left = in->end - in->at, got, need, size;
+        size_t left = in->end - in->at, got, need;
         dbm_status st;
         int how;
         if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
-        need = in->end + (q->gather ? 4096 : 1);
+        need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
-            char *data;
-            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
-            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
-            if (data == NULL) {
-                q->no_memory = true;
-                return DBM__PG_DEAD; }
-            in->data = data;
-            in->size = size; }
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) { q->no_memory = true; return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -18922,16 +18909,13 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     if (DBM__UNLIKELY(q->out_at != q->out_end)) {
         dbm__pg_lane_send(q);
         if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */ }
-    if (q->fresh) {
-        q->fresh = false;
-        return DBM__PG_WAITS; }
+    if (q->fresh) { q->fresh = false; return DBM__PG_WAITS; }
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
+    q->ours = q->ours && q->sent.count != 0;
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
-    if (!own && !s->rowless) {
-        s->in = q->in;
-        memset(&q->in, 0, sizeof q->in); }
+    if (!own && (s->known ? !s->rowless : s->about != NULL)) { s->in = q->in; memset(&q->in, 0, sizeof q->in); }
     if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
         dbm__pg_row_moves(s);
         s->row = 0;
@@ -18950,13 +18934,9 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_cell *cells = s->block + s->types_capacity;
     size_t left = s->in.end - s->in.at, size = left > 8192 ? left : 8192;
     char *data;
-    for (; s->row + 1 < s->rows; s->row++) {
-        dbm__pg_lane_row(s, cells);
-        if (!dbm__pg_keep(q, s, cells, s->columns)) return false; }
+    for (; s->row + 1 < s->rows; s->row++) { dbm__pg_lane_row(s, cells); if (!dbm__pg_keep(q, s, cells, s->columns)) return false; }
     data = (char *)dbm_adapter_alloc(q->owner, size);
-    if (data == NULL) {
-        q->no_memory = true;
-        return false; }
+    if (data == NULL) { q->no_memory = true; return false; }
     memcpy(data, s->in.data + s->in.at, left);
     s->pinned = s->in.data;
     s->in.data = data;
@@ -18964,18 +18944,20 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     s->in.row = s->in.at = 0;
     s->in.end = left;
     return true; }
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
-    q->local = true; }
+    q->local = true;
+    return false; }
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) { q->outcome = status; return true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19001,7 +18983,7 @@ static void dbm__pg_push_before(dbm__pg *q) {
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
-    if (q->piped == on) return true;
+    if (q->piped == on || q->ours) return true;
     if ((on ? PQenterPipelineMode(q->conn) : PQexitPipelineMode(q->conn)) != 1) return false;
     q->piped = on;
 #else
@@ -19018,19 +19000,9 @@ static void dbm__pg_go(dbm__pg *q) {
     dbm__pg_put(q, alone); }
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return; }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q)); } } }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q)); }
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_statement **at = &q->cursors;
     while (*at != NULL && *at != s) at = &(*at)->next_cursor;
@@ -19040,9 +19012,7 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
     int i, left = 0;
     while ((s = *at) != NULL) {
-        if (s->depth < depth) {
-            at = &s->next_cursor;
-            continue; }
+        if (s->depth < depth) { at = &s->next_cursor; continue; }
         *at = s->next_cursor;
         s->cursor = 0;
         s->lost = true; }
@@ -19065,34 +19035,17 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
     dbm__pg_cursors_lost(q, INT_MIN); }
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else { s->small_runs = 0; }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
-    while (s->held != NULL) {
-        dbm__pg_held *next = s->held->next;
-        dbm_adapter_free(q->owner, s->held);
-        s->held = next; }
-    s->last_held = NULL;
-    s->held_size = 0;
-    dbm__pg_res(s, NULL);
+    dbm__pg_rows_free(q, s);
     if (s->in.data != NULL) { /* for the next one */
         if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
             dbm_adapter_free(q->owner, s->in.data);
-        } else {
-            q->in.data = s->in.data;
-            q->in.size = s->in.size; }
+        } else { q->in.data = s->in.data; q->in.size = s->in.size; }
         s->in.data = NULL; }
-    if (s->texts != NULL) {
-        dbm_adapter_free(q->owner, s->texts);
-        s->texts = NULL;
-        s->texts_count = 0; }
     s->live = false; }
-DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
-    s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
     return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
@@ -19107,9 +19060,12 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     if (item != NULL) item->s = s; }
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
+    char *to;
+    if (q->ours && q->unsynced && q->unasked != 0 && (to = dbm__pg_out(q, 8)) != NULL) (void)dbm__pg_wrote(q, dbm__pg_put_word(to, 'H'));
 #if DBM__PG_PIPELINE
-    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+    if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0; }
 DBM__INLINE bool dbm__pg_by_cursor(const dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op) {
@@ -19136,14 +19092,9 @@ static void dbm__pg_push_run(dbm__pg *q) {
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        dbm__pg_item *item = NULL;
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
-        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
-            dbm__pg_add_prepare(q, s);
-            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
-            if (item != NULL) item->s = s; }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -19151,72 +19102,90 @@ static void dbm__pg_push_run(dbm__pg *q) {
         if (q->named_run && !s->kept) { dbm__pg_add_prepare(q, s); }
         dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0); }
     dbm__pg_go(q); }
-/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
- * 64 KB and one statement. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
-#if DBM__PG_PIPELINE
-    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+/* What the program is to send or to be sent by itself can't stand in a pipeline. */
+DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->prepared->data;
+    return op->no_wait && DBM__PG_PIPELINE && s != NULL && !s->copies_out && !s->listens; }
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
+ * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
+    bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
     if (q->named_run && !s->kept) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */ }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
-                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
-    if (item != NULL) item->s = s;
+    if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
+    if (item != NULL) item->s = r;
     q->unsynced = true;
-    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     dbm__pg_put(q, false);
-    if (q->local) return;
+    if (q->local) {
+        if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
+        return true; }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
     q->unanswered++;
+    q->replies += op->reply;
     q->unasked++;
     s->seen = true;
     op->queued = true;
     dbm__pg_room_end(q);
-    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+    if (q->ours) {
+        size_t size = q->out_end - q->out_at;
+        if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
+    } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */ }
+        if (dbm__pg_flush(q) != 0) return true; }
     dbm__pg_end_local(q, DBM_OK);
-#else
-    (void)op;
-    dbm__pg_push_run(q);
-#endif
-}
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+    return true; }
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return; }
+        return true; }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return; }
-    if (op->no_wait && (q->piped || q->sent.count == 0)) {
-        dbm__pg_start_send(q, op);
-        return; }
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
+    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) { dbm__pg_start_send(q, op); return true; }
     dbm__pg_begin_run(q, s, op);
-    dbm__pg_push_run(q); }
-/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+    dbm__pg_push_run(q);
+    return true; }
+/* Nothing else is under way, but what was queued in this transaction. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
-    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN)); }
+    if (DBM__UNLIKELY(q->ours || dbm__pg_sent_failed(q))) return q->lane_on && q->awaited == 0 && q->tx == DBM__PG_TX_OPEN && q->replies == 0 && !dbm__pg_sent_failed(q);
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed; }
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
-/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
-static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+/* What waits, `unknown` to be prepared, cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static DBM__NOINLINE char *dbm__pg_lane_begin_with(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
     char name[28], *to;
     int i;
-    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
-    to = q->out;
+    size += 256 + 40 * (size_t)(q->closes.count + q->drops.count);
+    if (dbm__pg_out(q, size + 160 * (size_t)q->wait.count) == NULL) return NULL;
+    q->beginning = q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN && !q->ours && unknown == NULL;
+    if (DBM__UNLIKELY((q->wait.count != 0 && !q->beginning) || (unknown != NULL && q->named_run && !unknown->kept))) {
+        q->ours = q->laned = true;
+        dbm__pg_push_waiting(q, false);
+        if (unknown != NULL && q->named_run && !unknown->kept) dbm__pg_add_prepare(q, unknown); }
+    if (q->ours && (q->no_memory || !dbm__pg_send(q))) { /* the list has a hole */
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return NULL; }
+    q->wait_used = q->wait.count;
+    to = dbm__pg_out(q, size);
+    if (to == NULL) return NULL;
     for (i = 0; i < q->closes.count; i++) {
         dbm__pg_cursor_name(name, q->closes.at[i].number);
         to = dbm__pg_put_close(to, 'P', name); }
@@ -19225,54 +19194,66 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
         to = dbm__pg_put_close(to, 'S', name); }
     q->closes.count = q->drops.count = 0;
     return to; }
+DBM__INLINE char *dbm__pg_lane_begin(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
+    if (DBM__UNLIKELY(q->wait.count + q->closes.count + q->drops.count != 0 || q->ours || unknown != NULL)) return dbm__pg_lane_begin_with(q, size, unknown);
+    q->beginning = false;
+    q->wait_used = 0;
+    return dbm__pg_out(q, size + 256); }
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
     const char *name = q->begin_name;
     q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
-        char *start = to, block[64];
+        char block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
         dbm__pg_put_begin(&t, number);
-        *to = 'P';
-        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0)); }
+        to = dbm__pg_put_parse(to, name, block); }
     return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0); }
-static char *dbm__pg_put_sync(char *to) {
-    *to = 'S';
-    return dbm__pg_to32(to + 1, 4); }
 /* True: the statement is on its way. */
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     char portal[20] = "", *to;
-    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    bool known;
+    if (s == NULL || !dbm__pg_lane_free(q)) return false;
+    known = s->known && dbm__pg_keeps(q, s);
+    if (!known && (s->copies_in || s->copies_out || s->listens)) return false;
     if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
-    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK) return false; /* it fails again, and says why */
+    if (DBM__UNLIKELY(!known)) {
+        dbm__pg_look_at_kept(q, s);
+        q->named_run = q->base->cached && s->seen;
+        dbm__pg_about_drop(s);
+        s->known = s->rowless = false; }
+    to = dbm__pg_lane_begin(q, q->bytes + (known ? 0 : op->sql_size + 64), known ? NULL : s);
+    if (to == NULL) return q->local;
     dbm__pg_begin_run(q, s, op);
-    q->named_run = true;
+    if (known) q->named_run = true;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->prefix = 0;
-    q->beginning = q->wait.count != 0;
-    q->wait_used = q->wait.count;
-    s->binary_rows = s->binary;
+    s->binary_rows = known && s->binary;
     if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
     if (q->cursor_run) {
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
         dbm__pg_cursor_name(portal, s->cursor); }
-    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
-    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
-    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    to = dbm__pg_put_run(q, to, s, portal, q->cursor_run ? (uint32_t)s->fetch : 0, s->binary_rows, !known);
+    dbm__pg_lane_go(q, dbm__pg_put_word(to, 'S'), q->cursor_run);
     return true; }
 static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
-    char portal[20], *to = dbm__pg_lane_begin(q, 0);
-    if (to == NULL) return false;
+    char portal[20], *to = dbm__pg_lane_begin(q, 0, NULL);
+    if (to == NULL) return q->local;
     dbm__pg_cursor_name(portal, s->cursor);
     dbm__pg_lane_on(q, s);
     s->in.row = s->in.at = s->in.end = 0;
+    if (q->in.at != q->in.end) { /* a part of what comes first */
+        dbm__pg_in read = q->in;
+        q->in = s->in;
+        s->in = read; }
     q->mode = DBM__PG_TAKE;
-    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    dbm__pg_lane_go(q, dbm__pg_put_word(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch), 'S'), true);
     return true; }
 static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
-    char *to = dbm__pg_lane_begin(q, 0);
+    char *to = dbm__pg_lane_begin(q, 0, NULL);
     if (to == NULL) return false;
     q->main = NULL;
     *to = 'Q';
@@ -19307,24 +19288,26 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     (void)c;
     if (s->live) return DBM_E_UNSUPPORTED;
-    dbm__pg_result_end(s->q, s);
+    if (DBM__UNLIKELY(s->of != NULL)) dbm__pg_reply_free(s->q, s);
+    else dbm__pg_result_end(s->q, s);
     return DBM_OK; }
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return; }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return; }
+        return true; }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
+    dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
+    s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     bool quick;
     dbm__pg_item *item;
@@ -19336,13 +19319,14 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+    if (dbm__pg_lane_free(q) && !q->ours && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
         if (!quick) return;
         q->owed++;
         dbm__pg_transaction_over(q);
         op->started = false;
         if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
         return; }
+    if (!quick && dbm__pg_lane_free(q)) q->ours = q->laned = true;
     if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
@@ -19354,11 +19338,10 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
 static void dbm__pg_start_reset(dbm__pg *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     int i, first = q->sent.count;
-    if (q->tx == DBM__PG_TX_OPEN) {
-        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
+    if (q->tx == DBM__PG_TX_OPEN) { dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0); dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
+    dbm__pg_replies_drop(q);
     dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
@@ -19368,7 +19351,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (sql != NULL) {
         size_t at = 0, size = strlen(sql), next = 0;
         for (; at < size; at += next) {
-            if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
+            if (dbm__sql_statement_end(sql + at, size - at, DBM__PG_LEXER, &next) == 0) continue;
             dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
             dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); } }
     q->sent.count--; /* the last SYNC is added as ever */
@@ -19391,65 +19374,34 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
     q->state = DBM__PG_READY;
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        break;
-    case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
-    case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD; }
+    if (!dbm__pg_look_at_transaction(q)) return DBM__PG_DEAD;
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
     return DBM__PG_ALL; }
-/* `word` in capitals. */
-static bool dbm__pg_is_word(const char *at, const char *word) {
-    for (; *word != '\0'; at++, word++) {
-        char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
-        if (c != *word) return false; }
-    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$'); }
-/* The first word of a statement, behind blanks, comments and parentheses. */
-static const char *dbm__pg_first_word(const char *sql) {
-    for (;;) {
-        if (*sql == ' ' || *sql == '\t' || *sql == '\n' || *sql == '\r' || *sql == '\f' || *sql == '(') {
-            sql++;
-        } else if (sql[0] == '-' && sql[1] == '-') {
-            while (*sql != '\0' && *sql != '\n') sql++;
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            int deep = 1;
-            sql += 2;
-            while (*sql != '\0' && deep > 0) {
-                if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
-                else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
-                else sql++; }
-        } else {
-            return sql; } } }
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
-    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
     size_t at = 0, n = 0;
     int depth = 0, words = 0;
     bool in = false, out = false, writes = false;
     const char *word;
-    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
-        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
-                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
-        in = depth == 0 && dbm__pg_is_word(word, "FROM");
-        out = depth == 0 && dbm__pg_is_word(word, "TO"); }
-    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
-    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__sql_begins(word, n, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE WITH ");
+        in = depth == 0 && dbm__same_word_n(word, n, "FROM");
+        out = depth == 0 && dbm__same_word_n(word, n, "TO"); }
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__same_word_n(word, n, "STDIN") && !dbm__same_word_n(word, n, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
-    const char *word = dbm__pg_first_word(op->sql);
     if (s == NULL) return dbm__pg_no_memory(q);
     memset(s, 0, sizeof *s);
     s->q = q;
-    s->inserts = dbm__pg_is_word(word, "INSERT");
-    s->listens = dbm__pg_is_word(word, "LISTEN");
-    s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
+    s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
+    s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
+    s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK; }
@@ -19462,37 +19414,26 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
         q->no_memory = false; /* then it stays there until the connection ends */ }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
-    PQclear(s->about);
-    dbm_adapter_free(q->owner, s->types);
+    dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s); }
+/* Anywhere in a script, a quoted one included. */
 static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
     return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
-    dbm__pg_end_local(q, DBM_OK); }
-static void dbm__pg_wait_done(dbm__pg *q);
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q)); }
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0; }
 /* ---- a bulk of single rows ------------------------------------------------------------------------------------------
  * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
  * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
-enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
-#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
-struct dbm__pg_each {
-    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
-    int64_t numbers[DBM__PG_EACH_ROWS];
-    char *texts;
-    size_t size, capacity;
-    int rows, columns;
-    int first, limit;        /* in flight; */
-    int failed;              /* of them, -1: none */
-    int window;              /* rows of the next one */
-    bool undo;               /* the one before has failed */
-    int64_t flown, written;  /* by this flight, by all before */
-};
 static void dbm__pg_each_free(dbm__pg *q) {
     if (q->each == NULL) return;
     dbm_adapter_free(q->owner, q->each->texts);
@@ -19522,14 +19463,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && e->capacity - e->size < size) {
-            size_t capacity = 2 * e->capacity + size + 1024;
-            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
-            if (texts != NULL) {
-                e->texts = texts;
-                e->capacity = capacity;
-            } else {
-                st = dbm__pg_no_memory(q); } }
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -19542,23 +19476,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     return e->rows == DBM__PG_EACH_ROWS || e->size >= DBM__PG_EACH_BYTES ? DBM_DONE : DBM_OK; }
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind)); }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken; }
-    return st; }
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED; }
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
@@ -19571,12 +19489,8 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
         if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
-    if (dbm__pg_encode(q, &op) != DBM_OK) {
-        q->no_memory = true;
-        return false; }
+    if (dbm__pg_encode(q, &op) != DBM_OK) { q->no_memory = true; return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
-static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
-static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
 /* The next flight. False: there is none. */
 static bool dbm__pg_each_go(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
@@ -19585,9 +19499,7 @@ static bool dbm__pg_each_go(dbm__pg *q) {
     e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
     e->failed = -1;
     dbm__pg_push_before(q);
-    if (e->undo) {
-        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
-        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
+    if (e->undo) { dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT); dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
     e->undo = false;
     if (e->first < e->limit) {
         dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
@@ -19600,18 +19512,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true; }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true; }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -19624,22 +19532,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
     q->op->affected = e->written;
     return true; }
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return; }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return; }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
-    dbm__pg_go(q); }
+    dbm__pg_go(q);
+    return true; }
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
 static void dbm__pg_start_now(dbm__pg *q, dbm_op *op);
 static bool dbm__pg_end(dbm__pg *q, int how);
@@ -19650,17 +19555,61 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (!dbm__pg_sent_failed(q) && dbm__pg_queues(op) && q->owed == 0 && (q->unanswered == 0 || (q->replies != 0) == op->reply)) {
+            return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO; }
+        if (q->ours) return DBM__PG_DRAIN;
         break;
-    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_FETCH:
+        if (q->ours && ((const dbm__pg_statement *)op->result)->in.data == NULL) return DBM__PG_DRAIN;
+        break;
+    case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN; }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
-static void dbm__pg_drain(dbm__pg *q) {
-    q->before = DBM__PG_DRAIN;
-    if (q->unsynced) dbm__pg_go(q); }
+    return dbm__pg_sent_failed(q) || q->tx == DBM__PG_TX_NONE || q->owed != 0 || q->replies != 0 ? DBM__PG_DRAIN : DBM__PG_GO; }
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
+static void dbm__pg_drain(dbm__pg *q, int before) {
+    q->before = before;
+    if (q->unsynced) dbm__pg_go(q);
+    q->fresh = false; /* answers may be there */ }
+/* What the oldest one of those has to say that were queued to be received. False: there is none. */
+static bool dbm__pg_received(dbm__pg *q) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *r = q->ready;
+    if (r == NULL) return false;
+    q->ready = r->next_cursor;
+    q->main = NULL;
+    q->cursor_run = false;
+    op->affected = r->affected;
+    if (r->fault != NULL || r->error != NULL) {
+        dbm__pg_failure_drop(q);
+        q->fault = r->fault;
+        q->error = r->error;
+        r->fault = NULL;
+        r->error = NULL;
+        op->undone = r->undone && q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__pg_refused(q);
+    } else if (r->undone) {
+        op->undone = q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, NULL, 0, "a statement that was sent before this one has failed, so this one was not done");
+    } else if (r->wrong == DBM_E_LIMIT) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes)", r->limit);
+    } else if (r->wrong != DBM_OK || (r->res != NULL && !dbm__pg_look_at_types(q, r, r->res, &r->next_binary))) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else {
+        if (r->inserts) op->last_id = r->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (r->res != NULL || r->about != NULL) {
+            op->result = r;
+            op->columns = r->columns;
+            op->row = r->rows > 0;
+            op->settled = r->writes;
+            if (!r->writes) op->affected = -1;
+            if (op->row && r->res == NULL) dbm__pg_lane_row(r, r->block);
+            if (r->inserts) op->last_id = dbm__pg_key(q, r);
+            return true; } }
+    dbm__pg_reply_free(q, r);
+    return true; }
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     if (op->kind == DBM_OP_CONNECT) {
@@ -19682,34 +19631,34 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(q->state == DBM__PG_NATIVE_USE) && op->kind != DBM_OP_NATIVE && op->kind != DBM_OP_PREPARE && op->kind != DBM_OP_UNPREPARE) {
         q->before = DBM__PG_FROM_NATIVE;
         return; }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && !op->no_wait && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__UNLIKELY(op->kind == DBM_OP_RECEIVE)) {
+        if (dbm__pg_received(q)) dbm__pg_end_local(q, q->outcome);
+        else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
+        else dbm__pg_drain(q, DBM__PG_REPLY);
+        return; }
+    if (op->kind == DBM_OP_EXECUTE && op->no_wait && op->reply && !dbm__pg_queues(op)) { dbm__pg_end_local(q, DBM_E_UNSUPPORTED); return; }
+    q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
-    else dbm__pg_drain(q); }
+    else dbm__pg_drain(q, q->before); }
 /* The statements of LISTEN; false: the operation has failed. */
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false; }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
-        return false; }
-    dbm_adapter_free(q->owner, q->listen);
-    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false; }
-    for (v = 0; v < op->value_count; v++) {
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL")); }
+    out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
         out += strlen(verb);
@@ -19726,9 +19675,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
     bool lost = false;
     if (q->told != NULL) PQfreemem(q->told);
     q->told = PQnotifies(q->conn);
-    if (q->told == NULL) {
-        lost = PQconsumeInput(q->conn) != 1;
-        q->told = PQnotifies(q->conn); }
+    if (q->told == NULL) { lost = PQconsumeInput(q->conn) != 1; q->told = PQnotifies(q->conn); }
     op->fd = PQsocket(q->conn);
     if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
     op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
@@ -19744,7 +19691,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
     if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "the rows of another statement are still being read on this connection"));
         return; }
     switch (op->kind) {
     case DBM_OP_BEGIN:
@@ -19806,7 +19753,13 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
-    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_SYNC:
+        while (q->outcome == DBM_OK && dbm__pg_received(q)) { /* nobody wants them: the first failure is told */
+            if (op->result != NULL) dbm__pg_reply_free(q, (dbm__pg_statement *)op->result);
+            op->result = NULL; }
+        op->affected = op->last_id = -1;
+        dbm__pg_replies_drop(q);
+        dbm__pg_end_local(q, q->outcome); break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break; } }
 /* A CancelRequest goes on a connection of its own, which nobody waits for longer than DBM__PG_CANCEL_US; its end says that the request has been
@@ -19903,69 +19856,21 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
                 q->tx = DBM__PG_TX_QUEUED; }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true; }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local; } }
     q->outcome = dbm__pg_refused(q);
     if (stale) dbm_adapter_fail_retryable(q->c);
     return true; }
-static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return; }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size; } }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size; }
 /* A FETCH was answered: what follows it. */
 static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_row_width(s);
     if (s->rows < s->fetch) {
         s->ended = true;
         dbm__pg_close_cursor(q, s); } }
-/* What waited has been done; or not, but then the transaction is lost with it. */
-static void dbm__pg_wait_done(dbm__pg *q) {
-    int i;
-    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-    q->wait.count -= q->wait_used;
-    q->wait_used = 0; }
-static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-static bool dbm__pg_execute_end(dbm__pg *q, int how) {
-    dbm_op *op = q->op;
-    dbm__pg_statement *s = q->main;
-    int i;
-    bool began = false;
-    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
-        bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false; }
-    dbm__pg_wait_done(q);
-    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
-        q->before_copy = false;
-        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
-        dbm__pg_go(q);
-        return q->local; }
-    dbm__pg_room_end(q);
-    op->affected = q->affected;
-    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
-        q->mode = DBM__PG_DROP;
-        return false; }
-    if (q->full && q->outcome == DBM_OK) {
-        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
-    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
-    if (q->outcome != DBM_OK) {
-        s->ended = true;
-        dbm__pg_result_end(q, s);
-        s->small_runs = 0;
-        return true; }
-    dbm__pg_execute_done(q, s, how);
-    return true; }
 /* It has succeeded, as far as it has been read. */
 static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
@@ -19979,9 +19884,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
-            q->outcome = dbm__pg_no_memory(q);
-            return; }
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) { q->outcome = dbm__pg_no_memory(q); return; }
         if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
     op->columns = s->columns;
     op->row = s->rows > 0;
@@ -19995,6 +19898,35 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
         if (!op->prepared->writes) op->affected = -1;
         op->settled = op->prepared->writes && !s->live; }
     if (s->inserts) op->last_id = dbm__pg_key(q, s); }
+static bool dbm__pg_execute_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    int i;
+    bool began = false;
+    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) { bool over = dbm__pg_execute_failed(q, began); if (!over) return false; }
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local; }
+    dbm__pg_room_end(q);
+    op->affected = q->affected;
+    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
+        q->mode = DBM__PG_DROP;
+        return false; }
+    if (q->full && q->outcome == DBM_OK) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer); }
+    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
+    if (q->outcome != DBM_OK) {
+        s->ended = true;
+        dbm__pg_result_end(q, s);
+        s->small_runs = 0;
+        return true; }
+    dbm__pg_execute_done(q, s, how);
+    return true; }
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -20003,9 +19935,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
-        if (s->cursor != 0) {
-            s->cursor = 0;
-            dbm__pg_cursor_unlink(q, s); }
+        if (s->cursor != 0) { s->cursor = 0; dbm__pg_cursor_unlink(q, s); }
         s->rows = 0;
         return true; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
@@ -20014,11 +19944,9 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true; }
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true; }
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE); }
 static bool dbm__pg_commit_end(dbm__pg *q) {
     dbm_op *op = q->op;
     if (dbm__pg_failed(q)) {
@@ -20032,29 +19960,23 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
         if (op->kind == DBM_OP_COMMIT) q->wait.count = q->wait_used = 0;
         return true; }
     if (q->outcome == DBM_E_ROLLED_BACK) {
-        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
+        dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P02", 0, "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept"); }
     dbm__pg_transaction_over(q);
     return true; }
 /* Several statements by the simple protocol, which the pipeline does not speak: it is left for as long as that takes. */
 static bool dbm__pg_script_end(dbm__pg *q) {
     dbm_op *op = q->op;
     PGresult *res;
-    if (q->error != NULL) {
-        q->outcome = dbm__pg_refused(q);
-        goto back; }
+    if (q->error != NULL) { q->outcome = dbm__pg_refused(q); goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true; }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true; }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false; }
     while (!PQisBusy(q->conn)) {
@@ -20065,15 +19987,12 @@ static bool dbm__pg_script_end(dbm__pg *q) {
             goto back; }
         switch ((int)PQresultStatus(res)) {
         case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE:
-            if (q->error == NULL) {
-                q->error = res;
-                continue; }
+            if (q->error == NULL) { q->error = res; continue; }
             break;
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break; }
         PQclear(res); }
     return false;
@@ -20101,20 +20020,20 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     dbm__pg_failure_drop(q);
     q->error = q->sent_error;
+    q->fault = q->sent_fault;
     q->sent_error = NULL;
+    q->sent_fault = NULL;
     q->of_pipeline = true;
     q->cursor_run = false; }
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
-    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(dbm__pg_sent_failed(q))) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true; }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -20155,6 +20074,7 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copying = false;
         op->bulk->data = NULL; }
     return DBM_STEP_DONE; }
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) { q->outcome = status; return dbm__pg_done(q); }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -20185,9 +20105,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
         q->fresh = false;
         *step = DBM_STEP_BOTH;
         return true; }
-    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
-        *step = dbm__pg_done(q);
-        return true; }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) { *step = dbm__pg_done(q); return true; }
     q->copying = false;
     if (PQputCopyEnd(q->conn, why) != 0) return false;
     q->outcome = dbm__pg_lost(q);
@@ -20202,47 +20120,41 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+lane:
     if (DBM__LIKELY(q->lane)) {
         how = dbm__pg_lane_step(q);
-        if (how == DBM__PG_WAITS) {
-            op->fd = q->fd;
-            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ; }
+        if (how == DBM__PG_WAITS) { op->fd = q->fd; return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ; }
         goto answered; }
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
-        if (how == DBM__PG_DEAD) {
-            q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q); }
-        if (how == DBM__PG_WAITS) {
-            op->fd = q->fd;
-            return DBM_STEP_READ; }
+        if (how == DBM__PG_WAITS) { op->fd = q->fd; return DBM_STEP_READ; }
+        if (how == DBM__PG_DEAD) dbm__pg_end_local(q, dbm__pg_lost(q));
+        else dbm__pg_start_now(q, op);
         q->before = DBM__PG_GO;
-        dbm__pg_start_now(q, op);
-        if (q->local) return dbm__pg_done(q); }
-#if DBM__PG_PIPELINE
+        if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane; }
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
-        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        if (q->ours) (void)dbm__pg_flush(q);
+        how = !q->fresh && !q->ours && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
         stirred = q->tls;
-        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
-            dbm__pg_drain(q);
+        if (q->before == DBM__PG_ROOM && (dbm__pg_sent_failed(q) || (q->ours && q->skipping)) && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q, DBM__PG_DRAIN);
+            (void)dbm__pg_flush(q);
             how = dbm__pg_answers(q); }
-        if (how == DBM__PG_DEAD || q->local) {
-            if (!q->local) q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q); }
+        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) { (void)dbm__pg_received(q); return dbm__pg_done(q); }
+        if (!q->local && (how == DBM__PG_DEAD || (q->before == DBM__PG_REPLY && how == DBM__PG_ALL))) dbm__pg_end_local(q, dbm__pg_lost(q));
+        if (q->local) return dbm__pg_done(q);
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
-        if (q->sent_error != NULL) {
-            dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q); }
-        dbm__pg_start_now(q, op);
+        if (dbm__pg_sent_failed(q)) { dbm__pg_pipeline_failed(q); return dbm__pg_done_as(q, dbm__pg_refused(q)); }
+        if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane;
         if (op->queued) goto wait; }
-#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && PQconsumeInput(q->conn) != 1) {
+    if (!q->fresh && !q->ours && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else { how = dbm__pg_answers(q); }
@@ -20250,9 +20162,7 @@ answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
-            if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) {
-                q->main->cursor = 0;
-                dbm__pg_result_end(q, q->main); }
+            if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) { q->main->cursor = 0; dbm__pg_result_end(q, q->main); }
             return dbm__pg_done(q); }
         if (how != DBM__PG_WAITS) {
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
@@ -20260,13 +20170,9 @@ answered:
             how = dbm__pg_answers(q);
             if (how != DBM__PG_WAITS) continue; }
         break; }
-#if DBM__PG_PIPELINE
 wait:
-#endif
-    unsent = PQflush(q->conn);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q); }
+    unsent = dbm__pg_flush(q);
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -20284,9 +20190,7 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (want == DBM_STEP_DONE) {
         if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
         return step; }
-    if (!q->ended || want == DBM_STEP_TIMER) {
-        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
-        return q->ended ? DBM_STEP_TIMER : step; }
+    if (!q->ended || want == DBM_STEP_TIMER) { op->wake_us = dbm_adapter_clock(q->owner) + 2000; return q->ended ? DBM_STEP_TIMER : step; }
     op->fd = q->kill.fd;
     op->wake_us = q->kill.until_us;
     return want; }
@@ -20303,39 +20207,20 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
     /* Nothing of a read that stands alone is lost by a cancel. */
     if (!op->stop && !q->killed && !(op->kind == DBM_OP_FINISH && q->tx == DBM__PG_TX_NONE && q->dropped > 1000)) return step;
     return dbm__pg_kill_beside(q, op, step); }
-/* Digits, exactly `count` of them, or as many as there are when it is 0. */
-static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
-    int n = 0;
-    *out = 0;
-    for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
-    return n > 0 && (count == 0 || n == count); }
-/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
-static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
-    int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
-    if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
-        || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) { return false; }
-    if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
-    if (*at == '+' || *at == '-') {
-        bool west = *at++ == '-';
-        int64_t part = 0;
-        if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-        offset = part * 3600;
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part * 60; }
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part; }
-        if (west) offset = -offset; }
-    if (strcmp(at, " BC") == 0) {
+/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. Years before Christ and beyond 9999 are
+ * read as those which are like them in the calendar of 400 years. */
+static bool dbm__pg_read_timestamp(const char *at, size_t size, int64_t *us) {
+    char block[40];
+    int64_t year = 0, like;
+    for (; size > 0 && *at >= '0' && *at <= '9' && year < 1000000; at++, size--) year = year * 10 + (*at - '0');
+    if (size > 3 && memcmp(at + size - 3, " BC", 3) == 0) {
         year = 1 - year;
-        at += 3; }
-    if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
-    days = dbm__pg_days_of(year, (int)month, (int)day);
-    *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
+        size -= 3; }
+    like = 2000 + (year % 400 + 400) % 400;
+    if (size > 35 || year > DBM__PG_LAST_YEAR) return false;
+    memcpy(dbm__put_digits(block, 0, like, 4), at, size);
+    if (!dbm__timestamp_read(block, size + 4, us)) return false;
+    *us += (year - like) / 400 * 146097 * INT64_C(86400000000);
     return true; }
 static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bool *made) {
     dbm__pg_text *t;
@@ -20350,22 +20235,12 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     *made = t->serial == s->serial;
     t->serial = s->serial;
     return t; }
-static void dbm__pg_uuid(const char *data, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    int i;
-    for (i = 0; i < 16; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
-        *out++ = digits[c >> 4];
-        *out++ = digits[c & 15]; }
-    *out = '\0'; }
-DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
-        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__hex(data[i]) * 16 + dbm__hex(data[i + 1]));
     } else {
         for (i = 0; i < size; i++) {
             if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
@@ -20378,28 +20253,32 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     return (size_t)(at - out); }
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
+    static const char digits[] = "0123456789abcdef";
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
     if (!made) {
         text->data = text->block;
         if (type == DBM__PG_UUID) {
-            dbm__pg_uuid(data, text->block);
+            char *at = text->block;
+            for (size = 0; size < 16; size++) {
+                if (size == 4 || size == 6 || size == 8 || size == 10) *at++ = '-';
+                *at++ = digits[(unsigned char)data[size] >> 4];
+                *at++ = digits[data[size] & 15]; }
+            *at = '\0';
             text->size = 36;
         } else if (type == DBM__PG_DATE) {
-            dbm__text t = dbm__text_in(text->block, sizeof text->block);
-            int32_t days = (int32_t)dbm__pg_get32(data);
-            bool before = false;
-            if (days == INT32_MAX) dbm__put(&t, "infinity");
-            else if (days == INT32_MIN) dbm__put(&t, "-infinity");
-            else dbm__pg_put_date(&t, (int64_t)days + 10957, &before);
-            if (before) dbm__put(&t, " BC");
-            text->size = t.size;
+            int64_t days = (int64_t)(int32_t)dbm__pg_get32(data) + 10957, era = (days >= 0 ? days : days - 146096) / 146097; /* of 400 years, all alike */
+            dbm__calendar c;
+            dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
+            c.year += era * 400;
+            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
+            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
+            text->size = strlen(text->block);
         } else {
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
-            if (bytes == NULL) {
-                text->serial = 0;
-                return dbm__pg_no_memory(q); }
+            if (bytes == NULL) { text->serial = 0; return dbm__pg_no_memory(q); }
             text->owned = bytes;
             text->data = bytes;
             text->size = dbm__pg_bytes(data, size, bytes); } }
@@ -20412,7 +20291,7 @@ static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_
     out->as.text.data = data;
     out->as.text.size = size; }
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
-    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR); }
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
@@ -20432,21 +20311,11 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         size = (size_t)PQgetlength(s->res, s->row, i);
         if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK; }
     switch ((int)type) {
-    case DBM__PG_INT4:
+    case DBM__PG_INT4: case DBM__PG_INT8: case DBM__PG_INT2: case DBM__PG_OID:
         out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int32_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT8:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? dbm__pg_get64(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT2:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_OID:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        out->as.integer = !s->binary_rows ? dbm__pg_read_int(data) : type == DBM__PG_INT4 ? (int64_t)(int32_t)dbm__pg_get32(data)
+                        : type == DBM__PG_INT8 ? dbm__pg_get64(data) : type == DBM__PG_OID ? (int64_t)dbm__pg_get32(data)
+                        : (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
         return DBM_OK;
     case DBM__PG_BOOL:
         out->type = DBM_TYPE_BOOL;
@@ -20472,12 +20341,10 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             int64_t us = dbm__pg_get64(data);
             if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
             else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
-            else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
-            else {
-                out->type = DBM_TYPE_TIMESTAMP;
-                out->as.integer = us + DBM__PG_EPOCH; }
+            else if (us >= dbm__days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
+            else { out->type = DBM_TYPE_TIMESTAMP; out->as.integer = us + DBM__PG_EPOCH; }
             return DBM_OK; }
-        if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
+        if (dbm__pg_read_timestamp(data, size, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
         else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
@@ -20507,7 +20374,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(s->res != NULL ? s->res : s->about, i); }
+    return PQfname(s->res != NULL ? s->res : s->about->res, i); }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     dbm_op look;
@@ -20528,15 +20395,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     if (q->trace == NULL) return;
     PQtrace(q->conn, q->trace);
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS); }
-static int dbm__pg_trace_number(const char **at) {
-    uint32_t n = 0;
-    bool minus = false;
-    while (**at == ' ' || **at == '\t') (*at)++;
-    if (**at == '-') {
-        minus = true;
-        (*at)++; }
-    for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
-    return (int)(minus ? 0 - n : n); }
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -20545,11 +20403,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        if (at != NULL) {
-            at += strlen("BackendKeyData");
-            q->pid = dbm__pg_trace_number(&at);
-            q->key = dbm__pg_trace_number(&at);
-            q->has_key = q->pid == PQbackendPID(q->conn); } }
+        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
@@ -20559,6 +20413,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 #endif
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
+    int i;
     dbm__pg_trace_end(q, false);
     q->kill.until_us = 0;
     (void)dbm__pg_kill_step(q, &q->kill);
@@ -20568,11 +20423,22 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm__pg_copy_free(q->copy);
     dbm__pg_each_free(q);
     PQclear(q->sent_error);
+    dbm_adapter_free(db, q->sent_fault);
+    for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
+        if (q->sent.at[i].kind == DBM__PG_SENT && (q->sent.at[i].number & DBM__PG_REPLY_TO) != 0) dbm__pg_reply_free(q, q->sent.at[i].s); /* statements are gone by now */ }
+    dbm__pg_replies_drop(q);
+    while (q->spare != NULL) {
+        dbm__pg_statement *r = q->spare;
+        q->spare = r->next_cursor;
+        dbm_adapter_free(db, r->in.data);
+        dbm_adapter_free(db, r->block);
+        dbm_adapter_free(db, r); }
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
+    dbm_adapter_free(db, q->spare_chunk);
     dbm_adapter_free(db, q->block);
     dbm_adapter_free(db, q->in.data);
     dbm_adapter_free(db, q->out);
@@ -20615,7 +20481,6 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
         now = dbm_adapter_clock(q->owner);
         q->host_until_us = op->deadline_us > now ? now + (op->deadline_us - now) / left : now; }
     return DBM_OK; }
-static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -20649,12 +20514,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
         while (*line == '\n') line++; }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
-             (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
-        status = DBM_E_TLS;
-    } else { status = DBM_E_CONNECT; }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status; }
@@ -20669,9 +20532,7 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     q->base = (dbm__pg_base *)dbm_adapter_db_data(db);
     status = dbm__pg_connect_begin(q, op);
     if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
-    if (status != DBM_OK) {
-        dbm__pg_free(q);
-        return status; }
+    if (status != DBM_OK) { dbm__pg_free(q); return status; }
     dbm_adapter_set_data(c, q);
     op->fd = PQsocket(q->conn);
     return DBM_OK; }
@@ -20704,9 +20565,7 @@ static bool dbm__pg_local(const char *host, size_t size) {
            (size >= 4 && memcmp(host, "127.", 4) == 0); }
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
-    if (status != DBM_OK) {
-        dbm_adapter_set_data(q->c, NULL);
-        dbm__pg_free(q); }
+    if (status != DBM_OK) { dbm_adapter_set_data(q->c, NULL); dbm__pg_free(q); }
     return DBM_STEP_DONE; }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -20761,9 +20620,9 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
-    if (q->owed != 0) {
+    if (q->owed != 0 || q->ours) {
         if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->awaited != 0) return DBM_OK; }
+        if (q->awaited != 0 || q->ours) return DBM_OK; }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
         if (status != DBM_E_LOST) return DBM_OK;
@@ -20785,47 +20644,34 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is none that libpq knows%s", where, key, hint); }
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
-    int count = 1;
-    char *first = hosts;
-    bool bracket = false, port = false;
-    for (;; list++) {
-        if (*list == ',' || *list == '\0') {
-            if (!dbm__pg_local(first, (size_t)(hosts - first))) *remote = true;
-            *hosts++ = *ports++ = *list;
-            first = hosts;
-            port = false;
-            if (*list == '\0') return count;
-            count++;
-        } else if (*list == '[' || *list == ']') {
-            bracket = *list == '[';
-        } else if (*list == ':' && !bracket) {
-            port = true;
-        } else if (*list == '%' && dbm__pg_hex(list[1]) >= 0 && dbm__pg_hex(list[2]) >= 0) {
-            *hosts++ = (char)(dbm__pg_hex(list[1]) * 16 + dbm__pg_hex(list[2]));
-            list += 2;
-        } else if (port) {
-            *ports++ = *list;
-        } else {
-            *hosts++ = *list; } } }
+    size_t room = strlen(list) + 1;
+    int count = 0, port;
+    for (; list != NULL; count++, hosts += strlen(hosts), ports += strlen(ports)) {
+        if (count != 0) *hosts++ = *ports++ = ',';
+        port = -1;
+        (void)dbm__host_next(&list, hosts, room, &port);
+        *remote = *remote || !dbm__pg_local(hosts, strlen(hosts));
+        *ports = '\0';
+        if (port >= 0) dbm__format(ports, 8, "%d", port); }
+    return count; }
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
     if (value == NULL) return;
     base->keys[base->count] = key;
     base->values[base->count++] = value; }
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
-    dbm__text t = dbm__text_in(*at, 16);
-    dbm__putf(&t, "%d", n);
+    dbm__format(*at, 16, "%d", n);
     *at += 16;
-    return t.data; }
+    return *at - 16; }
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
-    static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
-    const char *zone = NULL;
+    const char *zone = NULL, *where;
+    dbm_option one;
     PQconninfoOption *known = PQconninfoParse("", NULL);
     dbm_status status = DBM_OK;
-    size_t i;
+    size_t i = 0;
     dbm_tls tls = config->tls;
     if (known == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     base->keys[0] = "user";
@@ -20854,19 +20700,11 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     dbm__pg_set(base, "sslcert", config->tls_cert);
     dbm__pg_set(base, "sslkey", config->tls_key);
     if (config->tls_ca == NULL && tls == DBM_TLS_VERIFY_FULL && PQlibVersion() >= 160000) dbm__pg_set(base, "sslrootcert", "system");
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        const dbm_option *p = &url->parameters[i];
-        status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
-        if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
-        dbm__pg_set(base, p->name, p->value);
-        if (strcmp(p->name, "options") == 0) zone = p->value; }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        name += sizeof prefix - 1;
-        status = dbm__pg_check_key(db, known, name, "the connect_args key");
-        dbm__pg_set(base, name, config->options[i].value);
-        if (strcmp(name, "options") == 0) zone = config->options[i].value; }
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        status = dbm__pg_check_key(db, known, one.name, where);
+        if (i <= url->parameter_count && strcmp(one.name, "sslmode") == 0 && config->tls != DBM_TLS_DEFAULT) continue;
+        dbm__pg_set(base, one.name, one.value);
+        if (strcmp(one.name, "options") == 0) zone = one.value; }
     dbm__pg_set(base, "client_encoding", "UTF8");
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
     base->keys[base->count] = base->values[base->count] = NULL;
@@ -20876,7 +20714,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t pairs = 24 + url->parameter_count + config->option_count;
-    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
+    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 5 * 16;
     dbm__pg_base *base;
     dbm_status status;
     if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
@@ -20887,9 +20725,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     base->values = base->keys + pairs;
     base->cached = config->statement_cache > 0;
     status = dbm__pg_fill(db, base, (char *)(void *)(base->values + pairs));
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
 static void dbm__pg_close(dbm_database *db) {
@@ -20899,8 +20735,8 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
-    DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE | DBM_ADAPTER_REPLIES : 0),
+    DBM_PH_DOLLAR, DBM__PG_LEXER,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,
@@ -20990,18 +20826,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
     case DBM__PG_TIMESTAMPTZ: return utc ? DBM__PG_AS_TIMESTAMPTZ : DBM__PG_AS_OTHER; /* a text without a zone is in the session's own */
     case DBM__PG_UUID: return DBM__PG_AS_UUID;
     default: return DBM__PG_AS_OTHER; } }
-static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
-    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
-    char *rows;
-    if (need > SIZE_MAX / 4) return false;
-    while (capacity - k->size < need) capacity *= 2;
-    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
-    if (rows == NULL) return false;
-    k->rows = rows;
-    k->capacity = capacity;
-    return true; }
-DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need); }
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) { return dbm__pg_grow(k->db, &k->rows, &k->capacity, k->size + need); }
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
     to = dbm__pg_to32(to, (uint32_t)size);
@@ -21014,9 +20839,7 @@ DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
-static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
-    dbm__copy_cut(why->text, sizeof why->text, text);
-    return DBM_E_RANGE; }
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) { dbm__copy_cut(why->text, sizeof why->text, text); return DBM_E_RANGE; }
 /* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
@@ -21031,14 +20854,11 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
     return dbm__pg_put_bytes(k, data, size, why); }
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
-    dbm__text t;
     if (v->type == DBM_TYPE_BOOL) {
         *size = 1;
         return v->as.integer != 0 ? "1" : "0"; }
     if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
-    t = dbm__text_in(block, 64);
-    dbm__pg_put_timestamp(&t, v->as.integer);
-    *size = t.size;
+    *size = dbm__pg_put_timestamp(block, v->as.integer);
     return block; }
 static bool dbm__pg_is_text(const dbm_value *v, const char *word) { return v->type == DBM_TYPE_TEXT && dbm__same_word_n(v->as.text.data, v->as.text.size, word); }
 /* numeric: base 10,000 from the point on, so that its digits are cut into fours there. */
@@ -21141,7 +20961,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         i = 1;
         size--; }
     for (; i < size && n < 32; i++) {
-        int digit = dbm__pg_hex(text[i]);
+        int digit = dbm__hex(text[i]);
         if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
@@ -21155,7 +20975,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     const char *text = dbm__pg_written(v, block, &size);
     dbm_status st = dbm__pg_put_bytes(k, text, size, why);
     if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
-    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__hex(text[i]) >= 0; i++) { }
     if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
     k->size = from;
     i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
@@ -21168,9 +20988,7 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     int32_t bits;
     dbm_status st = dbm__to_double(v, &x, why);
     if (st != DBM_OK) return st;
-    if (how == DBM__PG_AS_FLOAT8) {
-        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
-        return DBM_OK; }
+    if (how == DBM__PG_AS_FLOAT8) { k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows); return DBM_OK; }
     /* Half a step above the largest float, what rounds to it still fits. */
     if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
     single = (float)x;
@@ -21326,9 +21144,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             int how = k->how[i], fast = k->fast[i];
             dbm_status st;
             if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
-                if (fast != DBM__PG_FAST_NONE) {
-                    to = dbm__pg_to32(to, UINT32_MAX);
-                    continue; }
+                if (fast != DBM__PG_FAST_NONE) { to = dbm__pg_to32(to, UINT32_MAX); continue; }
             } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
                 int64_t x;
                 int32_t half;
@@ -21367,7 +21183,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
     for (i = 0; i < k->plan->column_count; i++) {
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
         if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false; }
-    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!dbm__pg_copy_room(k, DBM__PG_COPY_ROOM)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
         return true; }
@@ -21523,6 +21339,8 @@ typedef struct dbm__mysql_cell {
     char *text;
     unsigned long capacity, size;
     int how;
+    signed char wire;        /* of a row as it is sent: the bytes of a number, 0: a text, -1: something else */
+    bool is_signed;
     dbm__mysql_bool null, cut;
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
@@ -21551,6 +21369,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
+    bool simple;             /* its columns are numbers and texts */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21641,18 +21460,8 @@ typedef struct dbm__mysql {
     dbm__mysql_error error;
     char text[640];          /* statements of our own */
 } dbm__mysql;
-static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status; }
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
+#define DBM__MYSQL_SAY(q, ...) ((q)->refused = true, (q)->status = dbm__adapter_say((q)->c, __VA_ARGS__)) /* as that; the flow ends */
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
     switch (native) {
@@ -21743,9 +21552,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         status = DBM_E_LOST;
         retryable = true; }
     if (status == DBM_E_LOST) q->broken = true;
-    if (q->connecting && status == DBM_E_LOST) {
-        status = DBM_E_CONNECT;
-        retryable = true; }
+    if (q->connecting && status == DBM_E_LOST) { status = DBM_E_CONNECT; retryable = true; }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
     case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
@@ -21753,7 +21560,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
-        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
                               "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
     case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
@@ -21772,15 +21579,13 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     default: break; }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more); }
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s%s%s", before, text, more); }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status; }
-static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
-    dbm__mysql_note_error(q, stmt);
-    dbm__mysql_report(q); }
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) { dbm__mysql_note_error(q, stmt); dbm__mysql_report(q); }
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
@@ -21890,9 +21695,7 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     int wait = 0;
     if (ready == 0) {
         q->call = call;
-        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-            q->rc = mysql_stmt_fetch(q->stmt);
-            return 0; }
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) { q->rc = mysql_stmt_fetch(q->stmt); return 0; }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
 #if DBM__MYSQL_MARIADB
         if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
@@ -22041,9 +21844,7 @@ static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *
         unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
         if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
         cell->text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cell->text == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (cell->text == NULL) { dbm__mysql_no_memory(q); return false; }
         cell->capacity = want;
         s->rebind = true; }
     s->roomy[side] = true;
@@ -22058,18 +21859,24 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!same) {
         dbm__mysql_plan_free(q, s);
         s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
-        if (s->cells == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (s->cells == NULL) { dbm__mysql_no_memory(q); return false; }
         memset(s->cells, 0, 2 * n * sizeof *s->cells);
         s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
+        s->simple = true;
         for (i = 0; i < count; i++) {
-            s->cells[i].how = dbm__mysql_how(&fields[i]);
-            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i]; }
+            dbm__mysql_cell *cell = &s->cells[i];
+            int type = (int)fields[i].type;
+            cell->how = dbm__mysql_how(&fields[i]);
+            cell->value.type = dbm__mysql_kinds[cell->how].type;
+            cell->is_signed = !(fields[i].flags & UNSIGNED_FLAG);
+            if (cell->how >= DBM__MYSQL_TEXT) cell->wire = 0;
+            else if (cell->how > DBM__MYSQL_TINY) cell->wire = -1;
+            else cell->wire = type == MYSQL_TYPE_TINY ? 1 : type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_YEAR ? 2 : type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_INT24 ? 4 : 8;
+            s->simple = s->simple && cell->wire >= 0;
+            s->cells[count + i] = *cell; }
         s->side = 0;
         s->rebind = true; }
     s->hand_cells = dbm__mysql_cells(s, s->side);
@@ -22079,9 +21886,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
-    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_fail(q, s->stmt);
-        return false; }
+    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) { dbm__mysql_fail(q, s->stmt); return false; }
     s->rebind = false;
     return true; }
 /* A row has come whose texts did not all fit: more room, and those columns once more. */
@@ -22096,18 +21901,14 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (text == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (text == NULL) { dbm__mysql_no_memory(q); return false; }
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
         s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
-        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_fail(q, s->stmt);
-            return false; }
+        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) { dbm__mysql_fail(q, s->stmt); return false; }
         cell->size = size; }
     return dbm__mysql_bind_result(q, s); }
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
@@ -22246,18 +22047,14 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     return DBM_OK; }
 static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
-static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
-    s->open = false;
-    if (q->active == s) q->active = NULL; }
+static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) { s->open = false; if (q->active == s) q->active = NULL; }
 /* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
  * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
 static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
     q->stmt = s->stmt;
-    if (drop) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
+    if (drop) { DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
@@ -22283,8 +22080,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
         if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            dbm__mysql_result_over(q, s); break; }
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) { dbm__mysql_result_over(q, s); break; }
         DBM__MYSQL_AWAIT_STOP; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
@@ -22308,7 +22104,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
         } else {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
                            "other statement after the loop", limit, s->seen); }
         goto spoil; }
@@ -22354,9 +22150,7 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
     size_t at = 0, size = 0, i = WORDS;
     int depth = 0;
     const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
-    if (s == NULL) {
-        dbm__mysql_no_memory(q);
-        return NULL; }
+    if (s == NULL) { dbm__mysql_no_memory(q); return NULL; }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
     if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
@@ -22375,8 +22169,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     DBM__MYSQL_FLOW(q->sub)
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
-    if (s->stmt == NULL) {
-        dbm__mysql_no_memory(q); break; }
+    if (s->stmt == NULL) { dbm__mysql_no_memory(q); break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -22390,14 +22183,13 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
-        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
         break; }
     if (found != 0 && s->values == NULL) {
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-        if (s->values == NULL) {
-            dbm__mysql_no_memory(q); break; }
+        if (s->values == NULL) { dbm__mysql_no_memory(q); break; }
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -22405,18 +22197,14 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
 /* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     DBM__MYSQL_FLOW(q->pre)
-    if (s->stmt != NULL) {
-        dbm__mysql_plan_free(q, s);
-        DBM__MYSQL_CLOSE(s); }
+    if (s->stmt != NULL) { dbm__mysql_plan_free(q, s); DBM__MYSQL_CLOSE(s); }
     s->generation = q->generation;
     if (dbm__mysql_as_text(s, p)) break;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
     if (q->refused) s->generation = q->generation - 1;
     DBM__MYSQL_OVER; }
 /* To be closed before the next statement is sent, and freed. */
-static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
-    s->next = q->closing;
-    q->closing = s; }
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) { s->next = q->closing; q->closing = s; }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
@@ -22448,9 +22236,7 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     {
         int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
         if (call != DBM__MYSQL_DONE) return call; }
-    if (!q->refused) {
-        q->autocommit = !q->unit;
-        dbm__mysql_note_status(q); }
+    if (!q->refused) { q->autocommit = !q->unit; dbm__mysql_note_status(q); }
     return DBM__MYSQL_DONE; }
 /* Before a statement is sent. */
 static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
@@ -22460,7 +22246,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar c;
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
-        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
     t->year = (unsigned)c.year;
@@ -22477,7 +22263,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
-        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
         return false; }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
     b->buffer_type = (enum enum_field_types)types[v->type];
@@ -22486,11 +22272,9 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type < DBM_TYPE_TEXT) {
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
-        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false; }
-    if (v->type == DBM_TYPE_TIMESTAMP) {
-        b->buffer = time;
-        return dbm__mysql_bind_time(q, v->as.integer, time, number); }
+    if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
     return true; }
@@ -22505,9 +22289,7 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
-            s->bound = false;
-            return false; }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) { s->bound = false; return false; }
         same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
@@ -22556,7 +22338,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
             dbm__mysql_note_status(q);
             if (!q->open && q->wrote) {
                 q->failed = true;
-                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
                 q->wrote = false; break; } } }
     dbm__mysql_report(q);
@@ -22573,9 +22355,7 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
             q->wrote = true; } }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */ }
 #if !DBM__MYSQL_MARIADB
-static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
-    int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
-    return ms > 0 ? ms : 0; }
+static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) { int ms = dbm_adapter_config(q->owner)->statement_timeout_ms; return ms > 0 ? ms : 0; }
 /* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
  * it was told before. */
 static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
@@ -22603,7 +22383,7 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
     if (s->inserts) op->last_id = id <= (uint64_t)INT64_MAX ? (int64_t)id : 0; }
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (DBM__LIKELY(!q->unit || !q->undone)) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    DBM__MYSQL_SAY(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true; }
 /* Runs q->sql as text. The rows of its first result come to q->first, those of others are dropped. A failure is kept in q->error, and q->rc is not 0. */
 static int dbm__mysql_text(dbm__mysql *q) {
@@ -22612,9 +22392,7 @@ static int dbm__mysql_text(dbm__mysql *q) {
     q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
     while (q->rc == 0) {
-        if (q->number == 0) {
-            q->affected = mysql_affected_rows(q->my);
-            q->made_id = mysql_insert_id(q->my); }
+        if (q->number == 0) { q->affected = mysql_affected_rows(q->my); q->made_id = mysql_insert_id(q->my); }
         if (mysql_field_count(q->my) != 0) {
             DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
             if (q->number == 0) q->first = q->rows;
@@ -22645,17 +22423,50 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         dbm__mysql_fail(q, s->stmt);
         dbm__mysql_result_over(q, s);
         s->ended = true; } }
+#if DBM__MYSQL_AHEAD
+#define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
+/* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
+ * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
+    NET *net = &q->my->net;
+    const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
+    const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
+    dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
+    unsigned bit = 2; /* two are not used */
+    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    for (; cell < last; cell++, bit++) {
+        size_t size = (size_t)cell->wire;
+        cell->null = nulls[bit / 8] >> bit % 8 & 1;
+        if (cell->null) continue;
+        if (size != 0) {
+            if ((size_t)(end - p) < size) return false;
+            if (size == 8) cell->value.as.uinteger = DBM__MYSQL_LOW4(p) | (uint64_t)DBM__MYSQL_LOW4(p + 4) << 32; /* or the bits of a double */
+            else cell->value.as.uinteger = size == 4 ? DBM__MYSQL_LOW4(p) : size == 2 ? p[0] | (unsigned)p[1] << 8 : p[0];
+            if (cell->is_signed && size < 8 && cell->value.as.uinteger >> (8 * size - 1) != 0) cell->value.as.uinteger |= UINT64_MAX << 8 * size;
+        } else {
+            if (p == end) return false;
+            size = *p++;
+            if (size == 252 && end - p >= 2) {
+                size = (size_t)p[0] | (size_t)p[1] << 8;
+                p += 2;
+            } else if (size > 250) { return false; }
+            if ((size_t)(end - p) < size || size >= cell->capacity) return false;
+            memcpy(cell->text, p, size);
+            cell->size = (unsigned long)size; }
+        p += size; }
+    if (p != end) return false;
+    net->pvio->cache_pos += end - head;
+    net->compress_pkt_nr = ++net->pkt_nr;
+    return true; }
+#endif
 /* The next row, which has been read already. */
-DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
-    q->rc = mysql_stmt_fetch(s->stmt);
-    dbm__mysql_fetched(q, s); }
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) { q->rc = mysql_stmt_fetch(s->stmt); dbm__mysql_fetched(q, s); }
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_FLOW(q->pre)
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
-    if (q->rc != MYSQL_NO_DATA) {
-        dbm__mysql_fetched(q, s); break; }
+    if (q->rc != MYSQL_NO_DATA) { dbm__mysql_fetched(q, s); break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
     if (q->rc == 0) q->rc = MYSQL_NO_DATA;
@@ -22706,7 +22517,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->total >= DBM__MYSQL_LARGE)) {
         if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
                            q->total, q->packet); break; } }
 #if !DBM__MYSQL_MARIADB
@@ -22717,8 +22528,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         q->sql = p->sql;
         q->sql_size = p->sql_size;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
-        if (q->rc != 0) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
+        if (q->rc != 0) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
         s->text_rows = q->first;
         if (q->first != NULL) {
             op->result = s;
@@ -22766,7 +22576,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_DONE;
     if (s == NULL) break;
     if (s->spoiled) {
-        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
         break; }
     if (s->ended && !s->held) break;
     if (s->held) {
@@ -22792,12 +22602,17 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
-    if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status; }
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
+    if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
+        if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
+#if DBM__MYSQL_AHEAD
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) { s->seen++; return DBM_OK; }
+#endif
+        dbm__mysql_fetch(q, s);
+        return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status; }
+    if (s->open || s->held || s->text_rows != NULL || s->spoiled) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    return s->ended ? DBM_DONE : DBM_E_UNSUPPORTED; }
 #endif
 static int dbm__mysql_op_finish(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
@@ -22866,9 +22681,7 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
     b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
-    if (b == NULL) {
-        dbm__mysql_no_memory(q);
-        return NULL; }
+    if (b == NULL) { dbm__mysql_no_memory(q); return NULL; }
     memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
@@ -22894,8 +22707,7 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
-    if (op->bulk->each_row || s == NULL) {
-        q->status = DBM_E_UNSUPPORTED; break; }
+    if (op->bulk->each_row || s == NULL) { q->status = DBM_E_UNSUPPORTED; break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
     if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
@@ -22929,16 +22741,12 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             continue; }
         if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, sizeof *time, SIZE_MAX, &status)) == NULL) {
             return dbm__mysql_no_memory(q); }
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
-            op->bulk->failed_column = i;
-            return q->status; }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) { op->bulk->failed_column = i; return q->status; }
         if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
             bind->buffer_type = value.buffer_type;
             bind->is_unsigned = value.is_unsigned; }
         fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
-        if (dbm__mysql_of_8(&value)) {
-            memcpy(b->data + 8 * at, value.buffer, 8);
-            continue; }
+        if (dbm__mysql_of_8(&value)) { memcpy(b->data + 8 * at, value.buffer, 8); continue; }
         if (keep && time == NULL && value.buffer_length != 0) {
             char *text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, value.buffer_length, SIZE_MAX, &status);
             if (text == NULL) return dbm__mysql_no_memory(q);
@@ -22946,7 +22754,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
         ((void **)(void *)(b->data + 8 * (size_t)i * b->most))[r] = value.buffer;
         b->sizes[at] = value.buffer_length; }
     if (DBM__UNLIKELY(bytes > b->limit)) {
-        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet); }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
     b->bytes += bytes;
@@ -22975,9 +22783,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
-    if (at == NULL) {
-        dbm__mysql_no_memory(q);
-        return false; }
+    if (at == NULL) { dbm__mysql_no_memory(q); return false; }
     b->sql = at;
     memcpy(at, plan->sql, plan->sql_size);
     at += plan->sql_size;
@@ -23022,9 +22828,7 @@ static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *
 static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
     s->bound = false;
 #if DBM__MYSQL_MARIADB
-    {
-        unsigned none = 0;
-        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none); }
+    { unsigned none = 0; (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none); }
 #endif
 }
 /* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
@@ -23044,8 +22848,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     if (s->stmt == NULL) {
         if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
         DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
-    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
-        dbm__mysql_bulk_unbind(s); break; }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) { dbm__mysql_bulk_unbind(s); break; }
     q->stmt = s->stmt;
     q->was_open = q->open;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
@@ -23108,7 +22911,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         for (i = 0; i < b->columns; i++) {
             if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
-            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            DBM__MYSQL_SAY(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop; }
         /* Behind rows that are there already, or for an INSERT, as any other row. */
         status = in_place ? dbm__mysql_bulk_put(q, op, r, values, false) : dbm__mysql_bulk_row(c, op, values);
@@ -23119,9 +22922,7 @@ stop:
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->rows = r;
     return DBM_DONE; }
-static void dbm__mysql_unit_over(dbm__mysql *q) {
-    q->unit = q->failed = q->wrote = q->undone = false;
-    dbm__mysql_note_status(q); }
+static void dbm__mysql_unit_over(dbm__mysql *q) { q->unit = q->failed = q->wrote = q->undone = false; dbm__mysql_note_status(q); }
 static const char *dbm__mysql_level(dbm_isolation isolation) {
     static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
     return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL; }
@@ -23146,8 +22947,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
-    if (!q->failed && !q->open) {
-        dbm__mysql_unit_over(q); break; }
+    if (!q->failed && !q->open) { dbm__mysql_unit_over(q); break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER; }
@@ -23224,8 +23024,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
-    if (q->rc != 0) {
-        dbm__mysql_fail(q, NULL); break; }
+    if (q->rc != 0) { dbm__mysql_fail(q, NULL); break; }
     q->generation++; /* the server has forgotten its prepared statements */
     DBM__MYSQL_DO(dbm__mysql_set_up(q));
     for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
@@ -23234,8 +23033,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         q->total += next;
         if (q->sql_size == 0) continue;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
-        if (q->rc != 0) {
-            dbm__mysql_report(q); break; }
+        if (q->rc != 0) { dbm__mysql_report(q); break; }
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
@@ -23351,9 +23149,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */ }
-    if (q->kills && q->killer.my != NULL) {
-        q->killer.until_us = INT64_MIN;
-        (void)dbm__mysql_kill(q); }
+    if (q->kills && q->killer.my != NULL) { q->killer.until_us = INT64_MIN; (void)dbm__mysql_kill(q); }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__hush_end(&quiet);
@@ -23390,9 +23186,7 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     if (to_go > 1) left /= to_go; /* a host that is silent leaves time for the next one */
     q->limit_us = now + left;
     q->my = mysql_init(NULL);
-    if (q->my == NULL) {
-        dbm__mysql_no_memory(q);
-        return false; }
+    if (q->my == NULL) { dbm__mysql_no_memory(q); return false; }
     dbm__mysql_options(q, q->my, left);
     return true; }
 static bool dbm__mysql_local(const char *name) {
@@ -23415,7 +23209,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        DBM__MYSQL_SAY(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
         break; }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
         (dbm_adapter_url(q->owner)->password[0] != 0 || dbm_adapter_config(q->owner)->credentials != NULL)) dbm_adapter_clear_text(q->c);
@@ -23563,7 +23357,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
             (void)dbm__mysql_flow(q, op);
             return q->status; } }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
+    return DBM__MYSQL_SAY(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed"); }
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     int ready;
@@ -23574,9 +23368,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         dbm__store(&q->state, DBM__MYSQL_IDLE);
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE; }
-    if (DBM__UNLIKELY(op->stop)) {
-        op->stop = false;
-        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q); }
+    if (DBM__UNLIKELY(op->stop)) { op->stop = false; if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q); }
     for (;;) {
         int call;
         if (DBM__UNLIKELY(q->kills)) {
@@ -23604,9 +23396,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER; }
             op->status = q->status;
             q->waits = false; /* the program may use the handle itself */
-            if (op->kind == DBM_OP_CONNECT) {
-                q->connecting = false;
-                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN); }
+            if (op->kind == DBM_OP_CONNECT) { q->connecting = false; if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN); }
             return DBM_STEP_DONE; }
         if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break; }
@@ -23626,7 +23416,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
-        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+        op->status = DBM__MYSQL_SAY(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one"); }
     return op->status; }
 #endif
@@ -23755,14 +23545,10 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
             host->name = texts;
             host->port = (unsigned)port; } }
     status = dbm__mysql_tls(db, base);
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
-static void dbm__mysql_close(dbm_database *db) {
-    dbm_adapter_free(db, dbm_adapter_db_data(db));
-    dbm_adapter_set_db_data(db, NULL); }
+static void dbm__mysql_close(dbm_database *db) { dbm_adapter_free(db, dbm_adapter_db_data(db)); dbm_adapter_set_db_data(db, NULL); }
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
@@ -23898,6 +23684,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    unsigned char head;       /* not 0: its reply is a text behind so many bytes, complete with its end */
     char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
@@ -23941,10 +23728,9 @@ typedef struct dbm__redis {
 } dbm__redis;
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
-static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
     char *bigger;
-    if (DBM__LIKELY(*room - size >= more)) return true;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -23952,6 +23738,8 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *block = bigger;
     *room = want;
     return true; }
+DBM__INLINE bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    return DBM__LIKELY(*room - size >= more) || dbm__redis_more(db, block, room, size, more); }
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     if (*room <= DBM__REDIS_KEPT) return;
     dbm_adapter_free(db, *block);
@@ -23959,9 +23747,7 @@ static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     *room = 0; }
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
-    if (DBM__LIKELY(reply != NULL)) {
-        r->spare = reply->next;
-        return reply; }
+    if (DBM__LIKELY(reply != NULL)) { r->spare = reply->next; return reply; }
     reply = (dbm__redis_reply *)dbm_adapter_alloc(r->db, sizeof *reply);
     if (reply == NULL) return NULL;
     memset(reply, 0, sizeof *reply);
@@ -23976,8 +23762,8 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
         dbm_adapter_free(r->db, reply->nodes);
         reply->nodes = NULL;
         reply->capacity = 0; }
-    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
-    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    if (DBM__UNLIKELY(reply->room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply; }
 static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
@@ -23986,9 +23772,7 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
         size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
         dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
-        if (bigger == NULL) {
-            reply->no_memory = true;
-            return NULL; }
+        if (bigger == NULL) { reply->no_memory = true; return NULL; }
         reply->nodes = bigger;
         reply->capacity = want; }
     node = &reply->nodes[reply->count++];
@@ -24075,10 +23859,12 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
-    uint64_t eight;
-    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+    if (size >= 8) for (;;) { /* eight of ASCII at once, the last ones once more */
+        uint64_t eight;
         memcpy(&eight, c, 8);
-        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break; }
+        if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+        if (end - c == 8) return true;
+        c = end - c >= 16 ? c + 8 : end - 8; }
     while (c < end) {
         unsigned char b = *c;
         int more;
@@ -24094,9 +23880,7 @@ typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool
 static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
     dbm__redis_reply *reply = j->reply;
     if (j->no_memory) return;
-    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) {
-        j->no_memory = true;
-        return; }
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) { j->no_memory = true; return; }
     memcpy(reply->json + reply->json_size, text, size);
     reply->json_size += size;
     reply->json[reply->json_size] = 0; }
@@ -24118,9 +23902,7 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
         for (i = 0; i < size; i++) {
             size_t n = strlen(text + i);
             if (n > size - i) n = size - i;
-            if (!dbm__redis_is_text(text + i, n)) {
-                dbm__redis_json_base64(j, (const unsigned char *)text, size);
-                return; }
+            if (!dbm__redis_is_text(text + i, n)) { dbm__redis_json_base64(j, (const unsigned char *)text, size); return; }
             i += n; } }
     dbm__redis_json_put(j, "\"", 1);
     for (i = 0; i < size; i++) {
@@ -24143,9 +23925,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     const dbm__redis_node *node = &j->reply->nodes[at];
     char number[32];
     size_t i, next = at + 1;
-    if (depth > DBM__REDIS_DEPTH) {
-        j->deep = true;
-        return dbm__redis_behind(j->reply, at); }
+    if (depth > DBM__REDIS_DEPTH) { j->deep = true; return dbm__redis_behind(j->reply, at); }
     switch (node->kind) {
     case DBM__REDIS_NIL: dbm__redis_json_put(j, "null", 4); break;
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
@@ -24195,15 +23975,12 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     case DBM__REDIS_BOOL: *out = dbm_bool(node->is.integer != 0); return DBM_OK;
     case DBM__REDIS_ARRAY:
     case DBM__REDIS_MAP:
-        if (reply->json_row != reply->at + 1) {
-            dbm_status st = dbm__redis_json_write(c, reply);
-            if (st != DBM_OK) return st; }
+        if (reply->json_row != reply->at + 1) { dbm_status st = dbm__redis_json_write(c, reply); if (st != DBM_OK) return st; }
         *out = dbm_textn(reply->json + reply->json_at[i], strlen(reply->json + reply->json_at[i]));
         out->type = DBM_TYPE_JSON;
         return DBM_OK;
     case DBM__REDIS_TEXT:
-        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
-            node->kind = DBM__REDIS_BLOB; break; }
+        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) { node->kind = DBM__REDIS_BLOB; break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
     default: break; }
@@ -24211,9 +23988,7 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
     return DBM_OK; }
-static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
-    (void)c;
-    return ((const dbm__redis_reply *)op->result)->names[i]; }
+static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) { (void)c; return ((const dbm__redis_reply *)op->result)->names[i]; }
 /* Makes rows of a reply, and stands on the first. */
 static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
     const dbm__redis_node *root = &reply->nodes[0];
@@ -24288,7 +24063,7 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
     if (st == DBM_E_NOMEM) return dbm__redis_no_memory(r->connection);
     return dbm__redis_lost(r, st == DBM_OK ? "the server does not speak Redis' protocol" : st == DBM_DONE ? "the server closed the connection" : "the connection was lost"); }
 /* A mark, a number and the end of the line. */
-static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+DBM__INLINE size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
@@ -24300,11 +24075,11 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     out[i] = '\r';
     out[i + 1] = '\n';
     return i + 2; }
-static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+DBM__INLINE bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true; }
-static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+DBM__INLINE bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
     out = r->out + r->out_size;
@@ -24331,6 +24106,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
+    s->head = 0;
     s->wanted = r->wanted;
     s->command = (unsigned char)r->command;
     s->pairs = (unsigned char)r->pairs;
@@ -24387,6 +24163,14 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
     return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word); }
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+/* Whether it may wait for somebody else's doing, and all behind it with it. */
+static bool dbm__redis_waits(const dbm_op *op) {
+    static const char *const names[] = { "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP", "WAIT", "WAITAOF" };
+    char first = dbm__redis_upper(op->values[0].as.text.data[0]);
+    size_t i;
+    if (first != 'B' && first != 'W' && first != 'X') return false;
+    for (i = 0; i < sizeof names / sizeof names[0] && !dbm__redis_is(op->values, names[i]); i++) {}
+    return i < sizeof names / sizeof names[0]; }
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -24613,9 +24397,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
     dbm__redis_functions(&r->functions);
     r->reader = redisReaderCreateWithFunctions(&r->functions);
-    if (r->reader == NULL) {
-        dbm__redis_free(r);
-        return dbm__redis_no_memory(c); }
+    if (r->reader == NULL) { dbm__redis_free(r); return dbm__redis_no_memory(c); }
     r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
@@ -24716,13 +24498,37 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
         if (*c < '0' || *c > '9') return false;
         *n = *n * 10 + (*c - '0'); }
     return true; }
+/* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
+DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
+    dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+    s->size = size;
+    s->head = (unsigned char)head;
+    if (DBM__UNLIKELY(r->multi)) s->queued = size == 9 && memcmp(reply, "+QUEUED\r\n", 9) == 0;
+    if (DBM__UNLIKELY(s->command != DBM__REDIS_PLAIN)) dbm__redis_learn(r, s->command, s->wanted, *reply != '-', s->queued);
+    r->unanswered--; }
+/* Texts, as far as they come one behind the other: what most replies are. */
+static void dbm__redis_scan_texts(dbm__redis *r) {
+    const char *c = r->raw + r->scanned, *end = r->raw + r->raw_size;
+    while (r->unanswered != 0 && end - c > 5 && *c == '$') {
+        const char *d = c + 1;
+        size_t size = 0, head;
+        while (d < end && *d >= '0' && *d <= '9' && d - c < 16) size = size * 10 + (size_t)(*d++ - '0');
+        head = (size_t)(d - c) + 2;
+        if (d == c + 1 || size > SIZE_MAX / 4 || (size_t)(end - c) < head + size + 2 || d[0] != '\r' || d[1] != '\n' || d[size + 2] != '\r' || d[size + 3] != '\n') break;
+        dbm__redis_answered(r, c, head + size + 2, head);
+        c = d + size + 4; }
+    r->scanned = (size_t)(c - r->raw); }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        c = r->raw + r->scanned;
+        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
@@ -24735,18 +24541,10 @@ static bool dbm__redis_scan(dbm__redis *r) {
             break;
         default: return false; }
         if (size > r->raw_size - r->scanned) return true;
-        if (r->open == 0) {
-            r->begun = r->scanned;
-            r->open = 1; }
+        if (r->open == 0) { r->begun = r->scanned; r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) {
-            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
-            const char *first = r->raw + r->begun;
-            s->size = r->scanned - r->begun;
-            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
-            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--; } }
+        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
@@ -24770,28 +24568,25 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     switch (*c) {
     case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
     case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$':
-        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
-        while (*c++ != '\n') {}
-        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
     default: return NULL; } }
-static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
-    r->raw_at += s->size;
+DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
+    r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r); }
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
+    const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got); }
-    if (!last) {
-        dbm__redis_left_line(r, &s);
-    } else {
-        r->raw_size = r->scanned = at;
-        if (--r->line_count == 0) dbm__redis_line_empty(r); }
+    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
+    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
+    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    if (DBM__LIKELY(!last)) {
+        dbm__redis_left_line(r, s.size);
+    } else { r->raw_size = r->scanned = at; if (--r->line_count == 0) dbm__redis_line_empty(r); }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
@@ -24815,9 +24610,9 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */ } }
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)->size); /* it is known: the rest goes unread */ } }
 /* Puts a command behind those that were not answered or not received yet. */
-static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
@@ -24982,19 +24777,38 @@ static dbm_step dbm__redis_step(dbm_connection *c, dbm_op *op) {
     return DBM_STEP_DONE; }
 static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows"); }
-/* What is done from memory. */
-static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
-    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
-    op->result = NULL;
-    return DBM_OK; }
+/* A command is put into the pipeline, or is the one to be waited for. DBM_E_UNSUPPORTED, and nothing was done: it is full. */
+static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_look(r, op);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (op->no_wait && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) return DBM_E_UNSUPPORTED;
+    /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
+    if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
+        op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+    } else {
+        if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+        r->queued_writes = r->queued_writes || op->write;
+        if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
+    if (DBM__UNLIKELY(r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0)) return dbm__redis_too_much(r);
+    if (op->no_wait && dbm__redis_full(r)) return DBM_E_UNSUPPORTED;
+    st = dbm__redis_append(r, op);
+    op->queued = op->no_wait && st == DBM_OK;
+    return st; }
+/* The reply that has come already. */
+static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_given(r, op, false);
+    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
+    return st; }
+static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
+    if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
+    op->result = NULL; }
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     bool fits = true;
     op->state = NULL;
     switch (op->kind) {
     case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
-    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
+    case DBM_OP_FINISH: dbm__redis_finish(r, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -25005,22 +24819,9 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         if (op->status != DBM_OK) return;
         r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
-        op->status = dbm__redis_look(r, op);
-        if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
-        } else {
-            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
-            r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false; }
-        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-            op->status = dbm__redis_too_much(r);
-            return; }
-        if (op->no_wait && dbm__redis_full(r)) break;
-        op->status = dbm__redis_append(r, op);
-        op->queued = op->no_wait && op->status == DBM_OK;
-        if (op->no_wait || op->status != DBM_OK) return;
+        op->status = dbm__redis_take_on(r, op);
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
+        else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
@@ -25062,6 +24863,12 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY); }
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    if (op->kind == DBM_OP_FINISH) { dbm__redis_finish(r, op); return DBM_OK; }
+    if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
     dbm__word busy = DBM__REDIS_BUSY;
@@ -25130,9 +24937,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memset(base, 0, sizeof *base);
 #if DBM_HAS_REDIS_TLS
-    if (!dbm__lock_init(&base->lock)) {
-        dbm_adapter_free(db, base);
-        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM)); }
+    if (!dbm__lock_init(&base->lock)) { dbm_adapter_free(db, base); return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM)); }
 #endif
     dbm_adapter_set_db_data(db, base);
     st = dbm__redis_check(db, base);
@@ -25141,7 +24946,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN | DBM_ADAPTER_REPLIES,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -25841,9 +25646,7 @@ static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter
     char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
     bson_error_t error;
     bson_t *doc;
-    if (text == NULL) {
-        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        return NULL; }
+    if (text == NULL) { j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL); return NULL; }
     memcpy(text, "{\"v\":", 5);
     memcpy(text + 5, j->at, size);
     memcpy(text + 5 + size, "}", 2);
@@ -25882,9 +25685,7 @@ static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
     int more;
     if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
     *value = &j->args->values[j->args->next];
-    if (j->args->next++ < j->args->count) {
-        j->at++;
-        return true; }
+    if (j->args->next++ < j->args->count) { j->at++; return true; }
     (void)dbm__mongo_span(j->at, j->end, true, &more);
     j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
     return false; }
@@ -26059,9 +25860,7 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
     return DBM_OK; }
 static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
-    if (r != NULL) {
-        m->spare = r->next;
-        return r; }
+    if (r != NULL) { m->spare = r->next; return r; }
     r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
     if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r; }
@@ -26134,9 +25933,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     const bson_iter_t *at = &it;
     size_t size = 0;
     if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
-    if (i == DBM_COLUMN_NATIVE) {
-        *out = dbm_blob(r->doc, 0);
-        return DBM_OK; }
+    if (i == DBM_COLUMN_NATIVE) { *out = dbm_blob(r->doc, 0); return DBM_OK; }
     if (i == DBM_COLUMN_DOCUMENT) {
         if (r->json == NULL) r->json = bson_as_relaxed_extended_json(r->doc, &size);
         if (r->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the document can't be written as JSON: a text in it is not UTF-8");
@@ -26314,9 +26111,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
     const uint8_t *data;
     uint32_t size;
     bson_iter_t it, at;
-    if (r == NULL) {
-        bson_destroy(doc);
-        return DBM_E_NOMEM; }
+    if (r == NULL) { bson_destroy(doc); return DBM_E_NOMEM; }
     if (r->reply == NULL) r->reply = bson_new();
     bson_steal(r->reply, doc); /* a small one moves */
     r->replied = true;
@@ -26329,9 +26124,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    if (r == NULL) {
-        mongoc_cursor_destroy(cursor);
-        return DBM_E_NOMEM; }
+    if (r == NULL) { mongoc_cursor_destroy(cursor); return DBM_E_NOMEM; }
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
@@ -26373,9 +26166,7 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     bson_t **owned;
     dbm_status status = DBM_OK;
     size_t n = (size_t)j->documents, i, made = 0;
-    if (n == 0) {
-        j->op->affected = 0;
-        return DBM_OK; }
+    if (n == 0) { j->op->affected = 0; return DBM_OK; }
     docs = (const bson_t **)dbm_adapter_alloc(j->m->owner, n * 2 * sizeof *docs);
     if (docs == NULL) return dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
     owned = (bson_t **)(void *)(docs + n);
@@ -26619,9 +26410,7 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         if (status == DBM_OK) continue;
         plan->failed_column = i;
         return status; }
-    if (b->batch == NULL) {
-        b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options);
-        b->first = plan->rows; }
+    if (b->batch == NULL) { b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options); b->first = plan->rows; }
     if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
     if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
     b->bytes += b->row->len;
@@ -26645,9 +26434,7 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
             any = true;
             why.domain = MONGOC_ERROR_SERVER;
             status = dbm__mongo_fail(m, op, &why, reply, "bulk", op->bulk->table);
-            if (b->numbers == NULL) {
-                op->bulk->failed_row = b->first + at;
-                return status; }
+            if (b->numbers == NULL) { op->bulk->failed_row = b->first + at; return status; }
             dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
             status = DBM_OK; } }
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table); }
@@ -26706,9 +26493,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     dbm__mongo_bound(m->wire, op);
-    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
-        bson_destroy(&reply);
-        return DBM_OK; }
+    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) { bson_destroy(&reply); return DBM_OK; }
     unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
     status = dbm__mongo_fail(m, op, &error, &reply, "commit", NULL);
     if (unknown) { /* done or not; the session makes it E_IN_DOUBT */
@@ -26762,11 +26547,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -26782,15 +26567,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */ }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value); }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value); } }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        const char *last = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) ? NULL : dbm__mongo_said(db, one.name);
+        if (last == NULL) continue;
+        if (last != one.value && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
     if (dbm__mongo_said(db, "connectTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "connectTimeoutMS", number);
@@ -26851,9 +26632,7 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (p == NULL || p->epoch != dbm__fork_epoch() || !dbm__mongo_same(p->user, user) || !dbm__mongo_same(p->password, password)) {
         p = dbm__mongo_pool_new(base, user, password, error);
         if (p != NULL) {
-            if (base->pools != NULL && base->pools->users == 0) {
-                idle = base->pools;
-                base->pools = idle->older; }
+            if (base->pools != NULL && base->pools->users == 0) { idle = base->pools; base->pools = idle->older; }
             p->older = base->pools;
             base->pools = p;
             dbm_adapter_set_db_native(base->db, p->pool); } }
@@ -26880,12 +26659,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block); }
-        if (f != NULL) (void)fclose(f); }
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f); }
 #else
     (void)c;
 #endif
@@ -27010,9 +26788,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm__mongo_wire_up(m);
         if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting"); }
-    if (status != DBM_OK) {
-        dbm__mongo_lease_end(m);
-        return status; }
+    if (status != DBM_OK) { dbm__mongo_lease_end(m); return status; }
     dbm_adapter_set_data(c, m);
     return DBM_OK; }
 static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
@@ -27171,9 +26947,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);
     if (status == DBM_OK && !dbm__lock_init(&base->lock)) status = dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     if (url->driver[0] != 0 || dbm_adapter_config(db)->credentials != NULL) return DBM_OK; /* names are looked up, or passwords asked for, by the first connect */
     p = dbm__mongo_pool_new(base, url->user, url->password, &error);
@@ -27250,6 +27024,7 @@ DBM__INLINE dbm_database *dbm__manager_find(const dbm_manager *mgr, const char *
 /* Initialises the adapter and the pool of a database, once. */
 DBM__FN dbm_status dbm__database_ready(dbm_database *db);
 DBM__FN void dbm__upkeep_start(dbm_manager *mgr);
+DBM__FN void dbm__upkeep_end(dbm_manager *mgr);
 /* --- src/manager/manager.c --- */
 /* What the linker says when two files define DBM_IMPLEMENTATION. */
 #if !defined(DBM_STATIC)
@@ -27321,9 +27096,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     int i;
     dbm__lock_take(&mgr->lock);
     types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
-    if (types == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
+    if (types == NULL) { dbm__lock_give(&mgr->lock); return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     for (i = 0; i < mgr->adapter_count; i++, n++) {
         types[n].type = mgr->adapters[i]->type;
         types[n].schemes = mgr->adapters[i]->schemes != NULL ? mgr->adapters[i]->schemes : mgr->adapters[i]->type;
@@ -27402,6 +27175,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
+        db->replies = db->pipeline && (db->adapter->flags & DBM_ADAPTER_REPLIES) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db; }
     if (st == DBM_OK) {
@@ -27459,9 +27233,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     } else if (state != DBM__DB_READY) {
         bool inited = false;
         st = db->adapter->init(db);
-        if (st == DBM_OK) {
-            inited = true;
-            st = dbm__pool_make(db, sizeof(dbm__work)); }
+        if (st == DBM_OK) { inited = true; st = dbm__pool_make(db, sizeof(dbm__work)); }
         if (st == DBM_OK) {
             dbm__works_init(db);
             dbm__store_release(&db->state, DBM__DB_READY);
@@ -27789,9 +27561,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     dbm__text who = dbm__text_in(block, sizeof block);
     if (mgr == NULL) return dbm__fail_null("manager");
     dbm__lock_take(&mgr->lock);
-    if (mgr->closed) {
-        dbm__lock_give(&mgr->lock);
-        return DBM_OK; }
+    if (mgr->closed) { dbm__lock_give(&mgr->lock); return DBM_OK; }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
     dbm__fork_look();
@@ -27921,14 +27691,14 @@ DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
-DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+ * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Whether something may be begun on it: DBM_OK, E_FORKED or E_CLOSED. */
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site);
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
-DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
@@ -27955,7 +27725,6 @@ DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
 /* Between loop.c and worker.c. */
 DBM__FN void dbm__loop_ask(dbm_loop *loop, bool again);
 struct dbm__workers;
-DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop);
 DBM__FN bool dbm__loop_forked(dbm_loop *loop);   /* this is a child of the process that made it */
 DBM__FN bool dbm__workers_here(dbm_loop *loop);  /* whether the loop's thread has calls to run */
 DBM__FN void dbm__workers_run_one(dbm_loop *loop);
@@ -27985,6 +27754,8 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 /* What ends with its task, a session: in the reverse of the order in which they were begun. */
@@ -28040,6 +27811,7 @@ struct dbm_loop {
     dbm_loop_options options;
     dbm_loop_hooks hooks;
     bool hooked, turning, freed, ends, asked, forgot;
+    void *outer;                         /* the loop in whose turn it has its own */
     dbm__word fork, posted, posting, sleeping, stopped;
     /* descriptors */
     dbm__fd *fds;
@@ -28072,6 +27844,10 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site) {
+    dbm__fork_look();
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, site, "the loop is of the process that this one was forked from");
+    return loop->ends ? dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, NULL, site, "the loop is being freed") : DBM_OK; }
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
     *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
     *waiting = loop->options.work_queue; }
@@ -28088,9 +27864,7 @@ DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     return block; }
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
-    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
-        dbm__free(loop->host, block);
-        return; }
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) { dbm__free(loop->host, block); return; }
     ((dbm__block *)block)->next = loop->blocks[i - 1];
     loop->blocks[i - 1] = (dbm__block *)block; }
 /* The array with room for `need` items, twice as many when it grows, the new ones zero; NULL: no memory, and it is as it was. */
@@ -28169,12 +27943,10 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         dbm__job *job = loop->jobs, *next;
         loop->jobs = NULL;
         loop->last_job = &loop->jobs;
-        for (; job != NULL; job = next) {
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) { /* one of them may have forked, and returned here in the child */
             next = job->next;
             job->run(job); } } }
-static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
-    loop->times[i] = w;
-    w->timer = i; }
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) { loop->times[i] = w; w->timer = i; }
 static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
     while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
         dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
@@ -28255,9 +28027,7 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
 static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
     dbm_status st = DBM_E_UNSUPPORTED;
     if (loop->hooked) {
-        if (f->told != 0 && f->anew && want != 0) {
-            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
-            f->mine = NULL; }
+        if (f->told != 0 && f->anew && want != 0) { (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine); f->mine = NULL; }
         st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
         if (want == 0) f->mine = NULL;
     } else {
@@ -28294,7 +28064,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
     int most;
-    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS && !dbm__loop_forked(loop); most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -28372,7 +28142,7 @@ static void dbm__loop_work_off(dbm_loop *loop) {
     dbm__loop_run_jobs(loop);
     if (loop->time_count > 0) {
         int64_t now = dbm__now(loop->host);
-        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now && !dbm__loop_forked(loop); most--) {
             dbm__watch *w = loop->times[0];
             dbm__loop_unwatch(loop, w);
             w->heard(w, DBM_E_TIMEOUT); }
@@ -28383,11 +28153,9 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
     dbm__job *job = loop->at_end, *next;
     loop->at_end = NULL;
     loop->last_at_end = &loop->at_end;
-    for (; job != NULL; job = next) {
-        next = job->next;
-        job->run(job); }
+    for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
     dbm__loop_run_jobs(loop);
-    dbm__loop_tell_changes(loop);
+    if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }
 /* Something is to be done without waiting for anything. */
 static bool dbm__loop_has_work(dbm_loop *loop) {
@@ -28451,9 +28219,7 @@ static void dbm__poll_wait(dbm_loop *loop, int ms) {
 #endif
 static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
     int ms = dbm__loop_wait_ms(loop, until_us);
-    if (ms != 0) {
-        (void)dbm__swap(&loop->sleeping, 1);
-        if (dbm__loop_has_work(loop)) ms = 0; }
+    if (ms != 0) { (void)dbm__swap(&loop->sleeping, 1); if (dbm__loop_has_work(loop)) ms = 0; }
 #if DBM__EPOLL
     if (loop->epoll >= 0) dbm__epoll_wait(loop, ms);
     else
@@ -28466,20 +28232,27 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
 #endif
 }
 static void dbm__loop_end(dbm_loop *loop);
+static void dbm__loop_begin_turn(dbm_loop *loop) {
+    dbm__thread *self = dbm__self();
+    loop->turning = true;
+    loop->outer = self->loop;
+    self->loop = loop; }
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop == NULL) return dbm__fail_null(call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     return DBM_OK; }
 /* True: the loop was freed. */
 static bool dbm__loop_leave(dbm_loop *loop) {
     bool freed = loop->freed;
     loop->turning = false;
+    dbm__self()->loop = loop->outer;
     if (freed) dbm__loop_end(loop);
     return freed; }
 static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    if (dbm__loop_forked(loop)) return;
     dbm__loop_wait(loop, until_us);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop); }
@@ -28492,13 +28265,14 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     until_us = dbm__loop_until(loop, timeout_ms);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+    while (!loop->freed && !dbm__loop_forked(loop) && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
         dbm__loop_turn(loop, until_us);
         if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
             if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
             break; } }
     dbm__store(&loop->stopped, 0);
     if (loop->freed) st = DBM_E_CLOSED;
+    if (dbm__loop_forked(loop)) st = dbm__loop_alive(loop, NULL);
     (void)dbm__loop_leave(loop);
     return st; }
 DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
@@ -28508,11 +28282,11 @@ DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
     dbm__loop_end_turn(loop);
     if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
     dbm__store(&loop->stopped, 0);
-    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    st = loop->freed ? DBM_E_CLOSED : dbm__loop_forked(loop) ? dbm__loop_alive(loop, NULL) : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
     (void)dbm__loop_leave(loop);
     return st; }
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
-    if (loop == NULL) return;
+    if (loop == NULL || dbm__loop_forked(loop)) return;
     (void)dbm__add(&loop->posting, 1);
     dbm__store_release(&loop->stopped, 1);
     dbm__loop_wake(loop);
@@ -28531,6 +28305,7 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     dbm__posted *p;
     if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
     if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     p->job.run = dbm__posted_run;
@@ -28554,7 +28329,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
     f = dbm__fd_find(loop, fd);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     dbm__store(&loop->sleeping, 0);
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
@@ -28562,7 +28337,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_arrange(loop, false); }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     loop->asked = false;
     loop->timer_us = INT64_MAX; /* gone off, or set anew below */
     dbm__store(&loop->sleeping, 0);
@@ -28695,10 +28470,10 @@ static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
     loop->ends = loop->turning = true;
+    if (loop->hooked && !dbm__loop_forked(loop)) dbm__loop_unhook(loop);
+    until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
     if (!dbm__loop_forked(loop)) {
-        if (loop->hooked) dbm__loop_unhook(loop);
-        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
         dbm__loop_work_off(loop);
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */
@@ -28724,9 +28499,7 @@ DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *m
     if (options != NULL) o = *options;
     if (o.hooks != NULL) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
-    } else {
-        o.hooks = hooks;
-        st = dbm_loop_create(out, mgr, &o); }
+    } else { o.hooks = hooks; st = dbm_loop_create(out, mgr, &o); }
     if (st == DBM_OK) *own = *out;
     else hooks->end(hooks->ud);
     return st; }
@@ -28776,9 +28549,7 @@ static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__wor
     *p = work->next;
     if (*last == work) *last = before;
     return true; }
-static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
-    dbm__worked_append(&ws->first, &ws->last, work);
-    ws->ready++; }
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) { dbm__worked_append(&ws->first, &ws->last, work); ws->ready++; }
 /* Under the lock: what comes next in the lane of one that is over. */
 static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
     if (lane == NULL) return;
@@ -28805,9 +28576,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
     for (;;) {
-        if (ws->first != NULL) {
-            dbm__worker_turn(ws);
-            continue; }
+        if (ws->first != NULL) { dbm__worker_turn(ws); continue; }
         if (ws->stop) break;
         ws->idle++;
         dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
@@ -28820,9 +28589,7 @@ static bool dbm__worker_start(dbm__workers *ws) {
     if (thread == NULL) return false;
     ws->thread[ws->threads++] = thread;
     return true; }
-static void dbm__worker_join(dbm__workers *ws, int i) {
-    (void)WaitForSingleObject(ws->thread[i], INFINITE);
-    (void)CloseHandle(ws->thread[i]); }
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)WaitForSingleObject(ws->thread[i], INFINITE); (void)CloseHandle(ws->thread[i]); }
 #  else
 static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
 /* The program's signals are for its own threads. */
@@ -28957,9 +28724,7 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
         p = (dbm__uv_fd *)malloc(sizeof *p);
         if (p == NULL) return DBM_E_NOMEM;
         rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
-        if (rc != 0) {
-            free(p);
-            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST; }
+        if (rc != 0) { free(p); return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST; }
         p->fd = fd;
         p->poll.data = b;
         *mine = p; }
@@ -28968,9 +28733,7 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
     return want == 0 ? DBM_OK : DBM_E_LOST; }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
-static void dbm__uv_idle(uv_idle_t *idle) {
-    (void)uv_idle_stop(idle);
-    dbm_loop_timeout(((dbm__uv *)idle->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) { (void)uv_idle_stop(idle); dbm_loop_timeout(((dbm__uv *)idle->data)->loop); }
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
     (void)uv_timer_stop(&b->timer);
@@ -28979,18 +28742,14 @@ static void dbm__uv_timer(void *ud, int64_t after_us) {
     } else if (after_us > 0) {
         uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
         (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0); } }
-static void dbm__uv_prepared(uv_prepare_t *prepare) {
-    (void)uv_prepare_stop(prepare);
-    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop); }
+static void dbm__uv_prepared(uv_prepare_t *prepare) { (void)uv_prepare_stop(prepare); dbm_loop_timeout(((dbm__uv *)prepare->data)->loop); }
 static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
 static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
 static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
 static void dbm__uv_busy(void *ud, bool busy) {
     if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
     else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async); }
-static void dbm__uv_closed(uv_handle_t *handle) {
-    dbm__uv *b = (dbm__uv *)handle->data;
-    if (--b->handles == 0) free(b); }
+static void dbm__uv_closed(uv_handle_t *handle) { dbm__uv *b = (dbm__uv *)handle->data; if (--b->handles == 0) free(b); }
 static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
@@ -29042,9 +28801,7 @@ static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
     dbm__ev *b = (dbm__ev *)ud;
     ev_io *io = (ev_io *)*mine;
     if (io != NULL) ev_io_stop(b->ev, io);
-    if (want == 0) {
-        dbm__free(b->host, io);
-        return DBM_OK; }
+    if (want == 0) { dbm__free(b->host, io); return DBM_OK; }
     if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
     ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
     io->data = b;
@@ -29083,9 +28840,7 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     dbm__ev *b;
     if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
-    if (b == NULL) {
-        *out = NULL;
-        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
+    if (b == NULL) { *out = NULL; return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
     b->host = dbm__host_of(mgr);
     b->ev = ev;
     ev_init(&b->timer, dbm__ev_time);
@@ -29132,9 +28887,7 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     event_free(e);
     *mine = NULL;
     return DBM_E_LOST; }
-static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
-    (void)fd; (void)events;
-    dbm_loop_timeout(((dbm__event_base *)ud)->loop); }
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) { (void)fd; (void)events; dbm_loop_timeout(((dbm__event_base *)ud)->loop); }
 static void dbm__event_timer(void *ud, int64_t after_us) {
     struct timeval tv;
     tv.tv_sec = after_us / 1000000;
@@ -29236,6 +28989,7 @@ static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && 
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
@@ -29250,9 +29004,7 @@ static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->in = in;
     if (act->next != NULL) act->next->in = &act->next;
     *in = act; }
-static void dbm__act_unlink(dbm_act *act) {
-    *act->in = act->next;
-    if (act->next != NULL) act->next->in = act->in; }
+static void dbm__act_unlink(dbm_act *act) { *act->in = act->next; if (act->next != NULL) act->next->in = act->in; }
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
     act->kind = kind;
     if (t == NULL) {
@@ -29297,9 +29049,7 @@ static void dbm__act_tell(dbm__job *job) {
     dbm__loop_release(loop); }
 static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
 static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
-static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
-    act->job.run = run;
-    dbm__loop_soon(dbm__act_loop(act), &act->job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) { act->job.run = run; dbm__loop_soon(dbm__act_loop(act), &act->job); }
 DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
@@ -29310,17 +29060,13 @@ static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
     dbm__joined *joined;
     act->done = true;
-    if (act->of_loop) {
-        dbm__soon(act, dbm__act_tell);
-        return; }
+    if (act->of_loop) { dbm__soon(act, dbm__act_tell); return; }
     t = act->of.task;
     joined = dbm__task_joins(t);
     if (act->awaited) {
         dbm__soon(act, dbm__act_resume);
     } else if (dbm__task_settles(t)) {
-        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
-            dbm__act_fails_as(&t->act, act);
-            dbm__acts_stop(t->acts); }
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) { dbm__act_fails_as(&t->act, act); dbm__acts_stop(t->acts); }
         if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
     } else if (joined != NULL) {
         if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
@@ -29335,12 +29081,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
     return dbm__fail((dbm_status)why, DBM_STAGE_NONE, "", dbm__task_site(t), "%s",
                      why == DBM_E_TIMEOUT ? "the deadline of the task, or of what it awaited, passed"
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled"); }
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -29356,6 +29103,13 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
         act->stopped = true;
         t = (dbm_task *)act;
         if (why != DBM_E_CLOSED) why = DBM_E_CANCELLED; } }
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break; }
+    return limit; }
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 /* Whether its awaits fail. */
 static bool dbm__task_asked(const dbm_task *t) { return t->DBM__ASKED != DBM_OK && (t->DBM__WHERE == DBM__IN_BODY || t->DBM__ASKED == DBM_E_CLOSED); }
@@ -29366,7 +29120,7 @@ static void dbm__tasks_end(dbm_loop *loop) {
         dbm_task *t = tasks->spare;
         tasks->spare = t->u.next;
         dbm__free(dbm__loop_host(loop), t); }
-    for (act = tasks->first; act != NULL; act = act->next) {
+    for (act = dbm__loop_forked(loop) ? NULL : tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
         else dbm__act_stop(act); } }
 typedef struct dbm__cancelling { dbm__job job; dbm_task_handle handle; } dbm__cancelling;
@@ -29378,6 +29132,7 @@ static void dbm__cancel_now(dbm__job *job) {
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
     if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
     c->handle = handle;
@@ -29402,9 +29157,7 @@ static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
         m->await_until_us = INT64_MAX;
         m->late = true; /* of the await that is under way, which ends this limit when it is over */
         dbm__act_stop(t->acts); }
-    if (m->until_us <= now) {
-        m->until_us = INT64_MAX;
-        dbm__task_ask(t, DBM_E_TIMEOUT); }
+    if (m->until_us <= now) { m->until_us = INT64_MAX; dbm__task_ask(t, DBM_E_TIMEOUT); }
     dbm__more_arm(m); }
 static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     dbm__watch_init(&m->watch, dbm__more_heard);
@@ -29460,22 +29213,16 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
         return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */ }
-    if (t->acts != act) {
-        dbm__act_unlink(act);
-        dbm__act_link(act, &t->acts); }
+    if (t->acts != act) { dbm__act_unlink(act); dbm__act_link(act, &t->acts); }
     if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
     act->awaited = true;
     if (!act->done) return true;
-    if (t->DBM__CREDIT > 0) {
-        t->DBM__CREDIT--;
-        return false; }
+    if (t->DBM__CREDIT > 0) { t->DBM__CREDIT--; return false; }
     act->job.run = dbm__act_resume;
     dbm__loop_at_turn_end(t->loop, &act->job);
     return true; }
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
-    if (act != NULL && !dbm__task_more_make(t)) {
-        dbm__act_stop(act);
-        act = NULL; }
+    if (act != NULL && !dbm__task_more_make(t)) { dbm__act_stop(act); act = NULL; }
     if (!dbm__await(t, act, site)) return false;
     if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
@@ -29513,9 +29260,7 @@ static void dbm__task_reap(dbm_act *act) {
     dbm_loop *loop = dbm__act_loop(act);
     dbm__tasks *tasks = dbm__tasks_of(loop);
     if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
-    if (dbm__loop_ends(loop)) {
-        dbm__free(dbm__loop_host(loop), t);
-        return; }
+    if (dbm__loop_ends(loop)) { dbm__free(dbm__loop_host(loop), t); return; }
     t->gen++;
     t->u.next = tasks->spare;
     tasks->spare = t; }
@@ -29523,9 +29268,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_ends(loop)) {
-        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
-        return NULL; }
+    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -29569,9 +29312,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
     dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL; }
-DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
-    owned->next = t->owned;
-    t->owned = owned; }
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) { owned->next = t->owned; t->owned = owned; }
 DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
@@ -29593,6 +29334,7 @@ static bool dbm__task_runs(dbm_task *t) {
     tasks->current = t;
     said = t->fn(t);
     tasks->current = NULL;
+    if (dbm__loop_forked(t->loop)) return true; /* in there: what the task has under way is the parent's */
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
     if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))
@@ -29660,9 +29402,7 @@ typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
     dbm__act_done(&sleep->act, heard == DBM_E_NOMEM ? heard : DBM_OK); }
-static void dbm__sleep_stop(dbm_act *act) {
-    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
-    dbm__act_done(act, DBM_E_CANCELLED); }
+static void dbm__sleep_stop(dbm_act *act) { dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch); dbm__act_done(act, DBM_E_CANCELLED); }
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
@@ -29702,9 +29442,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->ud = ud;
     call->work.run = dbm__called_run;
     call->work.done = dbm__called_done;
-    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
-        dbm__loop_give(loop, call, sizeof *call);
-        return NULL; }
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act; }
 #else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
@@ -29747,6 +29485,7 @@ DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; re
 #if DBM_HAS_ASYNC
 struct dbm__async;
 struct dbm__turns;
+struct dbm__line;
 /* One call, in one block with the text and the values of its statement. */
 typedef struct dbm__request {
     dbm_act act;
@@ -29775,6 +29514,13 @@ typedef struct dbm__request {
     bool patient;                        /* it may wait for its turn on the worker */
     bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
+    bool alone;                          /* it is none for a batch */
+    bool again;                          /* it was sent once, to a connection that was lost */
+    bool listed, reaped;                 /* of a database: it stands in a list, whose end frees it when it was reaped */
+    struct dbm__line *line;              /* of a database */
+    dbm__entry *entry;                   /* in a batch: its statement; */
+    int64_t affected, last_id;           /* what the session `gen` says while it is told */
+    uint32_t gen;                        /* not 0: it was sent in a batch, or has a row */
     int64_t began_us;                    /* where turns to write are taken: when it was made */
     struct dbm__turns *turns;
     dbm__worked worked;
@@ -29801,11 +29547,28 @@ typedef struct dbm__async {
     dbm__turns *turns;                   /* where its writers take turns; NULL: nowhere */
     struct dbm__async *next_turn;
     bool turned, late;                   /* it waits for its turn; and for too long */
+    bool limited;                        /* the first one has less time than its session, which has `own_limit_us` */
+    int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
+    bool pipes;                          /* several may be: calls are kept until the end of the turn, */
+    bool put_off;                        /* for which `turn` waits */
+    bool batches;                        /* a batch is under way: */
+    dbm__request *sent, **last_sent;     /* what is not answered yet, */
+    dbm__request *undone, **last_undone; /* or goes again, */
+    int sent_count;
+    size_t sent_size;
+    bool unheard;                        /* which is all of it */
+    bool renews;                         /* the connection is to be replaced before the first call */
+    dbm__job turn;
+    dbm_database *db;
+    struct dbm__line *line;              /* it is a carrier, */
+    struct dbm__async *next_carrier;
+    int served;                          /* of so many calls; */
+    bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
     bool waits;                          /* for `running` */
     bool was_clean, replaced;
@@ -29825,9 +29588,14 @@ typedef struct dbm__async {
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
-DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set */
+DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
+DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
+DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -29840,7 +29608,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
     a->waits = true;
@@ -29848,9 +29617,7 @@ static void dbm__flow_watch(dbm__async *a) {
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
-    if (a->running.want == DBM_STEP_DONE) {
-        a->rc = dbm__op_end(c, a->op, a->op->status);
-        return true; }
+    if (a->running.want == DBM_STEP_DONE) { a->rc = dbm__op_end(c, a->op, a->op->status); return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false; }
@@ -29870,28 +29637,23 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     op->sent_affected = op->sent_last_id = -1;
     if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
     else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
-    if (st != DBM_E_UNSUPPORTED) {
-        a->rc = dbm__op_end(c, op, st);
-        return true; }
+    if (st != DBM_E_UNSUPPORTED) { a->rc = dbm__op_end(c, op, st); return true; }
     dbm__running_start(&a->running, c, op);
+    if (a->side.apart && op->kind == DBM_OP_RECEIVE) a->running.cancellable = false; /* it might be somebody else's that runs */
     return dbm__flow_on(a); }
-static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
-    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
-    return &a->own; }
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->own, kind, dbm__work_deadline(a->work)); return &a->own; }
 /* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (!a->waits) return;
-    if (!a->running.cancellable && a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* a COMMIT: then it is in doubt */
+    if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
     return true; }
-static dbm_op *dbm__flow_finish(dbm_row *row) {
-    row->op.kind = DBM_OP_FINISH;
-    return &row->op; }
+static dbm_op *dbm__flow_finish(dbm_row *row) { row->op.kind = DBM_OP_FINISH; return &row->op; }
 static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
     row->op.result = NULL;
     row->ended = true;
@@ -29921,9 +29683,7 @@ static dbm_status dbm__flow_place(dbm__async *a) {
     if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
         return dbm__work_fail(w, r->site); }
-    if (a->rows != NULL) {
-        dbm__rows_reset(w, a->rows, r->site);
-        a->rows->row.op.result = NULL; }
+    if (a->rows != NULL) { dbm__rows_reset(w, a->rows, r->site); a->rows->row.op.result = NULL; }
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
                   r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
@@ -29960,9 +29720,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     const dbm__entry *e = a->entry;
-    if (e->verb >= DBM__VERB_STATE || w->read_only) {
-        dbm_status st = dbm__refuse(w, e, r->site);
-        if (st != DBM_OK) return st; }
+    if (e->verb >= DBM__VERB_STATE || w->read_only) { dbm_status st = dbm__refuse(w, e, r->site); if (st != DBM_OK) return st; }
     return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK; }
 /* The values in the order of the statement, where they stay until it has ended. */
 static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
@@ -30029,6 +29787,10 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     op->read_only = w->read_only;
     op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
     return op; }
+static void dbm__flow_begun(dbm__work *w) {
+    w->in_transaction = true;
+    w->wrote = false;
+    w->points_sent = 0; }
 static dbm_status dbm__flow_first(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
@@ -30096,13 +29858,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close(&w->one);
                 if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            dbm__lent_end(w);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
-            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            if (a->renews) a->at = DBM__AT_RENEW;
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
-            if (row == NULL) {
-                a->at = a->after; break; }
+            if (row == NULL) { a->at = a->after; break; }
             a->holding = row;
             DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
@@ -30111,9 +29874,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
-            if (!dbm__flow_find(a)) {
-                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
-                DBM__RUN(&a->own, DBM__AT_PREPARED); }
+            if (!dbm__flow_find(a)) { dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w)); DBM__RUN(&a->own, DBM__AT_PREPARED); }
             break;
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
@@ -30135,9 +29896,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_BEGUN:
             a->at = DBM__AT_FAILED;
             if (a->rc != DBM_OK) break;
-            w->in_transaction = true;
-            w->wrote = false;
-            w->points_sent = 0;
+            dbm__flow_begun(w);
             a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
@@ -30229,6 +29988,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close_all(w);
                 a->at = a->after; break; }
             a->holding = row;
+            if (w->timed) row->op.deadline_us = dbm__work_deadline(w);
             DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_ENDED); break;
         case DBM__AT_ROWS_ENDED:
             dbm__flow_finished(w, a->holding);
@@ -30253,15 +30013,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_COMMITTED:
             dbm__store(&w->committing, 0);
             a->at = DBM__AT_UNDO;
-            if (a->rc != DBM_OK) {
-                (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
+            if (a->rc != DBM_OK) { (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
             a->at = DBM__AT_COMMIT_OVER; break;
         case DBM__AT_COMMIT_OVER:
             if (r->kind == DBM__ASYNC_END) {
-                dbm__session_finish(w);
+                dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
@@ -30280,16 +30039,18 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
-            if (r->kind == DBM__ASYNC_END) {
-                a->at = DBM__AT_OVER; break; }
+            if (r->kind == DBM__ASYNC_END) { a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:
             return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
         case DBM__AT_RENEW:
             a->replaced = true;
+            a->renews = false;
             dbm__work_renewing(w);
             dbm__side_closes(a);
             dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
@@ -30304,6 +30065,197 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
         default: return dbm__flow_end(a, DBM_OK); } } }
+/* ---- several at once ---------------------------------------------------------------------------------------------------------
+ *
+ *     first: [not sent ...] --PUT--> sent: [oldest ... newest] --RECEIVE--> told
+ *
+ * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
+ * write. What it holds is little enough for one send. */
+enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+static bool dbm__batch_kind(const dbm__request *r) {
+    return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
+        && r->size - sizeof *r <= DBM__BATCH_BYTES; }
+DBM__FN void dbm__lent_end(dbm__work *w) {
+    dbm_rows *rows, *next;
+    for (rows = w->rows; rows != NULL; rows = next) {
+        next = rows->next;
+        if (rows->row.lent_to == w) dbm__rows_close(rows); } }
+DBM__FN bool dbm__batch_may(dbm__async *a) {
+    dbm__work *w = a->work;
+    const dbm_adapter *adapter = w->db->adapter;
+    dbm_op *op = &w->one.row.op;
+    const dbm_rows *rows;
+    int lent = 0;
+    if (!a->pipes || a->renews || a->first == NULL || a->first->next == NULL || !dbm__batch_kind(a->first) || !dbm__batch_kind(a->first->next)) return false;
+    if (w->points != 0 || w->sent_count != 0 || w->commands != 0 || w->bulk != NULL || w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 || w->slot.connection.broken
+        || (w->timed && dbm__now(w->db->host) >= w->top->deadline_us)) return false;
+    dbm__lent_end(w);
+    if (w->one.row.open && op->result != NULL) { /* it ends with the next call, at once if that takes no waiting */
+        op->kind = DBM_OP_FINISH;
+        if (adapter->execute == NULL || adapter->execute(&w->slot.connection, op) != DBM_OK) return false;
+        dbm__flow_finished(w, &w->one.row); }
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    for (rows = w->rows; rows != NULL; rows = rows->next) if (rows->row.lent_to != NULL && rows->row.op.result != NULL) lent++;
+    return w->open_rows == lent; }
+static dbm__request *dbm__batch_pop(dbm__async *a) {
+    dbm__request *r = a->sent;
+    a->sent = r->next;
+    if (a->sent == NULL) a->last_sent = &a->sent;
+    a->sent_count--;
+    if (r->entry != NULL) dbm__cache_answered(&a->work->slot.connection, r->entry);
+    return r; }
+/* It has failed, for what is this thread's last failure. */
+static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, bool writes) {
+    dbm__work *w = a->work;
+    if (w->top->sticky != DBM_OK && !w->no_transaction) {
+        st = dbm__level_again(w->top);
+    } else {
+        if (writes) dbm__work_doubt(w, st);
+        if (r->sql != NULL) dbm__statement_shown(w, r->sql);
+        st = dbm__work_fail(w, r->site); }
+    dbm__side_answered(a, r, st); }
+/* Its answer is there: what it has changed, and its first row. */
+static void dbm__batch_got(dbm__async *a, dbm_op *op) {
+    dbm__work *w = a->work;
+    dbm__request *r = a->sent;
+    dbm_rows *rows = a->rows;
+    dbm_status st = DBM_OK;
+    if (r->entry == NULL) (void)dbm__command_over(w, op, DBM_OK, r->writes, r->site);
+    else if (r->entry->prepared.writes) dbm__work_wrote(w, r->entry, op);
+    (void)dbm__batch_pop(a);
+    r->affected = w->affected;
+    r->last_id = w->last_id;
+    if (rows == NULL) {
+        op->kind = DBM_OP_FINISH;
+        if (op->result != NULL) dbm__op_finish(&w->slot.connection, op);
+        if (r->kind != DBM__ASYNC_EXEC) st = dbm__no_memory(DBM_STAGE_ROW, w->db->name, r->site);
+    } else {
+        dbm__rows_opened(w, rows);
+        if (!dbm__rows_at_hand(rows, &st)) { op->kind = DBM_OP_FETCH; st = dbm__rows_fetched(rows, dbm__op_run(&w->slot.connection, op)); }
+        rows->row.held = true;
+        rows->row.lent_to = r;
+        if (st == DBM_OK) r->row = &rows->row;
+        else dbm__rows_close(rows);
+        if (st == DBM_DONE) st = r->entry == NULL ? DBM_OK : dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched"); }
+    dbm__side_answered(a, r, st); }
+/* The connection broke. What was sent may have been done; what can't have been goes once more, on another one: all of a batch that was the first thing on a
+ * connection found dead, and calls on a database that only read. */
+static void dbm__batch_lost(dbm__async *a, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r, *again = NULL, **last = &again;
+    bool writes = false, all;
+    for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
+    all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
+    while (a->sent != NULL) {
+        r = dbm__batch_pop(a);
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+            r->again = true;
+            *last = r;
+            last = &r->next;
+            continue; }
+        dbm__self()->last = kept;
+        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
+        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false); }
+    if (again == NULL) return;
+    if (all) again->alone = a->renews = true;
+    dbm__side_back(a, again, last); }
+DBM__FN bool dbm__batch(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->at < DBM__AT_RECEIVE ? a->first : a->sent;
+        dbm_op *op = &a->own;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->was_clean = !w->in_transaction;
+            a->unheard = true;
+            a->sent_size = 0;
+            a->last_undone = &a->undone;
+            a->at = DBM__AT_PUT; break;
+        case DBM__AT_PUT:
+            a->at = DBM__AT_RECEIVE;
+            a->rows = NULL;
+            a->entry = NULL;
+            a->rc = DBM_OK;
+            if (r == NULL || a->sent_count == DBM__BATCH_CALLS || !dbm__batch_kind(r) || a->sent_size + r->size - sizeof *r > DBM__BATCH_BYTES) break;
+            a->at = DBM__AT_PUT_FOUND;
+            if (r->kind == DBM__ASYNC_COMMAND || dbm__flow_find(a)) break;
+            if (a->sent == NULL) {
+                dbm__cache_prepare(a->entry, op, dbm__work_deadline(w));
+                DBM__RUN(op, DBM__AT_PUT_READY); break; }
+            dbm__cache_unused(c, a->entry); /* that comes when the others have been answered */
+            a->at = DBM__AT_RECEIVE; break;
+        case DBM__AT_PUT_READY:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            /* fall through */
+        case DBM__AT_PUT_FOUND:
+            if (a->entry != NULL) r->writes = a->entry->prepared.writes;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            a->at = DBM__AT_PUT_BEGUN;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
+            break;
+        case DBM__AT_PUT_BEGUN:
+            a->at = DBM__AT_PUT_DONE;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
+            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            op->no_wait = op->reply = true;
+            op->alone = w->no_transaction;
+            op->site = r->site;
+            if (a->rc == DBM_OK) DBM__RUN(op, DBM__AT_PUT_DONE);
+            break;
+        case DBM__AT_PUT_DONE:
+            a->at = DBM__AT_RECEIVE;
+            r->entry = a->entry;
+            if (r->entry != NULL) { r->entry->sent++; dbm__cache_give(c, r->entry); }
+            DBM_ASSERT(a->rc != DBM_OK || op->queued);
+            r->alone = a->rc == DBM_E_UNSUPPORTED;
+            if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) break;
+            a->first = r->next;
+            r->next = NULL;
+            *a->last_sent = r;
+            a->last_sent = &r->next;
+            a->sent_count++;
+            a->sent_size += r->size - sizeof *r;
+            r->gen = w->gen;
+            r->status = a->rc;
+            r->error = dbm__error_keep(w->db->host, a->rc);
+            if (a->rc == DBM_OK) a->at = DBM__AT_PUT;
+            break;
+        case DBM__AT_RECEIVE:
+            if (r == NULL) {
+                if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
+                a->at = DBM__AT_START;
+                return true; }
+            if (r->status != DBM_OK) {
+                a->rc = dbm__error_kept(w->db->host, r->error, r->status);
+                r->error = NULL;
+                dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false); break; }
+            a->rows = r->kind != DBM__ASYNC_EXEC ? dbm__rows_new(w) : NULL;
+            if (a->rows != NULL) { dbm__rows_reset(w, a->rows, r->site); op = &a->rows->row.op; }
+            dbm__op_init(op, DBM_OP_RECEIVE, dbm__work_deadline(w));
+            if (w->timed && a->side.apart) op->deadline_us += 1000000; /* the server has the first word: the end of the connection is that of others' calls, too */
+            op->last_id = r->entry != NULL ? -1 : 0;
+            op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
+            op->one_row = r->kind == DBM__ASYNC_ONE;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            DBM__RUN(op, DBM__AT_RECEIVED); break;
+        default: /* RECEIVED */
+            a->at = DBM__AT_RECEIVE;
+            if (a->rc == DBM_DONE) {
+                c->broken = true;
+                a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call"); }
+            if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
+            if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
+            else if (c->broken) dbm__batch_lost(a, a->rc);
+            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+                *a->last_undone = dbm__batch_pop(a);
+                a->last_undone = &r->next;
+                r->again = r->alone = true;
+            } else dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false);
+            a->unheard = false; break; } } }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 /* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
@@ -30316,13 +30268,50 @@ DBM__FN bool dbm__flow(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__async_go(dbm__async *a);
+static void dbm__async_over(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+static void dbm__line_left(dbm__line *line);
+static void dbm__share_go(dbm__line *h);
+static void dbm__share_left(dbm__async *a);
+static void dbm__shares_end(dbm_loop *loop);
+static void dbm__async_end_all(dbm_loop *loop);
+static bool dbm__share_stop(dbm__request *r);
+static void dbm__share_untold(dbm__request *r);
+/* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
+static void dbm__request_shows(const dbm__request *r) {
+    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    r->side->work->affected = r->affected;
+    r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    dbm__loop_give(dbm__act_loop(act), r, r->size); }
+    if (!act->of_loop) dbm__request_shows(r);
+    if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
+    if (r->line != NULL) dbm__share_untold(r);
+    else dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm_status st = act->status;
+    dbm__request_shows(r);
     if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
         if (r->row_out != NULL) *r->row_out = NULL;
         if (r->rows_out != NULL) *r->rows_out = NULL;
@@ -30336,15 +30325,17 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
-    if (!dbm__request_stops(r) || a->first != r) return; /* what has its turn later is looked at then */
+    if (r->line != NULL && dbm__share_stop(r)) return;
+    if (!dbm__request_stops(r)) { /* it goes on, but not for long */
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
+        return; }
+    if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
-        if (!a->blocks) {
-            dbm__flow_cancel(a);
-            return; }
+        if (!a->blocks) { dbm__flow_cancel(a); return; }
         dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         dbm__add(&w->cancellers, (dbm__word)0 - 1u);
@@ -30382,34 +30373,90 @@ static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
     r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
     return r; }
 static void dbm__request_done(dbm__request *r, dbm_status st) {
+    r->listed = false;
+    if (r->act.done) { /* whoever made it has been told */
+        if (r->reaped) dbm__share_untold(r);
+        return; }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
     dbm__act_done(&r->act, st); }
-static void dbm__async_put(dbm__async *a, dbm__request *r) {
-    r->side = a;
-    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
-    if (a->first != NULL) {
-        a->last = a->last->next = r;
-        return; }
-    a->first = a->last = r;
-    a->side.busy = true;
-    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+static void dbm__async_turn(dbm__job *job) {
+    dbm__async *a = DBM__ASYNC_OF(turn, job);
+    a->put_off = false;
     dbm__async_go(a); }
-/* The first one is over. A failure is this thread's last. */
+/* At the end of the turn it goes on. */
+static void dbm__async_put_off(dbm__async *a) {
+    if (a->put_off) return;
+    a->put_off = true;
+    a->turn.run = dbm__async_turn;
+    if (a->work == NULL) a->line->users++;
+    dbm__loop_at_turn_end(a->loop, &a->turn); }
+static void dbm__async_busy(dbm__async *a, bool busy) {
+    a->side.busy = busy;
+    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
+static void dbm__async_queue(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL || a->work == NULL) r->began_us = dbm__now(a->db->host);
+    if (a->first != NULL) a->last->next = r;
+    else a->first = r;
+    a->last = r; }
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    bool idle = a->first == NULL && a->sent == NULL;
+    dbm__async_queue(a, r);
+    if (a->work == NULL) {
+        r->line = a->line;
+        r->listed = true;
+        a->line->waiting++;
+        a->line->users++;
+        dbm__async_put_off(a);
+    } else if (idle) {
+        dbm__async_busy(a, true);
+        if (a->pipes && r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND) dbm__async_put_off(a); /* there may be more */
+        else dbm__async_go(a); } }
+/* A call is over, and in no queue any more. A failure is this thread's last. */
+static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
+    dbm__word mine = DBM__CALL_CANCELLED;
+    if (a->limited) {
+        a->limited = false;
+        a->work->base.deadline_us = a->own_limit_us;
+        a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
+    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
+    if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
+    if (a->line != NULL) {
+        a->served++;
+        r->gen = a->work->gen;
+        if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
+    dbm__request_done(r, st); }
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {
+    dbm__async_answer(a, r, st);
+    if (a->sent == NULL || !a->sent->act.stopped || a->sent->act.done) return;
+    a->sent->act.stopped = false; /* it has its turn now */
+    dbm__act_stop(&a->sent->act); }
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last) {
+    dbm__async *to = a->side.apart ? &first->line->front : a;
+    dbm__request *r;
+    *last = NULL;
+    for (r = first; to != a && r != NULL; r = r->next) {
+        r->side = to;
+        r->gen = 0;
+        if (!r->act.done) first->line->waiting++; }
+    if (to->first == NULL) to->last = (dbm__request *)(void *)((char *)last - offsetof(dbm__request, next));
+    *last = to->first;
+    to->first = first;
+    if (to != a) dbm__async_put_off(to);
+    else dbm__async_busy(a, true); }
+/* The first one is over. */
 static void dbm__async_next(dbm__async *a, dbm_status st) {
     dbm__request *r = a->first;
-    dbm__word mine = DBM__CALL_CANCELLED;
+    if (a->of_rows && a->end != NULL && (st > DBM_ROLLED_BACK || r->kind == DBM__ASYNC_ROWS_END || (r->kind == DBM__ASYNC_NEXT && r->row == NULL))) dbm__async_over(a);
     a->first = r->next;
-    if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
-    if (a->first == NULL) {
-        a->side.busy = false;
-        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
-    dbm__request_done(r, st); }
+    dbm__async_answer(a, r, st); }
 /* The end of a session, its connection apart. Why it failed stays with the request. */
 static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_status st;
-    a->side.busy = false;
+    a->side.busy = a->side.apart = false;
     dbm__store(&a->side.runner, 0);
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
@@ -30434,9 +30481,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
     case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
     case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
-    case DBM__ASYNC_NEXT: {
-        dbm_status st = dbm_rows_next(r->rows, &r->row);
-        return st == DBM_DONE ? DBM_OK : st; }
+    case DBM__ASYNC_NEXT: { dbm_status st = dbm_rows_next(r->rows, &r->row); return st == DBM_DONE ? DBM_OK : st; }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
@@ -30450,7 +30495,7 @@ static void dbm__async_worker(dbm__worked *worked) {
     bool was_held = w->gate_held && a->turns != NULL;
     if (r->kind == DBM__ASYNC_END) {
         dbm__turns *turns = a->turns;
-        if (r->writes) dbm__session_finish(w);
+        if (r->writes) dbm__session_finish(w, false);
         dbm__async_leave(a, r);
         if (was_held) dbm__store(&turns->held, 0);
         dbm__pool_give(&w->slot);
@@ -30463,9 +30508,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
         r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
         self->impatient = held || (!runs && !r->patient);
-        if (!r->turned) {
-            r->status = dbm__async_sync(a, r);
-            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
+        if (!r->turned) { r->status = dbm__async_sync(a, r); r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1); }
@@ -30503,9 +30546,7 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
     dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
     if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */ }
 /* It need not wait any more, for it is cancelled or late. */
-static void dbm__turn_forego(dbm__async *a) {
-    dbm__turn_out(a);
-    dbm__async_go(a); }
+static void dbm__turn_forego(dbm__async *a) { dbm__turn_out(a); dbm__async_go(a); }
 static void dbm__turns_look(void *ud) {
     dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
     dbm__async *a = NULL;
@@ -30527,9 +30568,7 @@ static void dbm__async_cancelled(dbm__work *w) {
     (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
-    if (--turns->sessions > 0) {
-        dbm__turns_next(turns);
-        return; }
+    if (--turns->sessions > 0) { dbm__turns_next(turns); return; }
     for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
     *p = turns->next;
     dbm__loop_give(loop, turns, sizeof *turns); }
@@ -30609,9 +30648,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
-    if (want == DBM__STEP_BLOCKS) {
-        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
-        return false; }
+    if (want == DBM__STEP_BLOCKS) { (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran); return false; }
     dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false; }
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
@@ -30643,14 +30680,50 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
+/* Whether somebody is looking at the row of dbm_query_one(). */
+static bool dbm__async_shows(const dbm__async *a) {
+    const dbm_row *row = &a->work->one.row;
+    return row->open && row->lent_to != NULL && row->lent_to != a->work; }
+/* A carrier whose connection must go back before the next call. */
+static bool dbm__async_spent(const dbm__async *a) {
+    const dbm__slot *slot = &a->work->slot;
+    return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0); }
+/* A transaction ends within what the task has left, as within what is left of its session's own time. */
+static void dbm__async_limit(dbm__async *a, dbm__request *r) {
+    dbm__work *w = a->work;
+    int64_t limit = r->act.stopped ? INT64_MIN : r->act.of_loop ? INT64_MAX : dbm__task_limit(dbm__act_task(&r->act));
+    if (r->kind < DBM__ASYNC_COMMIT || limit >= w->base.deadline_us) return;
+    a->limited = true;
+    a->own_limit_us = w->base.deadline_us;
+    w->base.deadline_us = limit;
+    w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
-    dbm__request *r;
-    while ((r = a->first) != NULL) {
+    if (a->work == NULL) {
+        dbm__share_go(a->line);
+        dbm__line_left(a->line);
+        return; }
+    while (!a->put_off && (a->batches || a->first != NULL)) {
+        dbm__request *r = a->first;
         dbm_status st;
-        if (r->kind == DBM__ASYNC_FAIL) {
+        if (a->line != NULL && !a->on && !a->batches) {
+            if (dbm__async_shows(a)) return;
+            if (dbm__async_spent(a)) {
+                a->first = NULL;
+                dbm__async_busy(a, false);
+                dbm__side_back(a, r, &a->last->next); break; } }
+        if (a->batches || (!a->on && dbm__batch_may(a))) {
+            dbm__store(&a->side.runner, dbm__thread_number());
+            a->batches = !dbm__batch(a);
+            dbm__store(&a->side.runner, 0);
+            if (a->batches) return;
+            continue; }
+        if (!a->on) dbm__async_limit(a, r);
+        if (r->act.done) { /* a call on a database that nobody waits for any more */
+            st = DBM_E_CANCELLED;
+        } else if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
@@ -30680,15 +30753,18 @@ static void dbm__async_go(dbm__async *a) {
                 a->first = NULL;
                 dbm__async_give(a, r);
                 return; } }
-        dbm__async_next(a, st); } }
+        dbm__async_next(a, st); }
+    if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front); }
 /* Nothing comes after it. */
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
     r->writes = commit;
+    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
     dbm__async_put(a, r); }
+static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
     dbm__request *r = a->end;
@@ -30699,8 +30775,11 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
+    if (dbm__loop_forked(loop)) return;
+    dbm__shares_end(loop);
     for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
+        if (a->sent != NULL) dbm__act_stop(&a->sent->act);
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
@@ -30708,11 +30787,19 @@ static dbm__sides *dbm__sides_of(dbm_loop *loop) {
     void **sides = dbm__loop_of_acts(loop);
     if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
     return (dbm__sides *)*sides; }
+/* To a task, or to the loop, as one of the callback form. */
+static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(a->loop);
+    dbm__async **all = task != NULL ? &sides->owned : &sides->told;
+    a->task = task;
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a; }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__async **all;
-    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
@@ -30728,36 +30815,25 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
         (void)dbm__no_memory(DBM_STAGE_CHECKOUT, w->db->name, site);
         return NULL; }
     a->turns = turns;
-    a->turned = a->late = false;
+    a->turned = a->late = a->limited = false;
     a->loop = loop;
-    a->task = task;
     a->end = end;
-    a->first = a->last = a->ending = NULL;
-    a->on = a->waits = false;
+    a->first = a->last = a->ending = a->sent = NULL;
+    a->last_sent = &a->sent;
+    a->sent_count = a->served = 0;
+    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->line = NULL;
+    a->db = w->db;
     a->at = 0;
     a->fd = -1;
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    a->pipes = w->db->replies && !a->blocks;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) dbm__task_owns(task, &a->owned);
-    else dbm__loop_at_end(loop, dbm__async_end_all);
-    all = task != NULL ? &sides->owned : &sides->told;
-    a->next = *all;
-    a->in = all;
-    if (a->next != NULL) a->next->in = &a->next;
-    *all = a;
+    if (task == NULL) dbm__loop_at_end(loop, dbm__async_end_all);
+    dbm__async_belongs(a, task);
     return a; }
-/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
-typedef struct dbm__line {
-    dbm__taker by;
-    struct dbm__line *next;
-    dbm_loop *loop;
-    size_t users;                        /* 0: it is to be freed */
-    dbm__watch watch;
-    dbm__job woken;
-    dbm__word posted;                    /* `woken` is on its way */
-} dbm__line;
 /* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
 typedef struct dbm__beginning {
     dbm_act act;                         /* own[0]: what it waits for */
@@ -30842,8 +30918,12 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        line->front.line = line;
+        line->front.loop = loop;
+        line->front.db = db;
         line->next = sides->lines;
-        sides->lines = line; }
+        sides->lines = line;
+        dbm__loop_at_end(loop, dbm__async_end_all); }
     if (line != NULL) line->users++;
     return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
@@ -30959,7 +31039,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
         return NULL; }
     out->slot = NULL;
     out->step = 0;
-    st = dbm__session_allowed(db, options, site);
+    st = dbm__loop_forked(loop) ? dbm__loop_alive(loop, site) : dbm__session_allowed(db, options, site);
     line = st == DBM_OK ? dbm__line_of(loop, db, site) : NULL;
     b = line != NULL ? (dbm__beginning *)dbm__act_take(loop, sizeof *b, site) : NULL;
     if (b != NULL) {
@@ -30973,9 +31053,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    if (b->more != NULL) {
-        b->more->fn = fn;
-        b->more->ud = ud; }
+    if (b->more != NULL) { b->more->fn = fn; b->more->ud = ud; }
     if (options != NULL) {
         b->more->options = *options;
         b->more->given = &b->more->options;
@@ -30984,6 +31062,151 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
+/* The oldest call that is still wanted. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r;
+    while ((r = h->front.first) != NULL) {
+        h->front.first = r->next;
+        r->next = NULL;
+        if (!r->act.done) { h->waiting--; break; }
+        dbm__request_done(r, DBM_OK); }
+    return r; }
+/* Nobody is to be told any more. */
+static void dbm__share_untold(dbm__request *r) {
+    dbm__line *h = r->line;
+    r->reaped = true;
+    if (r->listed) return;
+    if (r->row != NULL) dbm__async_put_off(&h->front); /* its carrier may be free now */
+    dbm__loop_give(h->loop, r, r->size);
+    dbm__line_left(h); }
+/* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
+static bool dbm__share_stop(dbm__request *r) {
+    const dbm__async *a = r->side;
+    dbm__line *h = r->line;
+    bool sent = r->gen != 0 && r->status == DBM_OK;
+    if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
+    if (a->work == NULL) h->waiting--;
+    if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
+    dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
+                                     !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    return true; }
+/* It is no carrier any more. */
+static void dbm__share_left(dbm__async *a) {
+    dbm__line *h = a->line;
+    dbm__async **p = h != NULL ? &h->carriers : NULL;
+    if (p == NULL) return;
+    while (*p != a) p = &(*p)->next_carrier;
+    *p = a->next_carrier;
+    a->line = NULL;
+    dbm__async_put_off(&h->front);
+    dbm__line_left(h); }
+static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
+/* How many connections can be had without waiting for those that are out. */
+static int dbm__pool_has(const dbm__pool *pool) {
+    int i, n = 0;
+    for (i = 0; i < pool->slot_count && !dbm__pool_wanted(pool); i++) {
+        dbm__word state = dbm__load(&dbm__pool_slot(pool, i)->state);
+        if (state == DBM__SLOT_IDLE || state == DBM__SLOT_EMPTY) n++; }
+    return n; }
+static bool dbm__carrier_free(dbm__async *a) {
+    if (a->first != NULL || a->sent != NULL || dbm__async_shows(a)) return false;
+    dbm__lent_end(a->work);
+    return true; }
+/* Some of the calls that wait; or one that has many rows, of which it becomes the session. */
+static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
+    dbm__request *r;
+    while (most-- > 0 && h->front.first != NULL && (a->first == NULL || h->front.first->kind != DBM__ASYNC_QUERY) && (r = dbm__share_pop(h)) != NULL) {
+        dbm_task *task = dbm__act_task(&r->act);
+        dbm__async_queue(a, r);
+        if (r->kind != DBM__ASYNC_QUERY) continue;
+        dbm__share_left(a);
+        a->side.apart = false;
+        a->of_rows = true;
+        most = 0;
+        dbm__async_unlink(a);
+        dbm__async_belongs(a, task); }
+    if (a->first == NULL) return;
+    dbm__async_busy(a, true);
+    dbm__async_go(a); }
+/* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
+static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r;
+    while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
+        dbm__self()->last = kept;
+        dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
+        dbm__request_done(r, st); } }
+static void dbm__carrier_begun(void *ud, dbm_status st) {
+    dbm__line *h = (dbm__line *)ud;
+    h->begins = false;
+    if (st == DBM_OK) {
+        dbm__async *a = (dbm__async *)(void *)((dbm__work *)h->begun.slot)->side;
+        a->line = h;
+        a->side.apart = true;
+        a->pipes = a->pipes && !h->by.db->pool->full_reset;
+        a->next_carrier = h->carriers;
+        h->carriers = a;
+        h->users++;
+    } else { dbm__carrier_failed(h, st); }
+    dbm__share_go(h);
+    dbm__line_left(h); }
+static void dbm__carrier_begin(dbm__line *h) {
+    dbm_session_options options;
+    memset(&options, 0, sizeof options);
+    options.autocommit = true;
+    h->began_us = dbm__now(h->by.db->host);
+    h->begins = true;
+    h->users++;
+    if (dbm__async_open(h->loop, NULL, h->by.db, &options, &h->begun, dbm__carrier_begun, h, h->front.first->site) != NULL) return;
+    h->begins = false;
+    dbm__carrier_failed(h, dbm__self()->last.status);
+    dbm__line_left(h); }
+static void dbm__share_go(dbm__line *h) {
+    const dbm__pool *pool = h->by.db->pool;
+    dbm__async *a, *next;
+    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
+    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    for (a = h->carriers; a != NULL; a = next) {
+        next = a->next_carrier;
+        if (!dbm__carrier_free(a)) {
+            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
+        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+            if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
+            idle--;
+        } else {
+            int most = (h->waiting + idle - 1) / idle;
+            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
+            idle--; } }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h); }
+/* The loop ends: calls have been asked to, and carriers will be. */
+static void dbm__shares_end(dbm_loop *loop) {
+    dbm__line *h, *next;
+    for (h = dbm__sides_of(loop)->lines; h != NULL; h = next) {
+        dbm__request *r;
+        next = h->next;
+        h->users++;
+        for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
+        (void)dbm__share_pop(h);
+        if (h->named) dbm__line_left(h);
+        h->named = false;
+        dbm__line_left(h); } }
+/* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
+static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
+    dbm__line *h = s->step == DBM__ON_LOOP ? (dbm__line *)s->slot : NULL;
+    dbm_database *db = h != NULL ? h->by.db : (dbm_database *)s->slot;
+    dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
+    dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
+    if (db == NULL) {
+        (void)dbm__fail_null("database");
+    } else if (loop == NULL || (!told && task == NULL)) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
+                  "of db" : "no task runs here that could await the call: use the forms with _cb");
+    } else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
+        h->front.task = task;
+        dbm__async_put_off(&h->front); /* which holds it */
+        dbm__line_left(h);
+        return &h->front; }
+    return NULL; }
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
     return t != NULL; }
@@ -30997,15 +31220,13 @@ DBM__DEF dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_se
 DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                           dbm_async_fn fn, void *ud, const char *site) {
     if (loop == NULL) return dbm__fail_null("loop");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_CHECKOUT, NULL, site, "the loop is being freed");
+    if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 /* The side of a session, for a call of a task (fn NULL) or of the callback form. */
 static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
-    if (w == NULL) {
-        (void)dbm__session_bad(s, site);
-        return NULL; }
+    if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
@@ -31013,10 +31234,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
-    if (!of_task && dbm__loop_ends(a->loop)) {
-        dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, w->db->name, site, "the loop is being freed");
-        return NULL; }
-    return a; }
+    return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
 static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
@@ -31030,8 +31248,9 @@ static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const 
     if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
     else r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
-/* A failure of the call's values comes in its turn, and sticks. */
-static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+/* A failure of the call's values comes in its turn, and sticks; on a database at once. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) {
+    return a->work == NULL ? NULL : dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
 typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
 static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
     dbm__async_words *x = (dbm__async_words *)ud;
@@ -31043,12 +31262,13 @@ static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int cou
     return DBM_OK; }
 static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
     if (to.out != NULL) *(void **)to.out = NULL;
+    if (s != NULL && (s->step == DBM__ON_DATABASE || s->step == DBM__ON_LOOP)) return dbm__share_front(s, to.told, site);
     return dbm__async_of(s, !to.told, site); }
 /* A command's words; its values by codes, or from an array. */
 static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
     dbm__async_words x;
     dbm__redis_use use;
-    dbm_session on = dbm__database_target(a->work->db);
+    dbm_session on = dbm__database_target(a->db);
     dbm_status st;
     x.a = a;
     x.to = to;
@@ -31083,13 +31303,18 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     if (a == NULL) return NULL;
     if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
         return dbm__async_bad(a, to, site); }
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].name != NULL) named = true; }
-    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
+    if (dbm__values_check(copy, count, a->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
     return dbm__async_add_statement(a, to, site, sql, copy, count, named); }
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__line *h = NULL;
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
+    if (h != NULL && h->named) dbm__line_left(h);
+    if (h != NULL) h->named = true;
+    return (dbm_shared *)(void *)h; }
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
     dbm__async *a = dbm__async_of(s, !to.told, site);
     if (a == NULL) return NULL;
@@ -31133,9 +31358,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
-    if (rows != NULL && rows->row.came) {
-        rows->row.came = false;
-        return true; }
+    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31153,6 +31376,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
     return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION"); }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
@@ -31259,10 +31483,10 @@ static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
     l->fd = -1;
-    if (l->running) {
+    if (l->running && !dbm__loop_forked(l->loop)) {
         dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
         (void)dbm__listen_over(l); }
-    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    dbm__connection_close(&l->connection, dbm__loop_forked(l->loop) ? DBM_DISCONNECT_FORKED : l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
     for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false; }
 /* It waits longer each time, up to 5 s. */
 static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
@@ -31276,9 +31500,7 @@ static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
     pause = (pause > 5000000 ? 5000000 : pause) / 2;
     dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
     if (told) return;
-    if (dbm__listen_wanted(l)) {
-        dbm__listen_tell(l, DBM_HEARD_GAP, st);
-        return; }
+    if (dbm__listen_wanted(l)) { dbm__listen_tell(l, DBM_HEARD_GAP, st); return; }
     l->gap = true;
     l->ready = false;
     l->gap_status = st;
@@ -31321,9 +31543,7 @@ static void dbm__listen_connected(dbm__worked *worked) {
     dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
     l->works = false;
     l->error = NULL;
-    if (l->state == DBM__LISTEN_ENDED) {
-        dbm__listen_soon(l);
-        return; }
+    if (l->state == DBM__LISTEN_ENDED) { dbm__listen_soon(l); return; }
     if (st != DBM_OK) dbm__listen_failed(l, st);
     else l->state = DBM__LISTEN_WANTS;
     dbm__listen_go(l); }
@@ -31405,9 +31625,7 @@ static void dbm__listen_end_all(dbm_loop *loop) {
 static void dbm__listen_job(dbm__job *job) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
     l->soon = false;
-    if (l->state != DBM__LISTEN_ENDED) {
-        dbm__listen_go(l);
-        return; }
+    if (l->state != DBM__LISTEN_ENDED) { dbm__listen_go(l); return; }
     dbm__listen_close(l, DBM_DISCONNECT_POLITE); /* only now: the message may have been in the connection's memory */
     while (l->names != NULL) {
         dbm__heard_name *next = l->names->next;
@@ -31421,7 +31639,7 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     if (out != NULL) *out = NULL;
     if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type); }
     l = (dbm_listener *)dbm__alloc_zero(db->host, sizeof *l);
@@ -31456,7 +31674,8 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
         dbm__hearing *h = l->hearing;
         l->hearing = NULL;
         dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended")); }
-    dbm__listen_soon(l); }
+    if (dbm__loop_forked(l->loop) && !l->works) dbm__listen_job(&l->job); /* no turn will come */
+    else dbm__listen_soon(l); }
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
     dbm__heard_name **p, *n;
     size_t size;

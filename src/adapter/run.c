@@ -144,8 +144,8 @@ DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
         int64_t now = dbm__now(r->c->db->host);
         if (now >= r->limit_us) {
             if (r->phase == DBM__RUNNING && r->cancellable) dbm__running_stop(r, DBM__LATE);
-            else if (r->phase == DBM__STOPPED) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else if (r->op->kind == DBM_OP_CONNECT) dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer in time (connect_timeout, or what the session had left): is a server of this type at that address?");
+            else if (r->phase == DBM__STOPPED || (r->op->kind != DBM_OP_COMMIT && dbm__load(&r->c->cancelled) != 0)) dbm__running_give_up(r, DBM_E_CANCELLED, "the session was cancelled, and the server did not answer; the connection is closed");
             else dbm__running_give_up(r, DBM_E_TIMEOUT, "no answer before the deadline; the connection is closed");
             return;
         }

@@ -1955,11 +1955,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t need = 512, i;
+    dbm_option one;
     char between = '?', number[24], *text;
     dbm__text t;
     need += strlen(url->hosts) + 3 * (strlen(url->path) + (user != NULL ? strlen(user) : 0) + (password != NULL ? strlen(password) : 0));
-    for (i = 0; i < url->parameter_count; i++) need += strlen(url->parameters[i].name) + 3 * strlen(url->parameters[i].value) + 2;
-    for (i = 0; i < config->option_count; i++) need += strlen(config->options[i].name) + 3 * strlen(config->options[i].value) + 2;
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) need += strlen(one.name) + 3 * strlen(one.value) + 2;
     if (config->tls_ca != NULL) need += 3 * strlen(config->tls_ca) + 32;
     if (config->tls_cert != NULL) need += 3 * strlen(config->tls_cert) + 32;
     text = (char *)dbm_adapter_alloc(db, need);
@@ -1977,18 +1977,11 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, url->hosts);
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
-    for (i = 0; i < url->parameter_count; i++) {
-        const char *name = url->parameters[i].name;
-        if (dbm__list_has(DBM__MONGO_OPTIONS, name, strlen(name)) || dbm__mongo_said(db, name) != url->parameters[i].value) {
-            if (!dbm__same_word(name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
-        }
-        dbm__mongo_put_option(&t, &between, name, url->parameters[i].value);
-    }
-    for (i = 0; i < config->option_count; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, "connect_args.", 13) == 0 && !dbm__list_has(DBM__MONGO_OPTIONS, name + 13, strlen(name + 13))) {
-            dbm__mongo_put_option(&t, &between, name + 13, config->options[i].value);
-        }
+    for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
+        const char *last = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) ? NULL : dbm__mongo_said(db, one.name);
+        if (last == NULL) continue;
+        if (last != one.value && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        dbm__mongo_put_option(&t, &between, one.name, one.value);
     }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
@@ -2099,13 +2092,11 @@ static dbm_status dbm__mongo_tls_files(dbm_connection *c) {
     int i;
     for (i = 0; i < 2 && config->tls != DBM_TLS_OFF; i++) {
         const char *name = i == 0 ? config->tls_ca : config->tls_cert;
-        FILE *f = name != NULL && name[0] != 0 ? fopen(name, "rb") : NULL;
-        char block[600];
-        if (f == NULL && name != NULL && name[0] != 0) {
-            dbm__format(block, sizeof block, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
-            return dbm_adapter_fail(c, DBM_E_TLS, NULL, 0, block);
-        }
-        if (f != NULL) (void)fclose(f);
+        FILE *f;
+        if (name == NULL || name[0] == 0) continue;
+        f = fopen(name, "rb");
+        if (f == NULL) return dbm__adapter_say(c, DBM_E_TLS, NULL, 0, "%s can't be read: %s", i == 0 ? "tls_ca" : "tls_cert", name);
+        (void)fclose(f);
     }
 #else
     (void)c;

@@ -112,6 +112,8 @@ typedef struct dbm__mysql_cell {
     char *text;
     unsigned long capacity, size;
     int how;
+    signed char wire;        /* of a row as it is sent: the bytes of a number, 0: a text, -1: something else */
+    bool is_signed;
     dbm__mysql_bool null, cut;
     union { float single; MYSQL_TIME time; } as;
     char written[40];        /* a date or a time as text; bits */
@@ -142,6 +144,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
+    bool simple;             /* its columns are numbers and texts */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -240,20 +243,9 @@ typedef struct dbm__mysql {
 
 /* ---- failures ----------------------------------------------------------------------------------------------------------------- */
 
-static dbm_status dbm__mysql_say(dbm__mysql *q, dbm_status status, const char *sqlstate, int native, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    q->refused = true;
-    q->status = dbm_adapter_fail(q->c, status, sqlstate, native, block);
-    return q->status;
-}
+#define DBM__MYSQL_SAY(q, ...) ((q)->refused = true, (q)->status = dbm__adapter_say((q)->c, __VA_ARGS__)) /* as that; the flow ends */
 
-static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return dbm__mysql_say(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
+static dbm_status dbm__mysql_no_memory(dbm__mysql *q) { return DBM__MYSQL_SAY(q, DBM_E_NOMEM, "HY001", 0, "%s", dbm_status_text(DBM_E_NOMEM)); }
 
 /* Which of our statuses an error is; DBM_OK: what its SQLSTATE says. */
 static dbm_status dbm__mysql_status(int native) {
@@ -373,7 +365,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     case DBM__MYSQL_TOO_BIG: case DBM__MYSQL_CLIENT_TOO_BIG:
         q->broken = true;
         dbm_adapter_broken(q->c);
-        return dbm__mysql_say(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "08S01", e->native, "%s: the statement with its values, or a row, is larger than max_allowed_packet of "
                               "the server%s; raise it there (SET GLOBAL max_allowed_packet), or send and read less at a time", text,
                               e->native == DBM__MYSQL_CLIENT_TOO_BIG ? " or of connect_args.max_allowed_packet" : "");
     case DBM__MYSQL_INTERRUPTED: state = "57014", more = " (by dbm_cancel, a deadline, or KILL QUERY)"; break;
@@ -393,9 +385,9 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     }
     if (q->connecting && status == DBM_E_CONNECT && q->base->hosts[q->host].name != NULL) {
         const dbm__mysql_host *host = &q->base->hosts[q->host];
-        dbm__mysql_say(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s, port %d: %s", host->name, (int)(host->port != 0 ? host->port : 3306u), text);
     } else {
-        dbm__mysql_say(q, status, state, e->native, "%s%s%s", before, text, more);
+        DBM__MYSQL_SAY(q, status, state, e->native, "%s%s%s", before, text, more);
     }
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
@@ -739,10 +731,18 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
+        s->simple = true;
         for (i = 0; i < count; i++) {
-            s->cells[i].how = dbm__mysql_how(&fields[i]);
-            s->cells[i].value.type = dbm__mysql_kinds[s->cells[i].how].type;
-            s->cells[count + i] = s->cells[i];
+            dbm__mysql_cell *cell = &s->cells[i];
+            int type = (int)fields[i].type;
+            cell->how = dbm__mysql_how(&fields[i]);
+            cell->value.type = dbm__mysql_kinds[cell->how].type;
+            cell->is_signed = !(fields[i].flags & UNSIGNED_FLAG);
+            if (cell->how >= DBM__MYSQL_TEXT) cell->wire = 0;
+            else if (cell->how > DBM__MYSQL_TINY) cell->wire = -1;
+            else cell->wire = type == MYSQL_TYPE_TINY ? 1 : type == MYSQL_TYPE_SHORT || type == MYSQL_TYPE_YEAR ? 2 : type == MYSQL_TYPE_LONG || type == MYSQL_TYPE_INT24 ? 4 : 8;
+            s->simple = s->simple && cell->wire >= 0;
+            s->cells[count + i] = *cell;
         }
         s->side = 0;
         s->rebind = true;
@@ -1037,7 +1037,7 @@ static int dbm__mysql_hold(dbm__mysql *q, dbm__mysql_statement *s, size_t limit)
         if (status == DBM_E_NOMEM) {
             dbm__mysql_no_memory(q);
         } else {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "a connection to MySQL reads one result at a time, so the rest of the rows had to be put aside, and "
                            "they do not fit into row_buffer (%z bytes; %l rows are read): raise row_buffer, read fewer rows at a time (LIMIT), or run the "
                            "other statement after the loop", limit, s->seen);
         }
@@ -1141,7 +1141,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     found = (int)mysql_stmt_param_count(s->stmt);
     s->bound = false;
     if (found != p->parameters) {
-        dbm__mysql_say(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, "42P02", 0, "the server sees %d parameters in this statement where dbm.h counted %d: was sql_mode changed "
                        "(ANSI_QUOTES, NO_BACKSLASH_ESCAPES) by this session?", found, p->parameters);
         break;
     }
@@ -1236,7 +1236,7 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     dbm__calendar c;
     dbm__calendar_of(us, &c);
     if (c.year < 0 || c.year > 9999) {
-        dbm__mysql_say(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }
     memset(t, 0, sizeof *t);
@@ -1256,7 +1256,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
                                            MYSQL_TYPE_BLOB, MYSQL_TYPE_NEWDECIMAL, MYSQL_TYPE_DATETIME, MYSQL_TYPE_STRING, MYSQL_TYPE_STRING };
     if (DBM__UNLIKELY((unsigned)v->type >= sizeof types)) {
-        dbm__mysql_say(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
+        DBM__MYSQL_SAY(q, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number);
         return false;
     }
     b->is_unsigned = v->type == DBM_TYPE_UINT;
@@ -1266,7 +1266,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type < DBM_TYPE_TEXT) {
         if (v->type != DBM_TYPE_DOUBLE || v->as.real - v->as.real == 0) return true;
         /* NaN and the infinities */
-        dbm__mysql_say(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
+        DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false;
     }
     if (v->type == DBM_TYPE_TIMESTAMP) {
@@ -1350,7 +1350,7 @@ static int dbm__mysql_refused(dbm__mysql *q, const dbm__mysql_statement *s) {
             dbm__mysql_note_status(q);
             if (!q->open && q->wrote) {
                 q->failed = true;
-                dbm__mysql_say(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
+                DBM__MYSQL_SAY(q, DBM_E_IMPLICIT_COMMIT, q->error.sqlstate, q->error.native,
                                "%s; MySQL commits before such a statement, so what this transaction had written before it is kept", q->error.text);
                 q->wrote = false;
                 break;
@@ -1415,7 +1415,7 @@ static void dbm__mysql_numbers(const dbm__mysql_statement *s, dbm_op *op, uint64
 
 static bool dbm__mysql_is_undone(dbm__mysql *q) {
     if (DBM__LIKELY(!q->unit || !q->undone)) return false;
-    dbm__mysql_say(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
+    DBM__MYSQL_SAY(q, DBM_E_ROLLED_BACK, "40000", 0, "the server has rolled back this whole transaction because of a deadlock, and nothing of it was committed: run it again");
     return true;
 }
 
@@ -1471,6 +1471,49 @@ DBM__INLINE void dbm__mysql_fetched(dbm__mysql *q, dbm__mysql_statement *s) {
         s->ended = true;
     }
 }
+
+#if DBM__MYSQL_AHEAD
+#define DBM__MYSQL_LOW4(p) ((uint32_t)(p)[0] | (uint32_t)(p)[1] << 8 | (uint32_t)(p)[2] << 16 | (uint32_t)(p)[3] << 24)
+
+/* Puts the row that stands next in the library's buffer into the cells, as the library would, which takes five times as long. False, and it is the library's
+ * turn: it has not begun with these rows, there is more to it, or a text needs more room. */
+DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
+    NET *net = &q->my->net;
+    const unsigned char *head = net->pvio->cache_pos, *nulls = head + 5, *p = nulls + (s->columns + 9) / 8;
+    const unsigned char *end = head + 4 + ((size_t)head[0] | (size_t)head[1] << 8 | (size_t)head[2] << 16);
+    dbm__mysql_cell *cell = s->hand_cells, *last = cell + s->columns;
+    unsigned bit = 2; /* two are not used */
+    if (!s->simple || s->stmt->state != MYSQL_STMT_USER_FETCHING || head[3] != (unsigned char)net->pkt_nr || p > end) return false;
+    for (; cell < last; cell++, bit++) {
+        size_t size = (size_t)cell->wire;
+        cell->null = nulls[bit / 8] >> bit % 8 & 1;
+        if (cell->null) continue;
+        if (size != 0) {
+            if ((size_t)(end - p) < size) return false;
+            if (size == 8) cell->value.as.uinteger = DBM__MYSQL_LOW4(p) | (uint64_t)DBM__MYSQL_LOW4(p + 4) << 32; /* or the bits of a double */
+            else cell->value.as.uinteger = size == 4 ? DBM__MYSQL_LOW4(p) : size == 2 ? p[0] | (unsigned)p[1] << 8 : p[0];
+            if (cell->is_signed && size < 8 && cell->value.as.uinteger >> (8 * size - 1) != 0) cell->value.as.uinteger |= UINT64_MAX << 8 * size;
+        } else {
+            if (p == end) return false;
+            size = *p++;
+            if (size == 252 && end - p >= 2) {
+                size = (size_t)p[0] | (size_t)p[1] << 8;
+                p += 2;
+            } else if (size > 250) {
+                return false;
+            }
+            if ((size_t)(end - p) < size || size >= cell->capacity) return false;
+            memcpy(cell->text, p, size);
+            cell->size = (unsigned long)size;
+        }
+        p += size;
+    }
+    if (p != end) return false;
+    net->pvio->cache_pos += end - head;
+    net->compress_pkt_nr = ++net->pkt_nr;
+    return true;
+}
+#endif
 
 /* The next row, which has been read already. */
 DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
@@ -1551,7 +1594,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
             DBM__MYSQL_DO(dbm__mysql_ask_limit(q));
         }
         if (q->total + 16u * (size_t)op->value_count + 64 > q->packet) {
-            dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
+            DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the statement and its values have %z bytes, more than max_allowed_packet of the server, which is "
                            "%u: raise it there (SET GLOBAL max_allowed_packet, for connections made from then on), or send less at a time; nothing was sent",
                            q->total, q->packet);
             break;
@@ -1634,7 +1677,7 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
     q->status = DBM_DONE;
     if (s == NULL) break;
     if (s->spoiled) {
-        dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
+        DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the rest of these rows was dropped, because it did not fit into row_buffer");
         break;
     }
     if (s->ended && !s->held) break;
@@ -1668,12 +1711,21 @@ static int dbm__mysql_op_fetch(dbm__mysql *q, dbm_op *op) {
 static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->result;
-    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0 || s->held || s->text_rows != NULL || s->spoiled)) return DBM_E_UNSUPPORTED;
-    if (op->kind == DBM_OP_FINISH) return s->open || s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
-    if (s->ended) return DBM_DONE;
-    if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
-    dbm__mysql_fetch(q, s);
-    return q->rc == 0 ? DBM_OK : q->status;
+    if (DBM__UNLIKELY(q == NULL || q->broken || q->wait != 0)) return DBM_E_UNSUPPORTED;
+    if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
+        if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
+#if DBM__MYSQL_AHEAD
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) {
+            s->seen++;
+            return DBM_OK;
+        }
+#endif
+        dbm__mysql_fetch(q, s);
+        return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status;
+    }
+    if (s->open || s->held || s->text_rows != NULL || s->spoiled) return DBM_E_UNSUPPORTED;
+    if (op->kind == DBM_OP_FINISH) return s->aside.chunks != NULL || s->large ? DBM_E_UNSUPPORTED : DBM_OK;
+    return s->ended ? DBM_DONE : DBM_E_UNSUPPORTED;
 }
 #endif
 
@@ -1859,7 +1911,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
         b->sizes[at] = value.buffer_length;
     }
     if (DBM__UNLIKELY(bytes > b->limit)) {
-        return dbm__mysql_say(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
+        return DBM__MYSQL_SAY(q, DBM_E_LIMIT, "54000", 0, "the row has %z bytes, and with what goes around it that is more than max_allowed_packet, %u: raise it "
                               "at the server (SET GLOBAL max_allowed_packet, for connections made from then on), or leave the row out", bytes, q->packet);
     }
     if (!fits || (r != 0 && (b->bytes + bytes > b->limit || b->bytes + bytes > (size_t)DBM__MYSQL_BULK_BYTES))) return DBM_DONE;
@@ -2057,7 +2109,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
         for (i = 0; i < b->columns; i++) {
             if (b->binds[i].buffer != NULL || (status = dbm_adapter_element(&columns[i], first + r, &values[i])) == DBM_OK) continue;
             op->bulk->failed_column = i;
-            dbm__mysql_say(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
+            DBM__MYSQL_SAY(q, status, NULL, 0, "%s", dbm__element_wrong(columns[i].kind));
             goto stop;
         }
         /* Behind rows that are there already, or for an INSERT, as any other row. */
@@ -2437,7 +2489,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
     if (q->refused) break;
     q->tls = mysql_get_ssl_cipher(q->my) != NULL;
     if (!q->tls && q->base->tls >= DBM_TLS_REQUIRE) {
-        dbm__mysql_say(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
+        DBM__MYSQL_SAY(q, DBM_E_TLS, "08001", DBM__MYSQL_TLS_FAILED, "the server offers no TLS, and this database asks for it (tls)");
         break;
     }
     if (!q->tls && dbm_adapter_config(q->owner)->tls == DBM_TLS_DEFAULT && !dbm__mysql_local(q->base->hosts[q->host].name) &&
@@ -2618,7 +2670,7 @@ static dbm_status dbm__mysql_gone(dbm__mysql *q, dbm_op *op) {
         }
     }
     if (op->kind == DBM_OP_BULK_END) op->bulk->data = NULL; /* freed with the connection */
-    return dbm__mysql_say(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
+    return DBM__MYSQL_SAY(q, DBM_E_LOST, "08003", DBM__MYSQL_GONE, "the connection is closed");
 }
 
 static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
@@ -2696,7 +2748,7 @@ static dbm_status dbm__mysql_blocking(dbm_connection *c, dbm_op *op) {
     if (op->status == DBM_E_LOST && q != NULL && q->silence_s != 0 && q->error.native == DBM__MYSQL_LOST &&
         dbm_adapter_clock(q->owner) - began >= (int64_t)q->silence_s * 1000000) {
         dbm_adapter_broken(c);
-        op->status = dbm__mysql_say(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
+        op->status = DBM__MYSQL_SAY(q, DBM_E_TIMEOUT, "HYT00", DBM__MYSQL_LOST, "the server was silent for longer than %u s (%s); the connection is closed",
                                     (uint64_t)q->silence_s, dbm_adapter_config(q->owner)->socket_timeout_ms > 0 ? "socket_timeout" : "statement_timeout and one");
     }
     return op->status;

@@ -61,18 +61,24 @@ enum { /* commands */
     DBM__PG_CLOSE,       /* number: the cursor's */
     DBM__PG_DEALLOCATE,  /* number: the statement's */
     DBM__PG_PREPARE, DBM__PG_DECLARE, DBM__PG_FETCH, DBM__PG_RUN, /* of q->main; FETCH: number of rows */
-    DBM__PG_SENT,        /* number: 1 writes, 2 may have rows, 4 the first of them was seen, 8 stands alone: it has succeeded when its SYNC has */
+    DBM__PG_SENT,        /* number: DBM__PG_WRITES ...; s: the statement, or the place of its result */
     DBM__PG_COMMIT, DBM__PG_ROLLBACK, DBM__PG_PING,
     DBM__PG_DISCARD, DBM__PG_SET, DBM__PG_INIT, /* of a reset; INIT: number is where in init_sql */
     DBM__PG_PARSE, DBM__PG_DESCRIBE, DBM__PG_COPY, /* of a bulk */
     DBM__PG_ROW_OF_BULK, /* number: which one */
-    DBM__PG_LEARN,       /* what the columns of a statement are */
     DBM__PG_SYNC
+};
+enum {
+    DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
+    DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32, /* the server has taken its values */
+    DBM__PG_REPLY_TO = 64 /* s is the place of its result */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
-/* What must come before the operation: some answers of the pipeline, all of them; what the short way is owed; what the program has begun with libpq's handle. */
-enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
+/* What must come before the operation: some answers of the pipeline, all of them, the next one that is to be received; what the short way is owed; what
+ * the program has begun with libpq's handle. */
+enum { DBM__PG_GO = 0, DBM__PG_ROOM, DBM__PG_DRAIN, DBM__PG_REPLY, DBM__PG_OWED, DBM__PG_FROM_NATIVE };
 enum { DBM__PG_WAITS = 0, DBM__PG_ROW, DBM__PG_ALL, DBM__PG_DEAD };   /* how far the answers have been read */
 enum { DBM__PG_OFF = 0, DBM__PG_CONNECTING, DBM__PG_READY, DBM__PG_NATIVE_USE };
 
@@ -81,7 +87,7 @@ typedef struct dbm__pg_item {
     bool silent;             /* nobody waits for its answer */
     uint32_t number;
     int depth;               /* CLOSE: savepoints that were open when the cursor was opened */
-    struct dbm__pg_statement *s; /* PREPARE, LEARN, SENT */
+    struct dbm__pg_statement *s; /* PREPARE, SENT */
 } dbm__pg_item;
 
 typedef struct dbm__pg_list { dbm__pg_item *at; int head, count, capacity; } dbm__pg_list;
@@ -111,6 +117,9 @@ typedef struct dbm__pg_in {
     size_t keep;             /* more may come behind this much of it */
 } dbm__pg_in;
 
+/* What the columns of a statement are, for it and for results of it. */
+typedef struct dbm__pg_about { PGresult *res; int uses; } dbm__pg_about;
+
 /* What a column was turned into, where libpq's own bytes are not what is handed out. */
 typedef struct dbm__pg_text {
     uint32_t serial;         /* of the row that it is of */
@@ -136,13 +145,13 @@ typedef struct dbm__pg_statement {
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
-    PGresult *about;         /* its columns, where it is known to have some */
+    dbm__pg_about *about;    /* its columns, where it is known to have some */
     /* of the result in progress */
     PGresult *res;           /* its columns, and the row or rows in hand */
     dbm__pg_in in;           /* or, by the short way, what they lie in; */
     char *pinned;            /* the row in hand, when the others have come elsewhere meanwhile */
     const dbm__pg_cell *cells; /* the row in hand, where it is not a row of `res` */
-    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns */
+    dbm__pg_cell *block, copied; /* of cells: twice as many as there are columns; and their types */
     int row, rows;
     bool live, ended, binary_rows, next_binary, lost;
     bool copying;            /* COPY sends its rows */
@@ -155,10 +164,18 @@ typedef struct dbm__pg_statement {
     int types_capacity;
     uint32_t serial;         /* of the row in hand */
     dbm__pg_held *held, *last_held, *now; /* now: the row in hand, when it is one of them */
-    size_t held_size;
+    dbm__aside aside;
     dbm__pg_text *texts;
     int texts_count;
     struct dbm__pg_statement *next_cursor;
+    /* where it is but the place of a result: that of a queued statement, complete before it is received, and its own until it is done with */
+    struct dbm__pg_statement *of;
+    bool first_only, writes, undone;
+    dbm_status wrong;        /* it can't be kept: LIMIT, NOMEM */
+    char *fault;             /* or the statement has failed */
+    PGresult *error;
+    int64_t affected;
+    size_t limit;
 } dbm__pg_statement;
 
 /* A cancel that is on its way. */
@@ -171,6 +188,22 @@ typedef struct dbm__pg_kill {
     PostgresPollingStatusType next;
 #endif
 } dbm__pg_kill;
+
+enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
+#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
+
+struct dbm__pg_each {
+    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
+    int64_t numbers[DBM__PG_EACH_ROWS];
+    char *texts;
+    size_t size, capacity;
+    int rows, columns;
+    int first, limit;        /* in flight; */
+    int failed;              /* of them, -1: none */
+    int window;              /* rows of the next one */
+    bool undo;               /* the one before has failed */
+    int64_t flown, written;  /* by this flight, by all before */
+};
 
 /* Of a connection. */
 typedef struct dbm__pg {
@@ -220,12 +253,19 @@ typedef struct dbm__pg {
     int answered;            /* to be told by the next operation, as is what follows */
     int64_t sent_affected, sent_last_id;
     PGresult *sent_error;
+    char *sent_fault;        /* the same by the short way */
+    Oid sent_type;           /* of the first column of the one that is being answered */
     bool of_pipeline;        /* the error of this operation is sent_error */
+    int replies;             /* of the unanswered ones, those that are to be received: all or none */
+    dbm__pg_statement *ready, *last_ready; /* answered and not received */
+    dbm__pg_statement *spare; /* places for results */
+    dbm__aside_chunk *spare_chunk;
     PGresult *error;         /* the first failure of this operation; */
     char *fault;             /* or, by the short way, as the server sent it */
     /* the short way */
     bool lane_can, lane_on;  /* can be taken on this connection; now */
     bool lane;               /* is taken by the operation */
+    bool ours;               /* and by `sent` */
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
@@ -276,9 +316,10 @@ typedef struct dbm__pg {
 #endif
 } dbm__pg;
 
+#define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
-#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
@@ -298,27 +339,12 @@ static bool dbm__pg_in_binary(Oid type) {
 
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    size_t i, n = said != NULL ? strlen(said) : 0;
-    while (n > 0 && (said[n - 1] == '\n' || said[n - 1] == ' ')) n--;
-    for (i = 0; i < n; i++) {
-        if (said[i] == '\n' || said[i] == '\t') {
-            dbm__put(t, " ");
-            while (i + 1 < n && (said[i + 1] == '\n' || said[i + 1] == '\t' || said[i + 1] == ' ')) i++;
-        } else {
-            dbm__put_n(t, said + i, 1);
-        }
+    while (said != NULL && *said != '\0') {
+        size_t n = strcspn(said, "\n\t");
+        dbm__put_n(t, said, n);
+        said += n + strspn(said + n, "\n\t ");
+        if (*said != '\0') dbm__put(t, " ");
     }
-}
-
-static dbm_status dbm__pg_say(dbm__pg *q, dbm_status status, const char *sqlstate, const char *format, ...) {
-    char block[1000];
-    dbm__text t = dbm__text_in(block, sizeof block);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
-    dbm__text_end(&t);
-    return dbm_adapter_fail(q->c, status, sqlstate, 0, block);
 }
 
 /* A field of the operation's failure, by the letter that the protocol gives it; libpq's PG_DIAG_ codes are the same letters. */
@@ -331,6 +357,7 @@ static const char *dbm__pg_said(const dbm__pg *q, char code) {
 }
 
 DBM__INLINE bool dbm__pg_failed(const dbm__pg *q) { return q->error != NULL || q->fault != NULL; }
+DBM__INLINE bool dbm__pg_sent_failed(const dbm__pg *q) { return q->sent_error != NULL || q->sent_fault != NULL; }
 
 static void dbm__pg_failure_drop(dbm__pg *q) {
     PQclear(q->error);
@@ -439,26 +466,21 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
         list->capacity = capacity;
     }
     item = &list->at[list->count++];
+    memset(item, 0, sizeof *item);
     item->kind = (unsigned char)kind;
-    item->silent = false;
     item->number = number;
-    item->depth = 0;
-    item->s = NULL;
     return item;
 }
 
-static bool dbm__pg_room(dbm__pg *q, size_t size) {
-    char *block;
-    if (size <= q->block_size) return true;
-    if (size < SIZE_MAX / 2) size += size / 2;
-    if (size < 256) size = 256;
-    block = (char *)dbm_adapter_resize(q->owner, q->block, size);
-    if (block == NULL) {
-        q->no_memory = true;
-        return false;
-    }
-    q->block = block;
-    q->block_size = size;
+DBM__FN DBM__NOINLINE bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need) {
+    char *more;
+    if (need > SIZE_MAX / 4) return false;
+    if (need < 2 * *size) need = 2 * *size;
+    if (need < 512) need = 512;
+    more = (char *)dbm_adapter_resize(db, *block, need);
+    if (more == NULL) return false;
+    *block = more;
+    *size = need;
     return true;
 }
 
@@ -473,71 +495,37 @@ static void dbm__pg_room_end(dbm__pg *q) {
 /* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 /* Times in the form that PostgreSQL reads for any of its types, microseconds and all: years beyond 9999, and before Christ. */
-static void dbm__pg_days(int64_t days, int64_t *year, int *month, int *day) { /* since 1970; after H. Hinnant's civil_from_days */
-    int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097;
-    int64_t of_era = z - era * 146097, y = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-    int64_t of_year = of_era - (365 * y + y / 4 - y / 100), m = (5 * of_year + 2) / 153;
-    *day = (int)(of_year - (153 * m + 2) / 5 + 1);
-    *month = (int)(m < 10 ? m + 3 : m - 9);
-    *year = y + era * 400 + (*month <= 2);
+static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
+    int64_t year = c->year > 0 ? c->year : 1 - c->year, n;
+    int digits = 4;
+    for (n = year; n > 9999; n /= 10) digits++;
+    at = dbm__put_digits(at, 0, year, digits);
+    return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2);
+}
+static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
+    strcpy(at, c->year > 0 ? "" : " BC");
+    return (size_t)(at - from) + strlen(at);
 }
 
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day) {
-    int64_t y = month <= 2 ? year - 1 : year, era = (y >= 0 ? y : y - 399) / 400, of_era = y - era * 400;
-    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static void dbm__pg_put_digits(dbm__text *t, int64_t v, int width) {
-    char digits[24];
-    int n = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v != 0 || n < width);
-    while (n > 0) dbm__put_n(t, &digits[--n], 1);
-}
-
-static void dbm__pg_put_date(dbm__text *t, int64_t days, bool *before) {
-    int64_t year;
-    int month, day;
-    dbm__pg_days(days, &year, &month, &day);
-    *before = year <= 0;
-    dbm__pg_put_digits(t, *before ? 1 - year : year, 4);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, month, 2);
-    dbm__put(t, "-");
-    dbm__pg_put_digits(t, day, 2);
-}
-
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us) {
-    int64_t days = us / INT64_C(86400000000), rest = us % INT64_C(86400000000);
-    bool before;
-    if (rest < 0) {
-        rest += INT64_C(86400000000);
-        days--;
-    }
-    dbm__pg_put_date(t, days, &before);
-    dbm__put(t, " ");
-    dbm__pg_put_digits(t, rest / INT64_C(3600000000), 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 60000000 % 60, 2);
-    dbm__put(t, ":");
-    dbm__pg_put_digits(t, rest / 1000000 % 60, 2);
-    dbm__put(t, ".");
-    dbm__pg_put_digits(t, rest % 1000000, 6);
-    dbm__put(t, "+00");
-    if (before) dbm__put(t, " BC");
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
+    dbm__calendar c;
+    char *at;
+    dbm__calendar_of(us, &c);
+    at = dbm__put_digits(dbm__pg_put_date(block, &c), ' ', c.hour, 2);
+    at = dbm__put_digits(dbm__put_digits(at, ':', c.minute, 2), ':', c.second, 2);
+    at = dbm__put_digits(at, '.', c.us, 6);
+    memcpy(at, "+00", 3);
+    return dbm__pg_put_era(at + 3, &c, block);
 }
 
 DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
-    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__pg_say(q, DBM_E_LIMIT, "54000", "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
+    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
-    return dbm__pg_say(q, DBM_E_RANGE, "22021", "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1);
 }
 
 /* All values go as text, which the server reads exactly for whatever type it inferred; blobs alone go as they are. true and false are 1
@@ -567,7 +555,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         q->bytes += v->as.text.size;
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
-    if (!dbm__pg_room(q, need)) return dbm__pg_no_memory(q);
+    if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
     q->blobs = false;
     for (i = 0; i < op->value_count; i++) {
@@ -604,9 +592,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             length = 1;
             break;
         case DBM_TYPE_TIMESTAMP:
-            t = dbm__text_in(at, 40);
-            dbm__pg_put_timestamp(&t, v->as.integer);
-            at += (length = (int)t.size) + 1;
+            at += (length = (int)dbm__pg_put_timestamp(at, v->as.integer)) + 1;
             break;
         case DBM_TYPE_BLOB:
             q->params[i] = v->as.text.size != 0 ? v->as.text.data : "";
@@ -620,7 +606,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
             at += (length = (int)v->as.text.size) + 1;
             break;
         case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
-            return dbm__pg_say(q, DBM_E_MISUSE, NULL, "value %d is none", i + 1);
+            return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
         }
         q->lengths[i] = length;
     }
@@ -629,14 +615,124 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     return DBM_OK;
 }
 
+/* ---- messages of ours ----------------------------------------------------------------------------------------------
+ * Where bytes are ours to write and to read, which is not so with TLS or GSSAPI. Each writes where there is room already. Source: "Message Formats" of
+ * PostgreSQL's protocol. */
+
+static char *dbm__pg_put_name(char *to, const char *name) {
+    size_t n = strlen(name) + 1;
+    memcpy(to, name, n);
+    return to + n;
+}
+
+static char *dbm__pg_put_end(char *start, char *to) {
+    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
+    return to;
+}
+
+static char *dbm__pg_put_close(char *to, char what, const char *name) {
+    char *start = to;
+    to[0] = 'C';
+    to[5] = what;
+    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
+}
+
+static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
+    char *start = to;
+    *to = 'E';
+    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
+}
+
+static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
+    char *start = to;
+    int i;
+    *to = 'B';
+    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
+    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
+    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
+    to = dbm__pg_to16(to, (uint32_t)count);
+    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
+    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
+    return dbm__pg_put_end(start, to);
+}
+
+/* Room behind what is not sent yet. NULL: no memory. */
+DBM__INLINE char *dbm__pg_out(dbm__pg *q, size_t size) {
+    if (q->out_at == q->out_end) {
+        q->out_at = q->out_end = 0;
+    } else if (DBM__UNLIKELY(q->out_at > DBM__PG_BLOCK_KEPT)) {
+        memmove(q->out, q->out + q->out_at, q->out_end - q->out_at);
+        q->out_end -= q->out_at;
+        q->out_at = 0;
+    }
+    q->no_memory = q->no_memory || !dbm__pg_grow(q->owner, &q->out, &q->out_size, q->out_end + size);
+    return !q->no_memory ? q->out + q->out_end : NULL;
+}
+
+/* Of a statement, known to the server by a name. */
+static char *dbm__pg_put_parse(char *to, const char *name, const char *sql) {
+    char *start = to;
+    *to = 'P';
+    return dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), sql), 0));
+}
+
+static char *dbm__pg_put_describe(char *to, char what, const char *name) {
+    char *end = dbm__pg_put_close(to, what, name);
+    *to = 'D';
+    return end;
+}
+
+static char *dbm__pg_put_word(char *to, char word) { /* Sync, Flush */
+    *to = word;
+    return dbm__pg_to32(to + 1, 4);
+}
+
+/* The program's statement, with the values that dbm__pg_encode left. */
+DBM__INLINE char *dbm__pg_put_run(const dbm__pg *q, char *to, const dbm__pg_statement *s, const char *portal, uint32_t rows, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    const char *name = q->named_run ? s->name : "";
+    if (DBM__UNLIKELY(!q->named_run)) to = dbm__pg_put_parse(to, name, op->sql);
+    to = dbm__pg_put_bind(q, to, portal, name, op->value_count, binary);
+    if (DBM__UNLIKELY(describe)) to = dbm__pg_put_describe(to, 'P', portal);
+    return dbm__pg_put_execute(to, portal, rows);
+}
+
+static bool dbm__pg_wrote(dbm__pg *q, const char *to) {
+    q->out_end = (size_t)(to - q->out);
+    return true;
+}
+
+/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
+static void dbm__pg_lane_send(dbm__pg *q) {
+    size_t n;
+    dbm_status st = DBM_OK;
+    while (q->out_at != q->out_end && st == DBM_OK) {
+        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
+        q->out_at += n;
+    }
+    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
+}
+
+/* 0: all is sent, 1: something is left, -1: it can't be. */
+static int dbm__pg_flush(dbm__pg *q) {
+    if (!q->ours) return PQflush(q->conn);
+    dbm__pg_lane_send(q);
+    return q->out_at != q->out_end;
+}
+
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static bool dbm__pg_text_command(dbm__pg *q, const char *sql) {
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_execute(dbm__pg_put_bind(q, dbm__pg_put_parse(q->out + q->out_end, "", sql), "", "", 0, false), "", 0));
     if (!q->piped) return PQsendQuery(q->conn, sql) == 1; /* one message where the pipeline needs four */
     return PQsendQueryParams(q->conn, sql, 0, NULL, NULL, NULL, NULL, 0) == 1;
 }
 
-static bool dbm__pg_send_named(dbm__pg *q, const dbm__pg_statement *s, const dbm_op *op, bool binary) {
+/* A statement of the program's. */
+static bool dbm__pg_send_run(dbm__pg *q, const dbm__pg_statement *s, bool binary, bool describe) {
+    const dbm_op *op = q->op;
+    if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_run(q, q->out + q->out_end, s, "", 0, binary, describe));
+    if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
     return PQsendQueryPrepared(q->conn, s->name, op->value_count, q->params, q->lengths, q->blobs ? q->formats : NULL, binary) == 1;
 }
 
@@ -663,8 +759,8 @@ static void dbm__pg_settings(const dbm__pg *q, dbm__text *t) {
 
 static bool dbm__pg_emit_init(dbm__pg *q, uint32_t number) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
-    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next);
-    if (!dbm__pg_room(q, length + 1)) return false;
+    size_t size = strlen(sql) - number, next = 0, length = dbm__sql_statement_end(sql + number, size, DBM__PG_LEXER, &next);
+    if ((q->no_memory = !dbm__pg_grow(q->owner, &q->block, &q->block_size, length + 1))) return false;
     memcpy(q->block, sql + number, length);
     q->block[length] = '\0';
     return dbm__pg_text_command(q, q->block);
@@ -682,6 +778,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm__pg_statement *s = q->main;
     const dbm_op *op = q->op;
+    if (q->ours && dbm__pg_out(q, op->sql_size + q->bytes + 512) == NULL) return false; /* for any of them */
     switch (item->kind) {
     case DBM__PG_BEGIN:
         dbm__pg_put_begin(&t, item->number);
@@ -702,12 +799,16 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_DESCRIBE: return PQsendDescribePrepared(q->conn, "") == 1;
     /* By the simple protocol: a Sync that rides with a COPY may be answered twice when it fails at once. */
     case DBM__PG_COPY: return PQsendQuery(q->conn, dbm__pg_copy_command(q->copy)) == 1;
-    case DBM__PG_PREPARE: return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
-    case DBM__PG_LEARN: return PQsendDescribePrepared(q->conn, item->s->name) == 1;
-    case DBM__PG_RUN: case DBM__PG_SENT:
-        if (item->kind == DBM__PG_SENT) s = item->s;
-        if (!q->named_run) return PQsendQueryParams(q->conn, op->sql, op->value_count, NULL, q->params, q->lengths, q->formats, 0) == 1;
-        return dbm__pg_send_named(q, s, op, item->kind == DBM__PG_RUN && s->kept && s->binary);
+    case DBM__PG_PREPARE:
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_parse(q->out + q->out_end, item->s->name, op->sql));
+        return PQsendPrepare(q->conn, item->s->name, op->sql, 0, NULL) == 1;
+    case DBM__PG_RUN: return dbm__pg_send_run(q, s, s->kept && s->binary, false);
+    case DBM__PG_SENT: {
+        bool known;
+        s = item->s->of != NULL ? item->s->of : item->s;
+        known = q->named_run && s->known;
+        return dbm__pg_send_run(q, s, item->s->of != NULL && item->s->binary_rows, !known && (item->s->of != NULL || (s->inserts && (item->number & DBM__PG_HAS_ROWS) != 0)));
+    }
     case DBM__PG_DECLARE:
         t = dbm__text_in(q->declare, op->sql_size + 64);
         dbm__putf(&t, "DECLARE dbm_c%u NO SCROLL CURSOR FOR ", (uint64_t)s->cursor);
@@ -717,12 +818,15 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
     case DBM__PG_FETCH:
         dbm__putf(&t, "FETCH %u FROM dbm_c%u", (uint64_t)item->number, (uint64_t)s->cursor);
         return PQsendQueryParams(q->conn, block, 0, NULL, NULL, NULL, NULL, s->next_binary) == 1;
-#if DBM__PG_PIPELINE
     case DBM__PG_SYNC:
         q->unsynced = false;
         q->unasked = 0;
         q->unasked_bytes = 0;
+        if (q->ours) return dbm__pg_wrote(q, dbm__pg_put_word(q->out + q->out_end, 'S'));
+#if DBM__PG_PIPELINE
         return PQpipelineSync(q->conn) == 1;
+#else
+        return true;
 #endif
     default: return true;
     }
@@ -732,7 +836,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
 /* Sends what is in the list: all of it, or without a pipeline the command at the head. False: it can't be sent. */
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
-        if (!q->piped) {
+        if (!q->piped && !q->ours) {
             if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
                 q->emitted++;
                 continue;
@@ -761,10 +865,7 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     if (DBM__UNLIKELY(s->texts != NULL)) dbm__pg_texts_drop(s);
     if (s->cells == NULL) return;
     s->cells = NULL;
-    if (DBM__UNLIKELY(s->now != NULL)) {
-        dbm_adapter_free(s->q->owner, s->now);
-        s->now = NULL;
-    }
+    s->now = NULL;
     if (DBM__UNLIKELY(s->copied.data != NULL)) {
         PQfreemem((void *)(uintptr_t)s->copied.data);
         s->copied.data = NULL;
@@ -777,36 +878,31 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
 
 /* Room for what is kept of each column. */
 static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) {
-    Oid *types;
+    dbm__pg_cell *block;
     if (columns <= s->types_capacity) return true;
-    types = (Oid *)dbm_adapter_resize(q->owner, s->types, (size_t)columns * sizeof *types);
-    if (types != NULL) {
-        dbm__pg_cell *block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, 2 * (size_t)columns * sizeof *block);
-        s->types = types;
-        if (block != NULL) {
-            s->block = block;
-            s->types_capacity = columns;
-            return true;
-        }
+    block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, (size_t)columns * (2 * sizeof *block + sizeof *s->types));
+    if (block == NULL) {
+        q->no_memory = true;
+        return false;
     }
-    q->no_memory = true;
-    return false;
+    s->block = block;
+    s->types = (Oid *)(void *)(block + 2 * (size_t)columns);
+    s->types_capacity = columns;
+    return true;
 }
 
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
     dbm__pg_held *held;
+    dbm_status status;
     char *at;
     int i;
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
-    if (s->held_size + size > q->op->row_buffer) {
-        q->full = true;
-        return false;
-    }
-    held = (dbm__pg_held *)dbm_adapter_alloc(q->owner, size);
+    held = (dbm__pg_held *)dbm__aside_room(q->owner, &s->aside, &q->spare_chunk, size, s->of != NULL ? s->limit : q->op->row_buffer, &status);
     if (held == NULL) {
-        q->no_memory = true;
+        q->full = status == DBM_E_LIMIT;
+        q->no_memory = status != DBM_E_LIMIT;
         return false;
     }
     held->next = NULL;
@@ -822,7 +918,6 @@ static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *c
     if (s->last_held != NULL) s->last_held->next = held;
     else s->held = held;
     s->last_held = held;
-    s->held_size += size;
     return true;
 }
 
@@ -839,13 +934,15 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
     return dbm__pg_keep(q, s, cells, columns);
 }
 
-static int64_t dbm__pg_count(PGresult *res) {
-    const char *text = PQcmdTuples(res);
-    int64_t n = 0;
-    if (text[0] == '\0') return -1;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (*text - '0');
-    return n;
+static int64_t dbm__pg_read_int(const char *text) {
+    bool minus = *text == '-';
+    uint64_t n = 0;
+    if (minus) text++;
+    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
+    return (int64_t)(minus ? 0 - n : n);
 }
+
+static int64_t dbm__pg_count(PGresult *res) { return PQcmdTuples(res)[0] != '\0' ? dbm__pg_read_int(PQcmdTuples(res)) : -1; }
 
 /* Statements of the server's that are gone. */
 static void dbm__pg_forget(dbm__pg *q) {
@@ -877,14 +974,6 @@ static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
     return dbm__pg_count(res);
 }
 
-static int64_t dbm__pg_read_int(const char *text) {
-    bool minus = *text == '-';
-    uint64_t n = 0;
-    if (minus) text++;
-    for (; *text >= '0' && *text <= '9'; text++) n = n * 10 + (uint64_t)(*text - '0');
-    return (int64_t)(minus ? 0 - n : n);
-}
-
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
     if (there) {
@@ -908,43 +997,58 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
 }
 
 /* Takes the description of a statement that the server keeps. */
-static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *about) {
-    PQclear(s->about);
-    s->about = about;
-    return about != NULL && s->columns > 0;
+static void dbm__pg_about_drop(dbm__pg_statement *s) {
+    if (s->about != NULL && --s->about->uses == 0) {
+        PQclear(s->about->res);
+        dbm_adapter_free(s->q->owner, s->about);
+    }
+    s->about = NULL;
+}
+static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *res) {
+    dbm__pg_about_drop(s);
+    s->about = res != NULL ? (dbm__pg_about *)dbm_adapter_alloc(s->q->owner, sizeof *s->about) : NULL;
+    if (s->about == NULL) {
+        PQclear(res);
+        return false;
+    }
+    s->about->res = res;
+    s->about->uses = 1;
+    return s->columns > 0;
 }
 
-/* What one of the pipeline has done; its rows are dropped. */
-static void dbm__pg_sent_done(dbm__pg *q, dbm__pg_item *item, PGresult *res, ExecStatusType status) {
-    int64_t n = -1;
-    if (status == PGRES_COMMAND_OK) n = dbm__pg_ran(q, res);
-    else if (status != PGRES_SINGLE_TUPLE) n = dbm__pg_count(res);
-    if ((item->number & 1u) != 0 && n >= 0) q->sent_affected = n;
-    if (item->s->inserts && (item->number & 4u) == 0) {
-        q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
-        if (PQntuples(res) > 0 && PQnfields(res) > 0 && !PQgetisnull(res, 0, 0)) {
-            Oid type = PQftype(res, 0);
-            if (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID) q->sent_last_id = dbm__pg_read_int(PQgetvalue(res, 0, 0));
+/* What one of the pipeline has done: its rows are dropped, but for the key that may be in the first of them; and how it ended. -1: that can't be told. */
+static void dbm__pg_sent_row(dbm__pg *q, dbm__pg_item *item, Oid type, const char *data, int size) {
+    char number[24];
+    if ((item->number & DBM__PG_SEEN) == 0 && item->s->inserts) {
+        q->sent_last_id = DBM_LAST_ID_UNKNOWN;
+        if (size > 0 && size < (int)sizeof number && (type == DBM__PG_INT4 || type == DBM__PG_INT8 || type == DBM__PG_INT2 || type == DBM__PG_OID)) {
+            memcpy(number, data, (size_t)size);
+            number[size] = '\0';
+            q->sent_last_id = dbm__pg_read_int(number);
         }
     }
-    item->number |= 4u;
+    item->number |= DBM__PG_SEEN;
+}
+static void dbm__pg_sent_done(dbm__pg *q, const dbm__pg_item *item, int64_t n) {
+    if (item->s->of != NULL) item->s->affected = n;
+    else if ((item->number & DBM__PG_WRITES) != 0 && n >= 0) q->sent_affected = n;
+    if (item->s->of == NULL && item->s->inserts && (item->number & DBM__PG_SEEN) == 0) q->sent_last_id = n == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
 }
 
-/* The rows of a command of q->main. Takes `res`. True: the one in hand is what was waited for. */
-static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
-    dbm__pg_statement *s = q->main;
+/* The rows of a command. Takes `res`. True: the one in hand is what was waited for. */
+static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *affected, PGresult *res, ExecStatusType status) {
     int n = PQntuples(res);
     if (status == PGRES_SINGLE_TUPLE) {
         s->total++;
-        if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1) || (q->mode == DBM__PG_KEEP && s->res == NULL)) {
-            if (q->mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
+        if (mode == DBM__PG_TAKE || (mode == DBM__PG_FIRST && s->total == 1) || (mode == DBM__PG_KEEP && s->res == NULL)) {
+            if (mode == DBM__PG_TAKE) dbm__pg_row_moves(s);
             dbm__pg_res(s, res);
             s->row = 0;
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
-            return q->mode == DBM__PG_TAKE;
+            return mode == DBM__PG_TAKE;
         }
-        if (q->mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
+        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
             PQclear(res);
             return true;
         }
@@ -967,11 +1071,11 @@ static bool dbm__pg_rows(dbm__pg *q, PGresult *res, ExecStatusType status) {
         PQclear(res);
         return false;
     } else {
-        q->affected = dbm__pg_count(res);
+        *affected = dbm__pg_count(res);
         PQclear(res);
         return false;
     }
-    q->affected = dbm__pg_count(s->res);
+    *affected = dbm__pg_count(s->res);
     return false;
 }
 
@@ -1029,59 +1133,160 @@ static int dbm__pg_copy_rows(dbm__pg *q) {
     }
 }
 
-/* Whether the SYNC at the head is that of one which stands alone. */
-static bool dbm__pg_sent_alone(const dbm__pg *q) {
-    const dbm__pg_item *before = q->sent.at + q->sent.head - 1;
-    return q->sent.head > 0 && before->kind == DBM__PG_SENT && (before->number & 8u) != 0;
+DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
+    s->row = s->rows = 0;
+    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
+    s->total = 0;
 }
 
-static void dbm__pg_sent_over(dbm__pg *q) {
+static void dbm__pg_rows_free(dbm__pg *q, dbm__pg_statement *s) {
+    s->held = s->last_held = NULL;
+    dbm__aside_drop(q->owner, &s->aside, &q->spare_chunk);
+    dbm__pg_res(s, NULL);
+    if (s->texts != NULL) {
+        dbm_adapter_free(q->owner, s->texts);
+        s->texts = NULL;
+        s->texts_count = 0;
+    }
+}
+
+/* Whether the SYNC at the head is that of one which stands alone. */
+static bool dbm__pg_sent_alone(const dbm__pg *q) {
+    const dbm__pg_item *before = q->sent.head > 0 ? q->sent.at + q->sent.head - 1 : NULL;
+    return before != NULL && before->kind == DBM__PG_SENT && (before->number & DBM__PG_ALONE) != 0;
+}
+
+static void dbm__pg_sent_over(dbm__pg *q, dbm__pg_statement *s) {
     q->unanswered--;
-    if (q->sent_error == NULL) q->answered++;
+    if (DBM__LIKELY(s->of == NULL)) {
+        if (!dbm__pg_sent_failed(q)) q->answered++;
+        return;
+    }
+    q->replies--;
+    if (q->ready == NULL) q->ready = s;
+    else q->last_ready->next_cursor = s;
+    q->last_ready = s;
+}
+
+/* A place for the result of `s`: one that was used, with its blocks, or a new one. NULL: no memory. */
+static dbm__pg_statement *dbm__pg_reply_make(dbm__pg *q, dbm__pg_statement *s, const dbm_op *op) {
+    dbm__pg_statement *r = q->spare;
+    if (r == NULL) {
+        r = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *r);
+        if (r == NULL) return NULL;
+        memset(r, 0, sizeof *r);
+        r->q = q;
+    } else {
+        q->spare = r->next_cursor;
+    }
+    dbm__pg_result_begin(r);
+    r->in.row = r->in.end = 0;
+    r->next_cursor = NULL;
+    r->of = s;
+    r->inserts = s->inserts;
+    r->ended = true;
+    r->first_only = op->one_row;
+    r->writes = op->prepared->writes;
+    r->undone = false;
+    r->wrong = DBM_OK;
+    r->affected = -1;
+    r->limit = op->row_buffer;
+    return r;
+}
+
+/* It is done with. As many as have been in use at a time are kept. */
+static void dbm__pg_reply_free(dbm__pg *q, dbm__pg_statement *r) {
+    dbm__pg_row_moves(r);
+    dbm__pg_rows_free(q, r);
+    dbm__pg_about_drop(r);
+    PQclear(r->error);
+    dbm_adapter_free(q->owner, r->fault);
+    r->error = NULL;
+    r->fault = NULL;
+    if (r->in.size > 4096) {
+        dbm_adapter_free(q->owner, r->in.data);
+        memset(&r->in, 0, sizeof r->in);
+    }
+    r->next_cursor = q->spare;
+    q->spare = r;
+}
+
+static void dbm__pg_replies_drop(dbm__pg *q) {
+    while (q->ready != NULL) {
+        dbm__pg_statement *r = q->ready;
+        q->ready = r->next_cursor;
+        dbm__pg_reply_free(q, r);
+    }
+}
+
+/* Rows that came through libpq. Takes `res`. */
+static void dbm__pg_reply_rows(dbm__pg *q, dbm__pg_statement *r, PGresult *res, ExecStatusType status) {
+    if (r->wrong == DBM_OK) (void)dbm__pg_rows(q, r, r->first_only ? DBM__PG_FIRST : DBM__PG_KEEP, &r->affected, res, status);
+    else PQclear(res);
+    if (q->full || q->no_memory) r->wrong = q->full ? DBM_E_LIMIT : DBM_E_NOMEM;
+    q->full = q->no_memory = false;
+}
+
+/* Whose failure it is: what goes before one of the pipeline fails for it. NULL: the operation's own. */
+static const dbm__pg_item *dbm__pg_failed_for(const dbm__pg *q, const dbm__pg_item *item) {
+    const dbm__pg_item *end = q->sent.at + q->sent.count;
+    if (item->kind == DBM__PG_SYNC) return dbm__pg_sent_alone(q) ? item - 1 : NULL;
+    while (item < end && item->kind != DBM__PG_SENT && item->kind != DBM__PG_SYNC) item++;
+    return item < end && item->kind == DBM__PG_SENT ? item : NULL;
+}
+
+/* What its failure says of statements that the server keeps: the plan is no longer good; or it fits the table of another day, and one whose result
+ * is to be received may be done again without it. */
+static void dbm__pg_failed_before(dbm__pg *q, const dbm__pg_item *item, const char *state, const char *where) {
+    dbm__pg_statement *s = item->s;
+    bool stale, misfit;
+    if (item->kind == DBM__PG_PREPARE) s->kept = false;
+    if (item->kind != DBM__PG_SENT || state == NULL) return;
+    if (s->of != NULL) s = s->of;
+    stale = dbm__pg_is_stale(state, where);
+    misfit = s != item->s && (item->number & (DBM__PG_NAMED | DBM__PG_BOUND)) == DBM__PG_NAMED && (strncmp(state, "22", 2) == 0 || strncmp(state, "42", 2) == 0);
+    if ((stale || misfit) && s->kept) dbm__pg_unkeep(q, s, strcmp(state, "26000") != 0);
+    if (s != item->s) item->s->undone = stale || misfit;
 }
 
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
-    const dbm__pg_item *next;
-    const char *state;
+    const dbm__pg_item *about;
     PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
         return;
     }
-    state = dbm__pg_or_empty(PQresultErrorField(res, PG_DIAG_SQLSTATE));
-    if (item->kind == DBM__PG_SENT && dbm__pg_is_stale(state, PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))) dbm__pg_unkeep(q, item->s, strcmp(state, "26000") != 0);
-    if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
-    /* What goes before one of the pipeline fails for it. */
-    for (next = item; next < q->sent.at + q->sent.count && next->kind != DBM__PG_SENT && next->kind != DBM__PG_SYNC; next++) {}
-    to = (next < q->sent.at + q->sent.count && next->kind == DBM__PG_SENT) || (item->kind == DBM__PG_SYNC && dbm__pg_sent_alone(q)) ? &q->sent_error : &q->error;
+    dbm__pg_failed_before(q, item, PQresultErrorField(res, PG_DIAG_SQLSTATE), PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION));
+    about = dbm__pg_failed_for(q, item);
+    to = about == NULL ? &q->error : about->s->of != NULL ? &about->s->error : &q->sent_error;
     if (*to == NULL) *to = res;
     else PQclear(res);
 }
-
-static void dbm__pg_each_took(dbm__pg *q, int64_t n);
-static void dbm__pg_each_lost(dbm__pg *q, int row);
 
 /* Takes one result of the command at the head. True: a row to be handed out is there. */
 static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     ExecStatusType status = PQresultStatus(res);
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
-        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, res, status);
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, q->main, q->mode, &q->affected, res, status);
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL) {
+            dbm__pg_reply_rows(q, item->s, res, status);
+            return false;
+        }
+        if (item->kind == DBM__PG_SENT) {
+            if (PQntuples(res) > 0) dbm__pg_sent_row(q, item, PQftype(res, 0), PQgetvalue(res, 0, 0), PQgetlength(res, 0, 0));
+            if (status == PGRES_TUPLES_OK) dbm__pg_sent_done(q, item, dbm__pg_count(res));
+        }
         break;
     case PGRES_COMMAND_OK: case PGRES_EMPTY_QUERY:
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
         if (item->kind == DBM__PG_PREPARE) item->s->kept = true;
-        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, res, status);
+        if (item->kind == DBM__PG_SENT) dbm__pg_sent_done(q, item, dbm__pg_ran(q, res));
         if (item->kind == DBM__PG_RUN) q->affected = dbm__pg_ran(q, res);
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_took(q, dbm__pg_count(res));
+        if (item->kind == DBM__PG_ROW_OF_BULK && dbm__pg_count(res) > 0) q->each->flown += dbm__pg_count(res);
         if (item->kind == DBM__PG_COPY) q->affected = dbm__pg_count(res);
-        if (item->kind == DBM__PG_LEARN && item->s->kept && dbm__pg_look_at_types(q, item->s, res, &item->s->binary)) {
-            item->s->known = dbm__pg_learned(item->s, res);
-            return false;
-        }
         if (item->kind == DBM__PG_DESCRIBE) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false;
@@ -1108,13 +1313,14 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
         return true;
     case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE: case PGRES_NONFATAL_ERROR:
         if (!q->piped) q->skipping = true;
-        if (item->kind == DBM__PG_ROW_OF_BULK) dbm__pg_each_lost(q, (int)item->number);
+        if (item->kind == DBM__PG_ROW_OF_BULK && q->each->failed < 0) q->each->failed = (int)item->number;
         dbm__pg_failed_item(q, item, res);
         return false;
 #if DBM__PG_PIPELINE
     case PGRES_PIPELINE_ABORTED: /* what only rode along is sent again with the next one */
         if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
         if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL && item->s->error == NULL) item->s->undone = true;
         break;
 #endif
     default: break;
@@ -1123,16 +1329,14 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     return false;
 }
 
-static void dbm__pg_look_at_transaction(dbm__pg *q) {
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        q->failed_tx = false;
-        break;
-    case PQTRANS_INTRANS: q->failed_tx = false; break;
-    case PQTRANS_INERROR: q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: break;
-    }
+/* False: libpq is in the midst of something. */
+static bool dbm__pg_look_at_transaction(dbm__pg *q) {
+    PGTransactionStatusType status = PQtransactionStatus(q->conn);
+    if (status == PQTRANS_ACTIVE || status == PQTRANS_UNKNOWN) return false;
+    if (status != PQTRANS_IDLE) q->tx = DBM__PG_TX_OPEN;
+    else if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+    q->failed_tx = status == PQTRANS_INERROR;
+    return true;
 }
 
 static void dbm__pg_sync_done(dbm__pg *q) {
@@ -1140,11 +1344,14 @@ static void dbm__pg_sync_done(dbm__pg *q) {
     if (q->sent.head != q->sent.count) return;
     q->sent.head = q->sent.count = q->emitted = 0;
     q->laned = false;
-    dbm__pg_look_at_transaction(q);
+    (void)dbm__pg_look_at_transaction(q);
 }
+
+static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in);
 
 /* Reads answers, in the order of the list, as far as they have come. */
 static int dbm__pg_answers(dbm__pg *q) {
+    if (q->ours) return q->fresh ? DBM__PG_WAITS : dbm__pg_lane_read(q, &q->in);
     while (q->sent.head < q->sent.count) {
         dbm__pg_item *item = &q->sent.at[q->sent.head];
         PGresult *res;
@@ -1161,12 +1368,8 @@ static int dbm__pg_answers(dbm__pg *q) {
             if (!dbm__pg_send(q)) return DBM__PG_DEAD;
             if (PQflush(q->conn) < 0) return DBM__PG_DEAD;
         }
-        if (item->kind == DBM__PG_RUN && !q->armed) {
-            if (q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
-            q->armed = true;
-            (void)PQsetSingleRowMode(q->conn);
-        }
-        if (item->kind == DBM__PG_SENT && (item->number & 2u) != 0 && !q->armed) {
+        if (!q->armed && (item->kind == DBM__PG_RUN || (item->kind == DBM__PG_SENT && (item->number & DBM__PG_HAS_ROWS) != 0))) {
+            if (item->kind == DBM__PG_RUN && q->fresh) return DBM__PG_WAITS; /* how its rows come is said when the first of them are there */
             q->armed = true;
             (void)PQsetSingleRowMode(q->conn);
         }
@@ -1183,7 +1386,7 @@ static int dbm__pg_answers(dbm__pg *q) {
                 q->armed = true;
                 continue;
             }
-            if (item->kind == DBM__PG_SENT && (item->number & 8u) == 0) dbm__pg_sent_over(q);
+            if (item->kind == DBM__PG_SENT && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s);
             q->sent.head++;
             q->armed = false;
             continue;
@@ -1191,7 +1394,7 @@ static int dbm__pg_answers(dbm__pg *q) {
 #if DBM__PG_PIPELINE
         if (PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
             PQclear(res);
-            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q);
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
             q->sent.head++;
             q->armed = false;
             dbm__pg_sync_done(q);
@@ -1211,70 +1414,12 @@ static int dbm__pg_answers(dbm__pg *q) {
  * not ours to read, with TLS or GSSAPI; nor after LISTEN, where libpq may hold a part of what came unasked. Source: "Message Flow" and "Message
  * Formats" of PostgreSQL's protocol. */
 
-static char *dbm__pg_put_name(char *to, const char *name) {
-    size_t n = strlen(name) + 1;
-    memcpy(to, name, n);
-    return to + n;
-}
-
-static char *dbm__pg_put_end(char *start, char *to) {
-    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to;
-}
-
-static char *dbm__pg_put_close(char *to, char what, const char *name) {
-    char *start = to;
-    to[0] = 'C';
-    to[5] = what;
-    return dbm__pg_put_end(start, dbm__pg_put_name(to + 6, name));
-}
-
-static char *dbm__pg_put_execute(char *to, const char *portal, uint32_t rows) {
-    char *start = to;
-    *to = 'E';
-    return dbm__pg_put_end(start, dbm__pg_to32(dbm__pg_put_name(to + 5, portal), rows));
-}
-
-static char *dbm__pg_put_bind(const dbm__pg *q, char *to, const char *portal, const char *name, int count, bool binary) {
-    char *start = to;
-    int i;
-    *to = 'B';
-    to = dbm__pg_put_name(dbm__pg_put_name(to + 5, portal), name);
-    to = dbm__pg_to16(to, count != 0 && q->blobs ? (uint32_t)count : 0);
-    if (DBM__UNLIKELY(count != 0 && q->blobs)) for (i = 0; i < count; i++) to = dbm__pg_to16(to, (uint32_t)q->formats[i]);
-    to = dbm__pg_to16(to, (uint32_t)count);
-    for (i = 0; i < count; i++) to = q->params[i] != NULL ? dbm__pg_to_bytes(to, q->params[i], (size_t)q->lengths[i]) : dbm__pg_to32(to, UINT32_MAX);
-    to = dbm__pg_to16(dbm__pg_to16(to, 1), binary);
-    return dbm__pg_put_end(start, to);
-}
-
-static bool dbm__pg_out_room(dbm__pg *q, size_t size) {
-    char *out;
-    if (DBM__LIKELY(size <= q->out_size)) return true;
-    if (size < 512) size = 512;
-    out = (char *)dbm_adapter_resize(q->owner, q->out, size);
-    if (out == NULL) return false;
-    q->out = out;
-    q->out_size = size;
-    return true;
-}
-
-/* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
-static void dbm__pg_lane_send(dbm__pg *q) {
-    size_t n;
-    dbm_status st = DBM_OK;
-    while (q->out_at != q->out_end && st == DBM_OK) {
-        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n;
-    }
-    if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end;
-}
-
 /* What was written up to `to` goes out, and will be answered. */
 static void dbm__pg_lane_go(dbm__pg *q, char *to, bool gather) {
     dbm_op *op = q->op;
-    q->out_at = 0;
-    q->out_end = (size_t)(to - q->out);
+    (void)dbm__pg_wrote(q, to);
+    q->unsynced = false;
+    q->unasked = 0;
     q->awaited++;
     q->lane = q->laned = true;
     q->closing = false;
@@ -1321,8 +1466,15 @@ static void dbm__pg_lane_row(dbm__pg_statement *s, dbm__pg_cell *cells) {
     s->cells = s->block;
 }
 
-static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+/* What a statement has done, and to how many rows; -1: it does not say. */
+static int64_t dbm__pg_tag(dbm__pg *q, const char *tag) {
     const char *number = strrchr(tag, ' ');
+    dbm__pg_look_at_tag(q, tag);
+    return number != NULL && number[1] >= '0' && number[1] <= '9' ? dbm__pg_read_int(number + 1) : -1;
+}
+
+static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
+    int64_t n;
     if (q->beginning) {
         q->beginning = false;
         q->begins |= 1u << q->wait.at[0].number;
@@ -1331,20 +1483,174 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
     }
     q->closing = true;
     if (q->op->kind == DBM_OP_COMMIT && strcmp(tag, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-    dbm__pg_look_at_tag(q, tag);
-    if (number != NULL && number[1] >= '0' && number[1] <= '9') q->affected = dbm__pg_read_int(number + 1);
+    n = dbm__pg_tag(q, tag);
+    if (n >= 0) q->affected = n;
 }
 
-static void dbm__pg_lane_failed(dbm__pg *q, const char *body, size_t size) {
-    q->closing = true;
-    if (q->fault != NULL) return;
-    q->fault = (char *)dbm_adapter_alloc(q->owner, size + 2);
-    if (q->fault == NULL) {
+/* Keeps a failure as the server sent it; the first one stays. */
+static void dbm__pg_fault(dbm__pg *q, char **to, const char *body, size_t size) {
+    if (*to != NULL) return;
+    *to = (char *)dbm_adapter_alloc(q->owner, size + 2);
+    if (*to == NULL) {
         q->no_memory = true;
         return;
     }
-    memcpy(q->fault, body, size);
-    q->fault[size] = q->fault[size + 1] = '\0';
+    memcpy(*to, body, size);
+    (*to)[size] = (*to)[size + 1] = '\0';
+}
+
+/* The columns of `from` are those of `to` as well. */
+static bool dbm__pg_columns_share(dbm__pg *q, dbm__pg_statement *to, const dbm__pg_statement *from) {
+    if (from->about == NULL || !dbm__pg_columns_room(q, to, from->columns)) return false;
+    if (from->columns > 0) memcpy(to->types, from->types, (size_t)from->columns * sizeof *to->types);
+    to->columns = from->columns;
+    dbm__pg_about_drop(to);
+    to->about = from->about;
+    to->about->uses++;
+    return true;
+}
+
+/* RowDescription: the columns of `s`, and of `kept`, the statement that the server keeps for it, unless it is NULL. False: it is none, or no memory. */
+static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statement *kept, char *m, size_t size) {
+    int n = size >= 7 ? (unsigned char)m[5] << 8 | (unsigned char)m[6] : 0, i;
+    char *at = m + 7, *end = m + size;
+    PGresult *res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
+    PGresAttDesc *columns = (PGresAttDesc *)dbm_adapter_alloc(q->owner, ((size_t)n + 1) * sizeof *columns);
+    bool ok = res != NULL && columns != NULL && size >= 7, binary;
+    for (i = 0; ok && i < n; i++) {
+        char *name = at;
+        at = (char *)memchr(at, 0, (size_t)(end - at));
+        ok = at != NULL && end - at >= 19;
+        if (!ok) break;
+        memset(&columns[i], 0, sizeof *columns);
+        columns[i].name = name;
+        columns[i].typid = dbm__pg_get32(at + 7);
+        at += 19;
+    }
+    ok = ok && PQsetResultAttrs(res, n, columns) && dbm__pg_look_at_types(q, s, res, &binary);
+    dbm_adapter_free(q->owner, columns);
+    if (!ok) {
+        PQclear(res);
+        return false;
+    }
+    (void)dbm__pg_learned(s, res);
+    if (s->about == NULL) return false;
+    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    kept->binary = binary;
+    kept->known = s->columns > 0;
+    return true;
+}
+
+/* ---- what is in the list, by the short way ---- */
+
+static void dbm__pg_ours_pop(dbm__pg *q) {
+    q->sent_type = 0;
+    if (++q->sent.head < q->sent.count) return;
+    q->sent.head = q->sent.count = q->emitted = 0;
+}
+
+/* The server is ready, and has skipped what it has not answered up to this SYNC. False: it was none of the list. */
+static bool dbm__pg_ours_ready(dbm__pg *q, char status) {
+    for (; q->sent.head < q->sent.count; dbm__pg_ours_pop(q)) {
+        dbm__pg_item *item = &q->sent.at[q->sent.head];
+        if (item->kind == DBM__PG_SYNC) {
+            if (dbm__pg_sent_alone(q)) dbm__pg_sent_over(q, item[-1].s);
+            if (q->sent.head + 1 == q->sent.count) {
+                if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
+                q->failed_tx = status == 'E';
+            }
+            q->skipping = false;
+            dbm__pg_ours_pop(q);
+            q->ours = q->sent.count != 0 || q->unsynced;
+            return true;
+        }
+        if (item->kind == DBM__PG_DEALLOCATE) dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, item->number);
+        if (item->kind == DBM__PG_PREPARE) item->s->kept = false;
+        if (item->kind != DBM__PG_SENT) continue;
+        if (item->s->of != NULL && item->s->fault == NULL) item->s->undone = true;
+        if ((item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, item->s);
+    }
+    q->skipping = q->ours = false;
+    return false;
+}
+
+static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size_t size) {
+    dbm__pg_statement *r = item->s;
+    if (size < 7) return false;
+    if (DBM__UNLIKELY(r->of == NULL)) {
+        uint32_t n = size >= 11 ? dbm__pg_get32(m + 7) : UINT32_MAX;
+        Oid type = q->sent_type != 0 ? q->sent_type : r->known && r->columns > 0 ? r->types[0] : 0;
+        dbm__pg_sent_row(q, item, type, m + 11, n <= size - 11 && size >= 11 ? (int)n : -1);
+        return true;
+    }
+    if (r->about == NULL && !dbm__pg_columns_share(q, r, r->of)) return false;
+    r->total++;
+    if (r->wrong != DBM_OK || (r->first_only && r->rows != 0)) return true;
+    if (r->rows != 0 && r->in.end + size > r->limit) {
+        r->wrong = DBM_E_LIMIT;
+        return true;
+    }
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
+        r->wrong = DBM_E_NOMEM;
+        return true;
+    }
+    memcpy(r->in.data + r->in.end, m, size);
+    r->in.end += size;
+    r->rows++;
+    return true;
+}
+
+/* A message about the head of the list. False: it can't be one. */
+static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
+    dbm__pg_item *item = &q->sent.at[q->sent.head];
+    dbm__pg_statement *s = item->s;
+    bool sent = item->kind == DBM__PG_SENT;
+    const char *end = m + size;
+    int64_t n;
+    switch (m[0]) {
+    case '1':
+        if (item->kind != DBM__PG_PREPARE) return true;
+        s->kept = true;
+        dbm__pg_ours_pop(q);
+        return true;
+    case '2':
+        if (sent) item->number |= DBM__PG_BOUND;
+        return true;
+    case 'T':
+        if (!sent) return false;
+        if (s->of != NULL) return dbm__pg_described(q, s, (item->number & DBM__PG_NAMED) != 0 && s->of->kept && !s->of->known ? s->of : NULL, m, size);
+        m = size >= 7 ? (char *)memchr(m + 7, 0, size - 7) : NULL;
+        if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
+        return true;
+    case 'n':
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        return true;
+    case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
+    case 'C': case 'I':
+        if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
+        n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
+        if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
+        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (sent) dbm__pg_sent_done(q, item, n);
+        if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true;
+    case 'E': {
+        const dbm__pg_item *about = dbm__pg_failed_for(q, item);
+        char **to = about == NULL ? &q->fault : about->s->of != NULL ? &about->s->fault : &q->sent_fault;
+        if (q->skipping && item->kind != DBM__PG_SYNC) return false;
+        dbm__pg_fault(q, to, m + 5, size - 5);
+        if (*to == NULL) return false;
+        dbm__pg_failed_before(q, item, dbm__pg_field(*to, PG_DIAG_SQLSTATE), dbm__pg_field(*to, PG_DIAG_SOURCE_FUNCTION));
+        if (item->kind == DBM__PG_SYNC) return true;
+        q->skipping = true;
+        if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
+        dbm__pg_ours_pop(q);
+        return true;
+    }
+    default: return true;
+    }
 }
 
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
@@ -1368,9 +1674,15 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         if (left < size) break;
         in->at += size;
         if (DBM__UNLIKELY((m[0] == 'C' || m[0] == 'Z' || m[0] == 'E' || m[0] == 'N') && (size < 6 || (m[0] != 'Z' && m[size - 1] != '\0')))) return DBM__PG_DEAD;
+        if (q->ours && q->owed == 0 && m[0] != 'N' && m[0] != 'S' && m[0] != 'A') {
+            if (m[0] == 'Z' ? dbm__pg_ours_ready(q, m[5]) : q->sent.head < q->sent.count) {
+                if (m[0] != 'Z' && !dbm__pg_ours_heard(q, m, size)) return DBM__PG_DEAD;
+                continue;
+            }
+        }
         switch (m[0]) {
         case 'D': /* a row */
-            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || size < 7)) return DBM__PG_DEAD;
+            if (DBM__UNLIKELY(q->owed != 0 || s == NULL || !q->lane || size < 7 || (s->in.data == NULL && (s->known ? s->rowless : s->about == NULL)))) return DBM__PG_DEAD;
             s->total++;
             if (q->mode == DBM__PG_TAKE || (q->mode == DBM__PG_FIRST && s->total == 1)) {
                 if (s->rows++ == 0) in->row = in->at - size;
@@ -1384,8 +1696,17 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
             }
             break;
         case 'C': if (q->owed == 0) dbm__pg_lane_tag(q, m + 5); break;
-        case 'Z': dbm__pg_lane_ready(q, m[5]); break;
-        case 'E': if (q->owed == 0) dbm__pg_lane_failed(q, m + 5, size - 5); break;
+        case 'Z':
+            if (q->awaited == 0) return DBM__PG_DEAD;
+            dbm__pg_lane_ready(q, m[5]);
+            break;
+        case 'E':
+            q->closing = q->closing || q->owed == 0;
+            if (q->owed == 0) dbm__pg_fault(q, &q->fault, m + 5, size - 5);
+            break;
+        case 'T':
+            if (q->owed != 0 || s == NULL || !q->lane || s->known || s->about != NULL || !dbm__pg_described(q, s, q->named_run && s->kept ? s : NULL, m, size)) return DBM__PG_DEAD;
+            break;
         case 'N':
             if (size < 7 || m[size - 2] != '\0') return DBM__PG_DEAD;
             dbm__pg_noticed(q, dbm__pg_field(m + 5, PG_DIAG_SEVERITY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_PRIMARY), dbm__pg_field(m + 5, PG_DIAG_MESSAGE_DETAIL));
@@ -1396,32 +1717,27 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
         default: return DBM__PG_DEAD;
         }
     }
-    if (q->awaited == 0 && in->at == in->end) return DBM__PG_ALL;
+    if (q->awaited == 0 && q->sent.count == 0 && in->at == in->end) return DBM__PG_ALL;
     return q->lane && s != NULL && s->rows > 0 && q->mode == DBM__PG_TAKE && !q->gather && !q->closing ? DBM__PG_ROW : DBM__PG_WAITS;
 }
 
 /* Reads once, or as often as there is more than fits. */
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
-        size_t left = in->end - in->at, got, need, size;
+        size_t left = in->end - in->at, got, need;
         dbm_status st;
         int how;
         if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
         in->end = in->keep + left;
-        need = in->end + (q->gather ? 4096 : 1);
+        need = in->end + (q->lane && q->gather ? 4096 : 1);
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
-        if (DBM__UNLIKELY(in->data == NULL || need > in->size)) {
-            char *data;
-            for (size = in->data != NULL ? in->size : 8192; size < need;) size *= 2;
-            data = (char *)dbm_adapter_resize(q->owner, in->data, size);
-            if (data == NULL) {
-                q->no_memory = true;
-                return DBM__PG_DEAD;
-            }
-            in->data = data;
-            in->size = size;
+        if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
+        if (need < 8192) need = 8192;
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
+            q->no_memory = true;
+            return DBM__PG_DEAD;
         }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
@@ -1450,8 +1766,9 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
+    q->ours = q->ours && q->sent.count != 0;
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
-    if (!own && !s->rowless) {
+    if (!own && (s->known ? !s->rowless : s->about != NULL)) {
         s->in = q->in;
         memset(&q->in, 0, sizeof q->in);
     }
@@ -1498,20 +1815,25 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
 
 /* ---- putting an operation together -------------------------------------------------------------------------------- */
 
-static void dbm__pg_end_local(dbm__pg *q, dbm_status status) {
+/* It is over as it begins. */
+static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->outcome = status;
     q->local = true;
+    return false;
+}
+/* It is over, so. */
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return true;
 }
 
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
-    int i;
+    int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        dbm__pg_item *sent = dbm__pg_add(q, &q->sent, item->kind, item->number);
-        if (sent != NULL) sent->silent = silent;
-        if (item->kind == DBM__PG_ROLLBACK_TO) {
-            sent = dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, item->number);
+        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent;
         }
     }
@@ -1548,7 +1870,7 @@ static void dbm__pg_push_before(dbm__pg *q) {
 /* Into the pipeline, or out of it: flags of libpq's, while nothing is under way. */
 static bool dbm__pg_pipe(dbm__pg *q, bool on) {
 #if DBM__PG_PIPELINE
-    if (q->piped == on) return true;
+    if (q->piped == on || q->ours) return true;
     if ((on ? PQenterPipelineMode(q->conn) : PQexitPipelineMode(q->conn)) != 1) return false;
     q->piped = on;
 #else
@@ -1570,23 +1892,9 @@ static void dbm__pg_go(dbm__pg *q) {
 
 static void dbm__pg_put(dbm__pg *q, bool alone) {
     q->fresh = true;
-    if (!dbm__pg_pipe(q, !alone)) {
-        dbm__pg_end_local(q, dbm__pg_lost(q));
-        return;
-    }
-    if (DBM__UNLIKELY(q->no_memory)) { /* the list has a hole; what follows it must not run */
-        dbm_adapter_broken(q->c);
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
-    if (DBM__UNLIKELY(!dbm__pg_send(q))) {
-        if (q->no_memory) {
-            dbm_adapter_broken(q->c);
-            dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        } else {
-            dbm__pg_end_local(q, dbm__pg_lost(q));
-        }
-    }
+    if (DBM__LIKELY(dbm__pg_pipe(q, !alone) && !q->no_memory && dbm__pg_send(q))) return;
+    if (q->no_memory) dbm_adapter_broken(q->c); /* the list has a hole; what follows it must not run */
+    dbm__pg_end_local(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_lost(q));
 }
 
 static void dbm__pg_cursor_unlink(dbm__pg *q, dbm__pg_statement *s) {
@@ -1633,21 +1941,11 @@ static void dbm__pg_transaction_over(dbm__pg *q) {
 
 /* Nothing of a result is left. */
 static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
-    if (s->ended && !s->lost && s->total <= DBM__PG_FIRST_ROWS) {
-        if (s->small_runs < 255) s->small_runs++;
-    } else {
-        s->small_runs = 0;
-    }
+    if (!s->ended || s->lost || s->total > DBM__PG_FIRST_ROWS) s->small_runs = 0;
+    else if (s->small_runs < 255) s->small_runs++;
     dbm__pg_close_cursor(q, s);
     dbm__pg_row_moves(s);
-    while (s->held != NULL) {
-        dbm__pg_held *next = s->held->next;
-        dbm_adapter_free(q->owner, s->held);
-        s->held = next;
-    }
-    s->last_held = NULL;
-    s->held_size = 0;
-    dbm__pg_res(s, NULL);
+    dbm__pg_rows_free(q, s);
     if (s->in.data != NULL) { /* for the next one */
         if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
             dbm_adapter_free(q->owner, s->in.data);
@@ -1657,18 +1955,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
         }
         s->in.data = NULL;
     }
-    if (s->texts != NULL) {
-        dbm_adapter_free(q->owner, s->texts);
-        s->texts = NULL;
-        s->texts_count = 0;
-    }
     s->live = false;
-}
-
-DBM__INLINE void dbm__pg_result_begin(dbm__pg_statement *s) {
-    s->row = s->rows = 0;
-    s->live = s->ended = s->binary_rows = s->next_binary = s->lost = s->copying = false;
-    s->total = 0;
 }
 
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
@@ -1694,9 +1981,12 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
 
 /* Answers to what is in the pipeline are to come. */
 static void dbm__pg_ask(dbm__pg *q) {
+    char *to;
+    if (q->ours && q->unsynced && q->unasked != 0 && (to = dbm__pg_out(q, 8)) != NULL) (void)dbm__pg_wrote(q, dbm__pg_put_word(to, 'H'));
 #if DBM__PG_PIPELINE
-    if (q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
+    if (!q->ours && q->unsynced && q->unasked != 0) (void)PQsendFlushRequest(q->conn); /* no memory for it: SYNC will do it */
 #endif
+    q->no_memory = q->fresh = false; /* answers may be there */
     q->unasked = 0;
     q->unasked_bytes = 0;
 }
@@ -1732,15 +2022,9 @@ static void dbm__pg_push_run(dbm__pg *q) {
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->named_run = false;
     if (q->cursor_run) {
-        dbm__pg_item *item = NULL;
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
         s->cursor = ++q->cursor_names;
         s->depth = q->depth;
-        if (q->base->cached && s->seen && !s->kept && q->lane_on) { /* the next time it goes the short way */
-            dbm__pg_add_prepare(q, s);
-            item = dbm__pg_add(q, &q->sent, DBM__PG_LEARN, 0);
-            if (item != NULL) item->s = s;
-        }
         dbm__pg_add(q, &q->sent, DBM__PG_DECLARE, 0);
         dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     } else {
@@ -1753,13 +2037,21 @@ static void dbm__pg_push_run(dbm__pg *q) {
     dbm__pg_go(q);
 }
 
-/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC; libpq keeps at most some
- * 64 KB and one statement. */
-static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
-#if DBM__PG_PIPELINE
-    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
+/* What the program is to send or to be sent by itself can't stand in a pipeline. */
+DBM__INLINE bool dbm__pg_queues(const dbm_op *op) {
+    const dbm__pg_statement *s = (const dbm__pg_statement *)op->prepared->data;
+    return op->no_wait && DBM__PG_PIPELINE && s != NULL && !s->copies_out && !s->listens;
+}
+
+/* Into the pipeline. In a transaction the server answers when it is told to, outside of one at each SYNC. What is written is sent when there is enough
+ * of it, or when something waits; libpq keeps at most some 64 KB and one statement, as we do. */
+static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
+    dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data, *r = s;
     dbm__pg_item *item;
+    bool alone = q->tx == DBM__PG_TX_NONE && !(op->reply && !op->alone && !op->prepared->writes);
     int i;
+    if (op->reply && (r = dbm__pg_reply_make(q, s, op)) == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    if (q->sent.count == 0 && !q->ours) q->ours = q->laned = q->lane_on;
     dbm__pg_push_before(q);
     dbm__pg_look_at_kept(q, s);
     q->named_run = q->base->cached && s->seen;
@@ -1767,70 +2059,86 @@ static void dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */
     }
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? 1u : 0u) | (op->prepared->returns_rows ? 2u : 0u) |
-                       (q->tx == DBM__PG_TX_NONE ? 8u : 0u));
-    if (item != NULL) item->s = s;
+    if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
+    if (item != NULL) item->s = r;
     q->unsynced = true;
-    if (q->tx == DBM__PG_TX_NONE) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
+    if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     dbm__pg_put(q, false);
-    if (q->local) return;
+    if (q->local) {
+        if (op->reply && item == NULL) dbm__pg_reply_free(q, r);
+        return true;
+    }
     for (i = 0; i < q->wait.count; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
     q->wait.count = q->wait_used = 0;
     q->unanswered++;
+    q->replies += op->reply;
     q->unasked++;
     s->seen = true;
     op->queued = true;
     dbm__pg_room_end(q);
-    if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
+    if (q->ours) {
+        size_t size = q->out_end - q->out_at;
+        if (q->unasked >= DBM_PIPELINE_MAX / 2) dbm__pg_ask(q);
+        if (size >= DBM__PG_BLOCK_KEPT / 4 && dbm__pg_flush(q) != 0 && size >= DBM__PG_BLOCK_KEPT) return true; /* the step writes the rest, and reads */
+    } else if (q->unasked >= DBM_PIPELINE_MAX / 4 || q->unasked_bytes >= DBM__PG_BLOCK_KEPT || !q->unsynced) {
         dbm__pg_ask(q);
         (void)dbm__pg_answers(q); /* libpq reads by itself while it can't write, and must not pile it up; who waits next hears of a failure */
-        if (PQflush(q->conn) != 0) return; /* the step writes the rest, and reads */
+        if (dbm__pg_flush(q) != 0) return true;
     }
     dbm__pg_end_local(q, DBM_OK);
-#else
-    (void)op;
-    dbm__pg_push_run(q);
-#endif
+    return true;
 }
 
-static void dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = op->prepared != NULL ? (dbm__pg_statement *)op->prepared->data : NULL;
     dbm_status status;
-    if (s == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+    if (s == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     if (DBM__UNLIKELY(s->copies_in)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: dbm_bulk_begin, dbm_bulk_row and dbm_bulk_end do it; or use "
                                          "PQputCopyData on the handle of dbm_native(s, \"postgresql\")"));
-        return;
+        return true;
     }
     status = dbm__pg_encode(q, op);
-    if (status != DBM_OK) {
-        dbm__pg_end_local(q, status);
-        return;
-    }
-    if (op->no_wait && (q->piped || q->sent.count == 0)) {
+    if (status != DBM_OK) return dbm__pg_end_local(q, status);
+    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
         dbm__pg_start_send(q, op);
-        return;
+        return true;
     }
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
+    return true;
 }
 
-/* Nothing else is under way, and nothing must be done first but what the short way can do too. */
+/* Nothing else is under way, but what was queued in this transaction. */
 DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
-    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed && (q->wait.count == 0 || (q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN));
+    if (DBM__UNLIKELY(q->ours || dbm__pg_sent_failed(q))) return q->lane_on && q->awaited == 0 && q->tx == DBM__PG_TX_OPEN && q->replies == 0 && !dbm__pg_sent_failed(q);
+    return q->lane_on && !q->setup && q->sent.count == 0 && q->awaited == q->owed;
 }
 
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
 
-/* Cursors and statements that are done with, and room for what follows. NULL: no memory. */
-static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
+/* What waits, `unknown` to be prepared, cursors and statements that are done with, and room for what follows. NULL: no memory. */
+static DBM__NOINLINE char *dbm__pg_lane_begin_with(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
     char name[28], *to;
     int i;
-    if (!dbm__pg_out_room(q, size + 256 + 40 * (size_t)(q->closes.count + q->drops.count))) return NULL;
-    to = q->out;
+    size += 256 + 40 * (size_t)(q->closes.count + q->drops.count);
+    if (dbm__pg_out(q, size + 160 * (size_t)q->wait.count) == NULL) return NULL;
+    q->beginning = q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN && !q->ours && unknown == NULL;
+    if (DBM__UNLIKELY((q->wait.count != 0 && !q->beginning) || (unknown != NULL && q->named_run && !unknown->kept))) {
+        q->ours = q->laned = true;
+        dbm__pg_push_waiting(q, false);
+        if (unknown != NULL && q->named_run && !unknown->kept) dbm__pg_add_prepare(q, unknown);
+    }
+    if (q->ours && (q->no_memory || !dbm__pg_send(q))) { /* the list has a hole */
+        dbm_adapter_broken(q->c);
+        dbm__pg_end_local(q, dbm__pg_no_memory(q));
+        return NULL;
+    }
+    q->wait_used = q->wait.count;
+    to = dbm__pg_out(q, size);
+    if (to == NULL) return NULL;
     for (i = 0; i < q->closes.count; i++) {
         dbm__pg_cursor_name(name, q->closes.at[i].number);
         to = dbm__pg_put_close(to, 'P', name);
@@ -1843,38 +2151,48 @@ static char *dbm__pg_lane_begin(dbm__pg *q, size_t size) {
     return to;
 }
 
+DBM__INLINE char *dbm__pg_lane_begin(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
+    if (DBM__UNLIKELY(q->wait.count + q->closes.count + q->drops.count != 0 || q->ours || unknown != NULL)) return dbm__pg_lane_begin_with(q, size, unknown);
+    q->beginning = false;
+    q->wait_used = 0;
+    return dbm__pg_out(q, size + 256);
+}
+
 static char *dbm__pg_put_begin_run(dbm__pg *q, char *to, uint32_t number) {
     const char *name = q->begin_name;
     q->begin_name[q->begin_size] = (char)('a' + number);
     if ((q->begins >> number & 1u) == 0) {
-        char *start = to, block[64];
+        char block[64];
         dbm__text t = dbm__text_in(block, sizeof block);
         dbm__pg_put_begin(&t, number);
-        *to = 'P';
-        to = dbm__pg_put_end(start, dbm__pg_to16(dbm__pg_put_name(dbm__pg_put_name(to + 5, name), block), 0));
+        to = dbm__pg_put_parse(to, name, block);
     }
     return dbm__pg_put_execute(dbm__pg_put_bind(q, to, "", name, 0, false), "", 0);
-}
-
-static char *dbm__pg_put_sync(char *to) {
-    *to = 'S';
-    return dbm__pg_to32(to + 1, 4);
 }
 
 /* True: the statement is on its way. */
 static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->prepared->data;
     char portal[20] = "", *to;
-    if (s == NULL || !s->known || !dbm__pg_keeps(q, s) || op->no_wait || !dbm__pg_lane_free(q)) return false;
+    bool known;
+    if (s == NULL || !dbm__pg_lane_free(q)) return false;
+    known = s->known && dbm__pg_keeps(q, s);
+    if (!known && (s->copies_in || s->copies_out || s->listens)) return false;
     if (op->prepared->writes && !s->rowless && q->tx == DBM__PG_TX_NONE) return false; /* its rows are put aside before the first is handed out */
-    if (dbm__pg_encode(q, op) != DBM_OK || (to = dbm__pg_lane_begin(q, q->bytes)) == NULL) return false; /* it fails again, and says why */
+    if (dbm__pg_encode(q, op) != DBM_OK) return false; /* it fails again, and says why */
+    if (DBM__UNLIKELY(!known)) {
+        dbm__pg_look_at_kept(q, s);
+        q->named_run = q->base->cached && s->seen;
+        dbm__pg_about_drop(s);
+        s->known = s->rowless = false;
+    }
+    to = dbm__pg_lane_begin(q, q->bytes + (known ? 0 : op->sql_size + 64), known ? NULL : s);
+    if (to == NULL) return q->local;
     dbm__pg_begin_run(q, s, op);
-    q->named_run = true;
+    if (known) q->named_run = true;
     q->cursor_run = dbm__pg_by_cursor(q, s, op);
     q->prefix = 0;
-    q->beginning = q->wait.count != 0;
-    q->wait_used = q->wait.count;
-    s->binary_rows = s->binary;
+    s->binary_rows = known && s->binary;
     if (DBM__UNLIKELY(q->beginning)) to = dbm__pg_put_begin_run(q, to, q->wait.at[0].number);
     if (q->cursor_run) {
         s->fetch = dbm__pg_batch_rows(s, DBM__PG_FIRST_ROWS);
@@ -1882,25 +2200,29 @@ static bool dbm__pg_lane_start(dbm__pg *q, dbm_op *op) {
         s->depth = q->depth;
         dbm__pg_cursor_name(portal, s->cursor);
     }
-    to = dbm__pg_put_bind(q, to, portal, s->name, op->value_count, s->binary);
-    to = dbm__pg_put_execute(to, portal, q->cursor_run ? (uint32_t)s->fetch : 0);
-    dbm__pg_lane_go(q, dbm__pg_put_sync(to), q->cursor_run);
+    to = dbm__pg_put_run(q, to, s, portal, q->cursor_run ? (uint32_t)s->fetch : 0, s->binary_rows, !known);
+    dbm__pg_lane_go(q, dbm__pg_put_word(to, 'S'), q->cursor_run);
     return true;
 }
 
 static bool dbm__pg_lane_fetch(dbm__pg *q, dbm__pg_statement *s) {
-    char portal[20], *to = dbm__pg_lane_begin(q, 0);
-    if (to == NULL) return false;
+    char portal[20], *to = dbm__pg_lane_begin(q, 0, NULL);
+    if (to == NULL) return q->local;
     dbm__pg_cursor_name(portal, s->cursor);
     dbm__pg_lane_on(q, s);
     s->in.row = s->in.at = s->in.end = 0;
+    if (q->in.at != q->in.end) { /* a part of what comes first */
+        dbm__pg_in read = q->in;
+        q->in = s->in;
+        s->in = read;
+    }
     q->mode = DBM__PG_TAKE;
-    dbm__pg_lane_go(q, dbm__pg_put_sync(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch)), true);
+    dbm__pg_lane_go(q, dbm__pg_put_word(dbm__pg_put_execute(to, portal, (uint32_t)s->fetch), 'S'), true);
     return true;
 }
 
 static bool dbm__pg_lane_word(dbm__pg *q, const char *word) {
-    char *to = dbm__pg_lane_begin(q, 0);
+    char *to = dbm__pg_lane_begin(q, 0, NULL);
     if (to == NULL) return false;
     q->main = NULL;
     *to = 'Q';
@@ -1941,28 +2263,29 @@ static dbm_status dbm__pg_finish(dbm_connection *c, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     (void)c;
     if (s->live) return DBM_E_UNSUPPORTED;
-    dbm__pg_result_end(s->q, s);
+    if (DBM__UNLIKELY(s->of != NULL)) dbm__pg_reply_free(s->q, s);
+    else dbm__pg_result_end(s->q, s);
     return DBM_OK;
 }
 
-static void dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     q->main = s;
     if (s->live) {
         q->mode = DBM__PG_TAKE;
         dbm__pg_lane_on(q, s);
-        return;
+        return true;
     }
-    if (s->lost) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_ROLLED_BACK, "34000", "the rest of these rows went with the savepoint or the transaction that was rolled back"));
-        return;
-    }
+    if (s->lost) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "34000", 0, "the rest of these rows went with the savepoint or the transaction that was rolled back"));
     s->fetch = dbm__pg_batch_rows(s, DBM__PG_MOST_ROWS);
     q->cursor_run = true;
-    if (s->in.data != NULL && dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_fetch(q, s)) return;
+    if (s->in.data != NULL && dbm__pg_lane_free(q) && dbm__pg_lane_fetch(q, s)) return true;
+    dbm_adapter_free(q->owner, s->in.data); /* the rows come through libpq from now on */
+    s->in.data = NULL;
     dbm__pg_push_before(q);
     dbm__pg_add(q, &q->sent, DBM__PG_FETCH, (uint32_t)s->fetch);
     dbm__pg_go(q);
+    return true;
 }
 
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
@@ -1977,7 +2300,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
-    if (dbm__pg_lane_free(q) && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
+    if (dbm__pg_lane_free(q) && !q->ours && q->wait.count == 0 && dbm__pg_lane_word(q, op->kind == DBM_OP_COMMIT ? "COMMIT" : "ROLLBACK")) {
         if (!quick) return;
         q->owed++;
         dbm__pg_transaction_over(q);
@@ -1985,6 +2308,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         if (q->out_at == q->out_end) dbm__pg_end_local(q, DBM_OK);
         return;
     }
+    if (!quick && dbm__pg_lane_free(q)) q->ours = q->laned = true;
     if (op->kind == DBM_OP_COMMIT) dbm__pg_push_waiting(q, quick);
     item = dbm__pg_add(q, &q->sent, op->kind == DBM_OP_COMMIT ? DBM__PG_COMMIT : DBM__PG_ROLLBACK, 0);
     if (item != NULL) item->silent = quick;
@@ -2004,6 +2328,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
+    dbm__pg_replies_drop(q);
     dbm__pg_add(q, &q->sent, DBM__PG_DISCARD, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
     if (q->set_style || q->set_interval || q->set_zone || q->set_limit) {
@@ -2014,7 +2339,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
     if (sql != NULL) {
         size_t at = 0, size = strlen(sql), next = 0;
         for (; at < size; at += next) {
-            if (dbm__sql_statement_end(sql + at, size - at, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING, &next) == 0) continue;
+            if (dbm__sql_statement_end(sql + at, size - at, DBM__PG_LEXER, &next) == 0) continue;
             dbm__pg_add(q, &q->sent, DBM__PG_INIT, (uint32_t)at);
             dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
         }
@@ -2042,64 +2367,25 @@ static int dbm__pg_return_from_native(dbm__pg *q) {
     q->piped = PQpipelineStatus(q->conn) != PQ_PIPELINE_OFF;
 #endif
     q->state = DBM__PG_READY;
-    switch (PQtransactionStatus(q->conn)) {
-    case PQTRANS_IDLE:
-        if (q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
-        break;
-    case PQTRANS_INTRANS: q->tx = DBM__PG_TX_OPEN; break;
-    case PQTRANS_INERROR: q->tx = DBM__PG_TX_OPEN; q->failed_tx = true; break;
-    case PQTRANS_ACTIVE: case PQTRANS_UNKNOWN: return DBM__PG_DEAD;
-    }
+    if (!dbm__pg_look_at_transaction(q)) return DBM__PG_DEAD;
     dbm__pg_forget(q); /* the program may have deallocated them, */
     dbm__pg_schema_changed(q); /* and more */
     return DBM__PG_ALL;
 }
 
-/* `word` in capitals. */
-static bool dbm__pg_is_word(const char *at, const char *word) {
-    for (; *word != '\0'; at++, word++) {
-        char c = *at >= 'a' && *at <= 'z' ? (char)(*at - 'a' + 'A') : *at;
-        if (c != *word) return false;
-    }
-    return !((*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') || *at == '_' || *at == '$');
-}
-
-/* The first word of a statement, behind blanks, comments and parentheses. */
-static const char *dbm__pg_first_word(const char *sql) {
-    for (;;) {
-        if (*sql == ' ' || *sql == '\t' || *sql == '\n' || *sql == '\r' || *sql == '\f' || *sql == '(') {
-            sql++;
-        } else if (sql[0] == '-' && sql[1] == '-') {
-            while (*sql != '\0' && *sql != '\n') sql++;
-        } else if (sql[0] == '/' && sql[1] == '*') {
-            int deep = 1;
-            sql += 2;
-            while (*sql != '\0' && deep > 0) {
-                if (sql[0] == '/' && sql[1] == '*') { deep++; sql += 2; }
-                else if (sql[0] == '*' && sql[1] == '/') { deep--; sql += 2; }
-                else sql++;
-            }
-        } else {
-            return sql;
-        }
-    }
-}
-
 /* COPY: whether it is from or to the program. One that reads is a query whose rows are what it sends. */
 static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
-    const unsigned lexer = DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING;
     size_t at = 0, n = 0;
     int depth = 0, words = 0;
     bool in = false, out = false, writes = false;
     const char *word;
-    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n)) != NULL) {
-        if (++words == 2) writes = dbm__pg_is_word(word, "INSERT") || dbm__pg_is_word(word, "UPDATE") || dbm__pg_is_word(word, "DELETE") ||
-                                   dbm__pg_is_word(word, "MERGE") || dbm__pg_is_word(word, "WITH");
-        in = depth == 0 && dbm__pg_is_word(word, "FROM");
-        out = depth == 0 && dbm__pg_is_word(word, "TO");
+    while (!in && !out && (word = dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n)) != NULL) {
+        if (++words == 2) writes = dbm__sql_begins(word, n, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE WITH ");
+        in = depth == 0 && dbm__same_word_n(word, n, "FROM");
+        out = depth == 0 && dbm__same_word_n(word, n, "TO");
     }
-    word = in || out ? dbm__sql_word(op->sql, op->sql_size, lexer, &at, &depth, &n) : NULL;
-    if (word == NULL || (!dbm__pg_is_word(word, "STDIN") && !dbm__pg_is_word(word, "STDOUT"))) return; /* a file of the server's */
+    word = in || out ? dbm__sql_word(op->sql, op->sql_size, DBM__PG_LEXER, &at, &depth, &n) : NULL;
+    if (word == NULL || (!dbm__same_word_n(word, n, "STDIN") && !dbm__same_word_n(word, n, "STDOUT"))) return; /* a file of the server's */
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes;
@@ -2107,14 +2393,13 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
 
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
-    const char *word = dbm__pg_first_word(op->sql);
     if (s == NULL) return dbm__pg_no_memory(q);
     memset(s, 0, sizeof *s);
     s->q = q;
-    s->inserts = dbm__pg_is_word(word, "INSERT");
-    s->listens = dbm__pg_is_word(word, "LISTEN");
-    s->selects = dbm__pg_is_word(word, "SELECT") || dbm__pg_is_word(word, "VALUES") || dbm__pg_is_word(word, "TABLE") || dbm__pg_is_word(word, "WITH");
-    if (DBM__UNLIKELY(dbm__pg_is_word(word, "COPY"))) dbm__pg_look_at_copy(s, op);
+    s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
+    s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
+    s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
     return DBM_OK;
@@ -2130,47 +2415,34 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     }
     dbm__pg_result_end(q, s);
     if (q->main == s) q->main = NULL;
-    PQclear(s->about);
-    dbm_adapter_free(q->owner, s->types);
+    dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
 }
 
+/* Anywhere in a script, a quoted one included. */
 static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if ((*sql == 'l' || *sql == 'L') && dbm__pg_is_word(sql, "LISTEN")) return true;
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
     return false;
 }
 
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
-    if (dbm__pg_add(q, &q->wait, kind, (uint32_t)number) == NULL) {
-        q->no_memory = false;
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
-    dbm__pg_end_local(q, DBM_OK);
+    bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
+    q->no_memory = false;
+    dbm__pg_end_local(q, added ? DBM_OK : dbm__pg_no_memory(q));
 }
 
-static void dbm__pg_wait_done(dbm__pg *q);
+/* What waited has been done; or not, but then the transaction is lost with it. */
+static void dbm__pg_wait_done(dbm__pg *q) {
+    int i;
+    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
+    q->wait.count -= q->wait_used;
+    q->wait_used = 0;
+}
 
 /* ---- a bulk of single rows ------------------------------------------------------------------------------------------
  * They are gathered, and go in flights: SAVEPOINT, the INSERT once for each, RELEASE. When one fails the server has skipped the rest: the next flight
  * undoes what this one did and does it again without that row. The more rows fail, the shorter the flights. */
-
-enum { DBM__PG_EACH_ROWS = 128, DBM__PG_EACH_BYTES = 65536 };
-#define DBM__PG_EACH_POINT UINT32_MAX /* its savepoint's number */
-
-struct dbm__pg_each {
-    dbm_value *values;       /* of all rows; a text is in `texts`, by its offset. One that was refused is DBM_TYPE_INVALID at first */
-    int64_t numbers[DBM__PG_EACH_ROWS];
-    char *texts;
-    size_t size, capacity;
-    int rows, columns;
-    int first, limit;        /* in flight; */
-    int failed;              /* of them, -1: none */
-    int window;              /* rows of the next one */
-    bool undo;               /* the one before has failed */
-    int64_t flown, written;  /* by this flight, by all before */
-};
 
 static void dbm__pg_each_free(dbm__pg *q) {
     if (q->each == NULL) return;
@@ -2205,16 +2477,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
         size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
-        if (st == DBM_OK && e->capacity - e->size < size) {
-            size_t capacity = 2 * e->capacity + size + 1024;
-            char *texts = (char *)dbm_adapter_resize(q->owner, e->texts, capacity);
-            if (texts != NULL) {
-                e->texts = texts;
-                e->capacity = capacity;
-            } else {
-                st = dbm__pg_no_memory(q);
-            }
-        }
+        if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
         if (st != DBM_OK) {
             e->size = from;
             op->bulk->failed_column = i;
@@ -2231,25 +2494,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
 
 static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    int64_t rows = op->bulk->rows;
-    dbm_status st = DBM_OK;
-    if (DBM__LIKELY(q->each == NULL)) return dbm__pg_bulk_columns(c, op, columns, first, count, taken);
-    for (*taken = 0; *taken < count && st == DBM_OK;) {
-        dbm_value values[DBM__MAX_VALUES];
-        int i;
-        DBM_ASSERT(q->each->columns > 0);
-        for (i = 0; i < q->each->columns && st == DBM_OK; i++) {
-            st = dbm_adapter_element(&columns[i], first + *taken, &values[i]);
-            if (st == DBM_OK) continue;
-            op->bulk->failed_column = i;
-            return dbm__pg_say(q, st, NULL, "the element %s", dbm__element_wrong(columns[i].kind));
-        }
-        op->bulk->rows = rows + (int64_t)*taken;
-        st = dbm__pg_take_row(c, op, values);
-        op->bulk->rows = rows;
-        if (st == DBM_OK || st == DBM_DONE) ++*taken;
-    }
-    return st;
+    return DBM__LIKELY(q->each == NULL) ? dbm__pg_bulk_columns(c, op, columns, first, count, taken) : DBM_E_UNSUPPORTED;
 }
 
 /* The INSERT of one row. */
@@ -2271,9 +2516,6 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1;
 }
-
-static void dbm__pg_each_took(dbm__pg *q, int64_t n) { if (n > 0) q->each->flown += n; }
-static void dbm__pg_each_lost(dbm__pg *q, int row) { if (q->each->failed < 0) q->each->failed = row; }
 
 /* The next flight. False: there is none. */
 static bool dbm__pg_each_go(dbm__pg *q) {
@@ -2302,20 +2544,14 @@ static bool dbm__pg_each_go(dbm__pg *q) {
 static bool dbm__pg_each_end(dbm__pg *q) {
     struct dbm__pg_each *e = q->each;
     dbm__pg_wait_done(q);
-    if (q->no_memory) {
-        q->outcome = dbm__pg_no_memory(q);
-        return true;
-    }
+    if (q->no_memory) return dbm__pg_over(q, dbm__pg_no_memory(q));
     if (!dbm__pg_failed(q)) {
         e->written += e->flown;
         e->first = e->limit;
         if (e->window < DBM__PG_EACH_ROWS) e->window *= 2;
     } else {
         dbm_status st = dbm__pg_refused(q);
-        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) {
-            q->outcome = st;
-            return true;
-        }
+        if (e->failed < 0 || (st != DBM_E_CONSTRAINT && st != DBM_E_RANGE && st != DBM_E_SQL && st != DBM_E_MISUSE && st != DBM_E_LIMIT)) return dbm__pg_over(q, st);
         dbm_adapter_bulk_refused(q->c, q->op, e->numbers[e->failed]);
         dbm__pg_failure_drop(q);
         e->values[e->failed * e->columns].type = DBM_TYPE_INVALID;
@@ -2331,24 +2567,19 @@ static bool dbm__pg_each_end(dbm__pg *q) {
 }
 
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
-static void dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
+static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
     q->copying = q->copy_blind = false;
-    if (op->bulk->each_row) {
-        dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
-        return;
-    }
+    if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
-    if (q->copy == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return;
-    }
+    if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
     op->bulk->data = q->copy;
     dbm__pg_push_before(q);
     q->patience_us = 0;
     dbm__pg_add(q, &q->sent, DBM__PG_PARSE, 0);
     dbm__pg_add(q, &q->sent, DBM__PG_DESCRIBE, 0);
     dbm__pg_go(q);
+    return true;
 }
 
 static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op);
@@ -2362,20 +2593,70 @@ static int dbm__pg_before(const dbm__pg *q, const dbm_op *op) {
     case DBM__OP_SIGNED:
         return DBM__PG_GO;
     case DBM_OP_EXECUTE:
-        if (q->sent_error == NULL && op->no_wait && q->owed == 0) return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        if (!dbm__pg_sent_failed(q) && dbm__pg_queues(op) && q->owed == 0 && (q->unanswered == 0 || (q->replies != 0) == op->reply)) {
+            return q->unanswered >= DBM_PIPELINE_MAX - 1 ? DBM__PG_ROOM : DBM__PG_GO;
+        }
+        if (q->ours) return DBM__PG_DRAIN;
         break;
-    case DBM_OP_FETCH: case DBM_OP_COMMIT: break;
+    case DBM_OP_FETCH:
+        if (q->ours && ((const dbm__pg_statement *)op->result)->in.data == NULL) return DBM__PG_DRAIN;
+        break;
+    case DBM_OP_COMMIT: break;
     case DBM_OP_ROLLBACK: case DBM_OP_RELEASE: case DBM_OP_ROLLBACK_TO: case DBM_OP_SCRIPT: case DBM_OP_PING: case DBM_OP_RESET: case DBM_OP_NATIVE:
     case DBM_OP_COMMAND: case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END:
     case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
         return DBM__PG_DRAIN;
     }
-    return q->sent_error != NULL || q->tx == DBM__PG_TX_NONE || q->owed != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
+    return dbm__pg_sent_failed(q) || q->tx == DBM__PG_TX_NONE || q->owed != 0 || q->replies != 0 ? DBM__PG_DRAIN : DBM__PG_GO;
 }
 
-static void dbm__pg_drain(dbm__pg *q) {
-    q->before = DBM__PG_DRAIN;
+static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
+
+static void dbm__pg_drain(dbm__pg *q, int before) {
+    q->before = before;
     if (q->unsynced) dbm__pg_go(q);
+    q->fresh = false; /* answers may be there */
+}
+
+/* What the oldest one of those has to say that were queued to be received. False: there is none. */
+static bool dbm__pg_received(dbm__pg *q) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *r = q->ready;
+    if (r == NULL) return false;
+    q->ready = r->next_cursor;
+    q->main = NULL;
+    q->cursor_run = false;
+    op->affected = r->affected;
+    if (r->fault != NULL || r->error != NULL) {
+        dbm__pg_failure_drop(q);
+        q->fault = r->fault;
+        q->error = r->error;
+        r->fault = NULL;
+        r->error = NULL;
+        op->undone = r->undone && q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__pg_refused(q);
+    } else if (r->undone) {
+        op->undone = q->tx == DBM__PG_TX_NONE;
+        q->outcome = dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, NULL, 0, "a statement that was sent before this one has failed, so this one was not done");
+    } else if (r->wrong == DBM_E_LIMIT) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes)", r->limit);
+    } else if (r->wrong != DBM_OK || (r->res != NULL && !dbm__pg_look_at_types(q, r, r->res, &r->next_binary))) {
+        q->outcome = dbm__pg_no_memory(q);
+    } else {
+        if (r->inserts) op->last_id = r->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
+        if (r->res != NULL || r->about != NULL) {
+            op->result = r;
+            op->columns = r->columns;
+            op->row = r->rows > 0;
+            op->settled = r->writes;
+            if (!r->writes) op->affected = -1;
+            if (op->row && r->res == NULL) dbm__pg_lane_row(r, r->block);
+            if (r->inserts) op->last_id = dbm__pg_key(q, r);
+            return true;
+        }
+    }
+    dbm__pg_reply_free(q, r);
+    return true;
 }
 
 static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
@@ -2401,13 +2682,23 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         q->before = DBM__PG_FROM_NATIVE;
         return;
     }
-    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && dbm__pg_lane_start(q, op)) return;
+    if (DBM__LIKELY(op->kind == DBM_OP_EXECUTE) && !op->no_wait && dbm__pg_lane_start(q, op)) return;
     q->of_pipeline = false;
-    q->before = q->unanswered != 0 || q->sent_error != NULL || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
+    if (DBM__UNLIKELY(op->kind == DBM_OP_RECEIVE)) {
+        if (dbm__pg_received(q)) dbm__pg_end_local(q, q->outcome);
+        else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
+        else dbm__pg_drain(q, DBM__PG_REPLY);
+        return;
+    }
+    if (op->kind == DBM_OP_EXECUTE && op->no_wait && op->reply && !dbm__pg_queues(op)) {
+        dbm__pg_end_local(q, DBM_E_UNSUPPORTED);
+        return;
+    }
+    q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
     else if (q->before == DBM__PG_ROOM) dbm__pg_ask(q);
-    else dbm__pg_drain(q);
+    else dbm__pg_drain(q, q->before);
 }
 
 /* The statements of LISTEN; false: the operation has failed. */
@@ -2416,24 +2707,16 @@ static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     size_t need = 1, i;
     int v;
     char *out;
-    if (verb == NULL) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_UNSUPPORTED, NULL, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
-        return false;
-    }
+    if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         need += strlen(verb) + 2 * name->as.text.size + 2;
         if (name->type == DBM_TYPE_TEXT && memchr(name->as.text.data, 0, name->as.text.size) == NULL) continue;
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_RANGE, NULL, "a channel's name is a text without a NUL"));
-        return false;
+        return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_RANGE, NULL, 0, "a channel's name is a text without a NUL"));
     }
-    dbm_adapter_free(q->owner, q->listen);
-    q->listen = out = (char *)dbm_adapter_alloc(q->owner, need);
-    if (out == NULL) {
-        dbm__pg_end_local(q, dbm__pg_no_memory(q));
-        return false;
-    }
-    for (v = 0; v < op->value_count; v++) {
+    out = (char *)dbm_adapter_resize(q->owner, q->listen, need);
+    if (out == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
+    for (q->listen = out, v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
         memcpy(out, verb, strlen(verb));
         out += strlen(verb);
@@ -2475,7 +2758,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     dbm_isolation level;
     if (DBM__UNLIKELY((q->sent.head < q->sent.count && q->sent.at[q->sent.head].kind == DBM__PG_RUN) || q->awaited != q->owed) &&
         (op->kind == DBM_OP_EXECUTE || op->kind == DBM_OP_COMMIT || op->kind == DBM_OP_ROLLBACK || op->kind >= DBM_OP_SCRIPT)) {
-        dbm__pg_end_local(q, dbm__pg_say(q, DBM_E_MISUSE, NULL, "the rows of another statement are still being read on this connection"));
+        dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "the rows of another statement are still being read on this connection"));
         return;
     }
     switch (op->kind) {
@@ -2547,7 +2830,15 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         } else if (q->given_up || !q->copying) dbm__pg_end_local(q, op->bulk->abandon ? DBM_OK : dbm__pg_lost(q));
         else if (op->kind == DBM_OP_BULK_END && !op->bulk->abandon) q->no_memory = !dbm__pg_copy_last(q->copy);
         break;
-    case DBM_OP_SYNC: dbm__pg_end_local(q, DBM_OK); break;
+    case DBM_OP_SYNC:
+        while (q->outcome == DBM_OK && dbm__pg_received(q)) { /* nobody wants them: the first failure is told */
+            if (op->result != NULL) dbm__pg_reply_free(q, (dbm__pg_statement *)op->result);
+            op->result = NULL;
+        }
+        op->affected = op->last_id = -1;
+        dbm__pg_replies_drop(q);
+        dbm__pg_end_local(q, q->outcome);
+        break;
     case DBM_OP_NOTIFIED: q->op = NULL; break; /* it may be left at any time */
     case DBM_OP_CONNECT: case DBM_OP_COMMAND: case DBM_OP_RECEIVE: case DBM__OP_SIGNED: dbm__pg_end_local(q, DBM_E_UNSUPPORTED); break;
     }
@@ -2645,7 +2936,6 @@ static void dbm__pg_cancel(dbm_connection *c) {
 
 /* ---- how operations end ------------------------------------------------------------------------------------------- */
 
-
 /* False: the operation goes on. */
 static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     dbm__pg_statement *s = q->main;
@@ -2665,10 +2955,7 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
             }
             dbm__pg_result_begin(s);
             dbm__pg_res(s, NULL);
-            if (dbm__pg_encode(q, q->op) != DBM_OK) {
-                q->outcome = DBM_E_NOMEM;
-                return true;
-            }
+            if (dbm__pg_encode(q, q->op) != DBM_OK) return dbm__pg_over(q, DBM_E_NOMEM);
             dbm__pg_push_run(q);
             return q->local;
         }
@@ -2678,19 +2965,9 @@ static bool dbm__pg_execute_failed(dbm__pg *q, bool began) {
     return true;
 }
 
-static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_row_width(dbm__pg_statement *s) {
-    int i, row, columns = s->columns;
-    if (s->in.data != NULL && s->rows > 0) {
-        int size = 32 + (int)((s->in.at - s->in.row) / (size_t)s->rows);
-        if (size > s->row_size) s->row_size = size;
-        return;
-    }
-    for (row = 0; row < s->rows; row += s->rows / 8 + 1) { /* a look at some */
-        int size = 32;
-        for (i = 0; i < columns; i++) size += PQgetlength(s->res, row, i) + 16;
-        if (size > s->row_size) s->row_size = size;
-    }
+    size_t size = s->rows <= 0 ? 0 : (s->in.data != NULL ? s->in.at - s->in.row : PQresultMemorySize(s->res)) / (size_t)s->rows + 32;
+    if (size > (size_t)s->row_size) s->row_size = (int)size;
 }
 
 /* A FETCH was answered: what follows it. */
@@ -2700,54 +2977,6 @@ static void dbm__pg_batch_done(dbm__pg *q, dbm__pg_statement *s) {
         s->ended = true;
         dbm__pg_close_cursor(q, s);
     }
-}
-
-/* What waited has been done; or not, but then the transaction is lost with it. */
-static void dbm__pg_wait_done(dbm__pg *q) {
-    int i;
-    for (i = q->wait_used; i < q->wait.count; i++) q->wait.at[i - q->wait_used] = q->wait.at[i];
-    q->wait.count -= q->wait_used;
-    q->wait_used = 0;
-}
-
-static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how);
-
-static bool dbm__pg_execute_end(dbm__pg *q, int how) {
-    dbm_op *op = q->op;
-    dbm__pg_statement *s = q->main;
-    int i;
-    bool began = false;
-    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
-        bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false;
-    }
-    dbm__pg_wait_done(q);
-    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
-        q->before_copy = false;
-        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
-        dbm__pg_go(q);
-        return q->local;
-    }
-    dbm__pg_room_end(q);
-    op->affected = q->affected;
-    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
-        q->mode = DBM__PG_DROP;
-        return false;
-    }
-    if (q->full && q->outcome == DBM_OK) {
-        q->outcome = dbm__pg_say(q, DBM_E_LIMIT, NULL, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
-    }
-    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
-    if (q->outcome == DBM_E_UNSUPPORTED) dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
-    if (q->outcome != DBM_OK) {
-        s->ended = true;
-        dbm__pg_result_end(q, s);
-        s->small_runs = 0;
-        return true;
-    }
-    dbm__pg_execute_done(q, s, how);
-    return true;
 }
 
 /* It has succeeded, as far as it has been read. */
@@ -2785,6 +3014,44 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     if (s->inserts) op->last_id = dbm__pg_key(q, s);
 }
 
+static bool dbm__pg_execute_end(dbm__pg *q, int how) {
+    dbm_op *op = q->op;
+    dbm__pg_statement *s = q->main;
+    int i;
+    bool began = false;
+    for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
+        bool over = dbm__pg_execute_failed(q, began);
+        if (!over) return false;
+    }
+    dbm__pg_wait_done(q);
+    if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
+        q->before_copy = false;
+        dbm__pg_add(q, &q->sent, DBM__PG_RUN, 0);
+        dbm__pg_go(q);
+        return q->local;
+    }
+    dbm__pg_room_end(q);
+    op->affected = q->affected;
+    if (how == DBM__PG_ROW && (q->full || q->no_memory)) { /* a write that stands alone, with more rows than can be kept */
+        q->mode = DBM__PG_DROP;
+        return false;
+    }
+    if (q->full && q->outcome == DBM_OK) {
+        q->outcome = dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "the statement is done, but its rows are more than row_buffer (%z bytes); run it in a transaction", op->row_buffer);
+    }
+    if (q->no_memory && q->outcome == DBM_OK) q->outcome = dbm__pg_no_memory(q);
+    if (q->outcome == DBM_E_UNSUPPORTED) dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from the program is not a statement: see dbm_bulk_begin; this one ended the connection");
+    if (q->outcome != DBM_OK) {
+        s->ended = true;
+        dbm__pg_result_end(q, s);
+        s->small_runs = 0;
+        return true;
+    }
+    dbm__pg_execute_done(q, s, how);
+    return true;
+}
+
 static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
     dbm__pg_statement *s = q->main;
@@ -2806,12 +3073,10 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         s->ended = true;
         if (op->prepared != NULL && op->prepared->writes) op->affected = q->affected;
         if (s->in.data == NULL) s->rows = s->row = 0;
-        q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-        return true;
+        return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
     }
     dbm__pg_batch_done(q, s);
-    q->outcome = s->rows > 0 ? DBM_OK : DBM_DONE;
-    return true;
+    return dbm__pg_over(q, s->rows > 0 ? DBM_OK : DBM_DONE);
 }
 
 static bool dbm__pg_commit_end(dbm__pg *q) {
@@ -2829,7 +3094,7 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
         return true;
     }
     if (q->outcome == DBM_E_ROLLED_BACK) {
-        dbm__pg_say(q, DBM_E_ROLLED_BACK, "25P02", "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept");
+        dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "25P02", 0, "the transaction had failed before, so the server rolled it back at COMMIT; nothing was kept");
     }
     dbm__pg_transaction_over(q);
     return true;
@@ -2845,20 +3110,14 @@ static bool dbm__pg_script_end(dbm__pg *q) {
     }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
-        if (!dbm__pg_pipe(q, false)) {
-            q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+        if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
         q->state = DBM__PG_NATIVE_USE;
         if (op->kind == DBM_OP_NATIVE) {
             (void)PQsetnonblocking(q->conn, 0);
             op->native = q->conn;
             return true;
         }
-        if (PQsendQuery(q->conn, op->sql) != 1) {
-            q->outcome = dbm__pg_lost(q);
-            return true;
-        }
+        if (PQsendQuery(q->conn, op->sql) != 1) return dbm__pg_over(q, dbm__pg_lost(q));
         q->fresh = true;
         return false;
     }
@@ -2879,8 +3138,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
             dbm_adapter_broken(q->c);
-            q->outcome = dbm__pg_say(q, DBM_E_UNSUPPORTED, "0A000", "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT");
-            return true;
+            return dbm__pg_over(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, "0A000", 0, "COPY from or to the program can't be part of a script; see dbm_bulk_begin, and dbm_query for COPY ... TO STDOUT"));
         default: break;
         }
         PQclear(res);
@@ -2915,7 +3173,9 @@ static bool dbm__pg_bulk_end(dbm__pg *q, int how) {
 static void dbm__pg_pipeline_failed(dbm__pg *q) {
     dbm__pg_failure_drop(q);
     q->error = q->sent_error;
+    q->fault = q->sent_fault;
     q->sent_error = NULL;
+    q->sent_fault = NULL;
     q->of_pipeline = true;
     q->cursor_run = false;
 }
@@ -2923,15 +3183,12 @@ static void dbm__pg_pipeline_failed(dbm__pg *q) {
 /* The answers were read as far as `how` says. False: there is more to be waited for. */
 static bool dbm__pg_end(dbm__pg *q, int how) {
     dbm_op *op = q->op;
-    if (how == DBM__PG_ALL && DBM__UNLIKELY(q->sent_error != NULL)) dbm__pg_pipeline_failed(q);
+    if (how == DBM__PG_ALL && DBM__UNLIKELY(dbm__pg_sent_failed(q))) dbm__pg_pipeline_failed(q);
     switch (op->kind) {
     case DBM_OP_EXECUTE: return dbm__pg_execute_end(q, how);
     case DBM_OP_FETCH: return dbm__pg_fetch_end(q, how);
     case DBM_OP_HOLD:
-        if (how == DBM__PG_ROW) {
-            q->outcome = q->no_memory ? dbm__pg_no_memory(q) : dbm__pg_say(q, DBM_E_LIMIT, NULL, "they are more than row_buffer (%z bytes)", op->row_buffer);
-            return true;
-        }
+        if (how == DBM__PG_ROW) return dbm__pg_over(q, q->no_memory ? dbm__pg_no_memory(q) : dbm__adapter_say(q->c, DBM_E_LIMIT, NULL, 0, "they are more than row_buffer (%z bytes)", op->row_buffer));
         q->main->live = false;
         q->main->ended = true;
         if (dbm__pg_failed(q)) q->outcome = dbm__pg_refused(q);
@@ -2977,6 +3234,10 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         op->bulk->data = NULL;
     }
     return DBM_STEP_DONE;
+}
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
+    q->outcome = status;
+    return dbm__pg_done(q);
 }
 
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
@@ -3034,6 +3295,7 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
     if (q->local) return dbm__pg_done(q);
     if (DBM__UNLIKELY(q->copying) && dbm__pg_copy_step(q, &step)) return step;
+lane:
     if (DBM__LIKELY(q->lane)) {
         how = dbm__pg_lane_step(q);
         if (how == DBM__PG_WAITS) {
@@ -3045,45 +3307,45 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
-        if (how == DBM__PG_DEAD) {
-            q->outcome = dbm__pg_lost(q);
-            return dbm__pg_done(q);
-        }
         if (how == DBM__PG_WAITS) {
             op->fd = q->fd;
             return DBM_STEP_READ;
         }
+        if (how == DBM__PG_DEAD) dbm__pg_end_local(q, dbm__pg_lost(q));
+        else dbm__pg_start_now(q, op);
         q->before = DBM__PG_GO;
-        dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane;
     }
-#if DBM__PG_PIPELINE
     if (DBM__UNLIKELY(q->before != DBM__PG_GO || (op->kind == DBM_OP_EXECUTE && op->no_wait && op->queued))) {
-        how = !q->fresh && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
+        if (q->ours) (void)dbm__pg_flush(q);
+        how = !q->fresh && !q->ours && PQconsumeInput(q->conn) != 1 ? DBM__PG_DEAD : dbm__pg_answers(q);
         stirred = q->tls;
-        if (q->before == DBM__PG_ROOM && q->sent_error != NULL && how != DBM__PG_DEAD) {
-            dbm__pg_drain(q);
+        if (q->before == DBM__PG_ROOM && (dbm__pg_sent_failed(q) || (q->ours && q->skipping)) && how != DBM__PG_DEAD) {
+            dbm__pg_drain(q, DBM__PG_DRAIN);
+            (void)dbm__pg_flush(q);
             how = dbm__pg_answers(q);
         }
-        if (how == DBM__PG_DEAD || q->local) {
-            if (!q->local) q->outcome = dbm__pg_lost(q);
+        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) {
+            (void)dbm__pg_received(q);
             return dbm__pg_done(q);
         }
+        if (!q->local && (how == DBM__PG_DEAD || (q->before == DBM__PG_REPLY && how == DBM__PG_ALL))) dbm__pg_end_local(q, dbm__pg_lost(q));
+        if (q->local) return dbm__pg_done(q);
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
-        if (q->sent_error != NULL) {
+        if (dbm__pg_sent_failed(q)) {
             dbm__pg_pipeline_failed(q);
-            q->outcome = dbm__pg_refused(q);
-            return dbm__pg_done(q);
+            return dbm__pg_done_as(q, dbm__pg_refused(q));
         }
-        dbm__pg_start_now(q, op);
+        if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
+        if (q->lane) goto lane;
         if (op->queued) goto wait;
     }
-#endif
     stirred = !q->fresh && q->tls && dbm__net_peek(PQsocket(q->conn)) != DBM_OK;
-    if (!q->fresh && PQconsumeInput(q->conn) != 1) {
+    if (!q->fresh && !q->ours && PQconsumeInput(q->conn) != 1) {
         how = dbm__pg_answers(q); /* what had come before it died */
         if (how != DBM__PG_ROW && !(how == DBM__PG_ALL && q->error == NULL && q->state == DBM__PG_READY)) how = DBM__PG_DEAD;
     } else {
@@ -3107,14 +3369,9 @@ answered:
         }
         break;
     }
-#if DBM__PG_PIPELINE
 wait:
-#endif
-    unsent = PQflush(q->conn);
-    if (unsent < 0) {
-        q->outcome = dbm__pg_lost(q);
-        return dbm__pg_done(q);
-    }
+    unsent = dbm__pg_flush(q);
+    if (unsent < 0) return dbm__pg_done_as(q, dbm__pg_lost(q));
     if (unsent == 0 && op->no_wait && DBM__PG_PIPELINE && (op->kind == DBM_OP_COMMIT ? q->tx == DBM__PG_TX_NONE : q->before == DBM__PG_GO && op->queued)) return dbm__pg_done(q);
     op->fd = PQsocket(q->conn);
     q->fresh = false;
@@ -3163,47 +3420,21 @@ static dbm_step dbm__pg_step(dbm_connection *c, dbm_op *op) {
 
 /* ---- columns ------------------------------------------------------------------------------------------------------ */
 
-/* Digits, exactly `count` of them, or as many as there are when it is 0. */
-static bool dbm__pg_read_digits(const char **at, int count, int64_t *out) {
-    int n = 0;
-    *out = 0;
-    for (; **at >= '0' && **at <= '9' && (count == 0 || n < count) && n < 9; (*at)++, n++) *out = *out * 10 + (**at - '0');
-    return n > 0 && (count == 0 || n == count);
-}
-
-/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. */
-static bool dbm__pg_read_timestamp(const char *at, int64_t *us) {
-    int64_t year, month, day, hour, minute, second, fraction = 0, offset = 0, days, scale = 100000;
-    if (!dbm__pg_read_digits(&at, 0, &year) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &month) || *at++ != '-' || !dbm__pg_read_digits(&at, 2, &day)
-        || *at++ != ' ' || !dbm__pg_read_digits(&at, 2, &hour) || *at++ != ':' || !dbm__pg_read_digits(&at, 2, &minute) || *at++ != ':'
-        || !dbm__pg_read_digits(&at, 2, &second)) {
-        return false;
-    }
-    if (*at == '.') for (at++; *at >= '0' && *at <= '9'; at++, scale /= 10) fraction += (*at - '0') * scale;
-    if (*at == '+' || *at == '-') {
-        bool west = *at++ == '-';
-        int64_t part = 0;
-        if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-        offset = part * 3600;
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part * 60;
-        }
-        if (*at == ':') {
-            at++;
-            if (!dbm__pg_read_digits(&at, 2, &part)) return false;
-            offset += part;
-        }
-        if (west) offset = -offset;
-    }
-    if (strcmp(at, " BC") == 0) {
+/* What timestamp and timestamptz look like with DateStyle ISO. False: it is something else, `infinity` among it. Years before Christ and beyond 9999 are
+ * read as those which are like them in the calendar of 400 years. */
+static bool dbm__pg_read_timestamp(const char *at, size_t size, int64_t *us) {
+    char block[40];
+    int64_t year = 0, like;
+    for (; size > 0 && *at >= '0' && *at <= '9' && year < 1000000; at++, size--) year = year * 10 + (*at - '0');
+    if (size > 3 && memcmp(at + size - 3, " BC", 3) == 0) {
         year = 1 - year;
-        at += 3;
+        size -= 3;
     }
-    if (*at != '\0' || year > DBM__PG_LAST_YEAR) return false;
-    days = dbm__pg_days_of(year, (int)month, (int)day);
-    *us = (days * 86400 + hour * 3600 + minute * 60 + second - offset) * 1000000 + fraction;
+    like = 2000 + (year % 400 + 400) % 400;
+    if (size > 35 || year > DBM__PG_LAST_YEAR) return false;
+    memcpy(dbm__put_digits(block, 0, like, 4), at, size);
+    if (!dbm__timestamp_read(block, size + 4, us)) return false;
+    *us += (year - like) / 400 * 146097 * INT64_C(86400000000);
     return true;
 }
 
@@ -3223,26 +3454,12 @@ static dbm__pg_text *dbm__pg_text_of(dbm__pg *q, dbm__pg_statement *s, int i, bo
     return t;
 }
 
-static void dbm__pg_uuid(const char *data, char *out) {
-    static const char digits[] = "0123456789abcdef";
-    int i;
-    for (i = 0; i < 16; i++) {
-        unsigned char c = (unsigned char)data[i];
-        if (i == 4 || i == 6 || i == 8 || i == 10) *out++ = '-';
-        *out++ = digits[c >> 4];
-        *out++ = digits[c & 15];
-    }
-    *out = '\0';
-}
-
-DBM__FN int dbm__pg_hex(char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
-
 /* A bytea's text, in either of the forms that bytea_output has; never longer than that text. Ends it with a NUL. */
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
     char *at = out;
     size_t i;
     if (size >= 2 && data[0] == '\\' && data[1] == 'x') {
-        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__pg_hex(data[i]) * 16 + dbm__pg_hex(data[i + 1]));
+        for (i = 2; i + 1 < size; i += 2) *at++ = (char)(dbm__hex(data[i]) * 16 + dbm__hex(data[i + 1]));
     } else {
         for (i = 0; i < size; i++) {
             if (data[i] == '\\' && i + 3 < size && data[i + 1] != '\\') {
@@ -3261,23 +3478,30 @@ DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out) {
 static int64_t dbm__pg_get64(const char *data) { return (int64_t)((uint64_t)dbm__pg_get32(data) << 32 | dbm__pg_get32(data + 4)); }
 
 static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, Oid type, const char *data, size_t size, dbm_value *out) {
+    static const char digits[] = "0123456789abcdef";
     bool made;
     dbm__pg_text *text = dbm__pg_text_of(q, s, i, &made);
     if (text == NULL) return dbm__pg_no_memory(q);
     if (!made) {
         text->data = text->block;
         if (type == DBM__PG_UUID) {
-            dbm__pg_uuid(data, text->block);
+            char *at = text->block;
+            for (size = 0; size < 16; size++) {
+                if (size == 4 || size == 6 || size == 8 || size == 10) *at++ = '-';
+                *at++ = digits[(unsigned char)data[size] >> 4];
+                *at++ = digits[data[size] & 15];
+            }
+            *at = '\0';
             text->size = 36;
         } else if (type == DBM__PG_DATE) {
-            dbm__text t = dbm__text_in(text->block, sizeof text->block);
-            int32_t days = (int32_t)dbm__pg_get32(data);
-            bool before = false;
-            if (days == INT32_MAX) dbm__put(&t, "infinity");
-            else if (days == INT32_MIN) dbm__put(&t, "-infinity");
-            else dbm__pg_put_date(&t, (int64_t)days + 10957, &before);
-            if (before) dbm__put(&t, " BC");
-            text->size = t.size;
+            int64_t days = (int64_t)(int32_t)dbm__pg_get32(data) + 10957, era = (days >= 0 ? days : days - 146096) / 146097; /* of 400 years, all alike */
+            dbm__calendar c;
+            dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
+            c.year += era * 400;
+            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
+            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
+            text->size = strlen(text->block);
         } else {
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
             if (bytes == NULL) {
@@ -3302,7 +3526,7 @@ static void dbm__pg_plain(dbm_value *out, dbm_type type, const char *data, size_
 }
 
 static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
-    return dbm__pg_say(q, DBM_E_RANGE, "22008", "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
+    return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "column %d is a time after the year %d, which microseconds since 1970 can't tell", i, (int)DBM__PG_LAST_YEAR);
 }
 
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
@@ -3325,21 +3549,11 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
         if (size == 0 && PQgetisnull(s->res, s->row, i)) return DBM_OK;
     }
     switch ((int)type) {
-    case DBM__PG_INT4:
+    case DBM__PG_INT4: case DBM__PG_INT8: case DBM__PG_INT2: case DBM__PG_OID:
         out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int32_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT8:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? dbm__pg_get64(data) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_INT2:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]) : dbm__pg_read_int(data);
-        return DBM_OK;
-    case DBM__PG_OID:
-        out->type = DBM_TYPE_INT;
-        out->as.integer = s->binary_rows ? (int64_t)dbm__pg_get32(data) : dbm__pg_read_int(data);
+        out->as.integer = !s->binary_rows ? dbm__pg_read_int(data) : type == DBM__PG_INT4 ? (int64_t)(int32_t)dbm__pg_get32(data)
+                        : type == DBM__PG_INT8 ? dbm__pg_get64(data) : type == DBM__PG_OID ? (int64_t)dbm__pg_get32(data)
+                        : (int64_t)(int16_t)((unsigned char)data[0] << 8 | (unsigned char)data[1]);
         return DBM_OK;
     case DBM__PG_BOOL:
         out->type = DBM_TYPE_BOOL;
@@ -3366,14 +3580,14 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             int64_t us = dbm__pg_get64(data);
             if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
             else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
-            else if (us >= dbm__pg_days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
+            else if (us >= dbm__days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
             else {
                 out->type = DBM_TYPE_TIMESTAMP;
                 out->as.integer = us + DBM__PG_EPOCH;
             }
             return DBM_OK;
         }
-        if (dbm__pg_read_timestamp(data, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
+        if (dbm__pg_read_timestamp(data, size, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
         else if (size > 6 && data[6] == '-') return dbm__pg_too_late(q, i);
         else dbm__pg_plain(out, DBM_TYPE_TEXT, data, size); /* the program has set another DateStyle */
@@ -3407,7 +3621,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
 static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     const dbm__pg_statement *s = (const dbm__pg_statement *)op->result;
     (void)c;
-    return PQfname(s->res != NULL ? s->res : s->about, i);
+    return PQfname(s->res != NULL ? s->res : s->about->res, i);
 }
 
 /* The first column of RETURNING, when it is a number. */
@@ -3438,18 +3652,6 @@ static void dbm__pg_trace_begin(dbm__pg *q) {
     PQsetTraceFlags(q->conn, PQTRACE_SUPPRESS_TIMESTAMPS);
 }
 
-static int dbm__pg_trace_number(const char **at) {
-    uint32_t n = 0;
-    bool minus = false;
-    while (**at == ' ' || **at == '\t') (*at)++;
-    if (**at == '-') {
-        minus = true;
-        (*at)++;
-    }
-    for (; **at >= '0' && **at <= '9'; (*at)++) n = n * 10 + (uint32_t)(**at - '0');
-    return (int)(minus ? 0 - n : n);
-}
-
 static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace == NULL) return;
     if (q->conn != NULL) PQuntrace(q->conn);
@@ -3458,12 +3660,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        if (at != NULL) {
-            at += strlen("BackendKeyData");
-            q->pid = dbm__pg_trace_number(&at);
-            q->key = dbm__pg_trace_number(&at);
-            q->has_key = q->pid == PQbackendPID(q->conn);
-        }
+        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn);
     }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
@@ -3476,6 +3673,7 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) { (void)q; (void)read; }
 
 static void dbm__pg_free(dbm__pg *q) {
     dbm_database *db = q->owner;
+    int i;
     dbm__pg_trace_end(q, false);
     q->kill.until_us = 0;
     (void)dbm__pg_kill_step(q, &q->kill);
@@ -3485,11 +3683,24 @@ static void dbm__pg_free(dbm__pg *q) {
     dbm__pg_copy_free(q->copy);
     dbm__pg_each_free(q);
     PQclear(q->sent_error);
+    dbm_adapter_free(db, q->sent_fault);
+    for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
+        if (q->sent.at[i].kind == DBM__PG_SENT && (q->sent.at[i].number & DBM__PG_REPLY_TO) != 0) dbm__pg_reply_free(q, q->sent.at[i].s); /* statements are gone by now */
+    }
+    dbm__pg_replies_drop(q);
+    while (q->spare != NULL) {
+        dbm__pg_statement *r = q->spare;
+        q->spare = r->next_cursor;
+        dbm_adapter_free(db, r->in.data);
+        dbm_adapter_free(db, r->block);
+        dbm_adapter_free(db, r);
+    }
     if (q->conn != NULL) PQfinish(q->conn);
     dbm_adapter_free(db, q->sent.at);
     dbm_adapter_free(db, q->wait.at);
     dbm_adapter_free(db, q->closes.at);
     dbm_adapter_free(db, q->drops.at);
+    dbm_adapter_free(db, q->spare_chunk);
     dbm_adapter_free(db, q->block);
     dbm_adapter_free(db, q->in.data);
     dbm_adapter_free(db, q->out);
@@ -3540,8 +3751,6 @@ static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     return DBM_OK;
 }
 
-static bool dbm__pg_has(const char *text, const char *word) { return strstr(text, word) != NULL; }
-
 /* libpq gives one text for a connect that failed; the server's SQLSTATE is in it when the server said no. */
 static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     char said[1400], block[900], sqlstate[6] = "";
@@ -3579,14 +3788,10 @@ static dbm_status dbm__pg_connect_failed(dbm__pg *q) {
     }
     if (first) dbm__put(&t, "the connection failed");
     dbm__text_end(&t);
-    if (strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn))) status = DBM_E_AUTH;
-    else if (strcmp(sqlstate, "3D000") == 0) status = DBM_E_UNKNOWN_NAME;
-    else if (sqlstate[0] == '\0' && (q->ssl_phase || dbm__pg_has(said, "SSL error")) &&
-             (dbm__pg_has(said, "SSL") || dbm__pg_has(said, "certificate") || dbm__pg_has(said, "private key") || dbm__pg_has(said, "TLS"))) {
-        status = DBM_E_TLS;
-    } else {
-        status = DBM_E_CONNECT;
-    }
+    status = strncmp(sqlstate, "28", 2) == 0 || (sqlstate[0] == '\0' && PQconnectionNeedsPassword(q->conn)) ? DBM_E_AUTH
+           : strcmp(sqlstate, "3D000") == 0 ? DBM_E_UNKNOWN_NAME
+           : sqlstate[0] == '\0' && (q->ssl_phase || strstr(said, "SSL error") != NULL) && (strstr(said, "SSL") != NULL || strstr(said, "certificate") != NULL ||
+             strstr(said, "private key") != NULL || strstr(said, "TLS") != NULL) ? DBM_E_TLS : DBM_E_CONNECT;
     status = dbm_adapter_fail(q->c, status, sqlstate[0] != '\0' ? sqlstate : "08001", 0, block);
     if (status == DBM_E_CONNECT) dbm_adapter_fail_retryable(q->c);
     return status;
@@ -3716,9 +3921,9 @@ static dbm_status dbm__pg_alive(dbm_connection *c) {
     int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
-    if (q->owed != 0) {
+    if (q->owed != 0 || q->ours) {
         if (dbm__pg_lane_read(q, &q->in) == DBM__PG_DEAD) return DBM_E_LOST;
-        if (q->awaited != 0) return DBM_OK;
+        if (q->awaited != 0 || q->ours) return DBM_OK;
     }
     for (round = 0; round < 8; round++) {
         dbm_status status = dbm__net_peek(PQsocket(q->conn));
@@ -3749,30 +3954,17 @@ static dbm_status dbm__pg_check_key(dbm_database *db, const PQconninfoOption *kn
 
 /* "db1:5432,[::1],%2Ftmp" as a list of hosts and one of ports. Both blocks are as long as the list, and a comma more. */
 static int dbm__pg_split_hosts(const char *list, char *hosts, char *ports, bool *remote) {
-    int count = 1;
-    char *first = hosts;
-    bool bracket = false, port = false;
-    for (;; list++) {
-        if (*list == ',' || *list == '\0') {
-            if (!dbm__pg_local(first, (size_t)(hosts - first))) *remote = true;
-            *hosts++ = *ports++ = *list;
-            first = hosts;
-            port = false;
-            if (*list == '\0') return count;
-            count++;
-        } else if (*list == '[' || *list == ']') {
-            bracket = *list == '[';
-        } else if (*list == ':' && !bracket) {
-            port = true;
-        } else if (*list == '%' && dbm__pg_hex(list[1]) >= 0 && dbm__pg_hex(list[2]) >= 0) {
-            *hosts++ = (char)(dbm__pg_hex(list[1]) * 16 + dbm__pg_hex(list[2]));
-            list += 2;
-        } else if (port) {
-            *ports++ = *list;
-        } else {
-            *hosts++ = *list;
-        }
+    size_t room = strlen(list) + 1;
+    int count = 0, port;
+    for (; list != NULL; count++, hosts += strlen(hosts), ports += strlen(ports)) {
+        if (count != 0) *hosts++ = *ports++ = ',';
+        port = -1;
+        (void)dbm__host_next(&list, hosts, room, &port);
+        *remote = *remote || !dbm__pg_local(hosts, strlen(hosts));
+        *ports = '\0';
+        if (port >= 0) dbm__format(ports, 8, "%d", port);
     }
+    return count;
 }
 
 static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) {
@@ -3783,21 +3975,20 @@ static void dbm__pg_set(dbm__pg_base *base, const char *key, const char *value) 
 
 /* A number in the block behind `*at`. */
 static const char *dbm__pg_number(char **at, int n) {
-    dbm__text t = dbm__text_in(*at, 16);
-    dbm__putf(&t, "%d", n);
+    dbm__format(*at, 16, "%d", n);
     *at += 16;
-    return t.data;
+    return *at - 16;
 }
 
 static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
-    static const char prefix[] = "connect_args.";
     static const char *const modes[] = { NULL, "disable", "prefer", "require", "verify-ca", "verify-full" };
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
-    const char *zone = NULL;
+    const char *zone = NULL, *where;
+    dbm_option one;
     PQconninfoOption *known = PQconninfoParse("", NULL);
     dbm_status status = DBM_OK;
-    size_t i;
+    size_t i = 0;
     dbm_tls tls = config->tls;
     if (known == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     base->keys[0] = "user";
@@ -3828,20 +4019,11 @@ static dbm_status dbm__pg_fill(dbm_database *db, dbm__pg_base *base, char *at) {
     dbm__pg_set(base, "sslcert", config->tls_cert);
     dbm__pg_set(base, "sslkey", config->tls_key);
     if (config->tls_ca == NULL && tls == DBM_TLS_VERIFY_FULL && PQlibVersion() >= 160000) dbm__pg_set(base, "sslrootcert", "system");
-    for (i = 0; i < url->parameter_count && status == DBM_OK; i++) {
-        const dbm_option *p = &url->parameters[i];
-        status = dbm__pg_check_key(db, known, p->name, "the URL's parameter");
-        if (strcmp(p->name, "sslmode") == 0 && tls != DBM_TLS_DEFAULT && config->tls != DBM_TLS_DEFAULT) continue;
-        dbm__pg_set(base, p->name, p->value);
-        if (strcmp(p->name, "options") == 0) zone = p->value;
-    }
-    for (i = 0; i < config->option_count && status == DBM_OK; i++) {
-        const char *name = config->options[i].name;
-        if (strncmp(name, prefix, sizeof prefix - 1) != 0) continue;
-        name += sizeof prefix - 1;
-        status = dbm__pg_check_key(db, known, name, "the connect_args key");
-        dbm__pg_set(base, name, config->options[i].value);
-        if (strcmp(name, "options") == 0) zone = config->options[i].value;
+    while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) {
+        status = dbm__pg_check_key(db, known, one.name, where);
+        if (i <= url->parameter_count && strcmp(one.name, "sslmode") == 0 && config->tls != DBM_TLS_DEFAULT) continue;
+        dbm__pg_set(base, one.name, one.value);
+        if (strcmp(one.name, "options") == 0) zone = one.value;
     }
     dbm__pg_set(base, "client_encoding", "UTF8");
     for (; zone != NULL && *zone != '\0' && !base->own_zone; zone++) base->own_zone = dbm__same_word_n(zone, strlen(zone) < 8 ? strlen(zone) : 8, "timezone");
@@ -3854,7 +4036,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const dbm_config *config = dbm_adapter_config(db);
     size_t pairs = 24 + url->parameter_count + config->option_count;
-    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 4 * 16;
+    size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 5 * 16;
     dbm__pg_base *base;
     dbm_status status;
     if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
@@ -3882,8 +4064,8 @@ static void dbm__pg_close(dbm_database *db) {
 static const dbm_adapter dbm__postgresql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "postgresql", "postgresql,postgres", NULL,
-    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE : 0),
-    DBM_PH_DOLLAR, DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING,
+    DBM_ADAPTER_TRANSACTIONS | DBM_ADAPTER_SAVEPOINTS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_ONE_RESULT | DBM_ADAPTER_STOPS | DBM_ADAPTER_LISTEN | (DBM__PG_PIPELINE ? DBM_ADAPTER_PIPELINE | DBM_ADAPTER_REPLIES : 0),
+    DBM_PH_DOLLAR, DBM__PG_LEXER,
     dbm__pg_init, dbm__pg_close,
     NULL, dbm__pg_disconnect, dbm__pg_alive, NULL, NULL, dbm__pg_cancel,
     NULL,

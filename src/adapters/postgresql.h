@@ -63,9 +63,10 @@ DBM__INLINE uint32_t dbm__pg_get32(const char *data) {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-DBM__FN int64_t dbm__pg_days_of(int64_t year, int month, int day);
-DBM__FN void dbm__pg_put_timestamp(dbm__text *t, int64_t us);
-DBM__FN int dbm__pg_hex(char c); /* -1: none */
+DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us); /* needs 40 bytes; how many it has written, before a NUL */
+/* A block of so many bytes, and more where it grows often. False: no memory. */
+DBM__FN bool dbm__pg_grow_to(dbm_database *db, char **block, size_t *size, size_t need);
+DBM__INLINE bool dbm__pg_grow(dbm_database *db, char **block, size_t *size, size_t need) { return DBM__LIKELY(need <= *size) ? true : dbm__pg_grow_to(db, block, size, need); }
 DBM__FN size_t dbm__pg_bytes(const char *data, size_t size, char *out);
 
 /* A bulk: its rows, encoded, until COPY takes them. */

@@ -96,20 +96,7 @@ static unsigned char dbm__pg_copy_how(Oid type, bool utc) {
 
 /* ---- the buffer -------------------------------------------------------------------------------------------------- */
 
-static DBM__NOINLINE bool dbm__pg_copy_grow(dbm__pg_copy *k, size_t need) {
-    size_t capacity = k->capacity != 0 ? k->capacity : DBM__PG_COPY_ROOM;
-    char *rows;
-    if (need > SIZE_MAX / 4) return false;
-    while (capacity - k->size < need) capacity *= 2;
-    rows = (char *)dbm_adapter_resize(k->db, k->rows, capacity);
-    if (rows == NULL) return false;
-    k->rows = rows;
-    k->capacity = capacity;
-    return true;
-}
-DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) {
-    return DBM__LIKELY(k->capacity - k->size >= need) ? true : dbm__pg_copy_grow(k, need);
-}
+DBM__INLINE bool dbm__pg_copy_room(dbm__pg_copy *k, size_t need) { return dbm__pg_grow(k->db, &k->rows, &k->capacity, k->size + need); }
 
 /* Cells. */
 DBM__INLINE char *dbm__pg_to_number(char *to, int size, int64_t v) {
@@ -152,15 +139,12 @@ static dbm_status dbm__pg_put_text(dbm__pg_copy *k, const char *data, size_t siz
 
 /* What a statement's parameter would be as text. */
 static const char *dbm__pg_written(const dbm_value *v, char block[64], size_t *size) {
-    dbm__text t;
     if (v->type == DBM_TYPE_BOOL) {
         *size = 1;
         return v->as.integer != 0 ? "1" : "0";
     }
     if (v->type != DBM_TYPE_TIMESTAMP) return dbm__to_text(v, block, 64, size);
-    t = dbm__text_in(block, 64);
-    dbm__pg_put_timestamp(&t, v->as.integer);
-    *size = t.size;
+    *size = dbm__pg_put_timestamp(block, v->as.integer);
     return block;
 }
 
@@ -281,7 +265,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         size--;
     }
     for (; i < size && n < 32; i++) {
-        int digit = dbm__pg_hex(text[i]);
+        int digit = dbm__hex(text[i]);
         if (text[i] == '-' && n > 0 && n % 4 == 0 && text[i - 1] != '-') continue;
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
@@ -298,7 +282,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     const char *text = dbm__pg_written(v, block, &size);
     dbm_status st = dbm__pg_put_bytes(k, text, size, why);
     if (st != DBM_OK || v->type == DBM_TYPE_BLOB || size == 0 || memchr(text, '\\', size) == NULL) return st;
-    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__pg_hex(text[i]) >= 0; i++) { }
+    if (size % 2 == 0 && text[0] == '\\' && text[1] == 'x') for (i = 2; i < size && dbm__hex(text[i]) >= 0; i++) { }
     if (i != size) return dbm__pg_wrong(why, "is a text with a backslash that is not \\x and pairs of hexadecimal digits; pass bytes as dbm_blob");
     k->size = from;
     i = dbm__pg_bytes(text, size, k->rows + from + 4); /* shorter than the text by far */
@@ -555,7 +539,7 @@ DBM__FN bool dbm__pg_copy_described(dbm__pg_copy *k, PGconn *conn, PGresult *res
         k->how[i] = dbm__pg_copy_how(PQftype(res, i), utc);
         if (k->how[i] == DBM__PG_AS_OTHER) k->binary = false;
     }
-    if (!dbm__pg_copy_grow(k, 1)) return false;
+    if (!dbm__pg_copy_room(k, DBM__PG_COPY_ROOM)) return false;
     if (!k->binary) { /* of a bytea alone the text is another one */
         for (i = 0; i < k->plan->column_count; i++) if (k->how[i] != DBM__PG_AS_BYTEA) k->how[i] = DBM__PG_AS_OTHER;
         return true;

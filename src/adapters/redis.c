@@ -125,6 +125,7 @@ typedef struct dbm__redis_asked {
     size_t size;              /* of its reply in raw */
     int64_t wanted;
     unsigned char command, pairs;
+    unsigned char head;       /* not 0: its reply is a text behind so many bytes, complete with its end */
     char greeting;            /* what was sent at connect: a, s, n, p, the last one for any PING */
     bool writes, queued;
 } dbm__redis_asked;
@@ -171,10 +172,9 @@ typedef struct dbm__redis {
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 
 /* Room for `more` bytes behind `size`; false without memory. */
-static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
     size_t want;
     char *bigger;
-    if (DBM__LIKELY(*room - size >= more)) return true;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -182,6 +182,10 @@ static bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t
     *block = bigger;
     *room = want;
     return true;
+}
+
+DBM__INLINE bool dbm__redis_room(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
+    return DBM__LIKELY(*room - size >= more) || dbm__redis_more(db, block, room, size, more);
 }
 
 static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
@@ -216,8 +220,8 @@ static void dbm__redis_reply_spare(dbm__redis *r, dbm__redis_reply *reply) {
         reply->nodes = NULL;
         reply->capacity = 0;
     }
-    dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
-    dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
+    if (DBM__UNLIKELY(reply->room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->bytes, &reply->room);
+    if (DBM__UNLIKELY(reply->json_room > DBM__REDIS_KEPT)) dbm__redis_shrink(r->db, &reply->json, &reply->json_room);
     reply->next = r->spare;
     r->spare = reply;
 }
@@ -338,10 +342,12 @@ static size_t dbm__redis_behind(const dbm__redis_reply *reply, size_t at) {
 /* Whether bytes are UTF-8 without a NUL: then they are a text. */
 static bool dbm__redis_is_text(const char *bytes, size_t size) {
     const unsigned char *c = (const unsigned char *)bytes, *end = c + size;
-    uint64_t eight;
-    for (; end - c >= 8; c += 8) { /* of ASCII at once */
+    if (size >= 8) for (;;) { /* eight of ASCII at once, the last ones once more */
+        uint64_t eight;
         memcpy(&eight, c, 8);
         if (((eight | (eight - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) != 0) break;
+        if (end - c == 8) return true;
+        c = end - c >= 16 ? c + 8 : end - 8;
     }
     while (c < end) {
         unsigned char b = *c;
@@ -610,7 +616,7 @@ static dbm_status dbm__redis_hung_up(dbm__redis *r, dbm_status st) {
 /* ---- sending ----------------------------------------------------------------------------------------------------------------- */
 
 /* A mark, a number and the end of the line. */
-static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
+DBM__INLINE size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     char block[20];
     size_t n = 0, i = 1;
     out[0] = mark;
@@ -625,13 +631,13 @@ static size_t dbm__redis_head(char *out, char mark, uint64_t v) {
     return i + 2;
 }
 
-static bool dbm__redis_begin(dbm__redis *r, int arguments) {
+DBM__INLINE bool dbm__redis_begin(dbm__redis *r, int arguments) {
     if (!dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, 32)) return false;
     r->out_size += dbm__redis_head(r->out + r->out_size, '*', (uint64_t)arguments);
     return true;
 }
 
-static bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
+DBM__INLINE bool dbm__redis_argument(dbm__redis *r, const char *data, size_t size) {
     char *out;
     if (size > SIZE_MAX / 8 || !dbm__redis_room(r->db, &r->out, &r->out_room, r->out_size, size + 32)) return false;
     out = r->out + r->out_size;
@@ -664,6 +670,7 @@ static bool dbm__redis_line_up(dbm__redis *r, const char *site, bool writes, cha
     s = dbm__redis_in_line(r, r->line_count++);
     s->site = site;
     s->size = 0;
+    s->head = 0;
     s->wanted = r->wanted;
     s->command = (unsigned char)r->command;
     s->pairs = (unsigned char)r->pairs;
@@ -735,6 +742,16 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
 }
 
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+
+/* Whether it may wait for somebody else's doing, and all behind it with it. */
+static bool dbm__redis_waits(const dbm_op *op) {
+    static const char *const names[] = { "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP", "WAIT", "WAITAOF" };
+    char first = dbm__redis_upper(op->values[0].as.text.data[0]);
+    size_t i;
+    if (first != 'B' && first != 'W' && first != 'X') return false;
+    for (i = 0; i < sizeof names / sizeof names[0] && !dbm__redis_is(op->values, names[i]); i++) {}
+    return i < sizeof names / sizeof names[0];
+}
 
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
@@ -1148,13 +1165,42 @@ static bool dbm__redis_number(const char *c, const char *end, int64_t *n) {
     return true;
 }
 
+/* The oldest command that is unanswered has its reply now, `size` bytes of raw. */
+DBM__INLINE void dbm__redis_answered(dbm__redis *r, const char *reply, size_t size, size_t head) {
+    dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
+    s->size = size;
+    s->head = (unsigned char)head;
+    if (DBM__UNLIKELY(r->multi)) s->queued = size == 9 && memcmp(reply, "+QUEUED\r\n", 9) == 0;
+    if (DBM__UNLIKELY(s->command != DBM__REDIS_PLAIN)) dbm__redis_learn(r, s->command, s->wanted, *reply != '-', s->queued);
+    r->unanswered--;
+}
+
+/* Texts, as far as they come one behind the other: what most replies are. */
+static void dbm__redis_scan_texts(dbm__redis *r) {
+    const char *c = r->raw + r->scanned, *end = r->raw + r->raw_size;
+    while (r->unanswered != 0 && end - c > 5 && *c == '$') {
+        const char *d = c + 1;
+        size_t size = 0, head;
+        while (d < end && *d >= '0' && *d <= '9' && d - c < 16) size = size * 10 + (size_t)(*d++ - '0');
+        head = (size_t)(d - c) + 2;
+        if (d == c + 1 || size > SIZE_MAX / 4 || (size_t)(end - c) < head + size + 2 || d[0] != '\r' || d[1] != '\n' || d[size + 2] != '\r' || d[size + 3] != '\n') break;
+        dbm__redis_answered(r, c, head + size + 2, head);
+        c = d + size + 4;
+    }
+    r->scanned = (size_t)(c - r->raw);
+}
+
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->unanswered != 0 && r->scanned < r->raw_size) {
-        const char *c = r->raw + r->scanned, *end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
+        const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
+        if (r->open == 0) dbm__redis_scan_texts(r);
+        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        c = r->raw + r->scanned;
+        end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
         if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
@@ -1174,14 +1220,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
         }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) {
-            dbm__redis_asked *s = dbm__redis_in_line(r, r->line_count - r->unanswered);
-            const char *first = r->raw + r->begun;
-            s->size = r->scanned - r->begun;
-            s->queued = r->multi && s->size == 9 && memcmp(first, "+QUEUED\r\n", 9) == 0;
-            dbm__redis_learn(r, s->command, s->wanted, *first != '-', s->queued);
-            r->unanswered--;
-        }
+        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0);
     }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true;
@@ -1211,16 +1250,13 @@ static void *dbm__redis_plain(dbm__redis *r, const char *c, size_t size) {
     switch (*c) {
     case '+': case '-': return dbm__redis_text_node(r, *c == '+' ? DBM__REDIS_STATUS : DBM__REDIS_ERROR, c + 1, (size_t)(end - c) - 1);
     case ':': return dbm__redis_number(c + 1, end, &n) ? dbm__redis_number_node(r, DBM__REDIS_INTEGER, n) : NULL;
-    case '$':
-        if (c[1] == '-') return dbm__redis_number_node(r, DBM__REDIS_NIL, 0);
-        while (*c++ != '\n') {}
-        return c <= end && end[0] == '\r' && end[1] == '\n' ? dbm__redis_text_node(r, DBM__REDIS_TEXT, c, (size_t)(end - c)) : NULL;
+    case '$': return c[1] == '-' ? dbm__redis_number_node(r, DBM__REDIS_NIL, 0) : NULL; /* a text was seen to be one already, or is none */
     default: return NULL;
     }
 }
 
-static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
-    r->raw_at += s->size;
+DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
+    r->raw_at += size;
     r->line_first = (r->line_first + 1) & (r->line_room - 1);
     if (--r->line_count == 0) dbm__redis_line_empty(r);
 }
@@ -1229,13 +1265,14 @@ static void dbm__redis_left_line(dbm__redis *r, const dbm__redis_asked *s) {
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
     size_t at = last ? r->scanned - s.size : r->raw_at;
+    const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
-    if (reply != NULL && (got = dbm__redis_plain(r, r->raw + at, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, r->raw + at, s.size) == REDIS_OK) {
-        (void)redisReaderGetReply(r->reader, &got);
-    }
-    if (!last) {
-        dbm__redis_left_line(r, &s);
+    if (DBM__UNLIKELY(reply == NULL)) got = NULL;
+    else if (DBM__LIKELY(s.head != 0)) got = dbm__redis_text_node(r, DBM__REDIS_TEXT, c + s.head, s.size - s.head - 2);
+    else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
+    if (DBM__LIKELY(!last)) {
+        dbm__redis_left_line(r, s.size);
     } else {
         r->raw_size = r->scanned = at;
         if (--r->line_count == 0) dbm__redis_line_empty(r);
@@ -1267,12 +1304,12 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
 static void dbm__redis_drop(dbm__redis *r, dbm_op *op) {
     while (r->line_count > r->unanswered) {
         if (op->status == DBM_OK) op->status = dbm__redis_given(r, op, false);
-        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)); /* it is known: the rest goes unread */
+        else dbm__redis_left_line(r, dbm__redis_in_line(r, 0)->size); /* it is known: the rest goes unread */
     }
 }
 
 /* Puts a command behind those that were not answered or not received yet. */
-static dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
+DBM__INLINE dbm_status dbm__redis_append(dbm__redis *r, dbm_op *op) {
     size_t before = r->out_size;
     dbm_status st = dbm__redis_values(r, op, NULL);
     if (st == DBM_OK && !dbm__redis_line_up(r, op->site, op->write, 0)) st = dbm__redis_no_memory(r->connection);
@@ -1479,12 +1516,36 @@ static dbm_status dbm__redis_no_sql(dbm_connection *c) {
     return dbm_adapter_fail(c, DBM_E_UNSUPPORTED, NULL, 0, "Redis has no SQL: call dbm_redis_command(s, \"SET %s %s\", key, value), dbm_redis_get and their fellows");
 }
 
-/* What is done from memory. */
-static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
-    if (op->kind != DBM_OP_FINISH) return DBM_E_UNSUPPORTED;
-    if (op->result != NULL) dbm__redis_reply_spare((dbm__redis *)dbm_adapter_data(c), (dbm__redis_reply *)op->result);
+/* A command is put into the pipeline, or is the one to be waited for. DBM_E_UNSUPPORTED, and nothing was done: it is full. */
+static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_look(r, op);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (op->no_wait && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) return DBM_E_UNSUPPORTED;
+    /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
+    if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
+        op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
+    } else {
+        if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
+        r->queued_writes = r->queued_writes || op->write;
+        if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
+    }
+    if (DBM__UNLIKELY(r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0)) return dbm__redis_too_much(r);
+    if (op->no_wait && dbm__redis_full(r)) return DBM_E_UNSUPPORTED;
+    st = dbm__redis_append(r, op);
+    op->queued = op->no_wait && st == DBM_OK;
+    return st;
+}
+
+/* The reply that has come already. */
+static dbm_status dbm__redis_received(dbm__redis *r, dbm_op *op) {
+    dbm_status st = dbm__redis_given(r, op, false);
+    if (DBM__UNLIKELY(st != DBM_OK)) dbm__redis_building_drop(r);
+    return st;
+}
+
+static void dbm__redis_finish(dbm__redis *r, dbm_op *op) {
+    if (op->result != NULL) dbm__redis_reply_spare(r, (dbm__redis_reply *)op->result);
     op->result = NULL;
-    return DBM_OK;
 }
 
 static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
@@ -1493,7 +1554,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     op->state = NULL;
     switch (op->kind) {
     case DBM_OP_FETCH: op->status = dbm__redis_fetch(c, op); return;
-    case DBM_OP_FINISH: op->status = dbm__redis_execute(c, op); return;
+    case DBM_OP_FINISH: dbm__redis_finish(r, op); return;
     case DBM_OP_HOLD: return; /* rows are complete */
     case DBM_OP_EXECUTE: case DBM_OP_PREPARE: case DBM_OP_SCRIPT: op->status = dbm__redis_no_sql(c); return;
     case DBM_OP_NATIVE:
@@ -1505,24 +1566,9 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         r = (dbm__redis *)dbm_adapter_data(c);
         break;
     case DBM_OP_COMMAND:
-        op->status = dbm__redis_look(r, op);
-        if (op->status != DBM_OK) return;
-        /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
-        if (r->command == DBM__REDIS_EXEC) {
-            op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
-        } else {
-            if (r->command == DBM__REDIS_MULTI && !r->multi) r->queued_writes = false;
-            r->queued_writes = r->queued_writes || op->write;
-            if (r->multi && r->unanswered == 0 && !op->no_wait) op->write = false;
-        }
-        if (r->raw_size - r->raw_at > op->row_buffer && op->row_buffer != 0) {
-            op->status = dbm__redis_too_much(r);
-            return;
-        }
-        if (op->no_wait && dbm__redis_full(r)) break;
-        op->status = dbm__redis_append(r, op);
-        op->queued = op->no_wait && op->status == DBM_OK;
-        if (op->no_wait || op->status != DBM_OK) return;
+        op->status = dbm__redis_take_on(r, op);
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
+        else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
         if (op->kind == DBM_OP_SYNC ? r->line_count != 0 : r->unanswered != 0 && r->unanswered == r->line_count) break;
@@ -1568,6 +1614,17 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
     r->done = false;
     op->state = r;
     dbm__store_release(&r->busy, DBM__REDIS_BUSY);
+}
+
+/* What is done from memory. */
+static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
+    dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
+    if (op->kind == DBM_OP_FINISH) {
+        dbm__redis_finish(r, op);
+        return DBM_OK;
+    }
+    if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
+    return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED;
 }
 
 static void dbm__redis_cancel(dbm_connection *c) {
@@ -1672,7 +1729,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN | DBM_ADAPTER_REPLIES,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,

@@ -1058,47 +1058,6 @@ static dbm_status dbm__sqlite_bulk_row(dbm_connection *c, dbm_op *op, const dbm_
     return status;
 }
 
-/* Element `at` of a column as parameter `number`: the commonest types without the way over a dbm_value. */
-DBM__INLINE dbm_status dbm__sqlite_bind_element(dbm__sqlite_statement *s, const dbm_column *column, size_t at, int number) {
-    dbm_value v;
-    dbm_status status;
-    if (DBM__LIKELY(column->nulls == NULL && column->type == DBM_TYPE_NULL)) {
-        const char *p = (const char *)column->data + at * (column->stride != 0 ? column->stride : column->size);
-        if (column->kind == DBM__TO_INT && sqlite3_bind_int64(s->stmt, number, dbm__element_int(p, column->size)) == SQLITE_OK) return DBM_OK;
-        if (column->kind == DBM__TO_TEXT) {
-            const char *text;
-            memcpy(&text, p, sizeof text);
-            if (text != NULL && sqlite3_bind_text(s->stmt, number, text, -1, SQLITE_STATIC) == SQLITE_OK) return DBM_OK;
-        }
-    }
-    status = dbm_adapter_element(column, at, &v);
-    if (DBM__UNLIKELY(status != DBM_OK)) return dbm__adapter_say(s->q->c, status, NULL, 0, "the element %s", dbm__element_wrong(column->kind));
-    return dbm__sqlite_bind_one(s->q, s->stmt, &v, number);
-}
-
-static dbm_status dbm__sqlite_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
-    dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->bulk->data;
-    dbm__sqlite *q = s->q;
-    dbm_status status = DBM_OK;
-    size_t row;
-    int i, n = op->bulk->column_count;
-    (void)c;
-    dbm__sqlite_enter(q, s->stmt, op->deadline_us);
-    for (row = 0; row < count; row++) {
-        for (i = 0; i < n; i++) {
-            status = dbm__sqlite_bind_element(s, &columns[i], first + row, i + 1);
-            if (DBM__LIKELY(status == DBM_OK)) continue;
-            op->bulk->failed_column = i;
-            break;
-        }
-        if (DBM__LIKELY(status == DBM_OK)) status = dbm__sqlite_bulk_step(q, s, op);
-        if (DBM__UNLIKELY(status != DBM_OK)) break;
-    }
-    *taken = row;
-    dbm__sqlite_leave(q);
-    return status;
-}
-
 /* ---- operations -------------------------------------------------------------------------------------------------- */
 
 static dbm_status dbm__sqlite_ping(dbm_connection *c, dbm_op *op) {
@@ -1416,11 +1375,6 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     return NULL;
 }
 
-static bool dbm__sqlite_is_true(const char *value) {
-    bool yes = false;
-    return value != NULL && dbm__parse_bool(value, &yes) && yes;
-}
-
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
     const char *value, *where;
     dbm_option one;
@@ -1452,6 +1406,7 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
     int ms = 5000;
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }
@@ -1470,13 +1425,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     if (base->journal == journals[0]) base->journal = NULL;
     base->synchronous = dbm__sqlite_choice(db, "synchronous", syncs, syncs[0]);
     if (base->synchronous == NULL) return DBM_E_CONFIG;
-    switch (dbm_adapter_config(db)->isolation) {
-    case DBM_READ_COMMITTED: case DBM_REPEATABLE_READ:
-        return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
-    case DBM_ISOLATION_DEFAULT: case DBM_READ_UNCOMMITTED: case DBM_SERIALIZABLE: case DBM_AUTOCOMMIT:
-    case DBM__ISOLATION_SIGNED: break;
-    }
-    return DBM_OK;
+    if (isolation != DBM_READ_COMMITTED && isolation != DBM_REPEATABLE_READ) return DBM_OK;
+    return dbm__adapter_refuse(db, DBM_E_CONFIG, "isolation_level: SQLite has SERIALIZABLE (default), READ UNCOMMITTED, AUTOCOMMIT");
 }
 
 /* The one name of a file, whatever it is called by: absolute, without links. False: it is too long. When its
@@ -1572,9 +1522,10 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
 
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    const char *path = url->path != NULL ? url->path : "", *mode;
+    const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
     dbm__sqlite_base settings;
     dbm_status status;
+    bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* MISUSE when SQLite is in use; connecting will tell whether that was too late */
@@ -1597,8 +1548,7 @@ static dbm_status dbm__sqlite_init(dbm_database *db) {
     if (status != DBM_OK) return status;
     mode = dbm_adapter_option(db, "mode");
     settings.memory = path[0] == '\0' || strcmp(path, ":memory:") == 0 || (mode != NULL && strcmp(mode, "memory") == 0);
-    settings.read_only = (mode != NULL && strcmp(mode, "ro") == 0) ||
-                         dbm__sqlite_is_true(dbm_adapter_option(db, "immutable"));
+    settings.read_only = (immutable != NULL && dbm__parse_bool(immutable, &yes) && yes) || (mode != NULL && strcmp(mode, "ro") == 0);
     settings.own_vfs = dbm_adapter_option(db, "vfs") != NULL;
     if (!settings.memory) {
         if (path[strlen(path) - 1] == '/') return dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q names a directory; name a file in it", path);
@@ -1624,7 +1574,7 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_classify,
     dbm__sqlite_execute, dbm__sqlite_fetch, dbm__sqlite_column, dbm__sqlite_column_name,
     NULL, NULL, /* start, step: SQLite blocks */
-    dbm__sqlite_bulk_row, dbm__sqlite_bulk_columns
+    dbm__sqlite_bulk_row, NULL
 };
 
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }

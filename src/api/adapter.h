@@ -29,7 +29,18 @@ enum {
     DBM_ADAPTER_BULK_PREPARED = 512, /* BULK wants bulk->sql prepared, in op->prepared, where it stays until BULK_END */
     DBM_ADAPTER_FAILS_ALONE  = 1024, /* a statement that fails undoes itself alone, and its transaction goes on */
     DBM_ADAPTER_LISTEN       = 2048, /* LISTEN and NOTIFIED, for dbm_listen(). Needs start and step */
-    DBM_ADAPTER_STOPS        = 4096 /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_STOPS        = 4096, /* step looks at op->stop: whoever drives an operation stops it so, and .cancel is left to other threads */
+    DBM_ADAPTER_REPLIES      = 8192 /* with DBM_ADAPTER_PIPELINE: EXECUTE with no_wait and `reply` is put in the pipeline, whether it writes, has rows or
+                                   * neither, and waits only where DBM_PIPELINE_MAX are unanswered; all go out together with the first operation that
+                                   * waits. RECEIVE gives the results in this order as EXECUTE does, each complete and independent of other results: any number
+                                   * may be open, of one `prepared` too, though it be `single`; FETCH and FINISH with the same op, as ever. `prepared` stays
+                                   * until its result is received, `values` need not. Other operations may come in between: they wait for all of the
+                                   * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
+                                   * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
+                                   * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
+                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * and nothing was done */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -83,7 +94,8 @@ typedef enum dbm_op_kind {
                            * EXECUTE gives them */
     DBM_OP_SYNC,          /* wait for all that was put in the pipeline. Answers to COMMANDs that were not received are dropped; the first failure among
                            * them is the one of SYNC */
-    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND of the pipeline that was not received yet, as COMMAND itself gives it; DBM_DONE: there is none */
+    DBM_OP_RECEIVE,       /* the answer to the oldest COMMAND (DBM_ADAPTER_REPLIES: EXECUTE with `reply`) of the pipeline that was not received yet, as COMMAND
+                           * (EXECUTE) itself gives it; DBM_DONE: there is none */
     DBM_OP_BULK,          /* begin to write the rows of bulk; UNSUPPORTED: dbm.h runs bulk->sql once a row. Until BULK_END nothing comes but bulk
                            * rows and, for what was open before, UNPREPARE and FINISH; and disconnect (FORKED), which then frees what bulk->data
                            * pointed to */
@@ -166,6 +178,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
+    bool reply, alone;       /* EXECUTE and COMMAND with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
@@ -185,6 +198,7 @@ typedef struct dbm_op {
     bool ended;              /* EXECUTE, COMMAND: the transaction has ended by itself (MySQL commits at DDL) */
     bool settled;            /* EXECUTE of a statement that writes and has rows: all its work is done, the rows are put aside */
     void *native;            /* NATIVE, NOTIFIED */
+    bool undone;             /* RECEIVE of an EXECUTE, with a failure: it was not done for a reason that is not its own, and may be executed again */
     bool queued;             /* no_wait: it is in the pipeline, and a later operation tells how it went */
     /* Any kind: so many EXECUTEs of the pipeline, the oldest ones, were found to have succeeded; and affected and last_id of the last of them that writes,
      * -1 as they come in. With a failure: it is that of the next one after those (`of_pipeline`); those behind it were dropped, and so was this
@@ -264,15 +278,15 @@ typedef struct dbm_adapter {
     dbm_status (*column)(dbm_connection *c, dbm_op *op, int i, dbm_value *out);
     const char *(*column_name)(dbm_connection *c, dbm_op *op, int i);
     /* The same operations without blocking: start, then step until DBM_STEP_DONE. They take the place of connect, ping, reset,
-     * execute and fetch when both are set. execute (asked for FINISH alone) and fetch may be there beside them, for what is done from memory:
-     * they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
+     * execute and fetch when both are set. execute (asked for FINISH and, of a pipeline, for COMMAND with no_wait and for RECEIVE) and fetch may
+     * be there beside them, for what is done from memory: they never wait, and answer DBM_E_UNSUPPORTED, having changed nothing, where start must take the operation on. */
     void (*start)(dbm_connection *c, dbm_op *op);
     dbm_step (*step)(dbm_connection *c, dbm_op *op);
     /* Bulk, after BULK, never waiting for a server: takes one row (op->bulk->column_count values, valid during the call); op is BULK's. DBM_DONE: taken,
      * and BULK_SEND must come before the next one. */
     dbm_status (*bulk_row)(dbm_connection *c, dbm_op *op, const dbm_value *values);
     /* The same for rows first .. first + count of arrays, one a column; *taken says how many it took, all unless it answers DBM_DONE or a failure. May be
-     * left out: dbm.h makes rows of them. */
+     * left out, or answer UNSUPPORTED: dbm.h makes rows of them. */
     dbm_status (*bulk_columns)(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken);
 } dbm_adapter;
 

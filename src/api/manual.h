@@ -268,6 +268,9 @@
  *     dbm_loop_run(loop, -1);
  *     dbm_loop_free(loop);
  *
+ * dbm_async_query_one(db, &row, ...) and its like on a database need no session: each stands alone, and many share a connection. What became ready in one turn of the loop
+ * goes to PostgreSQL and Redis in one send: >>async-sessions.
+ *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
  * with a status; DBM_TASK_FINALLY begins what runs however that went. dbm_listen() hears what others publish (PostgreSQL's NOTIFY, Redis'

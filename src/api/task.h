@@ -54,11 +54,13 @@ extern "C" {
 DBM_API dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, const dbm_spawn_options *options, const char *site);
 
 /* Asks a task to end: what it awaits is asked to, and that await, and each one after it in its body, fails with E_CANCELLED; so does the task. What
- * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone.
+ * follows DBM_TASK_FINALLY runs undisturbed. A task that has ended is left alone. A COMMIT or ROLLBACK that is on its way
+ * goes on, for the manager's grace_ms at the most; then its connection is closed, and a COMMIT in doubt.
  * Returns   DBM_OK when the loop was told. Errors: E_NOMEM, E_MISUSE (empty handle).
  * Threads   any, while the loop lives. */
 DBM_API dbm_status dbm_task_cancel(dbm_task_handle handle);
-/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Errors: E_NOMEM. */
+/* Gives the body of the task ms milliseconds from now (-1: no limit); when they are over it is as cancelled, with E_TIMEOUT. Its COMMIT, by dbm_async_commit() or
+ * at its end, is given up then (E_IN_DOUBT where it wrote), its ROLLBACK a second later, as by the timeout_ms of a session. Errors: E_NOMEM. */
 DBM_API dbm_status dbm_task_deadline(dbm_task *t, int ms);
 /* `return dbm_task_fail(t, status);` ends the body with this failure; the message is that of this thread's last failure when it is of that status. */
 DBM_API dbm_task_status dbm_task_fail(dbm_task *t, dbm_status status);

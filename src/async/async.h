@@ -52,9 +52,12 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. */
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+ * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
+/* Whether something may be begun on it: DBM_OK, E_FORKED or E_CLOSED. */
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site);
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop);
@@ -127,6 +130,8 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN void dbm__act_stop(dbm_act *act);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
 

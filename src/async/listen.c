@@ -99,11 +99,11 @@ static void dbm__listen_close(dbm_listener *l, dbm_disconnect how) {
     dbm__loop_unwatch(l->loop, &l->watch);
     if (l->fd >= 0) dbm__loop_forget(l->loop, l->fd);
     l->fd = -1;
-    if (l->running) {
+    if (l->running && !dbm__loop_forked(l->loop)) {
         dbm__running_give_up(&l->run, DBM_E_CANCELLED, "given up");
         (void)dbm__listen_over(l);
     }
-    dbm__connection_close(&l->connection, l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
+    dbm__connection_close(&l->connection, dbm__loop_forked(l->loop) ? DBM_DISCONNECT_FORKED : l->connection.broken ? DBM_DISCONNECT_BROKEN : how);
     for (n = l->names; n != NULL; n = n->next) n->there = n->asked = false;
 }
 
@@ -307,7 +307,7 @@ DBM__DEF dbm_status dbm_listen(dbm_loop *loop, dbm_database *db, dbm_heard_fn fn
     if (out != NULL) *out = NULL;
     if (loop == NULL || db == NULL) return dbm__fail_null(loop == NULL ? "loop" : "database");
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, db->name, NULL, "dbm_listen: out is NULL");
-    if (dbm__loop_ends(loop)) return dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, db->name, NULL, "the loop is being freed");
+    if (dbm__loop_alive(loop, NULL) != DBM_OK) return dbm__self()->last.status;
     if (!(db->adapter->flags & DBM_ADAPTER_LISTEN)) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_NONE, db->name, NULL, "a backend of type %q has no channels to listen to", db->adapter->type);
     }
@@ -346,7 +346,8 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
         l->hearing = NULL;
         dbm__act_done(&h->act, dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, l->db->name, NULL, "the listener has ended"));
     }
-    dbm__listen_soon(l);
+    if (dbm__loop_forked(l->loop) && !l->works) dbm__listen_job(&l->job); /* no turn will come */
+    else dbm__listen_soon(l);
 }
 
 /* ---- channels ----------------------------------------------------------------------------------------------------------------- */

@@ -48,6 +48,7 @@ struct dbm_loop {
     dbm_loop_options options;
     dbm_loop_hooks hooks;
     bool hooked, turning, freed, ends, asked, forgot;
+    void *outer;                         /* the loop in whose turn it has its own */
     dbm__word fork, posted, posting, sleeping, stopped;
     /* descriptors */
     dbm__fd *fds;
@@ -81,6 +82,11 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site) {
+    dbm__fork_look();
+    if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, site, "the loop is of the process that this one was forked from");
+    return loop->ends ? dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, NULL, site, "the loop is being freed") : DBM_OK;
+}
 DBM__FN void dbm__loop_worker_limits(dbm_loop *loop, int *threads, int *waiting) {
     *threads = !DBM__THREADS || loop->options.workers < 0 ? 0 : loop->options.workers;
     *waiting = loop->options.work_queue;
@@ -215,7 +221,7 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         dbm__job *job = loop->jobs, *next;
         loop->jobs = NULL;
         loop->last_job = &loop->jobs;
-        for (; job != NULL; job = next) {
+        for (; job != NULL && !dbm__loop_forked(loop); job = next) { /* one of them may have forked, and returned here in the child */
             next = job->next;
             job->run(job);
         }
@@ -379,7 +385,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
 static void dbm__loop_tell_due(dbm_loop *loop) {
     dbm__watch *w;
     int most;
-    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS; most++) {
+    for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS && !dbm__loop_forked(loop); most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
         w->timer = DBM__WATCH_NONE;
@@ -477,7 +483,7 @@ static void dbm__loop_work_off(dbm_loop *loop) {
     dbm__loop_run_jobs(loop);
     if (loop->time_count > 0) {
         int64_t now = dbm__now(loop->host);
-        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now; most--) {
+        for (most = loop->time_count; most > 0 && loop->time_count > 0 && loop->times[0]->until_us <= now && !dbm__loop_forked(loop); most--) {
             dbm__watch *w = loop->times[0];
             dbm__loop_unwatch(loop, w);
             w->heard(w, DBM_E_TIMEOUT);
@@ -492,12 +498,12 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
     dbm__job *job = loop->at_end, *next;
     loop->at_end = NULL;
     loop->last_at_end = &loop->at_end;
-    for (; job != NULL; job = next) {
+    for (; job != NULL && !dbm__loop_forked(loop); job = next) {
         next = job->next;
         job->run(job);
     }
     dbm__loop_run_jobs(loop);
-    dbm__loop_tell_changes(loop);
+    if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false;
 }
 
@@ -598,12 +604,19 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
 
 static void dbm__loop_end(dbm_loop *loop);
 
+static void dbm__loop_begin_turn(dbm_loop *loop) {
+    dbm__thread *self = dbm__self();
+    loop->turning = true;
+    loop->outer = self->loop;
+    self->loop = loop;
+}
+
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop == NULL) return dbm__fail_null(call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     return DBM_OK;
 }
 
@@ -611,11 +624,13 @@ static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
 static bool dbm__loop_leave(dbm_loop *loop) {
     bool freed = loop->freed;
     loop->turning = false;
+    dbm__self()->loop = loop->outer;
     if (freed) dbm__loop_end(loop);
     return freed;
 }
 
 static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
+    if (dbm__loop_forked(loop)) return;
     dbm__loop_wait(loop, until_us);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
@@ -632,7 +647,7 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     until_us = dbm__loop_until(loop, timeout_ms);
     dbm__loop_work_off(loop);
     dbm__loop_end_turn(loop);
-    while (!loop->freed && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
+    while (!loop->freed && !dbm__loop_forked(loop) && !dbm__load_acquire(&loop->stopped) && (loop->options.stay || dbm__loop_under_way(loop))) {
         dbm__loop_turn(loop, until_us);
         if (until_us != INT64_MAX && (until_us == INT64_MIN || dbm__now(loop->host) >= until_us)) {
             if (loop->options.stay || dbm__loop_under_way(loop)) st = DBM_E_TIMEOUT;
@@ -641,6 +656,7 @@ DBM__DEF dbm_status dbm_loop_run(dbm_loop *loop, int timeout_ms) {
     }
     dbm__store(&loop->stopped, 0);
     if (loop->freed) st = DBM_E_CLOSED;
+    if (dbm__loop_forked(loop)) st = dbm__loop_alive(loop, NULL);
     (void)dbm__loop_leave(loop);
     return st;
 }
@@ -652,13 +668,13 @@ DBM__DEF dbm_status dbm_loop_step(dbm_loop *loop, int timeout_ms) {
     dbm__loop_end_turn(loop);
     if (!loop->freed) dbm__loop_turn(loop, loop->options.stay || dbm__loop_under_way(loop) ? dbm__loop_until(loop, timeout_ms) : INT64_MIN);
     dbm__store(&loop->stopped, 0);
-    st = loop->freed ? DBM_E_CLOSED : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
+    st = loop->freed ? DBM_E_CLOSED : dbm__loop_forked(loop) ? dbm__loop_alive(loop, NULL) : loop->options.stay || dbm__loop_under_way(loop) ? DBM_OK : DBM_DONE;
     (void)dbm__loop_leave(loop);
     return st;
 }
 
 DBM__DEF void dbm_loop_stop(dbm_loop *loop) {
-    if (loop == NULL) return;
+    if (loop == NULL || dbm__loop_forked(loop)) return;
     (void)dbm__add(&loop->posting, 1);
     dbm__store_release(&loop->stopped, 1);
     dbm__loop_wake(loop);
@@ -682,6 +698,7 @@ DBM__DEF dbm_status dbm_loop_post(dbm_loop *loop, void (*fn)(void *ud), void *ud
     dbm__posted *p;
     if (loop == NULL) return dbm__fail_null("dbm_loop_post: loop");
     if (fn == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_post: no function");
+    if (dbm__loop_forked(loop)) return dbm__loop_alive(loop, NULL);
     p = (dbm__posted *)dbm__alloc(loop->host, sizeof *p);
     if (p == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     p->job.run = dbm__posted_run;
@@ -711,7 +728,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
     f = dbm__fd_find(loop, fd);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     dbm__store(&loop->sleeping, 0);
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
@@ -721,7 +738,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
 
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     loop->asked = false;
     loop->timer_us = INT64_MAX; /* gone off, or set anew below */
     dbm__store(&loop->sleeping, 0);
@@ -877,10 +894,10 @@ static void dbm__loop_end(dbm_loop *loop) {
     int64_t until_us;
     int i;
     loop->ends = loop->turning = true;
+    if (loop->hooked && !dbm__loop_forked(loop)) dbm__loop_unhook(loop);
+    until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
+    for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
     if (!dbm__loop_forked(loop)) {
-        if (loop->hooked) dbm__loop_unhook(loop);
-        until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
         dbm__loop_work_off(loop);
         dbm__loop_end_turn(loop);
         while (dbm__loop_under_way(loop) || dbm__load_acquire(&loop->posting) != 0) { /* a poster is not through: its last words */

@@ -77,6 +77,7 @@ static dbm__joined *dbm__task_joins(const dbm_task *t) {
 }
 
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 
@@ -220,12 +221,13 @@ static dbm_status dbm__asked_fail(const dbm_task *t, int why) {
                      : why == DBM_E_CLOSED ? "the loop of the task is being freed" : "the task was cancelled");
 }
 
-/* Down the chain of children that await one another; only what runs side by side takes stack. The end of sessions and the clean-up are not disturbed, but
- * when the loop ends. */
+/* Down the chain of children that await one another; only what runs side by side takes stack. The clean-up is not disturbed, but when the loop ends; the end of a
+ * session goes on, but not for long where it is a rollback. */
 static void dbm__task_ask(dbm_task *t, dbm_status why) {
     dbm_act *act;
     for (;;) {
         if (t->DBM__WHERE == DBM__IN_OVER || t->DBM__ASKED == DBM_E_CLOSED) return;
+        if (why != DBM_E_CLOSED && t->DBM__WHERE == DBM__IN_OWNED && dbm__task_awaits(t) != NULL) dbm__act_stop(dbm__task_awaits(t));
         if (why != DBM_E_CLOSED && (t->DBM__WHERE > DBM__IN_ACTS || t->DBM__ASKED != DBM_OK)) return;
         t->DBM__ASKED = (unsigned char)why;
         if (dbm__task_settles(t)) {
@@ -246,6 +248,16 @@ static void dbm__task_ask(dbm_task *t, dbm_status why) {
     }
 }
 
+DBM__FN int64_t dbm__task_limit(dbm_task *t) {
+    int64_t limit = INT64_MAX;
+    for (; t->DBM__WHERE < DBM__IN_CLEAN_UP; t = t->act.of.task) { /* a clean-up, and what runs for it, has no limit */
+        if (t->DBM__ASKED != DBM_OK) return INT64_MIN;
+        if (t->act.more && t->u.more->until_us < limit) limit = t->u.more->until_us;
+        if (t->act.of_loop) break;
+    }
+    return limit;
+}
+
 static void dbm__task_stop(dbm_act *act) { dbm__task_ask((dbm_task *)act, dbm__loop_ends(dbm__act_loop(act)) ? DBM_E_CLOSED : DBM_E_CANCELLED); }
 
 /* Whether its awaits fail. */
@@ -259,7 +271,7 @@ static void dbm__tasks_end(dbm_loop *loop) {
         tasks->spare = t->u.next;
         dbm__free(dbm__loop_host(loop), t);
     }
-    for (act = tasks->first; act != NULL; act = act->next) {
+    for (act = dbm__loop_forked(loop) ? NULL : tasks->first; act != NULL; act = act->next) {
         if (dbm__is_task(act)) dbm__task_ask((dbm_task *)act, DBM_E_CLOSED);
         else dbm__act_stop(act);
     }
@@ -277,6 +289,7 @@ static void dbm__cancel_now(dbm__job *job) {
 DBM__DEF dbm_status dbm_task_cancel(dbm_task_handle handle) {
     dbm__cancelling *c;
     if (handle.loop == NULL) return dbm__fail_null("dbm_task_cancel of a task that was not started");
+    if (dbm__loop_forked(handle.loop)) return dbm__loop_alive(handle.loop, NULL);
     c = (dbm__cancelling *)dbm__alloc(dbm__loop_host(handle.loop), sizeof *c);
     if (c == NULL) return dbm__no_memory(DBM_STAGE_NONE, "", "");
     c->handle = handle;
@@ -477,10 +490,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_ends(loop)) {
-        (void)dbm__fail(DBM_E_CLOSED, DBM_STAGE_NONE, "", site, "the loop is being freed");
-        return NULL;
-    }
+    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -567,6 +577,7 @@ static bool dbm__task_runs(dbm_task *t) {
     tasks->current = t;
     said = t->fn(t);
     tasks->current = NULL;
+    if (dbm__loop_forked(t->loop)) return true; /* in there: what the task has under way is the parent's */
     if (said == DBM_TASK_WAITS && dbm__task_awaits(t) != NULL) return true;
     if (t->DBM__ASKED != DBM_OK && t->DBM__WHERE == DBM__IN_BODY) dbm__act_fails(&t->act, dbm__asked_fail(t, t->DBM__ASKED));
     if (said != DBM_TASK_DONE && !dbm__failing(t->act.status))

@@ -317,18 +317,50 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
     return DBM_OK;
 }
 
+/* The session behind a call, one of Redis that is ready for the next command; or NULL. */
+DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
+    dbm__work *w = on != NULL && on->step != DBM__ON_DATABASE ? dbm__work_of(on) : NULL;
+    const char *type;
+    if (w == NULL || dbm__load(&w->trouble) != 0) return NULL;
+    if (w->command != 0) return w; /* that was seen before */
+    type = w->db->adapter->type;
+    return type[0] == 'r' && type[1] == 'e' && type[2] == 'd' && type[3] == 'i' && type[4] == 's' && type[5] == 0 ? w : NULL;
+}
+
+/* Whether a command writes, by its name; a session remembers the last short one. */
+static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
+    uint64_t packed = 0;
+    size_t i;
+    bool writes;
+    if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
+    if (w != NULL && name->as.text.size <= 8) {
+        for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
+        if (packed != 0 && packed == w->command) return w->command_writes;
+    }
+    writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
+    if (packed != 0) {
+        w->command = packed;
+        w->command_writes = writes;
+    }
+    return writes;
+}
+
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
+    dbm__work *w = dbm__redis_work(on);
     dbm_row *row = NULL;
     bool writes = !(want & DBM__REDIS_READS);
     dbm_status st;
     if (name == NULL) { /* the words say it */
         name = "the command";
-        writes = !((words[0].type == DBM_TYPE_TEXT || words[0].type == DBM_TYPE_BLOB) && dbm__redis_only_reads(words[0].as.text.data, words[0].as.text.size));
+        writes = dbm__redis_writes(w, words);
     }
-    if ((want & 15) >= DBM__REDIS_WANT_LATER) {
+    if ((want & 15) == DBM__REDIS_WANT_LATER) {
+        return w != NULL && dbm__command_sent(w, site, words, count, writes, &st) ? st : dbm__command_send(on, site, words, count, writes);
+    }
+    if ((want & 15) > DBM__REDIS_WANT_LATER) {
         const dbm__redis_use *use = (const dbm__redis_use *)out;
-        return (want & 15) == DBM__REDIS_WANT_LATER ? dbm__command_send(on, site, words, count, writes) : use->use(use->ud, words, count, writes);
+        return use->use(use->ud, words, count, writes);
     }
     if ((want & 15) == DBM__REDIS_WANT_ROWS && out != NULL) return dbm__command(on, site, words, count, writes, (dbm_rows **)out);
     st = dbm__command_one(on, site, words, count, writes, &row);
@@ -397,9 +429,11 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db = dbm__on_database(on);
+    const dbm_database *db;
     dbm__work *w;
     dbm_status st;
+    if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
+    db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
     w = on->step == DBM__ON_DATABASE ? dbm__open_block((dbm_database *)on->slot) : dbm__work_of(on);
     if (w != NULL && DBM__UNLIKELY(dbm__load(&w->trouble) != 0) && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
@@ -438,6 +472,17 @@ static int dbm__redis_read(dbm_value *v, const char *codes, va_list ap) {
     return n;
 }
 
+/* Texts with their sizes, which need not be copied to be completed. */
+static bool dbm__redis_words_are(const dbm_value *words, int count) {
+    int i;
+    if (words == NULL) return false;
+    for (i = 0; i < count; i++) {
+        const dbm_value *v = &words[i];
+        if ((v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_BLOB) || v->as.text.data == NULL || v->as.text.size == SIZE_MAX || v->name != NULL) return false;
+    }
+    return count > 0;
+}
+
 static dbm_status dbm__redis_too_many(dbm_session *on, const char *site) {
     return dbm__on_fail(on, DBM_E_LIMIT, site, "more than %d values in one call: dbm_redis_commandv takes any number", (int)DBM__MAX_VALUES);
 }
@@ -470,10 +515,11 @@ DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want,
     return st;
 }
 
-DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+static DBM__NOINLINE dbm_status dbm__redis_listed(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
     dbm_value few[DBM__MAX_VALUES + 3], *words = few;
-    dbm_status st = dbm__redis_ready(on, site, want, out, name);
-    if (st != DBM_OK) return st;
+    dbm_status st;
+    st = dbm__redis_ready(on, site, want, out, name);
+    if (DBM__UNLIKELY(st != DBM_OK)) return st;
     if ((want & 15) >= DBM__REDIS_WANT_NEXT && (want & 15) != DBM__REDIS_WANT_WORDS) { /* the reply is dropped where nobody wants it */
         dbm_row *row = NULL;
         if ((want & 15) == DBM__REDIS_WANT_NEXT_ROWS && out != NULL) return dbm__command(on, site, NULL, 0, false, (dbm_rows **)out);
@@ -495,6 +541,20 @@ DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want
     else st = dbm__redis_named(on, site, want, out, name, words, count + 1);
     if (words != few) dbm__free(dbm__on_host(on), words);
     return st;
+}
+
+DBM__DEF dbm_status dbm__redis_callv(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *values, int count) {
+    dbm__work *w = want == DBM__REDIS_WANT_LATER || want == DBM__REDIS_WANT_NEXT ? dbm__redis_work(on) : NULL;
+    dbm_status st;
+    if (DBM__LIKELY(w != NULL)) {
+        dbm_row *row = NULL;
+        if (want == DBM__REDIS_WANT_NEXT && dbm__command_received(w, site, &row, &st)) {
+            if (out != NULL) *(dbm_row **)out = row;
+            return st;
+        }
+        if (want == DBM__REDIS_WANT_LATER && dbm__redis_words_are(values, count) && dbm__command_sent(w, site, values, count, dbm__redis_writes(w, values), &st)) return st;
+    }
+    return dbm__redis_listed(on, site, want, out, name, values, count);
 }
 
 DBM__DEF dbm__cursor dbm__redis_eachv(dbm_session *on, const char *site, const char *format, const dbm_value *values, int count) {

@@ -165,6 +165,13 @@ static dbm_status dbm__gate_wait(dbm__host *host, dbm__gate *gate, dbm__gate_wai
 }
 #endif
 
+static DBM__NOINLINE dbm_status dbm__gate_refused(dbm_database *db, const dbm__gate *gate, dbm_status st, const char *site, const char *why, const char *hint) {
+    const char *taken = (const char *)dbm__load(&gate->site);
+    dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "database %q: %s (taken at %s)%s", db->name, why, taken != NULL ? taken : "?", hint);
+    dbm__self()->last.retryable = st != DBM_E_WOULD_DEADLOCK;
+    return st;
+}
+
 DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word holder, int64_t deadline_us, bool patient, const dbm__word *stop,
                                    const char *site) {
     dbm__word o = 0;
@@ -180,26 +187,17 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
         return DBM_OK;
     }
     if (!patient) {
-        dbm__fail(DBM_E_SERIALIZATION, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: another session is writing (taken at %s), and this one has already read: waiting would block its commit; "
-                  "run the transaction again, or begin it with .write = 1", db->name,
-                  dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_SERIALIZATION;
+        return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
+                                 ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1");
     }
     if (dbm__self()->impatient) { /* whoever holds it may need this thread: async/ has it come again */
         dbm__self()->turned_away = true;
-        dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, db->name, site, "database %q: no turn to write in time: another session has been writing since (taken at %s)",
-                  db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
-        return DBM_E_TIMEOUT;
+        return dbm__gate_refused(db, gate, DBM_E_TIMEOUT, site, "no turn to write in time: another session has been writing since", "");
     }
 #if !DBM__THREADS
     (void)deadline_us;
     (void)stop;
-    return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_STATEMENT, db->name, site,
-                     "database %q: another session of this thread is writing (taken at %s) and there are no other threads; end it first",
-                     db->name, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
+    return dbm__gate_refused(db, gate, DBM_E_WOULD_DEADLOCK, site, "another session of this thread is writing", " and there are no other threads; end it first");
 #else
     dbm__lock_take(&gate->lock);
     now = dbm__now(db->host);
@@ -226,10 +224,9 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     if (st == DBM_E_CANCELLED) {
         dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site, "cancelled by %s while waiting for its turn to write", DBM__CANCELLED_BY(stop));
     } else if (st != DBM_OK) {
-        dbm__fail(st, DBM_STAGE_STATEMENT, db->name, site,
-                  "database %q: no turn to write within %m: another session has been writing since (taken at %s)", db->name,
-                  dbm__now(db->host) - now, dbm__load(&gate->site) != 0 ? (const char *)dbm__load(&gate->site) : "?");
-        dbm__self()->last.retryable = true;
+        char why[100];
+        dbm__format(why, sizeof why, "no turn to write within %m: another session has been writing since", dbm__now(db->host) - now);
+        return dbm__gate_refused(db, gate, st, site, why, "");
     }
     return st;
 #endif

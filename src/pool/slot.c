@@ -282,21 +282,25 @@ DBM__FN void dbm__reconnect_begin(dbm__slot *slot, int64_t deadline_us) {
     dbm__connect_start(slot, deadline_us);
 }
 
-DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
-    dbm__pool *pool = slot->pool;
-    dbm_database *db = pool->db;
-    dbm_status st = slot->way.status;
-    bool went_down = false, came_up = false;
-    dbm__lock_take(&pool->lock);
+/* What came of a connect, under the lock: counted, and told to who waits. */
+static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, bool *went_down) {
+    int64_t now = dbm__now(pool->db->host);
     pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-    } else {
-        slot->connection.broken = true; /* the slot comes back without a connection */
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(db->host), &went_down);
+    *came_up = st == DBM_OK && dbm__pool_connected(pool);
+    if (st != DBM_OK) {
+        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
         dbm__pool_set_slow(pool);
     }
-    dbm__pool_dispatch(pool, dbm__now(db->host));
+    dbm__pool_dispatch(pool, now);
+}
+
+DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
+    dbm__pool *pool = slot->pool;
+    dbm_status st = slot->way.status;
+    bool went_down = false, came_up;
+    dbm__lock_take(&pool->lock);
+    if (st != DBM_OK) slot->connection.broken = true; /* the slot comes back without a connection */
+    dbm__connect_told(pool, st, &came_up, &went_down);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);
     return st;
@@ -329,19 +333,12 @@ DBM__FN dbm__slot *dbm__pool_open_begin(dbm__pool *pool, int idle_wanted) {
 
 DBM__FN void dbm__pool_open_end(dbm__slot *slot, dbm_status st) {
     dbm__pool *pool = slot->pool;
-    bool went_down = false, came_up = false, closing = false;
+    bool went_down = false, came_up, closing;
     dbm__lock_take(&pool->lock);
-    pool->connecting--;
-    if (st == DBM_OK) {
-        came_up = dbm__pool_connected(pool);
-        closing = pool->state != DBM__POOL_OPEN;
-        if (!closing) dbm__pool_set_idle(slot);
-    } else {
-        dbm__slot_to_empty(slot);
-        dbm__pool_connect_failed(pool, &dbm__self()->last, dbm__now(pool->db->host), &went_down);
-        dbm__pool_set_slow(pool);
-    }
-    dbm__pool_dispatch(pool, dbm__now(pool->db->host));
+    closing = st == DBM_OK && pool->state != DBM__POOL_OPEN;
+    if (st != DBM_OK) dbm__slot_to_empty(slot);
+    else if (!closing) dbm__pool_set_idle(slot);
+    dbm__connect_told(pool, st, &came_up, &went_down);
     if (pool->state != DBM__POOL_OPEN) dbm__signal_all(&pool->drained);
     dbm__pool_leave(pool);
     dbm__pool_turned(pool, came_up, went_down, NULL);

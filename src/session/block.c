@@ -687,15 +687,15 @@ DBM__INLINE bool dbm__level_begun(const dbm__work *w, const dbm__level *level) {
     return level->point == 0 ? w->in_transaction : w->points_sent >= level->point;
 }
 
-static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level) {
-    if (dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
+static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, bool heard) {
+    if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level);
 }
 
-DBM__FN void dbm__session_finish(dbm__work *w) {
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) {
     w->base.ended = true;
-    dbm__block_finish(w, &w->base);
+    dbm__block_finish(w, &w->base, heard);
 }
 
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
@@ -716,7 +716,7 @@ DBM__DEF bool dbm__block_commit(dbm_session *s) {
         dbm__work_give(w, self, false);
         return false;
     }
-    dbm__block_finish(w, level);
+    dbm__block_finish(w, level, false);
     return false;
 }
 DBM__DEF void dbm__block_end(dbm_session *s) {

@@ -442,14 +442,11 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    if (!b->own_way || a->bulk_columns == NULL) {
-        for (; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
-        return st;
-    }
-    while (at < rows) {
+    while (b->own_way && a->bulk_columns != NULL && at < rows) {
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
         taken = 0;
         st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
         b->plan.rows += (int64_t)taken;
         at += taken;
         if (st != DBM_OK) {
@@ -458,6 +455,7 @@ DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int
         }
         if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
     }
+    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st;
 }
 

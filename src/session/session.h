@@ -65,6 +65,7 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -122,6 +123,7 @@ typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    bool apart;                          /* each of its calls stands alone: no failure sticks */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -174,6 +176,8 @@ typedef struct dbm__work {
     char *lifted;                        /* a statement and arguments that may be texts of that row, which this statement ends; kept while it is small */
     size_t lifted_size;
     unsigned lifted_hint;                /* not 0: where the cache looks first for that statement, and 1 */
+    uint64_t command;                    /* the letters of a command's name, the last that data/ saw, */
+    bool command_writes;                 /* and whether it writes */
     dbm__side *side;                     /* NULL: none yet */
 } dbm__work;
 
@@ -219,7 +223,7 @@ DBM__FN dbm_status dbm__session_allowed(dbm_database *db, const dbm_session_opti
 DBM__FN dbm__work *dbm__session_taken(dbm__slot *slot, const dbm_session_options *options, int kind, int64_t deadline_us, const char *site, dbm_session *out);
 DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 /* The lowest level as the end of a block ends it: committed, or failed; the session's own end comes then. */
-DBM__FN void dbm__session_finish(dbm__work *w);
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
 DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
@@ -288,6 +292,10 @@ DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
+/* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
+ * was done, so they must do it. *out is NULL as it comes in. */
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st);
 /* A statement whose rows nobody wants; `send`: it need not be waited for. */
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site);
 
@@ -333,12 +341,12 @@ DBM__FN void dbm__bulks_free(dbm__work *w);
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
-    if (DBM__LIKELY(e != NULL && row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
+    if (DBM__LIKELY(row->op.result != NULL && !w->gate_held && row->kept == NULL)) {
         row->open = row->standing = false;
         row->op.kind = DBM_OP_FINISH;
         dbm__op_finish(&w->slot.connection, &row->op);
         w->open_rows--;
-        dbm__cache_give(&w->slot.connection, e);
+        if (e != NULL) dbm__cache_give(&w->slot.connection, e);
         row->entry = NULL;
         return;
     }

@@ -432,7 +432,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__exec_over(dbm__work *w, dbm__entry *entry,
 
 static void dbm__exec_op(dbm_op *op) {
     op->isolation = DBM_ISOLATION_DEFAULT;
-    op->read_only = op->write = op->one_row = op->no_wait = op->queued = false;
+    op->read_only = op->write = op->one_row = op->no_wait = op->queued = op->reply = op->alone = false;
     op->savepoint = 0;
     op->row_buffer = 0;
     op->native = op->state = NULL;
@@ -495,6 +495,23 @@ DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_va
 
 /* ---- commands of the backend's own ------------------------------------------------------------------------------------------------------ */
 
+/* A command has run, or was sent, or its reply was received. */
+static dbm_status dbm__work_commanded(dbm__work *w, dbm_op *op, dbm_status rc, bool changes, const char *site) {
+    dbm_connection *c = &w->slot.connection;
+    bool received = op->kind == DBM_OP_RECEIVE;
+    if (op->queued) w->commands++;
+    else if (c->broken && rc != DBM_OK) w->commands = 0;
+    else if (received && w->commands > 0) w->commands--;
+    if (rc != DBM_OK && op->result != NULL) {
+        dbm_error_info kept = dbm__self()->last;
+        op->kind = DBM_OP_FINISH;
+        dbm__op_run(c, op);
+        op->result = NULL;
+        dbm__self()->last = kept;
+    }
+    return dbm__command_over(w, op, rc, changes, site);
+}
+
 /* As dbm__work_run, without a statement: nothing is parsed, cached or echoed. `send`: it is not waited for; values NULL: the next reply to one that was
  * sent. */
 static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int count, bool writes, bool send, const char *site, dbm_op *op) {
@@ -536,19 +553,64 @@ static dbm_status dbm__work_command(dbm__work *w, const dbm_value *values, int c
         replaced = true;
         if (dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, site);
     }
-    if (op->queued) w->commands++;
-    else if (c->broken && rc != DBM_OK) w->commands = 0;
-    else if (values == NULL && w->commands > 0) w->commands--;
-    if (rc != DBM_OK) {
-        dbm_error_info kept = dbm__self()->last;
-        if (op->result != NULL) {
-            op->kind = DBM_OP_FINISH;
-            dbm__op_run(c, op);
-            op->result = NULL;
-        }
-        dbm__self()->last = kept;
+    return dbm__work_commanded(w, op, rc, changes, site);
+}
+
+/* The short way of the pipeline, see dbm__exec(): what the adapter does from memory, in a session that nothing watches. False: nothing was done. */
+DBM__INLINE bool dbm__command_lane(dbm__work *w, dbm_op *op, dbm_op_kind kind, const dbm_value *values, int count, bool writes, const char *site, dbm_status *st) {
+    dbm_connection *c = &w->slot.connection;
+    dbm__exec_op(op);
+    op->kind = kind;
+    op->values = values;
+    op->value_count = count;
+    op->prepared = NULL;
+    op->write = writes;
+    op->no_wait = values != NULL;
+    op->site = values != NULL ? site : NULL;
+    op->deadline_us = INT64_MAX;
+    op->row_buffer = w->db->settings->config.row_buffer;
+    op->result = NULL;
+    op->row = op->settled = op->ended = op->of_pipeline = false;
+    op->answered = 0;
+    op->affected = op->last_id = op->sent_affected = op->sent_last_id = -1;
+    c->reported = false;
+    *st = w->db->adapter->execute(c, op);
+    if (DBM__UNLIKELY(*st == DBM_E_UNSUPPORTED)) return false;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    w->top->ran = true;
+    if (DBM__LIKELY(*st == DBM_OK)) {
+        w->commands += op->queued ? 1 : -1;
+        if (writes) w->wrote = w->top->wrote = true;
+    } else {
+        *st = dbm__work_commanded(w, op, dbm__op_end(c, op, *st), op->write, site);
     }
-    return dbm__command_over(w, op, rc, changes, site);
+    return true;
+}
+DBM__INLINE bool dbm__command_lane_open(const dbm__work *w) {
+    return dbm__lane_open(w) && w->no_transaction && w->db->pipeline && w->db->gate == NULL && !w->read_only && w->rows == NULL && w->db->adapter->execute != NULL;
+}
+
+DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st) {
+    dbm_op op;
+    if (!dbm__command_lane_open(w) || !dbm__command_lane(w, &op, DBM_OP_COMMAND, values, count, writes, site, st)) return false;
+    if (w->one.row.open) dbm__lane_close_one(w); /* now, for texts of it may have been among the values */
+    return true;
+}
+
+DBM__FN bool dbm__command_received(dbm__work *w, const char *site, dbm_row **out, dbm_status *st) {
+    dbm_row *row = &w->one.row;
+    if (w->commands == 0 || !dbm__command_lane_open(w)) return false;
+    if (row->open) dbm__lane_close_one(w);
+    dbm__rows_reset(w, &w->one, site);
+    if (!dbm__command_lane(w, &row->op, DBM_OP_RECEIVE, NULL, 0, false, site, st)) return false;
+    if (DBM__UNLIKELY(*st != DBM_OK || row->op.result == NULL)) return true;
+    row->open = row->standing = true;
+    row->fresh = false;
+    row->number = 1;
+    w->open_rows++;
+    if (DBM__LIKELY(row->op.row)) *out = row;
+    else dbm__rows_close(&w->one);
+    return true;
 }
 
 DBM__FN dbm_status dbm__command_over(dbm__work *w, const dbm_op *op, dbm_status rc, bool changes, const char *site) {
@@ -949,21 +1011,11 @@ DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
 
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
-    dbm__text t = dbm__text_in(text, sizeof text);
     dbm_database *db = dbm__on_database(on);
-    va_list ap;
-    va_start(ap, format);
-    dbm__putv(&t, format, ap);
-    va_end(ap);
+    dbm__work *w = db == NULL ? NULL : on->step == DBM__ON_DATABASE ? dbm__open_block(db) : dbm__work_of(on);
+    DBM__FORMAT(text, sizeof text, format);
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
-    if (on != NULL && on->step != DBM__ON_DATABASE) {
-        dbm__work *w = dbm__work_of(on);
-        if (w != NULL) return dbm__work_fail(w, site);
-    } else if (db != NULL) {
-        dbm__work *w = dbm__open_block(db);
-        if (w != NULL) return dbm__work_fail(w, site);
-    }
-    return status;
+    return w != NULL ? dbm__work_fail(w, site) : status;
 }
 
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
@@ -974,19 +1026,17 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
-        if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
-        return fn(on, ud);
-    }
-    if (on->slot == NULL) return dbm__fail_null("database");
-    w = dbm__open_block((dbm_database *)on->slot);
-    if (w != NULL) {
+    } else if (on->slot == NULL) {
+        return dbm__fail_null("database");
+    } else if ((w = dbm__open_block((dbm_database *)on->slot)) != NULL) {
         own.slot = w;
         own.gen = w->gen;
         own.step = 0;
+    }
+    if (w != NULL) {
         if (dbm__load(&w->trouble) != 0 && (st = dbm__work_trouble(w, site)) != DBM_OK) return st;
-        if ((st = dbm__work_settle(w)) != DBM_OK) return st;
-        return fn(&own, ud);
+        if ((st = dbm__work_settle(w)) != DBM_OK) return st; /* a failure of it is not the group's */
+        return fn(on->step != DBM__ON_DATABASE ? on : &own, ud);
     }
     st = dbm__session_open((dbm_database *)on->slot, NULL, NULL, DBM__KIND_HAND, site, &own);
     if (st != DBM_OK) return st;

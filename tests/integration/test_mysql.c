@@ -764,6 +764,55 @@ static void test_many_rows(void **state) {
     assert_int_equal(rc, DBM_OK);
 }
 
+/* Rows behind the first one come by another way when their columns are numbers and texts, with MariaDB's client: they must be the same. Each row is compared
+ * with what the same query gives for it alone. */
+static void test_rows_in_a_row(void **state) {
+    static const char *const columns = "id, ti, tu, bo, si, su, mi, mu, i, iu, bi, bu, y, d, de, tx, bl, e";
+    char sql[600];
+    int64_t rows = 0;
+    int wrong = 0;
+    (void)state;
+    OK(dbm_exec(fx.db, "CREATE TABLE r(id INT PRIMARY KEY, ti TINYINT, tu TINYINT UNSIGNED, bo BOOL, si SMALLINT, su SMALLINT UNSIGNED, mi MEDIUMINT, mu MEDIUMINT UNSIGNED, i INT, "
+                       "iu INT UNSIGNED, bi BIGINT, bu BIGINT UNSIGNED, y YEAR, d DOUBLE, de DECIMAL(20,4), tx MEDIUMTEXT, bl BLOB, e ENUM('red','green'))"));
+    DBM_SESSION_ON(fx.db, s) {
+        static const int64_t least[] = { -128, 0, -128, -32768, 0, -8388608, 0, INT32_MIN, 0, INT64_MIN }, most[] = { 127, 255, 127, 32767, 65535, 8388607, 16777215, INT32_MAX, UINT32_MAX, INT64_MAX };
+        for (int id = 1; id <= 300; id++) {
+            static char text[70001];
+            size_t size = id % 50 == 0 ? 70000 : id % 10 == 0 ? 300 : id % 10 == 1 ? 251 : id % 10 == 2 ? 250 : id % 10 == 3 ? 0 : (size_t)id;
+            const int64_t *of = id % 2 == 0 ? least : most;
+            dbm_value v[18] = { dbm_int(id) };
+            memset(text, 'a' + id % 26, size);
+            for (int i = 0; i < 10; i++) v[i + 1] = dbm_int(id % 5 == 0 ? of[i] / (id + 1) * (least[i] != 0 ? -1 : 1) : of[i]);
+            v[11] = id % 2 == 0 ? dbm_uint(0) : dbm_uint(UINT64_MAX);
+            v[12] = dbm_int(1901 + id % 200);
+            v[13] = dbm_double(id % 2 == 0 ? -1.5e300 : 0.1 + id);
+            v[14] = dbm_decimal(id % 2 == 0 ? "-1234567890123456.7890" : "0.5000");
+            v[15] = dbm_textn(text, size);
+            v[16] = dbm_blob("\0\xff" "b", (size_t)(id % 4));
+            v[17] = dbm_text(id % 2 == 0 ? "red" : "green");
+            for (int i = 1; i < 18; i++) if ((id + i) % 7 == 0) v[i] = dbm_null();
+            OK(dbm_execv(s, "INSERT INTO r VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", v, 18));
+        }
+    }
+    (void)snprintf(sql, sizeof sql, "SELECT %s FROM r ORDER BY id", columns);
+    DBM_SESSION_ON(fx.db, s) DBM_EACH(s, row, sql) {
+        dbm_row *alone;
+        (void)snprintf(sql, sizeof sql, "SELECT %s FROM r WHERE id = ?", columns);
+        OK(dbm_query_one(fx.other, &alone, sql, dbm_row_int(row, 0)));
+        rows++;
+        for (int i = 0; i < dbm_row_columns(row); i++) {
+            dbm_value a = dbm_row_value(row, i), b = dbm_row_value(alone, i);
+            if (a.type != b.type) wrong++;
+            else if (a.type < DBM_TYPE_TEXT) wrong += a.type != DBM_TYPE_NULL && a.as.uinteger != b.as.uinteger;
+            else wrong += a.as.text.size != b.as.text.size || memcmp(a.as.text.data, b.as.text.data, a.as.text.size + 1) != 0; /* and the NUL behind it */
+        }
+        dbm_row_end(alone);
+    }
+    assert_int_equal(rows, 300);
+    assert_int_equal(wrong, 0);
+    OK(dbm_exec(fx.db, "DROP TABLE r"));
+}
+
 static void test_empty_and_errors_in_rows(void **state) {
     dbm_row *row;
     dbm_status rc;
@@ -972,7 +1021,7 @@ int main(void) {
         TEST(test_errors), TEST(test_connect_errors), TEST(test_configuration), TEST(test_sql_mode),
         TEST(test_commit_and_rollback), TEST(test_failed_statement_holds_no_lock), TEST(test_reads_hold_no_lock), TEST(test_round_trips), TEST(test_implicit_commit), TEST(test_reset_and_init_sql),
         TEST(test_savepoints), TEST(test_isolation_and_read_only), TEST(test_autocommit_session), TEST(test_found_rows_and_ids),
-        TEST(test_nested), TEST(test_row_buffer_limit), TEST(test_many_rows), TEST(test_empty_and_errors_in_rows),
+        TEST(test_nested), TEST(test_row_buffer_limit), TEST(test_many_rows), TEST(test_rows_in_a_row), TEST(test_empty_and_errors_in_rows),
         TEST(test_procedures), TEST(test_schema_change), TEST(test_statement_cache), TEST(test_unpreparable), TEST(test_native), TEST(test_deadlock),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

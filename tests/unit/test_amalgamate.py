@@ -220,6 +220,8 @@ class Inlining(Case):
     def test_blocks_are_closed_behind_their_last_statement(self):
         code = "int (dbm_both)(int s) {\n    if (s) {\n        s--; /* why */\n    }\n    return s;\n}\n"
         self.assertEqual(self.implementation(code), code.replace("/* why */\n    }", "/* why */ }").replace("s;\n}", "s; }"))
+        for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X { \\\n    }\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
+            self.assertEqual(self.implementation(code), code)
 
     def test_what_fits_one_line_stands_on_one(self):
         code = "int (dbm_both)(int s) {\n    %s;\n}\n"
@@ -239,8 +241,6 @@ class Inlining(Case):
                 "DBM__FN int dbm__three(void) { return 3; }\nDBM__FN int dbm__four(void) { return 4; }\n"
                 "#if A\nDBM__FN int dbm__five(void) { return 5; }\n#else\nDBM__FN int dbm__five(void) { return 6; }\n#endif\n")
         self.assertEqual(self.implementation("".join(code) + rest), "".join(code[1:]) + rest)
-        for code in ("    f();\n#if 1\n    }\n#endif\n", "    f();\n    /* } */\n    }\n", "#define X { \\\n    }\n", "/* {\n    }\n*/\n", "    f();\n    } while (1);\n"):
-            self.assertEqual(self.implementation(code), code)
 
     def test_the_public_half_keeps_both(self):
         public = self.HEAD + API.replace("#include", "\n\n#include", 1).split("#include")[0]

@@ -897,7 +897,7 @@ typedef struct owned { dbm__owned of; int name; int how; } owned; /* how: 0: an 
 static dbm_act *owned_end(dbm__owned *of, dbm_task *t, bool failed, dbm_status *st) {
     owned *o = (owned *)of;
     note("%c%d", failed ? 'r' : 'c', o->name);
-    if (o->how == 0 && !dbm__loop_ends(dbm_task_loop(t))) return later(t, 100 + o->name);
+    if (o->how == 0 && !dbm__loop_ends(dbm_task_loop(t))) return deaf(t, 100 + o->name); /* a cancel hurries it, but it ends as it must */
     if (o->how <= 1) return at_once(t, 100 + o->name, DBM_OK);
     *st = o->how == 3 ? dbm__fail(DBM_E_IN_DOUBT, DBM_STAGE_COMMIT, "base", "", NULL) : DBM_OK;
     return NULL;
@@ -1197,7 +1197,7 @@ static dbm_act *session_end(dbm__owned *of, dbm_task *t, bool failed, dbm_status
     case 0: return at_once(t, 0, pick(&x->random, 4) == 0 ? DBM_E_SERIALIZATION : DBM_OK);
     case 1: *st = pick(&x->random, 4) == 0 ? dbm__fail(DBM_E_IN_DOUBT, DBM_STAGE_COMMIT, "", "", NULL) : DBM_OK; return NULL;
     default: {
-        dbm_act *act = pick(&x->random, 2) ? deaf(t, 0) : later(t, 0);
+        dbm_act *act = deaf(t, 0);
         if (act == NULL) *st = DBM_E_NOMEM;
         return act;
     }
