@@ -16,8 +16,8 @@ Nothing is rewritten. The same src/ always gives the same bytes.
 
 The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of src/ alone, because dbm.h must stay under 32,000
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
-blank lines, and the rulers between a file's sections; and declarations of functions that are defined before anything calls them,
-where no comment is theirs. The braces that close functions and their blocks stand behind the last statement of these, and what then
+blank lines, and the rulers between a file's sections; and declarations of functions that are defined before anything calls them:
+a comment above one stands above the definition. The braces that close functions and their blocks stand behind the last statement of these, and what then
 fits one line stands on one. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half
 stay whole.
 """
@@ -759,30 +759,51 @@ class Amalgam:
 
     # -- the implementation's layout --
 
-    def _commented(self, at):
-        """Whether a comment stands above a line; the banner of a file is none."""
-        return self.out[at - 1].endswith("*/") and not self.out[at - 1].startswith("/* --- ")
+    def _comment_above(self, bare, at):
+        """The lines of the comment that stands above line `at` of the implementation; the banner of a file is none."""
+        first, n = self.declarations, at
+        while n > 0 and not bare[n - 1].strip() and not self.out[first + n - 1].startswith("/* --- "):
+            n -= 1
+        return range(n, at) if n < at and self.out[first + n].startswith("/*") else range(at, at)
 
-    def _tighten(self):
-        """Leaves out declarations of what is defined before it is called, and puts on one line what fits one."""
+    def _needless(self, bare):
+        """The lines of declarations of what is defined before it is called, and those of the comments that move to the definition."""
         first = self.declarations
-        bare = without_comments("\n".join(self.out[first:]))[0].split("\n")
-        seen, defined = {}, {}
+        seen, defined, gone, moved = {}, {}, set(), {}
         for at, line in enumerate(bare):
             for name in set(re.findall(r"\bdbm__\w+", line)):
                 seen.setdefault(name, []).append(at)
             m = re.match(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\(.*[{},]$", line)
             if m:
                 defined.setdefault(m.group(2), []).append((at, m.group(1)))
+        for at in range(len(bare)):
+            m = DECLARED.match(self.out[first + at])
+            if not m or len(defined.get(m.group(2), ())) != 1:
+                continue
+            definition = defined[m.group(2)][0]
+            comment = self._comment_above(bare, at)
+            if next(n for n in seen[m.group(2)] if n > at) != definition[0] or m.group(1) != definition[1]:
+                continue
+            if comment and (bare[at + 1].startswith("DBM__FN ") or self._comment_above(bare, definition[0])):
+                continue  # it speaks of several, or there is one
+            gone.update(comment, [at])
+            moved[definition[0]] = comment
+        return gone, moved
+
+    def _tighten(self):
+        """Leaves out needless declarations, and puts on one line what fits one."""
+        first = self.declarations
+        bare = without_comments("\n".join(self.out[first:]))[0].split("\n")
+        gone, moved = self._needless(bare)
         out, origin = self.out[:first], self.origin[:first]
         half = False
         for at, line in enumerate(bare):
             text = self.out[first + at]
-            m = DECLARED.match(text)
-            if m and len(defined.get(m.group(2), ())) == 1 and not self._commented(first + at):
-                later = [n for n in seen[m.group(2)] if n > at]
-                if later and (later[0], m.group(1)) == defined[m.group(2)][0]:
-                    continue
+            if at in gone:
+                continue
+            for n in moved.get(at, ()):
+                out.append(self.out[first + n])
+                origin.append(self.origin[first + n])
             above = out[-1]
             size = len(above) + 1 + len(text.lstrip())
             after = self.out[first + at + 1] if text == line and OPENED.match(above) and STATEMENT.match(text) and at + 1 < len(bare) else ""

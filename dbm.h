@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 91c5ea58bbebe017: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b3ce51f3f270cc0c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3508,16 +3508,8 @@ typedef struct dbm__host {
 } dbm__host;
 /* NULL when there is no memory; the caller reports with dbm__no_memory(). A size of 0 gives a block too. */
 DBM__FN void *dbm__alloc(dbm__host *host, size_t size);
-/* `size` bytes of a text (SIZE_MAX: up to its NUL; NULL: ""), and a NUL. */
-DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size);
-/* Overwrites, in a way that the compiler keeps. */
-DBM__FN void dbm__wipe(void *p, size_t size);
-/* Monotonic microseconds. */
-DBM__FN int64_t dbm__now(dbm__host *host);
 /* Waits until `until_us` on the host's clock or until woken; with a clock of the program's it looks every millisecond. */
 DBM__FN void dbm__wait_until(dbm__host *host, dbm__signal *signal, dbm__lock *lock, int64_t until_us);
-/* now + ms, saturated; ms < 0 gives INT64_MAX. */
-DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms);
 /* 32 random bits, not for secrets: jitter. */
 DBM__FN uint32_t dbm__random(dbm__host *host);
 /* ---- texts ---------------------------------------------------------------------------------------------------------
@@ -3541,23 +3533,11 @@ DBM__FN void dbm__text_end(dbm__text *t);
         va_end(ap_); \
         dbm__text_end(&text_); \
     } while (0)
-/* A copy of text (NULL: ""), cut in that way. */
-DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text);
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 DBM__FN int dbm__hex(char c); /* -1: not a digit */
-/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
- * behind it, to NULL at the end. False: the name was cut to fit. */
-DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port);
 /* Compares without case, ASCII only. */
 DBM__FN bool dbm__same_word(const char *a, const char *b);
-/* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
- * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
-DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count);
-/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
-DBM__FN const char *dbm__list_next(const char **list, size_t *size);
-/* Whether such a list contains a word, letter for letter. */
-DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size);
 /* ---- errors --------------------------------------------------------------------------------------------------------
  * The one thread-local struct. `open` is the list of block sessions of this thread, newest first, kept by session/. */
 typedef struct dbm__thread {
@@ -3577,8 +3557,6 @@ typedef struct dbm__thread {
 /* Sets this thread's last error and returns status. */
 DBM__FN dbm_status dbm__fail(dbm_status status, dbm_stage stage, const char *database, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site);
-/* Makes a failure from another place this thread's last one; returns its status. */
-DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error);
 /* For a NULL handle: the status of this thread's last failure, or E_MISUSE with `what`. */
 DBM__FN dbm_status dbm__fail_null(const char *what);
 DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, const char *database, const char *site,
@@ -3587,8 +3565,6 @@ DBM__FN void dbm__event(dbm__host *host, dbm_event_id id, dbm_log_level level, c
 /* The log hook of a program that set none: "dbm: warning: default: text" to stderr, warnings and errors only. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text);
 #endif
-/* Whether anybody would see an event of this level: asked before a text is made. */
-DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level);
 /* --- src/base/platform.c --- */
 /* Which clock, and which way to sleep, this system has. */
 #if defined(_WIN32)
@@ -3849,6 +3825,7 @@ DBM__FN void dbm__sleep_us(int64_t us) {
     (void)us; /* no clock: a pause of unknown length is none */
 #endif
 }
+/* Monotonic microseconds. */
 DBM__FN int64_t dbm__now(dbm__host *host) { return host->clock ? host->clock(host->clock_ud) : dbm__system_us(); }
 /* until - now, for until > now, whatever their signs. */
 static int64_t dbm__left(int64_t now, int64_t until) {
@@ -3871,6 +3848,7 @@ DBM__FN void dbm__sleep_until(dbm__host *host, int64_t until_us) {
     for (now = dbm__now(host); now < until_us; now = dbm__now(host)) {
         int64_t left = dbm__left(now, until_us);
         dbm__sleep_us(host->clock && left > DBM__SLICE_US ? DBM__SLICE_US : left); } }
+/* now + ms, saturated; ms < 0 gives INT64_MAX. */
 DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
@@ -4114,6 +4092,7 @@ DBM__FN void dbm__free(dbm__host *host, void *block) {
     if (!block) return;
     if (host->heap) dbm__heap_release(host->heap, block);
     else host->allocator.release(host->allocator.ud, block); }
+/* `size` bytes of a text (SIZE_MAX: up to its NUL; NULL: ""), and a NUL. */
 DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     char *copy;
     if (!text) size = 0;
@@ -4123,6 +4102,7 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     if (size) memcpy(copy, text, size);
     copy[size] = 0;
     return copy; }
+/* Overwrites, in a way that the compiler keeps. */
 DBM__FN void dbm__wipe(void *p, size_t size) { volatile unsigned char *bytes = (volatile unsigned char *)p; while (size--) *bytes++ = 0; }
 /* --- src/base/text.c --- */
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
@@ -4237,12 +4217,15 @@ DBM__FN void dbm__putf(dbm__text *t, const char *format, ...) {
     dbm__putv(t, format, ap);
     va_end(ap); }
 DBM__FN void dbm__format(char *block, size_t capacity, const char *format, ...) { DBM__FORMAT(block, capacity, format); }
+/* A copy of text (NULL: ""), cut in that way. */
 DBM__FN void dbm__copy_cut(char *block, size_t capacity, const char *text) {
     dbm__text t = dbm__text_in(block, capacity);
     if (text) dbm__put(&t, text);
     dbm__text_end(&t); }
 DBM__FN int dbm__hex(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; }
+/* The next host of a list such as "a:1,[::1]:2", which is not NULL: its name, decoded and without brackets, and its port, if it has one. *list goes
+ * behind it, to NULL at the end. False: the name was cut to fit. */
 DBM__FN bool dbm__host_next(const char **list, char *host, size_t size, int *port) {
     const char *c = *list, *end = c + strcspn(c, ","), *last;
     size_t n = 0;
@@ -4276,6 +4259,7 @@ DBM__FN bool dbm__same_word_n(const char *a, size_t an, const char *b) {
     for (; an; an--, a++, b++) { if (!*b || dbm__lower(*a) != dbm__lower(*b)) return false; }
     return !*b; }
 DBM__FN bool dbm__same_word(const char *a, const char *b) { return a && dbm__same_word_n(a, strlen(a), b); }
+/* The next item of a comma-separated list, without the blanks around it, and its size; NULL: there is none. *list goes behind it. */
 DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
     const char *from = *list, *to;
     if (!from) return NULL;
@@ -4284,6 +4268,7 @@ DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
     while (to > from && to[-1] == ' ') to--;
     *size = (size_t)(to - from);
     return to > from ? from : NULL; }
+/* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
     const char *item;
     size_t n;
@@ -4310,6 +4295,8 @@ static size_t dbm__distance(const char *a, size_t an, const char *b, size_t bn) 
         last = row;
         row = turn; }
     return last[bn]; }
+/* The one of `count` names nearest to `word`, or NULL: without case, up to a third of its letters (one at least) put in, left
+ * out, changed or swapped; of equals the first. Words of more than 64 bytes have no nearest. */
 DBM__FN const char *dbm__nearest(const char *word, const char *const *names, size_t count) {
     const char *found = NULL;
     size_t length, limit, i;
@@ -4355,6 +4342,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__fail(dbm_status status, dbm_stage stage, c
     return status; }
 DBM__FN dbm_status dbm__no_memory(dbm_stage stage, const char *database, const char *site) {
     return dbm__fail(DBM_E_NOMEM, stage, database, site, NULL); }
+/* Makes a failure from another place this thread's last one; returns its status. */
 DBM__FN dbm_status dbm__fail_again(const dbm_error_info *error) {
     dbm__thread *self = dbm__self();
     if (error != &self->last) self->last = *error;
@@ -4384,6 +4372,7 @@ DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, con
 /* The default hook prints warnings and errors only; it need not be asked for the rest. */
 static bool dbm__log_wanted(const dbm__host *host, dbm_log_level level) {
     return host->log && (level <= DBM_LOG_WARNING || !DBM__IS_DEFAULT_LOG(host)); }
+/* Whether anybody would see an event of this level: asked before a text is made. */
 DBM__FN bool dbm__event_wanted(const dbm__host *host, dbm_log_level level) { return host->event || dbm__log_wanted(host, level); }
 #if DBM__LOG_TEXT
 static const char *dbm__event_text(dbm_event_id id) {
@@ -4977,8 +4966,6 @@ typedef struct dbm__settings {
     struct dbm__secrets *secrets; /* what dbm__redact blanks out */
     void *owned;            /* list of blocks; each is wiped before it is freed */
 } dbm__settings;
-/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
-DBM__FN int dbm__url_names(const char *hosts);
 typedef struct dbm__settings_list { dbm__settings **items; size_t count, capacity; } dbm__settings_list;
 /* All mistakes of one load, each a line. The text is bounded; `count` is not, and what no longer fits goes to the log, up to
  * the 200th mistake. */
@@ -5004,42 +4991,21 @@ DBM__FN dbm_status dbm__config_load(dbm__host *host, const char *path, const cha
 DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const dbm__known_type *types, size_t type_count,
                                     dbm__settings **out, dbm__problems *p);
 DBM__FN void dbm__settings_free(dbm__host *host, dbm__settings *settings);
-/* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
- * repeated, the last. */
-DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key);
-/* Replaces every secret of these settings by *** in place, whatever form it has: plain, percent-encoded, with quotes doubled or
- * escaped; and what stands where passwords stand: `://user:here@`, `password=here`. Secrets of one or two bytes are blanked
- * only there and as `:here@`. Never lengthens. To be called before a text is cut. NULL settings: only by place. */
-DBM__FN void dbm__redact(const dbm__settings *settings, char *text);
-/* A password that came from elsewhere (a credential callback) is a secret too, from now on; the newest 16 are remembered. Safe
- * from any thread, as dbm__redact is. */
-DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret);
 /* "30s", "10min", "500ms", "1h", "2d", "1.5s"; a bare number is seconds; -1 is itself. False when it is none of these or
  * more than INT_MAX milliseconds. Parts of a millisecond are rounded up. */
 DBM__FN bool dbm__parse_duration(const char *text, int *out_ms);
-/* true/false, yes/no, on/off, 1/0 */
-DBM__FN bool dbm__parse_bool(const char *text, bool *out);
-/* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
-DBM__FN bool dbm__parse_size(const char *text, size_t *out);
 /* Memory that is freed together and wiped first. `failed` sticks, so it is asked once, at the end. */
 typedef struct dbm__cfg_block { struct dbm__cfg_block *next; size_t size; } dbm__cfg_block;
 typedef struct dbm__cfg_memory { dbm__host *host; dbm__cfg_block *blocks; bool failed; } dbm__cfg_memory;
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size); /* zeroed */
-DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size);
-/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
-DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size);
 /* A text that grows in such memory; it is wiped where it moves away from. */
 typedef struct dbm__cfg_buffer { dbm__cfg_memory *memory; char *data; size_t size, capacity; } dbm__cfg_buffer;
 DBM__FN const char *dbm__cfg_text(dbm__cfg_buffer *b); /* "" rather than NULL */
 /* Where a mistake is. */
 typedef struct dbm__cfg_at { const char *file; int line; const char *section, *key; } dbm__cfg_at;
-/* Returns false, for who fails with it. */
-DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...);
 /* Names to suggest from. */
 typedef struct dbm__cfg_names { dbm__cfg_memory *memory; const char **items; size_t count, capacity; } dbm__cfg_names;
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list); /* comma-separated */
-/* "; did you mean 'x'?" into block, or "". */
-DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity);
 /* Replaces variables, decodes. NULL after a problem, which is reported with `part` (NULL: none), or without memory. */
 enum { DBM__CFG_VARIABLES = 1, DBM__CFG_DECODE = 2, DBM__CFG_HOSTS = 4 }; /* HOSTS: % of a variable becomes %25 */
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5047,7 +5013,6 @@ DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t
 /* Past the variable, $$ or character at c. */
 DBM__FN const char *dbm__cfg_next(const char *c, const char *end, bool variables);
 DBM__FN const char *dbm__cfg_env(const char *name); /* NULL when unset, or without an environment */
-DBM__FN bool dbm__cfg_blank(char c);
 /* What a section gave for one key. */
 typedef struct dbm__cfg_given {
     const char *key, *value;  /* value: as written, comment and quotes removed */
@@ -5055,13 +5020,10 @@ typedef struct dbm__cfg_given {
     dbm__cfg_at at;
 } dbm__cfg_given;
 DBM__FN const char *dbm__cfg_key(size_t i); /* the i-th known key, or NULL */
-DBM__FN bool dbm__cfg_known_key(const char *key, size_t size);
 /* Makes settings of what a section gave. *out is NULL after any problem. `partly`: missing keys are no problem. */
 DBM__FN void dbm__cfg_build(dbm__host *host, const char *name, const dbm__cfg_at *at, const dbm__cfg_given *given, size_t count,
                             const dbm__known_type *types, size_t type_count, bool partly, dbm__settings **out, dbm__problems *p,
                             bool *no_memory);
-/* The type that a word or a scheme names, or NULL. */
-DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size);
 /* The names of all types into `known`, and into `hint` what dbm__cfg_suggest() has to say about a word that is none of them. */
 typedef struct dbm__cfg_types { char hint[96], known[256]; } dbm__cfg_types;
 /* Whether a key or parameter of this name holds a secret. */
@@ -5129,6 +5091,7 @@ DBM__FN bool dbm__parse_duration(const char *text, int *out_ms) {
     if (ms > INT_MAX) return false;
     *out_ms = (int)ms;
     return true; }
+/* true/false, yes/no, on/off, 1/0 */
 DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
     static const char *const words[] = { "false", "true", "no", "yes", "off", "on", "0", "1" };
     size_t i;
@@ -5137,6 +5100,7 @@ DBM__FN bool dbm__parse_bool(const char *text, bool *out) {
         *out = i % 2 != 0;
         return true; }
     return false; }
+/* "64k", "10m", "1g", also kb, kib and so on, all by 1024; or bytes */
 DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     static const char letters[] = "kmg";
     size_t v = 0;
@@ -5173,6 +5137,7 @@ DBM__FN char *dbm__cfg_copy(dbm__cfg_memory *m, const char *text, size_t size) {
     char *copy = (char *)dbm__cfg_alloc(m, size + 1);
     if (copy && size) memcpy(copy, text, size);
     return copy; }
+/* `items`, or a larger copy where `count` have filled it. NULL: no memory. */
 DBM__FN void *dbm__cfg_room(dbm__cfg_memory *m, void *items, size_t count, size_t *capacity, size_t size) {
     void *more;
     if (count < *capacity) return items;
@@ -5246,6 +5211,7 @@ DBM__FN void dbm__problem(dbm__problems *p, const char *file, int line, const ch
     va_start(ap, format);
     dbm__cfg_problem(p, file, line, section, key, format, ap);
     va_end(ap); }
+/* Returns false, for who fails with it. */
 DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *format, ...) {
     va_list ap;
     va_start(ap, format);
@@ -5262,6 +5228,7 @@ DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
         items[names->count] = dbm__cfg_copy(names->memory, item, size);
         if (!items[names->count]) return;
         names->count++; } }
+/* "; did you mean 'x'?" into block, or "". */
 DBM__FN const char *dbm__cfg_suggest(const dbm__cfg_names *names, const char *word, char *block, size_t capacity) {
     const char *nearest = names->count ? dbm__nearest(word, names->items, names->count) : NULL;
     block[0] = 0;
@@ -5373,6 +5340,8 @@ DBM__FN void dbm__cfg_secret(dbm__settings *s, dbm__cfg_memory *m, const char *t
     secret->size = size;
     secret->next = s->secrets->first;
     s->secrets->first = secret; }
+/* A password that came from elsewhere (a credential callback) is a secret too, from now on; the newest 16 are remembered. Safe
+ * from any thread, as dbm__redact is. */
 DBM__FN dbm_status dbm__settings_add_secret(dbm__host *host, dbm__settings *settings, const char *secret) {
     struct dbm__secrets *all = settings->secrets;
     const dbm__secret *known;
@@ -5493,6 +5462,9 @@ static const char *dbm__secret_next(const char *text, bool variables, size_t *si
         *size = (size_t)(end - value);
         return value; }
     return NULL; }
+/* Replaces every secret of these settings by *** in place, whatever form it has: plain, percent-encoded, with quotes doubled or
+ * escaped; and what stands where passwords stand: `://user:here@`, `password=here`. Secrets of one or two bytes are blanked
+ * only there and as `:here@`. Never lengthens. To be called before a text is cut. NULL settings: only by place. */
 DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     const char *value;
     char *at = text;
@@ -5515,6 +5487,7 @@ static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t 
         scheme[n] = 0;
         if (dbm__same_word_n(word, size, scheme)) return true; }
     return false; }
+/* The type that a word or a scheme names, or NULL. */
 DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_t count, const char *word, size_t size) {
     size_t i;
     for (i = 0; size && i < count; i++) { if (dbm__same_word_n(word, size, types[i].type)) return types + i; }
@@ -5787,6 +5760,7 @@ DBM__FN bool dbm__cfg_url(dbm__cfg_url_job *job, const char *text) {
     } else if (!dbm__url_network(job, c, end)) { return false; }
     dbm__url_mask(job, authority);
     return !job->keep->failed; }
+/* How many of a URL's hosts are names that must be looked up, which may block: no addresses, local sockets, or localhost. */
 DBM__FN int dbm__url_names(const char *hosts) {
     int names = 0;
     while (*hosts != 0) {
@@ -5952,6 +5926,8 @@ DBM__FN void dbm__settings_list_free(dbm__host *host, dbm__settings_list *list) 
     dbm__free(host, list->items);
     list->items = NULL;
     list->count = list->capacity = 0; }
+/* An option of the adapter, a connect_args.x key or a URL parameter, in this order; NULL when not set. Of a parameter that is
+ * repeated, the last. */
 DBM__FN const char *dbm__settings_option(const dbm__settings *settings, const char *key) {
     const dbm_config *c = &settings->config;
     size_t i;
@@ -6936,14 +6912,7 @@ typedef struct dbm__aside { dbm__aside_chunk *chunks; size_t kept; } dbm__aside;
 #define DBM__ASIDE_CHUNK ((size_t)8192) /* the first one */
 /* Room in the newest chunk, or in a new one: as large as all before, within the limit. NULL: *status is E_LIMIT or E_NOMEM. */
 DBM__FN void *dbm__aside_room(dbm_database *db, dbm__aside *a, dbm__aside_chunk **spare, size_t size, size_t limit, dbm_status *status);
-/* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
- * there is no more. */
-DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out);
-/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
-DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none);
 DBM__INLINE void *dbm__adapter_zeroed(dbm_database *db, size_t size) { return dbm__alloc_zero(db->host, size); }
-/* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
-DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *adapter);
 /* Runs one operation to its end: step loop or blocking entry. UNSUPPORTED is emulated where that is possible. The failure, if any, is
  * this thread's last error, with database and stage. */
 DBM__FN dbm_status dbm__op_run(dbm_connection *c, dbm_op *op);
@@ -6966,13 +6935,10 @@ DBM__INLINE void dbm__op_finish(dbm_connection *c, dbm_op *op) {
     if (DBM__UNLIKELY(a->execute == NULL || a->execute(c, op) == DBM_E_UNSUPPORTED)) dbm__op_run(c, op); }
 /* A listener's own connection: begun; CONNECT is run on it as any operation is, and its end told; at last dbm__connection_close(). */
 DBM__FN void dbm__connection_alone(dbm_connection *c, dbm_database *db);
-/* An empty operation. */
-DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us);
 /* Forgets what the credential callback gave for a connect that is done. */
 DBM__FN void dbm__credentials_drop(dbm_connection *c);
-/* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
-DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status);
 /* --- src/adapter/table.c --- */
+/* Checks an adapter's table before it is registered. E_MISUSE says what is wrong. */
 DBM__FN dbm_status dbm__adapter_check(const dbm_adapter *a) {
     const char *wrong = NULL;
     if (a == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_register: the adapter is NULL");
@@ -7084,6 +7050,8 @@ DBM__FN void dbm__aside_drop(dbm_database *db, dbm__aside *a, dbm__aside_chunk *
         else dbm__free(db->host, chunk); }
     a->kept = 0; }
 DBM__DEF const char *dbm_adapter_option(dbm_database *db, const char *key) { return dbm__settings_option(db->settings, key); }
+/* What is for the driver: the URL's parameters, then the keys connect_args.NAME, one at a time, beginning with *i = 0. Returns where it stands, in words; NULL:
+ * there is no more. */
 DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_option *out) {
     const dbm_url *url = &db->settings->url;
     const dbm_config *config = &db->settings->config;
@@ -7095,6 +7063,7 @@ DBM__FN const char *dbm__adapter_argument(dbm_database *db, size_t *i, dbm_optio
         ++*i;
         return of_url ? "the URL's parameter" : "the connect_args key"; }
     return NULL; }
+/* One of them, or a key, that is none of `names`: refused, as what `none` says, with the name that is nearest. */
 DBM__FN dbm_status dbm__adapter_unknown(dbm_database *db, const char *where, const char *name, const char *const *names, size_t count, const char *none) {
     const char *near_one = dbm__nearest(name, names, count);
     if (near_one == NULL) return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q %s", where, name, none);
@@ -7162,6 +7131,7 @@ DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *
     if (c->password != NULL) out->password = c->password;
     return DBM_OK; }
 /* --- src/adapter/run.c --- */
+/* An empty operation. */
 DBM__FN void dbm__op_init(dbm_op *op, dbm_op_kind kind, int64_t deadline_us) {
     memset(op, 0, sizeof *op);
     op->kind = kind;
@@ -7180,6 +7150,7 @@ static dbm_stage dbm__stage_of(dbm_op_kind kind) {
     case DBM_OP_SYNC: case DBM_OP_RECEIVE: case DBM_OP_BULK: case DBM_OP_BULK_SEND: case DBM_OP_BULK_END: case DBM_OP_LISTEN: case DBM_OP_NOTIFIED:
     case DBM__OP_SIGNED: break; }
     return DBM_STAGE_STATEMENT; }
+/* The failure of a blocking entry, completed and reported; for callers that call an entry themselves on the hot path. */
 DBM__FN dbm_status dbm__op_failed(dbm_connection *c, dbm_op_kind kind, dbm_status status) {
     dbm_error_info *e = &dbm__self()->last;
     if (status == DBM_E_LOST) c->broken = true;
@@ -7554,8 +7525,6 @@ typedef struct dbm__shared {
 } dbm__shared;
 /* In place, in memory of the host, which is taken over as it is; its end leaves the host. */
 DBM__FN dbm_status dbm__shared_init(dbm__shared *shared, const dbm__host *host, const dbm_options *options);
-/* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
-DBM__FN void dbm__shared_after_fork(dbm__shared *shared);
 /* Says that this thread is about to wait for a pool or a gate. When every holder of it waits, directly or through others, only for holders
  * that wait too, it is not entered: E_WOULD_DEADLOCK, with the call sites. */
 DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool *pool, dbm__gate *gate, const char *site);
@@ -7573,15 +7542,9 @@ DBM__FN dbm_status dbm__pool_take_slow(dbm_database *db, int64_t session_deadlin
  * taking alone. `wake` is called, from any thread, without a lock, when the taker should ask what is to be stepped: it must only make somebody do so later.
  * What a step waits for, but in the queue, is in its slot's way. A slot taken so has no holder: see graph.c. */
 DBM__FN void dbm__taker_init(dbm__taker *by, dbm_database *db, void (*wake)(void *ud), void *ud);
-/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
-DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us);
 /* From here on `wake` is not called any more: none of its takings is under way. */
 DBM__FN void dbm__taker_end(dbm__taker *by);
 DBM__FN void dbm__taking_init(dbm__taking *t, dbm__taker *by, const char *site); /* its first step is its start */
-DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, int64_t session_deadline_us);
-/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
- * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
-DBM__FN void dbm__taking_abandon(dbm__taking *t);
 /* The way back: dbm__pool_give(slot), or step by step. False: it is back already, and no longer the caller's; true: step it, with fd and until_us in
  * slot->way, until DBM_STEP_DONE, after which it is not the caller's. Leaves the thread's last failure as it was. */
 DBM__FN void dbm__pool_give_slow(dbm__slot *slot);
@@ -7600,10 +7563,6 @@ DBM__INLINE bool dbm__pool_steps(const dbm__pool *pool) { return pool->db->adapt
 DBM__FN void dbm__pool_after_fork(dbm__pool *pool);
 /* One due piece of upkeep, or all. */
 DBM__FN void dbm__pool_upkeep(dbm__pool *pool, bool all);
-/* No new checkouts; waiters fail with E_CLOSED; idle connections are closed. */
-DBM__FN void dbm__pool_close(dbm__pool *pool);
-/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
-DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 /* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
@@ -7611,7 +7570,6 @@ DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */
 DBM__FN void dbm__pool_suspect(dbm__pool *pool);
 DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how); /* no lock is held */
-DBM__FN void dbm__slot_retire(dbm__slot *slot);
 DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us, dbm_status heard, bool may_block); /* way.on false: starts it */
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want);            /* a thread waits, and heard this */
 DBM__FN void dbm__connect_drop(dbm__slot *slot);                        /* given up before it was done; the slot has no connection then */
@@ -7622,11 +7580,9 @@ DBM__FN bool dbm__fork_claim(dbm__word *fork);
 /* Under the pool's lock: */
 DBM__FN void dbm__slot_to_empty(dbm__slot *slot);
 DBM__FN void dbm__slot_back(dbm__slot *slot);                           /* its connection is for the first in line, or idle */
-DBM__FN void dbm__pool_dispatch(dbm__pool *pool, int64_t now);
 DBM__FN void dbm__pool_leave(dbm__pool *pool);                          /* gives the lock back, and wakes who was served */
 DBM__FN void dbm__pool_leave_in(dbm__pool *pool);                       /* the same after a slot that was out, or being connected, has become idle or empty */
 DBM__FN void dbm__orphan_returned(dbm__shared *shared);                /* the last session that outlived its manager frees everything */
-DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t);
 /* The slot alone, if it is idle. */
 DBM__INLINE dbm__slot *dbm__pool_try(dbm__pool *pool, unsigned i) {
     dbm__word idle = DBM__SLOT_IDLE;
@@ -7693,6 +7649,7 @@ DBM__FN void dbm__shared_free(dbm__shared *shared) {
         dbm__free(&shared->host, gate->key);
         dbm__free(&shared->host, gate); }
     dbm__lock_free(&shared->graph_lock); }
+/* In a child process: nobody waits and no gate is taken, whatever the parent's threads were doing. */
 DBM__FN void dbm__shared_after_fork(dbm__shared *shared) {
     dbm__gate *gate;
     if (dbm__load_acquire(&shared->fork) == dbm__fork_epoch() || !dbm__fork_claim(&shared->fork)) return;
@@ -8182,6 +8139,7 @@ DBM__FN void dbm__pool_orphan(dbm__pool *pool) {
     pool->orphaned = true;
     dbm__add(&pool->db->shared->orphans, (dbm__word)dbm__pool_out_locked(pool) + (dbm__word)pool->connecting);
     dbm__lock_give(&pool->lock); }
+/* No new checkouts; waiters fail with E_CLOSED; idle connections are closed. */
 DBM__FN void dbm__pool_close(dbm__pool *pool) {
     dbm__slot *slot;
     dbm__lock_take(&pool->lock);
@@ -8197,6 +8155,7 @@ DBM__FN void dbm__pool_close(dbm__pool *pool) {
         dbm__slot_to_empty(slot); }
     dbm__pool_leave(pool);
     if (dbm__pool_shared(pool)) dbm__shared_close(pool, DBM_DISCONNECT_POLITE); }
+/* Waits until no session is out, or until the time. Sessions of this thread's own blocks are not waited for. Returns how many are out. */
 DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us) {
     dbm__word self = dbm__thread_number();
     int out, i, mine;
@@ -8745,6 +8704,7 @@ static void dbm__taking_fetched(dbm__taking *t) {
     *p = t->next;
     if (t->by->last_served == &t->next) t->by->last_served = p;
     t->next = NULL; }
+/* One that was in the queue and is to be stepped, for it got something or its time has come; NULL: none, until *until_us or the next `wake`. */
 DBM__FN dbm__taking *dbm__taker_next(dbm__taker *by, int64_t *until_us) {
     dbm__pool *pool = by->db->pool;
     dbm__taking *t, *next;
@@ -8908,6 +8868,8 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             if (dbm__taking_connected(t, now, session_deadline_us) == DBM_STEP_DONE) return DBM_STEP_DONE;
             break;
         default: return DBM_STEP_DONE; } } }
+/* Gives it up at any point before its last step, DBM_STEP_DONE: its place in the queue, a slot that was handed to it just now (which goes on to the next
+ * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->by->db->pool;
     dbm__slot *slot;
@@ -9108,24 +9070,8 @@ typedef struct dbm__parsed {
 DBM__FN dbm_status dbm__sql_parse(dbm__host *host, const char *sql, size_t size, dbm_placeholders placeholders, unsigned lexer,
                                   bool named, const char *database, const char *site, dbm__parsed *out);
 DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed);
-/* Bytes of the first statement of a script, its `;` excluded, leading blanks and comments included; *next is where the one
- * after it begins, *next == size at the end. 0: nothing to run there, only blanks, comments or a lone `;`. A script is run by
- *     for (at = 0; at < size; at += next) {
- *         n = dbm__sql_statement_end(sql + at, size - at, lexer, &next);
- *         if (n) run(sql + at, n);
- *     }
- * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
- * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
-DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next);
-/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
-DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length);
 /* Whether a statement's first word is one of `words`, and whether it calls one of them as a function: in capitals, a blank behind each. */
 DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const char *words);
-/* The line number (from 1) of a byte of a text. */
-DBM__FN int dbm__sql_line(const char *sql, size_t position);
-/* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
- * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
-DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote);
 /* --- src/sql/lexer.c --- */
 /* One reader makes tokens; three listeners are fed with them: the splitter (where does a statement end), the classifier (what
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
@@ -9360,6 +9306,7 @@ static void dbm__lex_next(dbm__lex *x) {
         dbm__lex_take(x, DBM__TOKEN_NAMED, dbm__lex_name_end(s, n, i + 1));
     } else {
         dbm__lex_take(x, DBM__TOKEN_SIGN, c == ':' && (next == ':' || next == '=') ? i + 2 : i + 1); } }
+/* The next word from *at on that is neither quoted nor in a comment, and its length; *depth counts the parentheses that are open. NULL: there is none. */
 DBM__FN const char *dbm__sql_word(const char *sql, size_t size, unsigned lexer, size_t *at, int *depth, size_t *length) {
     dbm__lex x;
     dbm__lex_begin(&x, sql, size, lexer);
@@ -9450,6 +9397,14 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
     case DBM__SPLIT_PLAIN:
         break; }
     return false; }
+/* Bytes of the first statement of a script, its `;` excluded, leading blanks and comments included; *next is where the one
+ * after it begins, *next == size at the end. 0: nothing to run there, only blanks, comments or a lone `;`. A script is run by
+ *     for (at = 0; at < size; at += next) {
+ *         n = dbm__sql_statement_end(sql + at, size - at, lexer, &next);
+ *         if (n) run(sql + at, n);
+ *     }
+ * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
+ * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
     dbm__lex x;
     dbm__split split;
@@ -9658,6 +9613,7 @@ typedef struct dbm__rewrite {
     size_t slot_count;     /* a power of two, at least twice the names */
     size_t name_bytes;
 } dbm__rewrite;
+/* The line number (from 1) of a byte of a text. */
 DBM__FN int dbm__sql_line(const char *sql, size_t position) {
     int line = 1;
     size_t at = 0;
@@ -9884,6 +9840,8 @@ DBM__FN void dbm__parsed_free(dbm__host *host, dbm__parsed *parsed) {
     dbm__free(host, parsed->places);
     dbm__free(host, parsed->names);
     memset(parsed, 0, sizeof *parsed); }
+/* Writes a quoted identifier; `quote` is " or `. Each part of "schema.table" stays one name: dots are not special.
+ * Errors    E_RANGE (the buffer is too small; says how many bytes are needed), E_MISUSE (NULL or empty). */
 DBM__FN dbm_status dbm__sql_ident(char *block, size_t capacity, const char *name, char quote) {
     size_t needed = 3, at = 0, i;
     if (block && capacity) block[0] = '\0'; /* "" is no name in any SQL: an unchecked failure can't name the wrong table */
@@ -9926,10 +9884,6 @@ typedef struct dbm__cache {
     int count, limit;
     dbm__entry *hints[DBM__HINTS];   /* by the address of the user's text, where it was found last. A guess: the texts decide */
 } dbm__cache;
-/* limit: prepared statements kept; 0 or less: none, each is dropped after its use. */
-DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit);
-/* Unprepares, if the connection is open, and frees all entries that are cached, in use or not. NULL caches are allowed. */
-DBM__FN void dbm__cache_free(dbm_connection *c);
 /* The entry of this text, prepared (as far as the adapter prepares), its `uses` raised by one.
  * Errors of parsing and preparing are this thread's last failure; the cache is then as it was. */
 DBM__FN dbm_status dbm__cache_take(dbm_connection *c, const char *sql, bool named, int64_t deadline_us, const char *site,
@@ -9976,8 +9930,6 @@ DBM__INLINE int dbm__values_short(dbm_value *out, int room, bool rest, const cha
         else if ((out[n].as.text.data = va_arg(*ap, const char *)) == NULL) out[n].type = DBM_TYPE_NULL;
         else out[n].type = DBM_TYPE_TEXT, out[n].as.text.size = strlen(out[n].as.text.data); }
     return n; }
-/* The same for values from an array; names beside values without one are refused too. */
-DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site);
 /* Values by name brought into the order of the placeholders: e->prepared.parameters of them in `out` (room for DBM__MAX_VALUES), which
  * may be more than `count`, for a name may stand in several places. Where parameters is -1, the statement being the backend's own,
  * they stay as they are: `count` of them, with their names. Errors: E_MISUSE, E_LIMIT. */
@@ -9992,10 +9944,6 @@ typedef struct dbm__why { char text[160]; } dbm__why;
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
-/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
- * value that is no text, and must live as long as the target; without it that is an error.
- * NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, optionals has = false; plain numbers and bools fail. */
-DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
  * and offsets, and date alone. Years 0001 to 9999; beyond them it writes "+010000-...", which is not read. */
 typedef struct dbm__calendar { int64_t year; int month, day, hour, minute, second, us; } dbm__calendar;
@@ -10078,6 +10026,7 @@ static DBM__NOINLINE dbm_status dbm__values_mixed(const dbm_value *values, int c
     for (i = 0; i < count - 1 && values[i].name; i++) { }
     return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, database, site,
                      "value %d has no name, but others have (%q); give all of them by dbm_named(), or none", i + 1, name); }
+/* The same for values from an array; names beside values without one are refused too. */
 DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *database, const char *site) {
     int i, names = 0;
     for (i = 0; i < count; i++) {
@@ -10457,6 +10406,9 @@ static dbm_status dbm__target_bytes(const dbm_value *v, const dbm_target *t, dbm
         bytes.size = v->as.text.data ? v->as.text.size : 0; }
     memcpy(t->to, &bytes, sizeof bytes);
     return ok ? DBM_OK : dbm__why_not(why, v, "is neither a text nor a blob"); }
+/* One value to one target of a scan or a field of a model: writes it in every case. `text_block` (64 bytes) is for DBM__TO_TEXT of a
+ * value that is no text, and must live as long as the target; without it that is an error.
+ * NULL: const char * gets NULL, char[N] "", dbm_bytes {NULL, 0}, optionals has = false; plain numbers and bools fail. */
 DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char *text_block, size_t text_capacity, dbm__why *why) {
     dbm_status st = DBM_OK;
     bool has = v->type != DBM_TYPE_NULL;
@@ -10975,6 +10927,7 @@ static uint32_t dbm__cache_hash(const char *text, size_t size) {
         h = (h ^ w) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32; }
     return (uint32_t)(h ^ h >> 29); }
+/* limit: prepared statements kept; 0 or less: none, each is dropped after its use. */
 DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     size_t chains = 4;
     dbm__cache *k;
@@ -10987,6 +10940,7 @@ DBM__FN dbm_status dbm__cache_make(dbm_connection *c, int limit) {
     k->limit = limit;
     c->cache = k;
     return DBM_OK; }
+/* Unprepares, if the connection is open, and frees all entries that are cached, in use or not. NULL caches are allowed. */
 DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
@@ -11306,17 +11260,13 @@ DBM__FN dbm_status dbm__work_trouble(dbm__work *w, const char *site);   /* the s
 DBM__FN bool dbm__work_busy(dbm__work *w, const char *site);            /* true, and MISUSE: something asynchronous is under way */
 DBM__FN void dbm__work_look_again(dbm__work *w);                        /* after a failure was lifted */
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site); /* BEGIN and savepoints that are due */
-DBM__FN dbm_status dbm__work_commit(dbm__work *w);
 DBM__FN dbm_status dbm__work_late(dbm__work *w);                        /* the deadline has passed before the COMMIT, */
 DBM__FN dbm_status dbm__work_uncommitted(dbm__work *w, const dbm_op *op, dbm_status st); /* or that failed: sticks, and what is left must be rolled back */
-DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet);
 DBM__FN dbm_status dbm__work_undo(dbm__work *w);                        /* the same without an end to rows that were put aside */
 DBM__FN int64_t dbm__work_grace(dbm__work *w);                          /* the deadline of what must be done however late it is: a second more than is left */
-DBM__FN dbm_status dbm__work_point_release(dbm__work *w, int point);
 DBM__FN int64_t dbm__work_deadline(dbm__work *w);                       /* of the next operation */
 DBM__FN void dbm__work_gate_leave(dbm__work *w);
 DBM__FN void dbm__work_shield(dbm__work *w);                            /* no cancel reaches the adapter until w->committing is 0 again */
-DBM__FN dbm_status dbm__connection_made(dbm_connection *c, int64_t deadline_us);
 DBM__FN void dbm__work_restore(dbm__work *w);                           /* to what a work is at rest */
 DBM__FN dbm_status dbm__session_open(dbm_database *db, const dbm_session_options *options, dbm_status *status, int kind, const char *site,
                                      dbm_session *out);
@@ -11332,7 +11282,6 @@ DBM__FN dbm_status dbm__session_leave(dbm__work *w);
 DBM__FN void dbm__session_finish(dbm__work *w, bool heard); /* heard: a cancel was looked for, before a COMMIT that is done */
 DBM__FN dbm_status dbm__transaction_begin(dbm__work *w, const char *site); /* of .transaction = 1, at once */
 DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call);     /* what commit and rollback refuse alike */
-DBM__FN dbm_status dbm__level_commit(dbm__work *w, dbm__level *level);
 DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status st); /* after the rollback that was asked for */
 /* Why a session value is not good: its own status, stale, suspended, forked. Sets the last failure. */
 DBM__FN dbm_status dbm__session_bad(dbm_session *s, const char *site);
@@ -11365,7 +11314,6 @@ DBM__FN void dbm__statements_end(dbm__work *w);                         /* all h
 /* Parts of a statement's way, for who can't wait in between. */
 DBM__FN dbm_status dbm__refuse(dbm__work *w, const dbm__entry *entry, const char *site);
 DBM__FN dbm_status dbm__values_wrong(dbm__work *w, const dbm__entry *entry, int count, const char *site); /* not as many as there are placeholders */
-DBM__FN size_t dbm__values_room(const dbm_value *values, int count);
 DBM__FN dbm_status dbm__keep_values(dbm__work *w, dbm_rows *rows, const dbm_value *values, int count, const dbm_value **out);
 DBM__FN dbm_status dbm__work_ended(dbm__work *w, const char *site);
 DBM__FN dbm_status dbm__run_over(dbm__work *w, dbm__entry *entry, dbm_status rc, const char *sql, const char *site);
@@ -11382,15 +11330,6 @@ DBM__INLINE void dbm__work_wrote(dbm__work *w, const dbm__entry *entry, const db
 DBM__FN void dbm__work_doubt(dbm__work *w, dbm_status rc);
 DBM__FN dbm_status dbm__work_renew(dbm__work *w);                       /* another connection in the place of one that broke */
 DBM__FN void dbm__work_renewing(dbm__work *w);                          /* what comes before that; w->committing is 1 then */
-/* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
- * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
-DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out);
-/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
- * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
-DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out);
-/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
- * yet; DBM_DONE: there is none. */
-DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes);
 /* The same the short way, on a session that is good: of dbm__command_send(), and of dbm__command_one() for a reply, where it is there already. False: nothing
  * was done, so they must do it. *out is NULL as it comes in. */
 DBM__FN bool dbm__command_sent(dbm__work *w, const char *site, const dbm_value *values, int count, bool writes, dbm_status *st);
@@ -11441,12 +11380,10 @@ DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
         return; }
     dbm__rows_close(&w->one); }
 DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows);                     /* for a loop; NULL: it does not run */
-DBM__FN dbm_database *dbm__on_database(dbm_session *on);
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...);
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud);
 DBM__FN dbm_status dbm__row_fail(dbm_row *row, dbm_status status, int column, const char *format, ...);
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out); /* DBM_COLUMN_DOCUMENT or _NATIVE; its failure sticks */
-DBM__FN int dbm__row_find(dbm_row *row, const char *name);
 /* --- src/session/unit.c --- */
 DBM__FN void dbm__level_note(dbm__work *w, dbm__level *level, const dbm_error_info *e) {
     if (level->error == NULL) level->error = (dbm_error_info *)dbm__alloc(w->db->host, sizeof *e); /* kept until the database closes */
@@ -13052,6 +12989,8 @@ static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const ch
     if (on != NULL && on->step == DBM__ON_DATABASE && on->slot != NULL && dbm__open_block((dbm_database *)on->slot) == NULL) {
         return dbm__on_fail(on, DBM_E_MISUSE, site, "what is sent without waiting, and its replies, belong to a session: begin one"); }
     return dbm__call_begin(call, on, DBM__KIND_ROWS, site); }
+/* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
+ * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
     dbm__call call;
     dbm_op op;
@@ -13059,6 +12998,8 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
     return dbm__work_command(call.work, values, count, writes, true, site, &op); }
+/* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
+ * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -13078,6 +13019,8 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
     rows->row.owns_session = call.owns;
     *out = rows;
     return DBM_OK; }
+/* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
+ * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
     dbm__call call;
     dbm_rows *rows;
@@ -16163,9 +16106,6 @@ DBM__DEF const struct _bson_t *dbm_doc_bson(dbm_row *doc) {
     return dbm__row_whole(doc, DBM_COLUMN_NATIVE, &v) == DBM_OK ? (const struct _bson_t *)(const void *)v.as.text.data : NULL; }
 /* --- src/adapters/adapters.h --- */
 #if DBM_HAS_SQLITE
-/* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
- * (opts.own_drivers). */
-DBM__FN void dbm__adapter_sqlite_shutdown(void);
 #endif
 #if DBM_HAS_POSTGRESQL
 #endif
@@ -17437,6 +17377,8 @@ static const dbm_adapter dbm__sqlite_adapter = {
     dbm__sqlite_bulk_row, NULL
 };
 DBM__FN const dbm_adapter *dbm__adapter_sqlite(void) { return &dbm__sqlite_adapter; }
+/* The ..._shutdown functions tear down what a driver keeps for the whole process: only when no connection of anybody is left
+ * (opts.own_drivers). */
 DBM__FN void dbm__adapter_sqlite_shutdown(void) { (void)sqlite3_shutdown(); }
 #endif /* DBM__SQLITE_MISSING */
 #endif /* DBM_HAS_SQLITE */
@@ -27688,27 +27630,17 @@ enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
 DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
-/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
-DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd);
-/* Called when the next wait would begin: what became ready in a turn leaves in one send. */
-DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job);
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
 /* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
  * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
-/* Whether something may be begun on it: DBM_OK, E_FORKED or E_CLOSED. */
-DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site);
 /* Where act.c and task.c keep what they have one of for each loop; freed with it, by dbm__free(). */
 DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-/* For bind_*.c. */
-DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr);
-/* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
-DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks);
 /* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
 typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
 typedef struct dbm__worked {
@@ -27749,11 +27681,6 @@ struct dbm__act {
     bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
-/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
-DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
-/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
- * dbm__loop_ends(), those are refused before: E_CLOSED). */
-DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
@@ -27847,6 +27774,7 @@ DBM__FN void **dbm__loop_of_tasks(dbm_loop *loop) { return &loop->tasks; }
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop) { return &loop->listeners; }
 DBM__FN struct dbm__workers **dbm__loop_workers(dbm_loop *loop) { return &loop->workers; }
 DBM__FN bool dbm__loop_forked(dbm_loop *loop) { return loop->fork != dbm__fork_epoch(); }
+/* Whether something may be begun on it: DBM_OK, E_FORKED or E_CLOSED. */
 DBM__FN dbm_status dbm__loop_alive(dbm_loop *loop, const char *site) {
     dbm__fork_look();
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, site, "the loop is of the process that this one was forked from");
@@ -27895,6 +27823,7 @@ DBM__FN void dbm__loop_soon(dbm_loop *loop, dbm__job *job) {
     *loop->last_job = job;
     loop->last_job = &job->next;
     dbm__loop_ask(loop, false); }
+/* Called when the next wait would begin: what became ready in a turn leaves in one send. */
 DBM__FN void dbm__loop_at_turn_end(dbm_loop *loop, dbm__job *job) {
     job->next = NULL;
     *loop->last_at_end = job;
@@ -28104,6 +28033,7 @@ DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     if (!due && f != NULL && (loop->hooked || (f->told & DBM_STEP_WRITE))) dbm__fd_changed(loop, w->fd, f);
     w->timer = DBM__WATCH_NONE;
     w->fd = -1; }
+/* Before a driver closes a descriptor, the loop forgets it. Nobody may be waiting for it. */
 DBM__FN void dbm__loop_forget(dbm_loop *loop, int fd) {
     dbm__fd *f = dbm__fd_find(loop, fd);
     if (f == NULL) return;
@@ -28493,7 +28423,9 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
     if (loop == NULL || loop->freed) return;
     loop->freed = true;
     if (!loop->turning) dbm__loop_end(loop); }
+/* For bind_*.c. */
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
+/* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
 DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
     dbm_loop_options o;
     dbm_status st;
@@ -28997,6 +28929,7 @@ static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
     return *tasks != NULL; }
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
@@ -29008,6 +28941,8 @@ static void dbm__act_link(dbm_act *act, dbm_act **in) {
     if (act->next != NULL) act->next->in = &act->next;
     *in = act; }
 static void dbm__act_unlink(dbm_act *act) { *act->in = act->next; if (act->next != NULL) act->next->in = act->in; }
+/* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
+ * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
     act->kind = kind;
     if (t == NULL) {

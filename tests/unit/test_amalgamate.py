@@ -242,6 +242,14 @@ class Inlining(Case):
                 "#if A\nDBM__FN int dbm__five(void) { return 5; }\n#else\nDBM__FN int dbm__five(void) { return 6; }\n#endif\n")
         self.assertEqual(self.implementation("".join(code) + rest), "".join(code[1:]) + rest)
 
+    def test_its_comment_stands_above_the_definition(self):
+        comment, declared, rest = "/* One\n * promise. */\n", "DBM__FN int dbm__one(int a);\n", "int dbm__x;\n"
+        defined = "DBM__FN int dbm__one(int a) { return a; }\n"
+        self.assertEqual(self.implementation(comment + declared + rest + defined), rest + comment + defined)
+        for code in (comment + declared + "DBM__FN int dbm__two(int a);\n" + rest + defined,      # of several
+                     comment + declared + rest + "/* Why. */\n" + defined):                       # there is one
+            self.assertEqual(self.implementation(code), code)
+
     def test_the_public_half_keeps_both(self):
         public = self.HEAD + API.replace("#include", "\n\n#include", 1).split("#include")[0]
         self.put("src/api/api.h", API.replace(API.split("#include")[0], public))
