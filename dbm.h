@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b3ce51f3f270cc0c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 3b37e0244125f6b5: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -24465,23 +24465,23 @@ static void dbm__redis_scan_texts(dbm__redis *r) {
     r->scanned = (size_t)(c - r->raw); }
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
-    while (r->unanswered != 0 && r->scanned < r->raw_size) {
+    while (r->scanned < r->raw_size && (r->unanswered != 0 || r->open != 0 || r->raw[r->scanned] == '>')) {
         const char *c, *end;
         size_t size;
         uint64_t more = 0;
         int64_t n = 0;
         if (r->open == 0) dbm__redis_scan_texts(r);
-        if (r->unanswered == 0 || r->scanned == r->raw_size) break;
+        if (r->scanned == r->raw_size || (r->unanswered == 0 && r->open == 0 && r->raw[r->scanned] != '>')) break;
         c = r->raw + r->scanned;
         end = (const char *)memchr(c, '\n', r->raw_size - r->scanned);
-        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%", *c) != NULL;
+        if (end == NULL) return *c != 0 && strchr("+-:$*_,(#=!~%>", *c) != NULL;
         size = (size_t)(end - c) + 1;
         switch (*c) {
         case '+': case '-': case ':': case '_': case ',': case '(': case '#': break;
-        case '$': case '=': case '!': case '*': case '~': case '%':
+        case '$': case '=': case '!': case '*': case '~': case '%': case '>':
             if (size < 3 || !dbm__redis_number(c + 1, end - 1, &n)) return false;
             if (n < 0) break;
-            if (*c == '*' || *c == '~' || *c == '%') more = (uint64_t)n << (*c == '%');
+            if (*c == '*' || *c == '~' || *c == '%' || *c == '>') more = (uint64_t)n << (*c == '%');
             else size += (size_t)n + 2;
             break;
         default: return false; }
@@ -24489,7 +24489,12 @@ static bool dbm__redis_scan(dbm__redis *r) {
         if (r->open == 0) { r->begun = r->scanned; r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
-        if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
+        if (r->open == 0 && r->raw[r->begun] == '>') { /* a push, which answers nothing: it goes */
+            memmove(r->raw + r->begun, r->raw + r->scanned, r->raw_size - r->scanned);
+            r->raw_size -= r->scanned - r->begun;
+            r->scanned = r->begun;
+        } else if (r->open == 0) {
+            dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); } }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */

@@ -3,6 +3,7 @@
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 #include "listener.h"
+#include "proxy.h"
 #if defined(TEST_AWAITED) /* test_async_redis.c */
 #  include "integration/awaited.h"
 #  undef dbm_redis_command
@@ -1555,6 +1556,122 @@ static void read_as_it_is_written(void **state) {
     free(bytes);
 }
 
+/* ---- what the server says by itself ---- */
+
+/* Between a client that speaks RESP 2 and the real server, which is told to speak RESP 3 first: so it pushes. */
+typedef struct relay { int listener, port; pthread_t thread; long pushes; } relay;
+
+static void *relay_serves(void *ud) {
+    relay *y = (relay *)ud;
+    char text[65536];
+    struct pollfd p[2];
+    ssize_t n;
+    const char *hello = "HELLO 3 AUTH dbm s3cret;pw@%\r\n";
+    p[0].fd = accept(y->listener, NULL, NULL);
+    p[1].fd = proxy_connect(y->port);
+    p[0].events = p[1].events = POLLIN;
+    if (p[0].fd >= 0 && p[1].fd >= 0 && proxy_send(p[1].fd, hello, strlen(hello))) {
+        pause_ms(100);
+        (void)recv(p[1].fd, text, sizeof text, 0); /* the server's words about itself */
+        for (;;) {
+            int from;
+            if (poll(p, 2, 10000) <= 0) break;
+            from = p[0].revents == 0;
+            n = recv(p[from].fd, text, sizeof text, 0);
+            if (n <= 0) break;
+            if (from == 1) for (ssize_t i = 0; i < n; i++) y->pushes += text[i] == '>';
+            if (!proxy_send(p[1 - from].fd, text, (size_t)n)) break;
+        }
+    }
+    (void)close(p[0].fd);
+    (void)close(p[1].fd);
+    return NULL;
+}
+
+/* Invalidations of a client's tracking: before, between and behind the replies of a pipeline, and while nothing is asked. */
+static void pushes(void **state) {
+    enum { KEYS = 200 };
+    base *b = (base *)*state, other;
+    relay y;
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    dbm_status rc = DBM_OK;
+    char url[200];
+    int i;
+    memset(&y, 0, sizeof y);
+    memset(&address, 0, sizeof address);
+    y.port = (int)strtol(getenv("DBM_TEST_REDIS_PORT"), NULL, 10);
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    y.listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(y.listener, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(y.listener, 1), 0);
+    assert_int_equal(getsockname(y.listener, (struct sockaddr *)&address, &size), 0);
+    assert_int_equal(pthread_create(&y.thread, NULL, relay_serves, &y), 0);
+    (void)snprintf(url, sizeof url, "redis://dbm:s3cret%%3Bpw%%40%%25@127.0.0.1:%d/%s", ntohs(address.sin_port), strrchr(b->fresh.url, '/') + 1);
+    memset(&other, 0, sizeof other);
+    open_config(&other, DBM_CONFIG(.url = url, .statement_timeout_ms = 5000, .pool.size = 1, .pool.max_overflow = -1));
+    DBM_SESSION_RC(other.mgr, NULL, s, &rc) {
+        dbm_row *row = NULL;
+        OK(dbm_redis_command(s, "CLIENT TRACKING ON BCAST"));
+        for (i = 0; i < KEYS; i++) {
+            OK(dbm_redis_send(s, "INCRBY push%d %d", i, i));
+            OK(dbm_redis_send(s, "GET push%d", i));
+            if (i % 10 == 0) OK(dbm_redis_set(b->db, "push", "of another", 0));
+        }
+        for (i = 0; i < KEYS; i++) {
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_int(row, 0), i);
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(strtol(dbm_row_text(row, 0), NULL, 10), i);
+        }
+        assert_int_equal(dbm_redis_receive(s, &row), DBM_DONE);
+        OK(dbm_redis_set(b->db, "push", "once more", 0));
+        pause_ms(50); /* it lies there, alone */
+        OK(dbm_redis_get(s, &row, "push"));
+        assert_string_equal(dbm_row_text(row, 0), "once more");
+        for (i = 0; i < 3; i++) OK(dbm_redis_set(s, "push", "own", 0)); /* its own invalidation comes with the reply */
+    }
+    assert_int_equal(rc, DBM_OK);
+    close_manager(&other);
+    (void)shutdown(y.listener, SHUT_RDWR);
+    (void)pthread_join(y.thread, NULL);
+    (void)close(y.listener);
+    assert_in_range(y.pushes, 10, 10 * KEYS); /* the server gathers some in one */
+}
+
+/* The same where a push stands before, between and behind replies, in pieces of every size. */
+static void pushes_in_pieces(void **state) {
+    static const char said[] = ">2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n$5\r\nab\r\nc\r\n>1\r\n+x\r\n*2\r\n:1\r\n:2\r\n>2\r\n+message\r\n+y\r\n";
+    base b;
+    fake f;
+    int drip;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fake_start(&f);
+    open_fake(&b, &f);
+    for (drip = 0; drip < 2; drip++) {
+        dbm_status rc = DBM_OK;
+        fake_says(&f, said, SIZE_MAX);
+        fake_drips(&f, drip != 0);
+        DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+            dbm_row *row = NULL;
+            OK(dbm_redis_send(s, "GET a"));
+            OK(dbm_redis_send(s, "GET b")); /* both leave at once: the server hears one text */
+            OK(dbm_redis_receive(s, &row));
+            assert_string_equal(dbm_row_text(row, 0), "ab\r\nc");
+            OK(dbm_redis_receive(s, &row));
+            assert_int_equal(dbm_row_int(row, 0), 1);
+            fake_says(&f, ">1\r\n+y\r\n+fine\r\n", SIZE_MAX);
+            OK(dbm_redis_query_one(s, &row, "GET c"));
+            assert_string_equal(dbm_row_text(row, 0), "fine");
+        }
+        assert_int_equal(rc, DBM_OK);
+    }
+    close_manager(&b);
+    fake_stop(&f);
+}
+
 static void garbage(void **state) {
     static const char *const texts[] = {
         "HTTP/1.1 400 Bad Request\r\n\r\n", "$-7\r\nab\r\n", "*-9\r\n", "$99999999999999999999999\r\n", ":12x4\r\n", "\x01\x02\x03\x04", "$3\r\nabcd\r\n",
@@ -1916,6 +2033,7 @@ int main(void) {
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test_setup_teardown(listens, set_up, tear_down), cmocka_unit_test_setup_teardown(a_listener_without_rights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_isolation, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pushes, set_up, tear_down), cmocka_unit_test(pushes_in_pieces),
         cmocka_unit_test(garbage),
         cmocka_unit_test(neither_waits_for_the_other),
         cmocka_unit_test(within_a_window),
