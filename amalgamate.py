@@ -49,7 +49,7 @@ ONLY_ONE = "dbm__only_one_file_may_define_DBM_IMPLEMENTATION"
 # The head of a file of src/, when it is no longer than the house rules ask for.
 HEAD = re.compile(r"/\*(?:(?!\*/|\n \*\n).)*\n \* May call: (?:(?!\*/|\n \*\n).)*\n \* Must not know: (?:(?!\*/|\n \*\n).)*\*/\n", re.S)
 CLOSERS = re.compile(r" *\}+$")
-# A block that begins, and the one line that it has, with what closes it; a loop's or a case's end behind a statement.
+# A block that begins, and the one line that it has, or the second of two, with what closes it; a loop's or a case's end behind a statement.
 OPENED = re.compile(r"(?! *(?:#|/\*|\*))[^\"']*\{$")
 CLOSED = re.compile(r" *(?=\S)(?!case |default:|#|\}|/\*)[^\"'{}]*; \}+$")
 BREAKS = re.compile(r" *break;( \})*$")
@@ -775,6 +775,7 @@ class Amalgam:
             if m:
                 defined.setdefault(m.group(2), []).append((at, m.group(1)))
         out, origin = self.out[:first], self.origin[:first]
+        half = False
         for at, line in enumerate(bare):
             text = self.out[first + at]
             m = DECLARED.match(text)
@@ -783,9 +784,13 @@ class Amalgam:
                 if later and (later[0], m.group(1)) == defined[m.group(2)][0]:
                     continue
             above = out[-1]
-            if text == line and len(above) + 1 + len(text.lstrip()) <= MAX_COLUMNS and (
-                    (OPENED.match(above) and CLOSED.match(text)) or (STATEMENT.match(above) and BREAKS.match(text))):
+            size = len(above) + 1 + len(text.lstrip())
+            after = self.out[first + at + 1] if text == line and OPENED.match(above) and STATEMENT.match(text) and at + 1 < len(bare) else ""
+            two = after and after == bare[at + 1] and CLOSED.match(after) and size + 1 + len(after.lstrip()) <= MAX_COLUMNS
+            if two or half or (text == line and size <= MAX_COLUMNS and (
+                    (OPENED.match(above) and CLOSED.match(text)) or (STATEMENT.match(above) and BREAKS.match(text)))):
                 out[-1] += " " + text.lstrip()
+                half = bool(two)
             else:
                 out.append(text)
                 origin.append(self.origin[first + at])

@@ -7,6 +7,7 @@
 #                (*_faults, *_tls) in asan alone, or when they are named
 #   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
 #   tsan         the tests of pool, gates, session, manager, loop, tasks, async and threads (test_*threads*) under ThreadSanitizer, one file
+#   valgrind     tests of tasks, loop, listeners and asynchronous sessions under memcheck: any error and any leak fails; gcc, one file
 #   portability  tests/portability/*.sh: compilers, standards, switches, symbols, size
 #   lint         cppcheck and clang-tidy on src/
 #   counts       tests/bench/counts.sh: instructions, allocations and sends of single operations against their limits
@@ -23,7 +24,7 @@
 set -u
 LC_ALL=C
 export LC_ALL
-STAGES="check unit asan tsan portability lint counts fuzz examples readme"
+STAGES="check unit asan tsan valgrind portability lint counts fuzz examples readme"
 WARNINGS="-Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wundef -Werror"
 # BACKENDS, DRIVER_CFLAGS, DRIVER_LIBS, LOOPS and LOOP_LIBS are found below, by tests/drivers.sh; a job has them from the environment.
 LIBRARIES="-lcmocka -lpthread"
@@ -82,10 +83,10 @@ job_test() {
     esac
     case $form in
         # One file is compiled anew for every test, so it holds the server backends only where they are tested.
-        unit | tsan) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
+        unit | tsan | valgrind) grep -q '^#include "servers/test_servers.h"' "$file" || BACKENDS="-DDBM_WITH_SQLITE -DDBM_WITH_INI -DDBM_WITH_ASYNC" ;;
     esac
     case $form in
-        unit) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
+        unit | valgrind) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS ;;
         tsan) set -- $gcc -std=$standard -O1 -g $WARNINGS -I. -Itests $DRIVER_CFLAGS $BACKENDS -fsanitize=thread ;;
         asan) set -- $clang -std=$standard -O1 -g $WARNINGS -Isrc -I. -Itests $DRIVER_CFLAGS $BACKENDS $LOOPS -DDBM_TEST_SPLIT -DDBM__SPLIT_BUILD $SANITIZERS ;;
     esac
@@ -100,7 +101,7 @@ job_test() {
     export DBM_TEST_TMP
     mkdir "$DBM_TEST_TMP"
     before=$(date +%s)
-    guarded ${TSAN_RUNNER:-} "$program"
+    guarded ${TEST_RUNNER:-} "$program"
     status=$?
     echo "*** exit status $status after $(($(date +%s) - before)) s"
     cmocka_result "$status" "$log" >"$result"
@@ -184,7 +185,7 @@ if [ "${1:-}" = .job ]; then
     result=$BUILD/results/$name log=$BUILD/logs/$name
     echo "0 1" >"$result"
     case $kind in
-        unit | asan | tsan) job_test "$kind" "$file" ;;
+        unit | asan | tsan | valgrind) job_test "$kind" "$file" ;;
         *) "job_$kind" "$file" ;;
     esac >"$log" 2>&1
     exit 0
@@ -310,10 +311,10 @@ tool gcc gcc
 header libc6-dev stdio.h
 . tests/drivers.sh
 driver_packages . tool header
-if wants unit asan tsan; then header libcmocka-dev cmocka.h; fi
+if wants unit asan tsan valgrind; then header libcmocka-dev cmocka.h; fi
 if wants asan portability lint fuzz; then tool clang clang; fi
 if wants asan; then tool binutils ar; fi
-if wants portability check unit tsan; then tool g++ g++; tool binutils nm; fi
+if wants portability check unit tsan valgrind; then tool g++ g++; tool binutils nm; fi
 if wants portability; then
     tool tcc tcc
     tool musl-tools musl-gcc
@@ -331,7 +332,8 @@ if includes sql.h; then
 fi
 if wants lint; then tool cppcheck cppcheck; tool clang-tidy clang-tidy; fi
 if wants examples; then tool wrk wrk; fi
-if wants counts; then tool valgrind valgrind; tool binutils nm; fi
+if wants counts valgrind; then tool valgrind valgrind; fi
+if wants counts; then tool binutils nm; fi
 install_missing
 # The sanitizers' library is a package of its own, of the same version as clang.
 if wants asan portability fuzz; then
@@ -352,13 +354,13 @@ export ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 
 # GCC's ThreadSanitizer does not start where addresses are spread too widely; then the spreading is switched off for it.
 find_tsan_runner() {
-    TSAN_RUNNER=
+    TEST_RUNNER=
     printf 'int main(void) { return 0; }\n' >"$BUILD/bin/probe.c"
     gcc -fsanitize=thread "$BUILD/bin/probe.c" -o "$BUILD/bin/probe" 2>/dev/null || return
     if ! "$BUILD/bin/probe" >/dev/null 2>&1 && setarch "$(uname -m)" -R "$BUILD/bin/probe" >/dev/null 2>&1; then
-        TSAN_RUNNER="setarch $(uname -m) -R"
+        TEST_RUNNER="setarch $(uname -m) -R"
     fi
-    export TSAN_RUNNER
+    export TEST_RUNNER
 }
 
 # The test files of a stage, the chosen ones when names were given.
@@ -369,6 +371,9 @@ tests_of() {
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
             case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
+        fi
+        if [ "$1" = valgrind ] && [ -z "$only" ]; then
+            case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends) ;; *) continue ;; esac
         fi
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
@@ -394,6 +399,13 @@ stage_unit() { tests_of unit | each unit; }
 stage_tsan() {
     find_tsan_runner
     tests_of tsan | each tsan
+}
+# Fewer schedules than elsewhere: it takes twenty times as long.
+stage_valgrind() {
+    TEST_RUNNER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect --num-callers=30"
+    DBM_TEST_SCHEDULES=300
+    export TEST_RUNNER DBM_TEST_SCHEDULES
+    tests_of valgrind | each valgrind
 }
 stage_asan() {
     find src -name '*.c' | sort | each room
@@ -422,7 +434,7 @@ stage_side() { side_scripts | xargs -P "$JOBS" -n 2 sh -c 'STAGE=$0 exec sh test
 # needs_servers STAGE: true when a test of it, a chosen one where names were given, wants the servers.
 needs_servers() {
     case $1 in
-        unit | asan | tsan) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
+        unit | asan | tsan | valgrind) tests_of "$1" | xargs grep -l '^#include "servers/test_servers.h"' /dev/null ;;
         portability) grep -l DBM_TEST_SERVERS tests/portability/*.sh ;;
         examples) grep -l DBM_TEST_SERVERS tests/examples.sh ;;
         counts) grep -l DBM_TEST_SERVERS tests/bench/counts.sh ;;

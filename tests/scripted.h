@@ -3,6 +3,7 @@
  *         serial    the same, one result at a time
  *         stepped   start and step on a real socket pair      sharing   SHARED, statements of its own (DBM_PH_NATIVE)
  *         piped     the same with a pipeline: what is sent without waiting runs, as planned, when something waits, or when `window` are there
+ *         batched   piped, and a pipeline whose answers are received
  *         bare      init and close, nothing else
  *
  *     server *v = server_make();                                   a backend: plan, log, connections
@@ -110,6 +111,8 @@ typedef struct server {
     bool deaf;                /* a cancel is not heard */
     int window;               /* piped: so many may be unanswered; 0: DBM_PIPELINE_MAX */
     int queued_most;          /* there were */
+    int batch_most;           /* the same of a batch */
+    long batches;             /* that were sent */
     bool no_queue;            /* piped: runs all at once */
     bool prepare_waits;       /* piped: PREPARE asks the server, as it does in the other forms */
     bool finish_answers;      /* piped: FINISH finds what was sent answered */
@@ -135,6 +138,9 @@ typedef struct link {         /* one connection */
     int64_t due_us;
     struct { char sql[48]; const dbm_prepared *prepared; plan_entry fault; } queue[DBM_PIPELINE_MAX];
     int queued;
+    struct { char sql[48]; dbm_prepared *prepared; plan_entry fault; } batch[DBM_PIPELINE_MAX];
+    int batched;
+    bool batch_heard;         /* its answers are there */
     bool aborted;             /* nothing runs but ROLLBACK */
     int64_t *bulk;            /* the first values of the rows that were gathered; what bulk->data points to */
     int gathered;
@@ -735,7 +741,7 @@ TEST_HELPER const char *on_column_name(dbm_connection *c, dbm_op *op, int i) {
 
 /* The pipeline. */
 TEST_HELPER bool piped(const dbm_connection *c, const link_t *l, const dbm_op *op) {
-    return (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && op->kind == DBM_OP_EXECUTE && op->no_wait && !l->v->no_queue
+    return (c->db->adapter->flags & DBM_ADAPTER_PIPELINE) && op->kind == DBM_OP_EXECUTE && op->no_wait && !op->reply && !l->v->no_queue
            && (l->fault.kind < 0 || (l->fault.action != BLOCK && l->fault.action != REFUSE));
 }
 TEST_HELPER int queue_room(const link_t *l) { return (l->v->window > 0 ? l->v->window : DBM_PIPELINE_MAX) - l->queued; }
@@ -789,6 +795,49 @@ TEST_HELPER dbm_status queue_run(dbm_connection *c, link_t *l, dbm_op *op, int c
         memmove(l->queue, l->queue + count, (size_t)l->queued * sizeof l->queue[0]);
     }
     return st;
+}
+
+/* The pipeline whose answers are received. */
+TEST_HELPER void batch_put(link_t *l, dbm_op *op) {
+    CHECK(l->batched < DBM_PIPELINE_MAX && !l->batch_heard && op->no_wait && op->prepared->data != NULL);
+    (void)snprintf(l->batch[l->batched].sql, sizeof l->batch[0].sql, "%s", op->sql);
+    l->batch[l->batched].prepared = op->prepared;
+    l->batch[l->batched++].fault = l->fault;
+    if (l->batched > l->v->batch_most) l->v->batch_most = l->batched;
+    op->queued = true;
+}
+TEST_HELPER bool batch_silent(const link_t *l) { return l->batched != 0 && l->batch[0].fault.kind >= 0 && l->batch[0].fault.action == DROP; }
+TEST_HELPER dbm_status batch_next(dbm_connection *c, link_t *l, dbm_op *op) {
+    dbm_status st = DBM_OK;
+    plan_entry f = l->batch[0].fault;
+    dbm_op run = *op;
+    char sql[48];
+    if (l->batched == 0) return DBM_DONE;
+    (void)snprintf(sql, sizeof sql, "%s", l->batch[0].sql);
+    run.prepared = l->batch[0].prepared;
+    CHECK(op->prepared == run.prepared && strcmp(sql, run.prepared->sql) == 0); /* it is still there */
+    if (--l->batched == 0) l->batch_heard = false;
+    memmove(l->batch, l->batch + 1, (size_t)l->batched * sizeof l->batch[0]);
+    if (l->fault.kind >= 0) st = fault_run(c, l->v, l, &l->fault, INT64_MAX);
+    if (st == DBM_OK && f.kind >= 0) st = f.action == DROP ? dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled") : fault_run(c, l->v, l, &f, INT64_MAX);
+    if (st == DBM_OK && l->aborted) st = dbm_adapter_fail(c, DBM_OK, "25P02", 0, "aborted");
+    run.kind = DBM_OP_EXECUTE;
+    run.sql = sql;
+    run.sql_size = strlen(sql);
+    if (st == DBM_OK) st = link_statement(c, l->v, l, &run);
+    if (st != DBM_OK) l->aborted = l->in_transaction;
+    op->result = run.result;
+    op->columns = run.columns;
+    op->row = run.row;
+    op->affected = run.affected;
+    op->last_id = run.last_id;
+    return st;
+}
+
+/* Rows that are there. */
+TEST_HELPER dbm_status on_memory(dbm_connection *c, dbm_op *op) {
+    link_t *l = (link_t *)dbm_adapter_data(c);
+    return op->kind == DBM_OP_FETCH || op->kind == DBM_OP_FINISH ? link_do(c, l->v, l, op) : DBM_E_UNSUPPORTED;
 }
 
 /* Without blocking: a byte to the server, a byte back. The server's half is played here too. */
@@ -866,8 +915,17 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         queue_put(l, op);
         return step_done(c, l, op, DBM_OK);
     }
+    if (l->phase == PHASE_BEGIN && op->reply) {
+        CHECK((c->db->adapter->flags & DBM_ADAPTER_REPLIES) && op->kind == DBM_OP_EXECUTE);
+        if (l->fault.kind >= 0 && l->fault.action == REFUSE) return step_done(c, l, op, DBM_E_UNSUPPORTED);
+        batch_put(l, op);
+        return step_done(c, l, op, DBM_OK);
+    }
+    CHECK(l->batched == 0 || op->kind == DBM_OP_RECEIVE || op->kind == DBM_OP_FETCH || c->broken);
+    if (op->kind == DBM_OP_RECEIVE && (l->batched == 0 || (l->batch_heard && !batch_silent(l)))) return step_done(c, l, op, batch_next(c, l, op));
     if (op->kind == DBM_OP_BULK_END && c->broken) return step_done(c, l, op, link_do(c, v, l, op));
     if (l->phase == PHASE_BEGIN) {
+        if (op->kind == DBM_OP_RECEIVE && !l->batch_heard) v->batches++;
         if (!piped(c, l, op) && l->fault.kind >= 0 && l->fault.action == LOSE) (void)shutdown(l->fd[1], SHUT_RDWR);
         if (!piped(c, l, op) && l->fault.kind >= 0 && (l->fault.action == BLOCK || l->fault.action == FAIL || l->fault.action == REFUSE)) {
             st = fault_run(c, v, l, &l->fault, op->deadline_us);
@@ -890,7 +948,7 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
         if (n != 1) return step_done(c, l, op, link_lost(c, l));
         l->phase = PHASE_READ;
     }
-    if (!l->asked && !(l->fault.kind >= 0 && l->fault.action == DROP) && !queue_silent(l) && server_now(v) >= l->due_us) {
+    if (!l->asked && !(l->fault.kind >= 0 && l->fault.action == DROP) && !queue_silent(l) && !(op->kind == DBM_OP_RECEIVE && batch_silent(l)) && server_now(v) >= l->due_us) {
         (void)!read(l->fd[1], &byte, 1);
         (void)!send(l->fd[1], &byte, 1, MSG_NOSIGNAL);
         l->asked = true;
@@ -899,6 +957,10 @@ TEST_HELPER dbm_step on_step(dbm_connection *c, dbm_op *op) {
     if (n == 1 && __atomic_exchange_n(&l->cancelled, false, __ATOMIC_RELAXED)) {
         if (l->queued != 0) return step_done(c, l, op, queue_run(c, l, op, l->queued));
         return step_done(c, l, op, dbm_adapter_fail(c, DBM_E_CANCELLED, "57014", 0, "cancelled"));
+    }
+    if (n == 1 && op->kind == DBM_OP_RECEIVE) {
+        l->batch_heard = true;
+        return step_done(c, l, op, batch_next(c, l, op));
     }
     if (n == 1) {
         bool more = op->kind != DBM_OP_CONNECT && piped(c, l, op);
@@ -943,6 +1005,11 @@ static const dbm_adapter adapter_piped __attribute__((__unused__)) = {
     .init = on_init, .close = on_close, .disconnect = on_disconnect, .alive = on_alive, .cancel = on_cancel, .column = on_column,
     .column_name = on_column_name, .start = on_start, .step = on_step
 };
+static const dbm_adapter adapter_batched __attribute__((__unused__)) = {
+    .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "batched", .flags = WITH_TRANSACTIONS | DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_REPLIES,
+    .init = on_init, .close = on_close, .disconnect = on_disconnect, .alive = on_alive, .cancel = on_cancel, .column = on_column,
+    .column_name = on_column_name, .start = on_start, .step = on_step, .fetch = on_memory, .execute = on_memory
+};
 static const dbm_adapter adapter_bare __attribute__((__unused__)) = {
     .size = sizeof(dbm_adapter), .version = DBM_ADAPTER_VERSION, .type = "bare", .init = on_init, .close = on_close
 };
@@ -953,7 +1020,7 @@ static test_log the_log;
 
 /* options may be NULL; its log hook is replaced. */
 TEST_HELPER dbm_manager *server_manager(const dbm_options *given) {
-    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_serial, &adapter_sharing, &adapter_stepped, &adapter_piped, &adapter_bare };
+    static const dbm_adapter *const all[] = { &adapter_scripted, &adapter_socketed, &adapter_serial, &adapter_sharing, &adapter_stepped, &adapter_piped, &adapter_batched, &adapter_bare };
     dbm_options options;
     dbm_manager *mgr = NULL;
     memset(&options, 0, sizeof options);

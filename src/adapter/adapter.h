@@ -14,7 +14,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline, replies; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */

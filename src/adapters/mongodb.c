@@ -1978,8 +1978,9 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
     for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
-        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
-        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        const char *last = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) ? NULL : dbm__mongo_said(db, one.name);
+        if (last == NULL) continue;
+        if (last != one.value && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
         dbm__mongo_put_option(&t, &between, one.name, one.value);
     }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);

@@ -743,6 +743,16 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
 
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
 
+/* Whether it may wait for somebody else's doing, and all behind it with it. */
+static bool dbm__redis_waits(const dbm_op *op) {
+    static const char *const names[] = { "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP", "WAIT", "WAITAOF" };
+    char first = dbm__redis_upper(op->values[0].as.text.data[0]);
+    size_t i;
+    if (first != 'B' && first != 'W' && first != 'X') return false;
+    for (i = 0; i < sizeof names / sizeof names[0] && !dbm__redis_is(op->values, names[i]); i++) {}
+    return i < sizeof names / sizeof names[0];
+}
+
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -1510,6 +1520,7 @@ static dbm_status dbm__redis_no_sql(dbm_connection *c) {
 static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
     dbm_status st = dbm__redis_look(r, op);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (op->no_wait && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) return DBM_E_UNSUPPORTED;
     /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
     if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
         op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
@@ -1556,7 +1567,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_take_on(r, op);
-        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && dbm__redis_full(r)) op->status = DBM_OK;
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
         else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
@@ -1718,7 +1729,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN | DBM_ADAPTER_REPLIES,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,

@@ -1405,8 +1405,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
-    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value);
     }

@@ -38,7 +38,9 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one */
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
+                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * and nothing was done */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -176,7 +178,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
-    bool reply, alone;       /* EXECUTE with no_wait: see DBM_ADAPTER_REPLIES */
+    bool reply, alone;       /* EXECUTE and COMMAND with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows

@@ -23,7 +23,16 @@
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
+ * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
+ * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
+ * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
+ * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
+ * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
+ * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
+ * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
+ * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
  * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
@@ -47,6 +56,8 @@ typedef enum dbm__async_kind {
     DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
     DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
+typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
+#define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
@@ -57,6 +68,8 @@ extern "C" {
 DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+/* Stands for calls on db from this loop, in the place of a session. NULL: E_CLOSED, E_NOMEM, or db can't be used. The loop's thread; it is the loop's, nothing to be freed. */
+DBM_API dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site);
 DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
 DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
@@ -90,15 +103,27 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
 #define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
 #define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
 
-#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#if defined(__cplusplus)
+inline dbm_session *dbm__on_async(dbm_session *s) { return s; }
+inline dbm__on_holder dbm__on_async(dbm_database *db) { return dbm__on(db); }
+inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target.slot = on; h.target.gen = 0; h.target.step = DBM__ON_LOOP; return h; }
+#  define DBM__ASYNC_ON(x) dbm__on_async(x)
+#elif DBM__HAS_GENERIC
+#  define DBM__ASYNC_ON(x) DBM__GENERIC(x, dbm_session *: (x), dbm_database *: &(dbm_session){ (void *)(x), 0, DBM__ON_DATABASE }, \
+        dbm_shared *: &(dbm_session){ (void *)(x), 0, DBM__ON_LOOP })
+#else
+#  define DBM__ASYNC_ON(x) (x)
+#endif
+#define dbm_async_on(loop, db) dbm__async_share(loop, db, DBM__SITE)
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(DBM__ASYNC_ON(s), to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
 #define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
 #define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
 #define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
-#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
-#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
-#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
-#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)

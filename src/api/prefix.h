@@ -16,6 +16,7 @@
 #  define dbm__async_session DBM__PREFIXED(dbm__async_session)
 #  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
 #  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
+#  define dbm__async_share DBM__PREFIXED(dbm__async_share)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
 #  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)

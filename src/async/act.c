@@ -12,18 +12,58 @@
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
 static void dbm__async_go(dbm__async *a);
+static void dbm__async_over(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
+
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+static void dbm__line_left(dbm__line *line);
+static void dbm__share_go(dbm__line *h);
+static void dbm__share_left(dbm__async *a);
+static void dbm__shares_end(dbm_loop *loop);
+static void dbm__async_end_all(dbm_loop *loop);
+static bool dbm__share_stop(dbm__request *r);
+static void dbm__share_untold(dbm__request *r);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
+/* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
+static void dbm__request_shows(const dbm__request *r) {
+    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    r->side->work->affected = r->affected;
+    r->side->work->last_id = r->last_id;
+}
+
 static void dbm__request_reap(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    dbm__loop_give(dbm__act_loop(act), r, r->size);
+    if (!act->of_loop) dbm__request_shows(r);
+    if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
+    if (r->line != NULL) dbm__share_untold(r);
+    else dbm__loop_give(dbm__act_loop(act), r, r->size);
 }
 
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm_status st = act->status;
+    dbm__request_shows(r);
     if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
         if (r->row_out != NULL) *r->row_out = NULL;
         if (r->rows_out != NULL) *r->rows_out = NULL;
@@ -42,11 +82,12 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
+    if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return;
     }
-    if (a->first != r) return; /* what has its turn later is looked at then */
+    if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
@@ -103,6 +144,11 @@ static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
 }
 
 static void dbm__request_done(dbm__request *r, dbm_status st) {
+    r->listed = false;
+    if (r->act.done) { /* whoever made it has been told */
+        if (r->reaped) dbm__share_untold(r);
+        return;
+    }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
     dbm__act_done(&r->act, st);
@@ -110,42 +156,105 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
 
 /* ---- the queue -------------------------------------------------------------------------------------------------------------- */
 
-static void dbm__async_put(dbm__async *a, dbm__request *r) {
-    r->side = a;
-    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
-    if (a->first != NULL) {
-        a->last = a->last->next = r;
-        return;
-    }
-    a->first = a->last = r;
-    a->side.busy = true;
-    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+static void dbm__async_turn(dbm__job *job) {
+    dbm__async *a = DBM__ASYNC_OF(turn, job);
+    a->put_off = false;
     dbm__async_go(a);
 }
 
-/* The first one is over. A failure is this thread's last. */
-static void dbm__async_next(dbm__async *a, dbm_status st) {
-    dbm__request *r = a->first;
+/* At the end of the turn it goes on. */
+static void dbm__async_put_off(dbm__async *a) {
+    if (a->put_off) return;
+    a->put_off = true;
+    a->turn.run = dbm__async_turn;
+    if (a->work == NULL) a->line->users++;
+    dbm__loop_at_turn_end(a->loop, &a->turn);
+}
+
+static void dbm__async_busy(dbm__async *a, bool busy) {
+    a->side.busy = busy;
+    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+}
+
+static void dbm__async_queue(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL || a->work == NULL) r->began_us = dbm__now(a->db->host);
+    if (a->first != NULL) a->last->next = r;
+    else a->first = r;
+    a->last = r;
+}
+
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    bool idle = a->first == NULL && a->sent == NULL;
+    dbm__async_queue(a, r);
+    if (a->work == NULL) {
+        r->line = a->line;
+        r->listed = true;
+        a->line->waiting++;
+        a->line->users++;
+        dbm__async_put_off(a);
+    } else if (idle) {
+        dbm__async_busy(a, true);
+        if (a->pipes && r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND) dbm__async_put_off(a); /* there may be more */
+        else dbm__async_go(a);
+    }
+}
+
+/* A call is over, and in no queue any more. A failure is this thread's last. */
+static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
-    a->first = r->next;
     if (a->limited) {
         a->limited = false;
         a->work->base.deadline_us = a->own_limit_us;
         a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0;
     }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
-    if (a->first == NULL) {
-        a->side.busy = false;
-        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
+    if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
+    if (a->line != NULL) {
+        a->served++;
+        r->gen = a->work->gen;
+        if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r;
     }
     dbm__request_done(r, st);
+}
+
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {
+    dbm__async_answer(a, r, st);
+    if (a->sent == NULL || !a->sent->act.stopped || a->sent->act.done) return;
+    a->sent->act.stopped = false; /* it has its turn now */
+    dbm__act_stop(&a->sent->act);
+}
+
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last) {
+    dbm__async *to = a->side.apart ? &first->line->front : a;
+    dbm__request *r;
+    *last = NULL;
+    for (r = first; to != a && r != NULL; r = r->next) {
+        r->side = to;
+        r->gen = 0;
+        if (!r->act.done) first->line->waiting++;
+    }
+    if (to->first == NULL) to->last = (dbm__request *)(void *)((char *)last - offsetof(dbm__request, next));
+    *last = to->first;
+    to->first = first;
+    if (to != a) dbm__async_put_off(to);
+    else dbm__async_busy(a, true);
+}
+
+/* The first one is over. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    if (a->of_rows && a->end != NULL && (st > DBM_ROLLED_BACK || r->kind == DBM__ASYNC_ROWS_END || (r->kind == DBM__ASYNC_NEXT && r->row == NULL))) dbm__async_over(a);
+    a->first = r->next;
+    dbm__async_answer(a, r, st);
 }
 
 /* The end of a session, its connection apart. Why it failed stays with the request. */
 static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_status st;
-    a->side.busy = false;
+    a->side.busy = a->side.apart = false;
     dbm__store(&a->side.runner, 0);
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
@@ -452,6 +561,18 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r);
 }
 
+/* Whether somebody is looking at the row of dbm_query_one(). */
+static bool dbm__async_shows(const dbm__async *a) {
+    const dbm_row *row = &a->work->one.row;
+    return row->open && row->lent_to != NULL && row->lent_to != a->work;
+}
+
+/* A carrier whose connection must go back before the next call. */
+static bool dbm__async_spent(const dbm__async *a) {
+    const dbm__slot *slot = &a->work->slot;
+    return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0);
+}
+
 /* A transaction ends within what the task has left, as within what is left of its session's own time. */
 static void dbm__async_limit(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
@@ -464,14 +585,37 @@ static void dbm__async_limit(dbm__async *a, dbm__request *r) {
 }
 
 static void dbm__async_go(dbm__async *a) {
-    dbm__request *r;
-    while ((r = a->first) != NULL) {
+    if (a->work == NULL) {
+        dbm__share_go(a->line);
+        dbm__line_left(a->line);
+        return;
+    }
+    while (!a->put_off && (a->batches || a->first != NULL)) {
+        dbm__request *r = a->first;
         dbm_status st;
+        if (a->line != NULL && !a->on && !a->batches) {
+            if (dbm__async_shows(a)) return;
+            if (dbm__async_spent(a)) {
+                a->first = NULL;
+                dbm__async_busy(a, false);
+                dbm__side_back(a, r, &a->last->next);
+                break;
+            }
+        }
+        if (a->batches || (!a->on && dbm__batch_may(a))) {
+            dbm__store(&a->side.runner, dbm__thread_number());
+            a->batches = !dbm__batch(a);
+            dbm__store(&a->side.runner, 0);
+            if (a->batches) return;
+            continue;
+        }
         if (!a->on) dbm__async_limit(a, r);
-        if (r->kind == DBM__ASYNC_FAIL) {
+        if (r->act.done) { /* a call on a database that nobody waits for any more */
+            st = DBM_E_CANCELLED;
+        } else if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
@@ -506,17 +650,21 @@ static void dbm__async_go(dbm__async *a) {
         }
         dbm__async_next(a, st);
     }
+    if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front);
 }
 
 /* Nothing comes after it. */
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
     r->writes = commit;
+    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
     dbm__async_put(a, r);
 }
+
+static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
 
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
@@ -530,8 +678,11 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
-    for (a = dbm__loop_forked(loop) ? NULL : ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
+    if (dbm__loop_forked(loop)) return;
+    dbm__shares_end(loop);
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
+        if (a->sent != NULL) dbm__act_stop(&a->sent->act);
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
     }
@@ -547,11 +698,21 @@ static dbm__sides *dbm__sides_of(dbm_loop *loop) {
     return (dbm__sides *)*sides;
 }
 
+/* To a task, or to the loop, as one of the callback form. */
+static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(a->loop);
+    dbm__async **all = task != NULL ? &sides->owned : &sides->told;
+    a->task = task;
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a;
+}
+
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__async **all;
-    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
@@ -571,36 +732,24 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->turns = turns;
     a->turned = a->late = a->limited = false;
     a->loop = loop;
-    a->task = task;
     a->end = end;
-    a->first = a->last = a->ending = NULL;
-    a->on = a->waits = false;
+    a->first = a->last = a->ending = a->sent = NULL;
+    a->last_sent = &a->sent;
+    a->sent_count = a->served = 0;
+    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->line = NULL;
+    a->db = w->db;
     a->at = 0;
     a->fd = -1;
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    a->pipes = w->db->replies && !a->blocks;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) dbm__task_owns(task, &a->owned);
-    else dbm__loop_at_end(loop, dbm__async_end_all);
-    all = task != NULL ? &sides->owned : &sides->told;
-    a->next = *all;
-    a->in = all;
-    if (a->next != NULL) a->next->in = &a->next;
-    *all = a;
+    if (task == NULL) dbm__loop_at_end(loop, dbm__async_end_all);
+    dbm__async_belongs(a, task);
     return a;
 }
-
-/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
-typedef struct dbm__line {
-    dbm__taker by;
-    struct dbm__line *next;
-    dbm_loop *loop;
-    size_t users;                        /* 0: it is to be freed */
-    dbm__watch watch;
-    dbm__job woken;
-    dbm__word posted;                    /* `woken` is on its way */
-} dbm__line;
 
 /* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
 typedef struct dbm__beginning {
@@ -707,8 +856,12 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        line->front.line = line;
+        line->front.loop = loop;
+        line->front.db = db;
         line->next = sides->lines;
         sides->lines = line;
+        dbm__loop_at_end(loop, dbm__async_end_all);
     }
     if (line != NULL) line->users++;
     return line;
@@ -890,6 +1043,193 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     return &b->act;
 }
 
+/* ---- calls on a database ----------------------------------------------------------------------------------------------------------------- */
+
+/* The oldest call that is still wanted. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r;
+    while ((r = h->front.first) != NULL) {
+        h->front.first = r->next;
+        r->next = NULL;
+        if (!r->act.done) {
+            h->waiting--;
+            break;
+        }
+        dbm__request_done(r, DBM_OK);
+    }
+    return r;
+}
+
+/* Nobody is to be told any more. */
+static void dbm__share_untold(dbm__request *r) {
+    dbm__line *h = r->line;
+    r->reaped = true;
+    if (r->listed) return;
+    if (r->row != NULL) dbm__async_put_off(&h->front); /* its carrier may be free now */
+    dbm__loop_give(h->loop, r, r->size);
+    dbm__line_left(h);
+}
+
+/* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
+static bool dbm__share_stop(dbm__request *r) {
+    const dbm__async *a = r->side;
+    dbm__line *h = r->line;
+    bool sent = r->gen != 0 && r->status == DBM_OK;
+    if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
+    if (a->work == NULL) h->waiting--;
+    if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
+    dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
+                                     !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    return true;
+}
+
+/* It is no carrier any more. */
+static void dbm__share_left(dbm__async *a) {
+    dbm__line *h = a->line;
+    dbm__async **p = h != NULL ? &h->carriers : NULL;
+    if (p == NULL) return;
+    while (*p != a) p = &(*p)->next_carrier;
+    *p = a->next_carrier;
+    a->line = NULL;
+    dbm__async_put_off(&h->front);
+    dbm__line_left(h);
+}
+
+static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
+
+/* How many connections can be had without waiting for those that are out. */
+static int dbm__pool_has(const dbm__pool *pool) {
+    int i, n = 0;
+    for (i = 0; i < pool->slot_count && !dbm__pool_wanted(pool); i++) {
+        dbm__word state = dbm__load(&dbm__pool_slot(pool, i)->state);
+        if (state == DBM__SLOT_IDLE || state == DBM__SLOT_EMPTY) n++;
+    }
+    return n;
+}
+
+static bool dbm__carrier_free(dbm__async *a) {
+    if (a->first != NULL || a->sent != NULL || dbm__async_shows(a)) return false;
+    dbm__lent_end(a->work);
+    return true;
+}
+
+/* Some of the calls that wait; or one that has many rows, of which it becomes the session. */
+static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
+    dbm__request *r;
+    while (most-- > 0 && h->front.first != NULL && (a->first == NULL || h->front.first->kind != DBM__ASYNC_QUERY) && (r = dbm__share_pop(h)) != NULL) {
+        dbm_task *task = dbm__act_task(&r->act);
+        dbm__async_queue(a, r);
+        if (r->kind != DBM__ASYNC_QUERY) continue;
+        dbm__share_left(a);
+        a->side.apart = false;
+        a->of_rows = true;
+        most = 0;
+        dbm__async_unlink(a);
+        dbm__async_belongs(a, task);
+    }
+    if (a->first == NULL) return;
+    dbm__async_busy(a, true);
+    dbm__async_go(a);
+}
+
+/* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
+static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r;
+    while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
+        dbm__self()->last = kept;
+        dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
+        dbm__request_done(r, st);
+    }
+}
+
+static void dbm__carrier_begun(void *ud, dbm_status st) {
+    dbm__line *h = (dbm__line *)ud;
+    h->begins = false;
+    if (st == DBM_OK) {
+        dbm__async *a = (dbm__async *)(void *)((dbm__work *)h->begun.slot)->side;
+        a->line = h;
+        a->side.apart = true;
+        a->pipes = a->pipes && !h->by.db->pool->full_reset;
+        a->next_carrier = h->carriers;
+        h->carriers = a;
+        h->users++;
+    } else {
+        dbm__carrier_failed(h, st);
+    }
+    dbm__share_go(h);
+    dbm__line_left(h);
+}
+
+static void dbm__carrier_begin(dbm__line *h) {
+    dbm_session_options options;
+    memset(&options, 0, sizeof options);
+    options.autocommit = true;
+    h->began_us = dbm__now(h->by.db->host);
+    h->begins = true;
+    h->users++;
+    if (dbm__async_open(h->loop, NULL, h->by.db, &options, &h->begun, dbm__carrier_begun, h, h->front.first->site) != NULL) return;
+    h->begins = false;
+    dbm__carrier_failed(h, dbm__self()->last.status);
+    dbm__line_left(h);
+}
+
+static void dbm__share_go(dbm__line *h) {
+    const dbm__pool *pool = h->by.db->pool;
+    dbm__async *a, *next;
+    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
+    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    for (a = h->carriers; a != NULL; a = next) {
+        next = a->next_carrier;
+        if (!dbm__carrier_free(a)) {
+            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
+        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+            if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
+            idle--;
+        } else {
+            int most = (h->waiting + idle - 1) / idle;
+            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
+            idle--;
+        }
+    }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h);
+}
+
+/* The loop ends: calls have been asked to, and carriers will be. */
+static void dbm__shares_end(dbm_loop *loop) {
+    dbm__line *h, *next;
+    for (h = dbm__sides_of(loop)->lines; h != NULL; h = next) {
+        dbm__request *r;
+        next = h->next;
+        h->users++;
+        for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
+        (void)dbm__share_pop(h);
+        if (h->named) dbm__line_left(h);
+        h->named = false;
+        dbm__line_left(h);
+    }
+}
+
+/* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
+static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
+    dbm__line *h = s->step == DBM__ON_LOOP ? (dbm__line *)s->slot : NULL;
+    dbm_database *db = h != NULL ? h->by.db : (dbm_database *)s->slot;
+    dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
+    dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
+    if (db == NULL) {
+        (void)dbm__fail_null("database");
+    } else if (loop == NULL || (!told && task == NULL)) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
+                  "of db" : "no task runs here that could await the call: use the forms with _cb");
+    } else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
+        h->front.task = task;
+        dbm__async_put_off(&h->front); /* which holds it */
+        dbm__line_left(h);
+        return &h->front;
+    }
+    return NULL;
+}
+
 /* ---- the public calls ------------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__async_task_given(dbm_task *t) {
@@ -952,8 +1292,10 @@ static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const 
     return dbm__async_add(a, r, to);
 }
 
-/* A failure of the call's values comes in its turn, and sticks. */
-static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+/* A failure of the call's values comes in its turn, and sticks; on a database at once. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) {
+    return a->work == NULL ? NULL : dbm__async_add(a, dbm__request_failed(a->loop, site), to);
+}
 
 typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
 static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
@@ -968,6 +1310,7 @@ static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int cou
 
 static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
     if (to.out != NULL) *(void **)to.out = NULL;
+    if (s != NULL && (s->step == DBM__ON_DATABASE || s->step == DBM__ON_LOOP)) return dbm__share_front(s, to.told, site);
     return dbm__async_of(s, !to.told, site);
 }
 
@@ -975,7 +1318,7 @@ static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char
 static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
     dbm__async_words x;
     dbm__redis_use use;
-    dbm_session on = dbm__database_target(a->work->db);
+    dbm_session on = dbm__database_target(a->db);
     dbm_status st;
     x.a = a;
     x.to = to;
@@ -1016,15 +1359,24 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     if (a == NULL) return NULL;
     if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
         return dbm__async_bad(a, to, site);
     }
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         if (values[i].name != NULL) named = true;
     }
-    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    if (dbm__values_check(copy, count, a->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
     return dbm__async_add_statement(a, to, site, sql, copy, count, named);
+}
+
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__line *h = NULL;
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
+    if (h != NULL && h->named) dbm__line_left(h);
+    if (h != NULL) h->named = true;
+    return (dbm_shared *)(void *)h;
 }
 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
@@ -1103,6 +1455,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
 }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
     return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION");
 }

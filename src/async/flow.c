@@ -10,7 +10,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
@@ -55,6 +56,7 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
         return true;
     }
     dbm__running_start(&a->running, c, op);
+    if (a->side.apart && op->kind == DBM_OP_RECEIVE) a->running.cancellable = false; /* it might be somebody else's that runs */
     return dbm__flow_on(a);
 }
 
@@ -258,6 +260,12 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     return op;
 }
 
+static void dbm__flow_begun(dbm__work *w) {
+    w->in_transaction = true;
+    w->wrote = false;
+    w->points_sent = 0;
+}
+
 static dbm_status dbm__flow_first(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
@@ -341,8 +349,10 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */
             }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            dbm__lent_end(w);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
-            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            if (a->renews) a->at = DBM__AT_RENEW;
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
 
         case DBM__AT_HOLD:
@@ -391,9 +401,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_BEGUN:
             a->at = DBM__AT_FAILED;
             if (a->rc != DBM_OK) break;
-            w->in_transaction = true;
-            w->wrote = false;
-            w->points_sent = 0;
+            dbm__flow_begun(w);
             a->at = DBM__AT_EXECUTE;
             break;
         case DBM__AT_EXECUTE:
@@ -576,6 +584,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed"));
+            }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:
@@ -583,6 +594,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
 
         case DBM__AT_RENEW:
             a->replaced = true;
+            a->renews = false;
             dbm__work_renewing(w);
             dbm__side_closes(a);
             dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
@@ -598,6 +610,244 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
 
         default: return dbm__flow_end(a, DBM_OK);
+        }
+    }
+}
+
+/* ---- several at once ---------------------------------------------------------------------------------------------------------
+ *
+ *     first: [not sent ...] --PUT--> sent: [oldest ... newest] --RECEIVE--> told
+ *
+ * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
+ * write. What it holds is little enough for one send. */
+
+enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+
+static bool dbm__batch_kind(const dbm__request *r) {
+    return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
+        && r->size - sizeof *r <= DBM__BATCH_BYTES;
+}
+
+DBM__FN void dbm__lent_end(dbm__work *w) {
+    dbm_rows *rows, *next;
+    for (rows = w->rows; rows != NULL; rows = next) {
+        next = rows->next;
+        if (rows->row.lent_to == w) dbm__rows_close(rows);
+    }
+}
+
+DBM__FN bool dbm__batch_may(dbm__async *a) {
+    dbm__work *w = a->work;
+    const dbm_adapter *adapter = w->db->adapter;
+    dbm_op *op = &w->one.row.op;
+    const dbm_rows *rows;
+    int lent = 0;
+    if (!a->pipes || a->renews || a->first == NULL || a->first->next == NULL || !dbm__batch_kind(a->first) || !dbm__batch_kind(a->first->next)) return false;
+    if (w->points != 0 || w->sent_count != 0 || w->commands != 0 || w->bulk != NULL || w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 || w->slot.connection.broken
+        || (w->timed && dbm__now(w->db->host) >= w->top->deadline_us)) return false;
+    dbm__lent_end(w);
+    if (w->one.row.open && op->result != NULL) { /* it ends with the next call, at once if that takes no waiting */
+        op->kind = DBM_OP_FINISH;
+        if (adapter->execute == NULL || adapter->execute(&w->slot.connection, op) != DBM_OK) return false;
+        dbm__flow_finished(w, &w->one.row);
+    }
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    for (rows = w->rows; rows != NULL; rows = rows->next) if (rows->row.lent_to != NULL && rows->row.op.result != NULL) lent++;
+    return w->open_rows == lent;
+}
+
+static dbm__request *dbm__batch_pop(dbm__async *a) {
+    dbm__request *r = a->sent;
+    a->sent = r->next;
+    if (a->sent == NULL) a->last_sent = &a->sent;
+    a->sent_count--;
+    if (r->entry != NULL) dbm__cache_answered(&a->work->slot.connection, r->entry);
+    return r;
+}
+
+/* It has failed, for what is this thread's last failure. */
+static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, bool writes) {
+    dbm__work *w = a->work;
+    if (w->top->sticky != DBM_OK && !w->no_transaction) {
+        st = dbm__level_again(w->top);
+    } else {
+        if (writes) dbm__work_doubt(w, st);
+        if (r->sql != NULL) dbm__statement_shown(w, r->sql);
+        st = dbm__work_fail(w, r->site);
+    }
+    dbm__side_answered(a, r, st);
+}
+
+/* Its answer is there: what it has changed, and its first row. */
+static void dbm__batch_got(dbm__async *a, dbm_op *op) {
+    dbm__work *w = a->work;
+    dbm__request *r = a->sent;
+    dbm_rows *rows = a->rows;
+    dbm_status st = DBM_OK;
+    if (r->entry == NULL) (void)dbm__command_over(w, op, DBM_OK, r->writes, r->site);
+    else if (r->entry->prepared.writes) dbm__work_wrote(w, r->entry, op);
+    (void)dbm__batch_pop(a);
+    r->affected = w->affected;
+    r->last_id = w->last_id;
+    if (rows == NULL) {
+        op->kind = DBM_OP_FINISH;
+        if (op->result != NULL) dbm__op_finish(&w->slot.connection, op);
+        if (r->kind != DBM__ASYNC_EXEC) st = dbm__no_memory(DBM_STAGE_ROW, w->db->name, r->site);
+    } else {
+        dbm__rows_opened(w, rows);
+        if (!dbm__rows_at_hand(rows, &st)) {
+            op->kind = DBM_OP_FETCH;
+            st = dbm__rows_fetched(rows, dbm__op_run(&w->slot.connection, op));
+        }
+        rows->row.held = true;
+        rows->row.lent_to = r;
+        if (st == DBM_OK) r->row = &rows->row;
+        else dbm__rows_close(rows);
+        if (st == DBM_DONE) st = r->entry == NULL ? DBM_OK : dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched");
+    }
+    dbm__side_answered(a, r, st);
+}
+
+/* The connection broke. What was sent may have been done; what can't have been goes once more, on another one: all of a batch that was the first thing on a
+ * connection found dead, and calls on a database that only read. */
+static void dbm__batch_lost(dbm__async *a, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r, *again = NULL, **last = &again;
+    bool writes = false, all;
+    for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
+    all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
+    while (a->sent != NULL) {
+        r = dbm__batch_pop(a);
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+            r->again = true;
+            *last = r;
+            last = &r->next;
+            continue;
+        }
+        dbm__self()->last = kept;
+        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
+        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false);
+    }
+    if (again == NULL) return;
+    if (all) again->alone = a->renews = true;
+    dbm__side_back(a, again, last);
+}
+
+DBM__FN bool dbm__batch(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->at < DBM__AT_RECEIVE ? a->first : a->sent;
+        dbm_op *op = &a->own;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->was_clean = !w->in_transaction;
+            a->unheard = true;
+            a->sent_size = 0;
+            a->last_undone = &a->undone;
+            a->at = DBM__AT_PUT;
+            break;
+
+        case DBM__AT_PUT:
+            a->at = DBM__AT_RECEIVE;
+            a->rows = NULL;
+            a->entry = NULL;
+            a->rc = DBM_OK;
+            if (r == NULL || a->sent_count == DBM__BATCH_CALLS || !dbm__batch_kind(r) || a->sent_size + r->size - sizeof *r > DBM__BATCH_BYTES) break;
+            a->at = DBM__AT_PUT_FOUND;
+            if (r->kind == DBM__ASYNC_COMMAND || dbm__flow_find(a)) break;
+            if (a->sent == NULL) {
+                dbm__cache_prepare(a->entry, op, dbm__work_deadline(w));
+                DBM__RUN(op, DBM__AT_PUT_READY);
+                break;
+            }
+            dbm__cache_unused(c, a->entry); /* that comes when the others have been answered */
+            a->at = DBM__AT_RECEIVE;
+            break;
+        case DBM__AT_PUT_READY:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            /* fall through */
+        case DBM__AT_PUT_FOUND:
+            if (a->entry != NULL) r->writes = a->entry->prepared.writes;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            a->at = DBM__AT_PUT_BEGUN;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
+            break;
+        case DBM__AT_PUT_BEGUN:
+            a->at = DBM__AT_PUT_DONE;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
+            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            op->no_wait = op->reply = true;
+            op->alone = w->no_transaction;
+            op->site = r->site;
+            if (a->rc == DBM_OK) DBM__RUN(op, DBM__AT_PUT_DONE);
+            break;
+        case DBM__AT_PUT_DONE:
+            a->at = DBM__AT_RECEIVE;
+            r->entry = a->entry;
+            if (r->entry != NULL) {
+                r->entry->sent++;
+                dbm__cache_give(c, r->entry);
+            }
+            DBM_ASSERT(a->rc != DBM_OK || op->queued);
+            r->alone = a->rc == DBM_E_UNSUPPORTED;
+            if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) break;
+            a->first = r->next;
+            r->next = NULL;
+            *a->last_sent = r;
+            a->last_sent = &r->next;
+            a->sent_count++;
+            a->sent_size += r->size - sizeof *r;
+            r->gen = w->gen;
+            r->status = a->rc;
+            r->error = dbm__error_keep(w->db->host, a->rc);
+            if (a->rc == DBM_OK) a->at = DBM__AT_PUT;
+            break;
+
+        case DBM__AT_RECEIVE:
+            if (r == NULL) {
+                if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
+                a->at = DBM__AT_START;
+                return true;
+            }
+            if (r->status != DBM_OK) {
+                a->rc = dbm__error_kept(w->db->host, r->error, r->status);
+                r->error = NULL;
+                dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false);
+                break;
+            }
+            a->rows = r->kind != DBM__ASYNC_EXEC ? dbm__rows_new(w) : NULL;
+            if (a->rows != NULL) {
+                dbm__rows_reset(w, a->rows, r->site);
+                op = &a->rows->row.op;
+            }
+            dbm__op_init(op, DBM_OP_RECEIVE, dbm__work_deadline(w));
+            if (w->timed && a->side.apart) op->deadline_us += 1000000; /* the server has the first word: the end of the connection is that of others' calls, too */
+            op->last_id = r->entry != NULL ? -1 : 0;
+            op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
+            op->one_row = r->kind == DBM__ASYNC_ONE;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            DBM__RUN(op, DBM__AT_RECEIVED);
+            break;
+        default: /* RECEIVED */
+            a->at = DBM__AT_RECEIVE;
+            if (a->rc == DBM_DONE) {
+                c->broken = true;
+                a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call");
+            }
+            if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
+            if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
+            else if (c->broken) dbm__batch_lost(a, a->rc);
+            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+                *a->last_undone = dbm__batch_pop(a);
+                a->last_undone = &r->next;
+                r->again = r->alone = true;
+            } else dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false);
+            a->unheard = false;
+            break;
         }
     }
 }

@@ -48,6 +48,7 @@ struct dbm_loop {
     dbm_loop_options options;
     dbm_loop_hooks hooks;
     bool hooked, turning, freed, ends, asked, forgot;
+    void *outer;                         /* the loop in whose turn it has its own */
     dbm__word fork, posted, posting, sleeping, stopped;
     /* descriptors */
     dbm__fd *fds;
@@ -70,7 +71,7 @@ struct dbm_loop {
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
     void *acts, *tasks, *listeners;
-    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+    dbm__block *blocks[(int)DBM__LOOP_BLOCK / (int)DBM__BLOCK_STEP];
 };
 
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
@@ -603,12 +604,19 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
 
 static void dbm__loop_end(dbm_loop *loop);
 
+static void dbm__loop_begin_turn(dbm_loop *loop) {
+    dbm__thread *self = dbm__self();
+    loop->turning = true;
+    loop->outer = self->loop;
+    self->loop = loop;
+}
+
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop == NULL) return dbm__fail_null(call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     return DBM_OK;
 }
 
@@ -616,6 +624,7 @@ static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
 static bool dbm__loop_leave(dbm_loop *loop) {
     bool freed = loop->freed;
     loop->turning = false;
+    dbm__self()->loop = loop->outer;
     if (freed) dbm__loop_end(loop);
     return freed;
 }
@@ -719,7 +728,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
     f = dbm__fd_find(loop, fd);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     dbm__store(&loop->sleeping, 0);
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
@@ -729,7 +738,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
 
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     loop->asked = false;
     loop->timer_us = INT64_MAX; /* gone off, or set anew below */
     dbm__store(&loop->sleeping, 0);

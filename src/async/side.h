@@ -11,6 +11,7 @@
 
 struct dbm__async;
 struct dbm__turns;
+struct dbm__line;
 /* One call, in one block with the text and the values of its statement. */
 typedef struct dbm__request {
     dbm_act act;
@@ -39,6 +40,13 @@ typedef struct dbm__request {
     bool patient;                        /* it may wait for its turn on the worker */
     bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
+    bool alone;                          /* it is none for a batch */
+    bool again;                          /* it was sent once, to a connection that was lost */
+    bool listed, reaped;                 /* of a database: it stands in a list, whose end frees it when it was reaped */
+    struct dbm__line *line;              /* of a database */
+    dbm__entry *entry;                   /* in a batch: its statement; */
+    int64_t affected, last_id;           /* what the session `gen` says while it is told */
+    uint32_t gen;                        /* not 0: it was sent in a batch, or has a row */
     int64_t began_us;                    /* where turns to write are taken: when it was made */
     struct dbm__turns *turns;
     dbm__worked worked;
@@ -74,6 +82,21 @@ typedef struct dbm__async {
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
+    bool pipes;                          /* several may be: calls are kept until the end of the turn, */
+    bool put_off;                        /* for which `turn` waits */
+    bool batches;                        /* a batch is under way: */
+    dbm__request *sent, **last_sent;     /* what is not answered yet, */
+    dbm__request *undone, **last_undone; /* or goes again, */
+    int sent_count;
+    size_t sent_size;
+    bool unheard;                        /* which is all of it */
+    bool renews;                         /* the connection is to be replaced before the first call */
+    dbm__job turn;
+    dbm_database *db;
+    struct dbm__line *line;              /* it is a carrier, */
+    struct dbm__async *next_carrier;
+    int served;                          /* of so many calls; */
+    bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
     bool waits;                          /* for `running` */
     bool was_clean, replaced;
@@ -95,10 +118,15 @@ typedef struct dbm__async {
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 
 /* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
+DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
+DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 #endif /* DBM__SIDE_H */

@@ -77,6 +77,7 @@ static dbm__joined *dbm__task_joins(const dbm_task *t) {
 }
 
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 
 /* ---- acts --------------------------------------------------------------------------------------------------------------- */
 

@@ -275,6 +275,7 @@ typedef struct dbm__thread {
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 DBM__FN dbm__thread *dbm__self(void);

@@ -189,6 +189,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
+        db->replies = db->pipeline && (db->adapter->flags & DBM_ADAPTER_REPLIES) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db;
     }

@@ -6,6 +6,7 @@
 /* ---- cursors ------------------------------------------------------------------------------------------------------------------- */
 
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    rows->row.lent_to = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;

@@ -65,6 +65,7 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -122,6 +123,7 @@ typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    bool apart;                          /* each of its calls stands alone: no failure sticks */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */

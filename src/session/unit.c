@@ -29,7 +29,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
-    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND || (w->side != NULL && w->side->apart)) return e->status;
     if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
         dbm_error_info kept = *e;
         dbm_status st = dbm__work_wait(w);

@@ -1,0 +1,409 @@
+/* Calls that go together in one send, and calls on a database, which share connections, on a scripted server: what each is told whatever fails and wherever it is
+ * cut short, how many sends it takes, and that every connection goes back. */
+#if !defined(DBM_WITH_ASYNC)
+#  define DBM_WITH_ASYNC
+#endif
+#include "scripted.h"
+
+enum { CALLS = 5, MANY = 64 };
+typedef struct told { int times; dbm_status status; char message[200]; dbm_row *row; int64_t value, affected; int order; } told;
+
+static dbm_manager *mgr;
+static dbm_database *db;
+static dbm_loop *loop;
+static server *v;
+static test_heap heap;
+static int told_so_far;
+static dbm_session session;
+static bool reads = true; /* rows of calls that go together; one that goes alone ends with the next call on its session */
+
+static void open_all(const char *form, int connections, bool autocommit) {
+    dbm_config config;
+    dbm_options options;
+    memset(&config, 0, sizeof config);
+    memset(&options, 0, sizeof options);
+    memset(&heap, 0, sizeof heap);
+    options.allocator = test_heap_allocator(&heap);
+    config.pool.size = connections;
+    config.pool.max_overflow = -1;
+    config.pool.timeout_ms = 5000;
+    config.pool.pre_ping = DBM_PRE_PING_OFF;
+    if (autocommit) config.isolation = DBM_AUTOCOMMIT;
+    v = server_make();
+    mgr = server_manager(&options);
+    db = server_add(mgr, v, form, &config);
+    CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
+    told_so_far = 0;
+}
+static void close_all(void) {
+    dbm_stats_info s;
+    dbm_loop_free(loop);
+    s = stats_of(db);
+    CHECK(s.out == 0 && s.connecting == 0 && s.waiting == 0 && s.idle == s.open);
+    CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
+    dbm_manager_free(mgr);
+    CHECK(server_live(v) == 0 && v->results == 0 && v->statements == 0);
+    (void)server_end_all();
+}
+static void fn(void *ud, dbm_status status) {
+    told *t = (told *)ud;
+    t->times++;
+    t->status = status;
+    t->order = told_so_far++;
+    (void)snprintf(t->message, sizeof t->message, "%.190s", status != DBM_OK ? dbm_last_error()->message : "");
+    if (status == DBM_OK && t->row != NULL && reads) t->value = dbm_row_int(t->row, 0);
+    if (session.slot != NULL) t->affected = dbm_affected(&session);
+}
+static void run(void) {
+    if (dbm_loop_run(loop, 20000) != DBM_OK) fail_msg("not over in time: %s", dbm_last_error()->message);
+}
+static void begin(bool autocommit) {
+    dbm_session_options options;
+    told t = { 0 };
+    memset(&options, 0, sizeof options);
+    options.autocommit = autocommit;
+    CHECK_STATUS(dbm_async_session_cb(loop, db, &options, &session, fn, &t), DBM_OK);
+    run();
+    CHECK_STATUS(t.status, DBM_OK);
+}
+static void end(dbm_status want) {
+    told t = { 0 };
+    CHECK_STATUS(dbm_async_end_cb(&session, fn, &t), DBM_OK);
+    run();
+    CHECK(t.times == 1);
+    CHECK_STATUS(t.status, want);
+}
+
+/* ---- on a session ---------------------------------------------------------------------------------------------------------- */
+
+static const char *const texts[CALLS] = { "write", "rows 2 x 1", "write b", "rows 3 x 1 write", "rows 0 x 1" };
+static void five(told *t) {
+    memset(t, 0, CALLS * sizeof *t);
+    for (int i = 0; i < CALLS; i++) {
+        if (starts(texts[i], "rows")) CHECK_STATUS(dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], texts[i]), DBM_OK);
+        else CHECK_STATUS(dbm_async_exec_cb(&session, fn, &t[i], texts[i]), DBM_OK);
+    }
+    run();
+    for (int i = 0; i < CALLS; i++) CHECK(t[i].times == 1 && (i == 0 || t[i].order > t[i - 1].order));
+}
+
+static void one_send_for_a_turn(void **state) {
+    told t[CALLS];
+    (void)state;
+    for (int autocommit = 0; autocommit < 2; autocommit++) {
+        open_all("batched", 1, false);
+        begin(autocommit != 0);
+        five(t); /* they are prepared, one by one */
+        v->batches = 0;
+        v->batch_most = 0;
+        five(t);
+        assert_int_equal(v->batches, 1);
+        assert_int_equal(v->batch_most, CALLS);
+        for (int i = 0; i < CALLS; i++) CHECK_STATUS(t[i].status, i == 4 ? DBM_E_NOT_FOUND : DBM_OK);
+        assert_int_equal(t[1].value, 0);
+        assert_int_equal(t[0].affected, 1);
+        assert_int_equal(v->commits, 0);
+        end(DBM_OK);
+        assert_int_equal(v->commits, autocommit ? 0 : 1);
+        close_all();
+    }
+}
+
+/* The call that fails, by itself or by the adapter, at each place. */
+static void one_that_fails(void **state) {
+    told t[CALLS];
+    (void)state;
+    for (int autocommit = 0; autocommit < 2; autocommit++) {
+        for (int action = 0; action < 3; action++) {
+            for (int at = 0; at < CALLS; at++) {
+                open_all("batched", 1, false);
+                begin(autocommit != 0);
+                five(t);
+                log_clear(v);
+                if (action == 0) {
+                    plan_fail(v, DBM_OP_EXECUTE, at + 1, DBM_E_CONSTRAINT, "23505");
+                } else if (action == 1) {
+                    (void)plan(v, DBM_OP_RECEIVE, at + 1, LOSE);
+                } else {
+                    (void)plan(v, DBM_OP_EXECUTE, at + 1, REFUSE); /* it goes alone */
+                }
+                if (action == 1) end(DBM_OK), begin(autocommit != 0);
+                reads = action != 2;
+                five(t);
+                reads = true;
+                for (int i = 0; i < CALLS; i++) {
+                    dbm_status fine = i == 4 ? DBM_E_NOT_FOUND : DBM_OK, want = fine;
+                    if (action == 0 && i >= at) want = i == at || !autocommit ? DBM_E_CONSTRAINT : fine;
+                    if (action == 1 && at != 0 && i >= at) want = !autocommit ? DBM_E_LOST : texts[i][0] == 'w' || i == 3 ? DBM_E_IN_DOUBT : DBM_E_LOST;
+                    if (action == 1 && at == 0 && autocommit) want = texts[i][0] == 'w' || i == 3 ? DBM_E_IN_DOUBT : DBM_E_LOST;
+                    if (t[i].status != want) fail_msg("autocommit %d, action %d at %d: call %d: %s, expected %s: %s", autocommit, action, at, i, dbm_status_name(t[i].status), dbm_status_name(want), t[i].message);
+                }
+                plan_clear(v);
+                end(action == 2 || (action == 1 && at == 0 && !autocommit) ? DBM_OK : t[at].status);
+                close_all();
+            }
+        }
+    }
+}
+
+/* ---- on a database ----------------------------------------------------------------------------------------------------------------- */
+
+typedef struct asker { int rounds, i, n; dbm_row *row; int64_t sum; dbm_status rc; } asker;
+static dbm_task_status ask(dbm_task *t) {
+    asker *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    for (x->i = 0; x->i < x->rounds; x->i++) {
+        DBM_AWAIT(t, dbm_async_query_one(db, &x->row, "rows 2 x 3"));
+        x->sum += dbm_row_int(x->row, 2);
+    }
+    DBM_AWAIT(t, dbm_async_exec(db, "write"));
+    DBM_TASK_END(t);
+}
+
+static int ended;
+static void on_end(void *ud, dbm_status status, const dbm_error_info *error) {
+    ended++;
+    *(dbm_status *)ud = status;
+    if (status != DBM_OK) fail_msg("%s: %s", dbm_status_name(status), error != NULL ? error->message : "");
+}
+static void ask_many(const char *form, int connections, int tasks, int rounds) {
+    static asker all[MANY];
+    dbm_status status[MANY];
+    dbm_stats_info s;
+    memset(all, 0, sizeof all);
+    ended = 0;
+    for (int i = 0; i < tasks; i++) {
+        all[i].rounds = rounds;
+        all[i].n = i;
+        CHECK(dbm_spawn_opt(loop, ask, &all[i], .on_end = on_end, .on_end_ud = &status[i]).loop != NULL);
+    }
+    run();
+    CHECK(ended == tasks);
+    for (int i = 0; i < tasks; i++) CHECK(all[i].sum == (int64_t)rounds * 2);
+    s = stats_of(db);
+    CHECK(s.out == 0 && s.open <= connections);
+    (void)form;
+}
+
+static void calls_share_connections(void **state) {
+    static const char *const forms[] = { "batched", "stepped", "scripted", "piped" };
+    (void)state;
+    for (int f = 0; f < 4; f++) {
+        for (int connections = 1; connections <= 4; connections += 3) {
+            open_all(forms[f], connections, false);
+            v->value_count = -1;
+            ask_many(forms[f], connections, 4, 2);
+            v->batches = 0;
+            v->batch_most = 0;
+            log_clear(v);
+            ask_many(forms[f], connections, MANY, 20);
+            if (f == 0) {
+                printf("%s: %d connections: %ld sends for %d calls, at most %d at once\n", forms[f], connections, v->batches, MANY * 21, v->batch_most);
+                CHECK(v->batches <= MANY * 21 / 8 && v->batch_most <= 32 && v->batch_most >= MANY / connections / 2);
+            }
+            CHECK(v->begun_write == false && v->commits == 0);
+            close_all();
+        }
+    }
+}
+
+/* ---- cut short ---------------------------------------------------------------------------------------------------------------------- */
+
+/* What others are told when one of a batch fails, or its connection is lost: each for itself. */
+typedef struct lone { bool writes; dbm_row *row; dbm_status rc; int64_t value; int times; dbm_act *act; } lone;
+static dbm_task_status ask_once(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    if (x->writes) DBM_TRY_AWAIT(t, &x->rc, x->act = dbm_async_exec(db, "write"));
+    else DBM_TRY_AWAIT(t, &x->rc, x->act = dbm_async_query_one(db, &x->row, "rows 1 x 2"));
+    if (x->row != NULL) x->value = dbm_row_int(x->row, 1);
+    x->times++;
+    DBM_TASK_END(t);
+}
+static void ask_all(lone *all) {
+    memset(all, 0, CALLS * sizeof *all);
+    for (int i = 0; i < CALLS; i++) {
+        all[i].writes = i % 2 == 1;
+        CHECK(dbm_spawn(loop, ask_once, &all[i]).loop != NULL);
+    }
+}
+static void each_for_itself(void **state) {
+    static const char *const forms[] = { "batched", "stepped", "scripted" };
+    lone all[CALLS];
+    (void)state;
+    for (int f = 0; f < 3; f++) {
+        for (int action = 0; action < 3; action++) {
+            for (int at = 0; at < CALLS; at++) {
+                open_all(forms[f], 1, false);
+                ask_all(all);
+                run();
+                for (int i = 0; i < CALLS; i++) CHECK(all[i].times == 1 && all[i].rc == DBM_OK && (all[i].writes || all[i].value == 1));
+                if (action == 0) plan_fail(v, DBM_OP_EXECUTE, at + 1, DBM_E_CONSTRAINT, "23505");
+                else if (action == 1) (void)plan(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, at + 1, LOSE);
+                else if (f == 0) (void)plan(v, DBM_OP_EXECUTE, at + 1, REFUSE);
+                ask_all(all);
+                run();
+                plan_clear(v);
+                for (int i = 0; i < CALLS; i++) {
+                    dbm_status want = action == 0 && i == at ? DBM_E_CONSTRAINT : DBM_OK;
+                    if (action == 1 && all[i].writes && (i == at || (f == 0 && i > at))) want = DBM_E_IN_DOUBT; /* what reads goes once more */
+                    if (all[i].times != 1 || all[i].rc != want) fail_msg("%s, action %d at %d: call %d: %s, expected %s", forms[f], action, at, i, dbm_status_name(all[i].rc), dbm_status_name(want));
+                    if (all[i].rc == DBM_OK && !all[i].writes) CHECK(all[i].value == 1);
+                }
+                close_all();
+            }
+        }
+    }
+}
+
+/* A call that is cancelled at each place, after so many turns of the loop: it is told at once, and the others are answered. */
+static void cancelled_cancels_nobody_else(void **state) {
+    lone all[CALLS];
+    (void)state;
+    for (int warm = 0; warm < 2; warm++) {
+        for (int at = 0; at < CALLS; at++) {
+            for (int turns = 1; turns < 5; turns++) {
+                open_all("batched", 1, false);
+                if (warm) {
+                    ask_all(all);
+                    run();
+                }
+                plan_entry *e = plan(v, DBM_OP_RECEIVE, 1, DELAY);
+                e->delay_us = 20000;
+                ask_all(all);
+                for (int i = 0; i < turns; i++) (void)dbm_loop_step(loop, 0);
+                dbm_async_cancel(all[at].times == 0 ? all[at].act : NULL);
+                for (int i = 0; i < 3; i++) (void)dbm_loop_step(loop, 0);
+                if (warm) CHECK(all[at].times == 1); /* though the answer is still to come */
+                run();
+                plan_clear(v);
+                for (int i = 0; i < CALLS; i++) {
+                    bool fine = all[i].rc == DBM_OK || (i == at && (all[i].rc == DBM_E_CANCELLED || (all[i].writes && all[i].rc == DBM_E_IN_DOUBT)));
+                    if (all[i].times != 1 || !fine) fail_msg("warm %d, %d cancelled after %d turns: call %d: %s", warm, at, turns, i, dbm_status_name(all[i].rc));
+                }
+                CHECK(v->counts[ON_CANCEL] <= 1);
+                close_all();
+            }
+        }
+    }
+}
+
+/* The loop is freed with calls at every stage; and whatever memory there is none for, each is told once. */
+static void freed_at_every_turn(void **state) {
+    static const char *const forms[] = { "batched", "stepped", "scripted" };
+    told t[CALLS];
+    lone all[CALLS];
+    (void)state;
+    for (int f = 0; f < 3; f++) {
+        for (int turns = 0; turns < 8; turns++) {
+            for (int tasks = 0; tasks < 2; tasks++) {
+                open_all(forms[f], 2, false);
+                plan_entry *e = plan(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 1, DELAY);
+                e->delay_us = 5000;
+                memset(t, 0, sizeof t);
+                memset(all, 0, sizeof all);
+                if (tasks) {
+                    ask_all(all);
+                } else {
+                    dbm_shared *on = dbm_async_on(loop, db);
+                    CHECK(on != NULL && dbm_async_on(loop, db) == on);
+                    for (int i = 0; i < CALLS; i++) {
+                        if (i % 2 == 0) CHECK_STATUS(dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], "rows 1 x 2"), DBM_OK);
+                        else CHECK_STATUS(dbm_async_exec_cb(on, fn, &t[i], "write"), DBM_OK);
+                    }
+                    CHECK_STATUS(dbm_async_exec_cb(db, fn, NULL, "write"), DBM_E_MISUSE); /* no loop runs here */
+                }
+                for (int i = 0; i < turns; i++) (void)dbm_loop_step(loop, 0);
+                close_all();
+                for (int i = 0; i < CALLS; i++) {
+                    dbm_status st = tasks ? all[i].rc : t[i].status;
+                    CHECK((tasks ? all[i].times : t[i].times) <= 1 && (tasks || t[i].times == 1));
+                    CHECK(st == DBM_OK || st == DBM_E_CANCELLED || st == DBM_E_CLOSED || (i % 2 == 1 && st == DBM_E_IN_DOUBT));
+                }
+            }
+        }
+    }
+}
+
+/* Each allocation fails once, and then all of them from there on: whatever was begun is told once, and nothing stays behind. */
+static void without_memory(void **state) {
+    static const char *const forms[] = { "batched", "scripted" };
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        for (int all_fail = 0; all_fail < 2; all_fail++) {
+            bool failed = true;
+            for (long nth = 1; failed; nth++) {
+                dbm_status st;
+                told t[CALLS];
+                bool begun[CALLS];
+                open_all(forms[f], 2, false);
+                memset(t, 0, sizeof t);
+                if (all_fail) test_heap_fail_all(&heap, nth);
+                else test_heap_fail(&heap, nth);
+                dbm_shared *on = dbm_async_on(loop, db);
+                for (int i = 0; i < CALLS; i++) {
+                    st = DBM_E_NOMEM;
+                    if (on != NULL && i % 2 == 0) st = dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], "rows 1 x 2");
+                    else if (on != NULL) st = dbm_async_exec_cb(on, fn, &t[i], "write");
+                    begun[i] = st == DBM_OK;
+                    CHECK(st == DBM_OK || st == DBM_E_NOMEM);
+                }
+                run();
+                failed = heap.failed != 0;
+                test_heap_fail(&heap, 0);
+                for (int i = 0; i < CALLS; i++) {
+                    CHECK(t[i].times == begun[i]);
+                    if (begun[i] && !failed) CHECK_STATUS(t[i].status, DBM_OK);
+                }
+                close_all();
+                CHECK(nth < 2000);
+            }
+        }
+    }
+    CHECK(test_heap_live(&heap) == 0);
+}
+
+/* Who waits for a connection gets one, though calls come without end. */
+static int calls_so_far, begun_at;
+static bool busy_over;
+static dbm_task_status busy(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    while (!busy_over && calls_so_far < 100000) {
+        DBM_AWAIT(t, dbm_async_query_one(db, &x->row, "rows 1 x 2"));
+        calls_so_far++;
+    }
+    DBM_TASK_END(t);
+}
+static dbm_task_status wants_one(dbm_task *t) {
+    static dbm_session s;
+    static dbm_row *row;
+    DBM_TASK_BEGIN(t);
+    while (calls_so_far < 1000) DBM_AWAIT(t, dbm_async_yield(t));
+    begun_at = calls_so_far;
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &s));
+    begun_at = calls_so_far - begun_at;
+    DBM_AWAIT(t, dbm_async_query_one(&s, &row, "rows 1 x 1"));
+    busy_over = true;
+    DBM_TASK_END(t);
+}
+static void others_get_connections(void **state) {
+    static lone all[MANY];
+    (void)state;
+    open_all("batched", 2, false);
+    busy_over = false;
+    calls_so_far = 0;
+    for (int i = 0; i < MANY; i++) CHECK(dbm_spawn(loop, busy, &all[i]).loop != NULL);
+    CHECK(dbm_spawn(loop, wants_one, NULL).loop != NULL);
+    run();
+    printf("a session began after %d calls\n", begun_at);
+    CHECK(busy_over && begun_at <= 2 * 256 + 2 * MANY);
+    close_all();
+}
+
+const struct CMUnitTest tests[] = {
+    cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
+    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(freed_at_every_turn),
+    cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections)
+};
+int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
