@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3417aa7bf487c602: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 05f0f8c76d11da8b: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -237,8 +237,9 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection. What still blocks inside a step: the look-up of a host's name, and TLS's handshake, of a
- * connect (for connect_timeout) and of such a KILL QUERY (for 450 ms). A reset runs init_sql again.
+ * dates are texts. A cancel is KILL QUERY by another connection. A reset runs init_sql again. What blocks a loop inside a step, measured with answers
+ * held back for 200 ms: without TLS nothing but the look-up of a host's name (the longest step 0.7 ms, the goodbye 0.1 ms, also of a server that is silent);
+ * over TLS the handshake, of a connect 570 to 750 ms (three or four answers; connect_timeout at most), and of such a KILL QUERY 500 to 860 ms (450 ms a read).
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
@@ -267,6 +268,9 @@
  *     dbm_spawn(loop, move_money, &x);
  *     dbm_loop_run(loop, -1);
  *     dbm_loop_free(loop);
+ *
+ * dbm_async_query_one(db, &row, ...) and its like on a database need no session: each stands alone, and many share a connection. What became ready in one turn of the loop
+ * goes to PostgreSQL and Redis in one send: >>async-sessions.
  *
  * The end of a task is to its sessions what the end of a block is, after everything else it began has ended: nothing outlives its task. Sync and async
  * sessions of a database share its pool, and wait in one queue. dbm_task_cancel(), a deadline and dbm_loop_free() end each task exactly once,
@@ -668,6 +672,7 @@
 #  define dbm__async_session DBM__PREFIXED(dbm__async_session)
 #  define dbm__async_session_cb DBM__PREFIXED(dbm__async_session_cb)
 #  define dbm__async_session_on DBM__PREFIXED(dbm__async_session_on)
+#  define dbm__async_share DBM__PREFIXED(dbm__async_share)
 #  define dbm__async_sleep DBM__PREFIXED(dbm__async_sleep)
 #  define dbm__async_statement DBM__PREFIXED(dbm__async_statement)
 #  define dbm__async_statementv DBM__PREFIXED(dbm__async_statementv)
@@ -2538,7 +2543,9 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one */
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
+                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * and nothing was done */
 };
 
 /* What .column may be asked for in place of a column's number, where rows are documents. */
@@ -2676,7 +2683,7 @@ typedef struct dbm_op {
     bool read_only, write;   /* BEGIN; write also: the COMMAND changes data. The adapter may correct it, for a COMMAND that is only put in a queue, or that
                               * runs one; COMMAND, RECEIVE and SYNC that find the connection lost: whether anything unanswered changes data */
     bool one_row;            /* only the first row is wanted */
-    bool reply, alone;       /* EXECUTE with no_wait: see DBM_ADAPTER_REPLIES */
+    bool reply, alone;       /* EXECUTE and COMMAND with no_wait: see DBM_ADAPTER_REPLIES */
     bool no_wait;            /* COMMIT of a read-only session: need not be waited for. EXECUTE and COMMAND (DBM_ADAPTER_PIPELINE): put it in the
                               * pipeline and be done, with `queued` set; at most DBM_PIPELINE_MAX EXECUTEs are unanswered at a time, this one
                               * counted, so it may have to wait for older ones. Values are copied; `prepared` stays until it is answered. Rows
@@ -3138,7 +3145,16 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
  * other in the order they were made, and none is sent after one that failed.
- * Calls that wait (dbm_exec() and its like) work on it, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
+ * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
+ * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
+ * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
+ * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
+ * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
+ * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
+ * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
+ * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
  * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
@@ -3162,6 +3178,8 @@ typedef enum dbm__async_kind {
     DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
     DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
+typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
+#define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
@@ -3172,6 +3190,8 @@ extern "C" {
 DBM_API dbm_act *dbm__async_session(dbm_task *t, const char *name, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site);
 DBM_API dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+/* Stands for calls on db from this loop, in the place of a session. NULL: E_CLOSED, E_NOMEM, or db can't be used. The loop's thread; it is the loop's, nothing to be freed. */
+DBM_API dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site);
 DBM_API dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...);
 DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count);
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
@@ -3205,15 +3225,27 @@ static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NU
 #define dbm_async_session_on_opt(t, db, out, ...) dbm__async_session_on(t, db, DBM__OPTIONS(dbm_session_options, __VA_ARGS__), out, DBM__SITE)
 #define dbm_async_session_cb(loop, db, options, out, fn, ud) dbm__async_session_cb(loop, db, options, out, fn, ud, DBM__SITE)
 
-#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(s, to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#if defined(__cplusplus)
+inline dbm_session *dbm__on_async(dbm_session *s) { return s; }
+inline dbm__on_holder dbm__on_async(dbm_database *db) { return dbm__on(db); }
+inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target.slot = on; h.target.gen = 0; h.target.step = DBM__ON_LOOP; return h; }
+#  define DBM__ASYNC_ON(x) dbm__on_async(x)
+#elif DBM__HAS_GENERIC
+#  define DBM__ASYNC_ON(x) DBM__GENERIC(x, dbm_session *: (x), dbm_database *: &(dbm_session){ (void *)(x), 0, DBM__ON_DATABASE }, \
+        dbm_shared *: &(dbm_session){ (void *)(x), 0, DBM__ON_LOOP })
+#else
+#  define DBM__ASYNC_ON(x) (x)
+#endif
+#define dbm_async_on(loop, db) dbm__async_share(loop, db, DBM__SITE)
+#define DBM__ASYNC(s, to, ...) DBM__CALL(dbm__async_statement)(DBM__ASYNC_ON(s), to, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_async_exec(s, ...) DBM__ASYNC(s, dbm__async_await(DBM__ASYNC_EXEC), __VA_ARGS__)
 #define dbm_async_query(s, rows, ...) DBM__ASYNC(s, dbm__async_await_rows(rows), __VA_ARGS__)
 #define dbm_async_query_one(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_ONE, row), __VA_ARGS__)
 #define dbm_async_redis_command(s, row, ...) DBM__ASYNC(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), __VA_ARGS__)
-#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(s, dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
-#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(s, dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
-#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
-#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(s, dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
+#define dbm_async_execv(s, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await(DBM__ASYNC_EXEC), DBM__SITE, sql, values, count)
+#define dbm_async_queryv(s, rows, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_rows(rows), DBM__SITE, sql, values, count)
+#define dbm_async_query_onev(s, row, sql, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_ONE, row), DBM__SITE, sql, values, count)
+#define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
@@ -3539,6 +3571,7 @@ typedef struct dbm__thread {
     dbm__word number;       /* this thread's, from 1; 0: not drawn yet */
     unsigned slot;          /* which one of a pool it had last, to be tried first in any */
     dbm__word fork;         /* dbm__fork_epoch() when `open` was last looked at: in a child the parent's blocks are forgotten */
+    void *loop;             /* the dbm_loop whose turn it is, or NULL; async/ */
     bool impatient, turned_away; /* at a contended gate it does not wait: see gate.c */
 } dbm__thread;
 /* Sets this thread's last error and returns status. */
@@ -3726,9 +3759,7 @@ DBM__FN bool dbm__fence_others(void) { return false; }
 #if DBM__THREADS && DBM__OS_POSIX
 static dbm__word dbm__forks, dbm__forks_watched;
 #  if defined(DBM__LOCKED_ATOMICS)
-static void dbm__fork_in_child(void) {
-    dbm__forks++;
-    dbm__atomic_give(); }
+static void dbm__fork_in_child(void) { dbm__forks++; dbm__atomic_give(); }
 #  else
 static void dbm__fork_in_child(void) { (void)dbm__add(&dbm__forks, 1); }
 #  endif
@@ -3922,9 +3953,7 @@ static void dbm__heap_unlink(dbm__heap *heap, dbm__chunk *c) {
     if (c->prev) c->prev->next = c->next;
     else heap->free_list = c->next; }
 /* Sets a chunk's size, and tells the chunk after it. */
-static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) {
-    c->size = size | used;
-    dbm__chunk_next(c)->before = size; }
+static void dbm__heap_size(dbm__chunk *c, size_t size, size_t used) { c->size = size | used; dbm__chunk_next(c)->before = size; }
 /* Frees a chunk that is in use. */
 static void dbm__heap_drop(dbm__heap *heap, dbm__chunk *c) {
     dbm__chunk *after = dbm__chunk_next(c), *before = c->before ? dbm__chunk_at((char *)c - c->before) : NULL, *at, *last;
@@ -3980,9 +4009,7 @@ static void *dbm__heap_take(dbm__heap *heap, size_t size) {
         left->before = need;
         dbm__heap_size(left, rest, 0);
         c->size = need | 1u;
-    } else {
-        dbm__heap_unlink(heap, c);
-        c->size |= 1u; }
+    } else { dbm__heap_unlink(heap, c); c->size |= 1u; }
     return (char *)c + DBM__CHUNK_HEAD; }
 static void *dbm__heap_alloc(dbm__heap *heap, size_t size) {
     void *block;
@@ -4096,9 +4123,7 @@ DBM__FN char *dbm__copy_text(dbm__host *host, const char *text, size_t size) {
     if (size) memcpy(copy, text, size);
     copy[size] = 0;
     return copy; }
-DBM__FN void dbm__wipe(void *p, size_t size) {
-    volatile unsigned char *bytes = (volatile unsigned char *)p;
-    while (size--) *bytes++ = 0; }
+DBM__FN void dbm__wipe(void *p, size_t size) { volatile unsigned char *bytes = (volatile unsigned char *)p; while (size--) *bytes++ = 0; }
 /* --- src/base/text.c --- */
 /* `size` without a UTF-8 sequence that begins in the last bytes and does not end there. Bytes that are not UTF-8 stay. */
 static size_t dbm__whole(const char *data, size_t size) {
@@ -4510,9 +4535,7 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
     dbm__poll_fd p;
     int n, ms;
     bool again;
-    if (fd < 0 || !(want & DBM_STEP_BOTH)) {
-        dbm__sleep_until(host, until_us);
-        return DBM_E_TIMEOUT; }
+    if (fd < 0 || !(want & DBM_STEP_BOTH)) { dbm__sleep_until(host, until_us); return DBM_E_TIMEOUT; }
     for (;;) {
         p.fd = (dbm__poll_number)fd;
         p.events = (short)((want & DBM_STEP_READ ? DBM__POLL_IN : 0) | (want & DBM_STEP_WRITE ? DBM__POLL_OUT : 0));
@@ -4535,9 +4558,7 @@ DBM__FN void dbm__net_wait_many(dbm__host *host, dbm__net_item *items, int count
         if (items[i].want & DBM_STEP_READ) p[polled].events = (short)(p[polled].events | DBM__POLL_IN);
         if (items[i].want & DBM_STEP_WRITE) p[polled].events = (short)(p[polled].events | DBM__POLL_OUT);
         which[polled++] = i; }
-    if (polled == 0) {
-        dbm__sleep_until(host, until_us);
-        return; }
+    if (polled == 0) { dbm__sleep_until(host, until_us); return; }
     for (;;) {
         int ms = dbm__poll_ms(host, until_us);
         n = dbm__poll(p, polled, ms, &again);
@@ -4616,9 +4637,7 @@ static void dbm__hush_mask(int how, const sigset_t *set, sigset_t *before) {
     (void)sigprocmask(how, set, before);
 #endif
 }
-static bool dbm__hush_pending(void) {
-    sigset_t pending;
-    return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1; }
+static bool dbm__hush_pending(void) { sigset_t pending; return sigpending(&pending) == 0 && sigismember(&pending, SIGPIPE) == 1; }
 DBM__FN void dbm__hush_begin(dbm__hush *h, bool on) {
     sigset_t set;
     h->on = on;
@@ -4734,9 +4753,7 @@ DBM__FN void dbm__dial_init(dbm__dial *d) {
     memset(d, 0, sizeof *d);
     d->fd = -1;
     d->wake_us = INT64_MAX; }
-static void dbm__dial_drop(dbm__dial *d) {
-    dbm__net_close(d->fd);
-    d->fd = -1; }
+static void dbm__dial_drop(dbm__dial *d) { dbm__net_close(d->fd); d->fd = -1; }
 DBM__FN void dbm__dial_end(dbm__dial *d) {
     if (d->addresses != NULL) freeaddrinfo((struct addrinfo *)d->addresses);
     d->addresses = d->next = NULL;
@@ -4758,9 +4775,7 @@ static dbm_status dbm__dial_resolve(dbm__dial *d) {
     hints.ai_flags = AI_NUMERICHOST;
     dbm__format(port, sizeof port, "%d", d->at_port);
 #if defined(_WIN32)
-    {
-        WSADATA unused;
-        if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED; }
+    { WSADATA unused; if (WSAStartup(0x0202, &unused) != 0) return DBM_E_UNSUPPORTED; }
 #endif
     rc = getaddrinfo(d->host, port, &hints, &list);
     if (rc == EAI_NONAME) { /* no address: a name */
@@ -4870,9 +4885,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             int e = 0;
             dbm__socket_length size = (dbm__socket_length)sizeof e;
             if (dbm__net_wait(host, d->fd, DBM_STEP_WRITE, now) == DBM_E_TIMEOUT) {
-                if (now < d->until_us) {
-                    d->wake_us = d->until_us;
-                    return DBM_STEP_WRITE; }
+                if (now < d->until_us) { d->wake_us = d->until_us; return DBM_STEP_WRITE; }
                 dbm__dial_note(d, "no answer");
                 dbm__dial_drop(d);
                 continue; }
@@ -4881,9 +4894,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
 #else
             if (getsockopt(d->fd, SOL_SOCKET, SO_ERROR, &e, &size) != 0) e = DBM__SOCKET_ERROR();
 #endif
-            if (e == 0) {
-                d->connected = true;
-                return dbm__dial_done(d, DBM_OK); }
+            if (e == 0) { d->connected = true; return dbm__dial_done(d, DBM_OK); }
             dbm__dial_note(d, dbm__net_reason(e, block));
             dbm__dial_drop(d); }
         if (now >= deadline_us) {
@@ -4893,9 +4904,7 @@ DBM__FN dbm_step dbm__dial_step(dbm__dial *d, dbm__host *host, int64_t deadline_
             if (d->problem[0] != 0) return dbm__dial_done(d, DBM_E_CONNECT);
             d->until_us = deadline_us;
             d->local = true;
-            if (!dbm__dial_begin_path(d, &again) && again) {
-                d->wake_us = now + 10000;
-                return DBM_STEP_TIMER; }
+            if (!dbm__dial_begin_path(d, &again) && again) { d->wake_us = now + 10000; return DBM_STEP_TIMER; }
         } else if (d->next != NULL) {
             const struct addrinfo *a = (const struct addrinfo *)d->next;
             d->next = a->ai_next;
@@ -5153,13 +5162,9 @@ DBM__FN bool dbm__parse_size(const char *text, size_t *out) {
     return true; }
 DBM__FN void *dbm__cfg_alloc(dbm__cfg_memory *m, size_t size) {
     dbm__cfg_block *block;
-    if (m->failed || size > SIZE_MAX - sizeof *block) {
-        m->failed = true;
-        return NULL; }
+    if (m->failed || size > SIZE_MAX - sizeof *block) { m->failed = true; return NULL; }
     block = (dbm__cfg_block *)dbm__alloc_zero(m->host, sizeof *block + size);
-    if (!block) {
-        m->failed = true;
-        return NULL; }
+    if (!block) { m->failed = true; return NULL; }
     block->next = m->blocks;
     block->size = size;
     m->blocks = block;
@@ -5185,17 +5190,13 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
     size_t capacity;
     char *data;
-    if (size >= SIZE_MAX / 4 - b->size) {
-        b->memory->failed = true;
-        return; }
+    if (size >= SIZE_MAX / 4 - b->size) { b->memory->failed = true; return; }
     if (b->size + size >= b->capacity) {
         capacity = b->capacity ? b->capacity : 64;
         while (capacity <= b->size + size) capacity *= 2;
         data = (char *)dbm__cfg_alloc(b->memory, capacity);
         if (!data) return;
-        if (b->size) {
-            memcpy(data, b->data, b->size);
-            dbm__wipe(b->data, b->size); }
+        if (b->size) { memcpy(data, b->data, b->size); dbm__wipe(b->data, b->size); }
         b->data = data;
         b->capacity = capacity; }
     if (size) memcpy(b->data + b->size, text, size);
@@ -5226,9 +5227,7 @@ static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const
         dbm__cfg_put_problem(&p->text, file, line, section, key, format, again);
         va_end(again);
         dbm__put_n(&p->text, "\n", 1);
-        if (!p->text.cut) {
-            p->shown = p->count;
-            return; }
+        if (!p->text.cut) { p->shown = p->count; return; }
         if (!before) { /* the only one: better cut than not at all */
             dbm__text_end(&p->text);
             p->shown = p->count;
@@ -5298,9 +5297,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
     memcpy(name, from, i);
     name[i] = 0;
     value = dbm__cfg_env(name);
-    if (fallback && (!value || !*value)) {
-        dbm__cfg_add(b, fallback, (size_t)(stop - fallback));
-        return true; }
+    if (fallback && (!value || !*value)) { dbm__cfg_add(b, fallback, (size_t)(stop - fallback)); return true; }
     if (!value) {
 #if DBM__ENV
         return dbm__cfg_bad(p, at, "%s%sthe environment variable %s is not set; set it, or write ${%s:-default}", part, of, name, name);
@@ -5308,9 +5305,7 @@ static bool dbm__cfg_variable(dbm__cfg_buffer *b, const char *c, const char *end
         return dbm__cfg_bad(p, at, "%s%sthe variable %s cannot be read: this program is built without an environment (DBM_NO_ENV)", part, of, name);
 #endif
     }
-    if (!(how & DBM__CFG_HOSTS)) {
-        dbm__cfg_add(b, value, strlen(value));
-        return true; }
+    if (!(how & DBM__CFG_HOSTS)) { dbm__cfg_add(b, value, strlen(value)); return true; }
     for (; *value; value++) dbm__cfg_add(b, *value == '%' ? "%25" : value, *value == '%' ? 3 : 1);
     return true; }
 DBM__FN const char *dbm__cfg_expand(dbm__cfg_memory *m, const char *text, size_t size, unsigned how, dbm__problems *p,
@@ -5549,9 +5544,7 @@ static const char *dbm__url_find(const char *c, const char *end, const char *set
     const char *found = end;
     while (c < end) {
         const char *next = dbm__cfg_next(c, end, variables);
-        if (next == c + 1 && *c && strchr(set, *c)) {
-            found = c;
-            if (!last) break; }
+        if (next == c + 1 && *c && strchr(set, *c)) { found = c; if (!last) break; }
         c = next; }
     return found; }
 static const char *dbm__url_separator(const char *c, const char *end, bool variables) {
@@ -5616,9 +5609,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
                    *equal = dbm__url_find(c, stop, "=", false, job->variables);
         dbm_option one;
         char name[48];
-        if (stop == c) {
-            c++;
-            continue; }
+        if (stop == c) { c++; continue; }
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
         if (!one.name) return false;
@@ -5941,9 +5932,7 @@ static bool dbm__draft_begin(dbm__draft *d, dbm__host *host, const dbm__known_ty
     return d->s && dbm__cfg_secrets_init(host, d->s); }
 /* Hands the settings out, or frees them when there was a problem or no memory. */
 static void dbm__draft_end(dbm__draft *d, dbm__host *host, bool ok, dbm__settings **out, bool *no_memory) {
-    if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) {
-        *no_memory = true;
-        ok = false; }
+    if (d->keep.failed || d->scratch.failed || !d->s || !d->s->secrets) { *no_memory = true; ok = false; }
     if (d->s) d->s->owned = d->keep.blocks;
     dbm__cfg_release(&d->scratch);
     if (ok) *out = d->s;
@@ -6075,9 +6064,7 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__cfg_names names;
     char list[160], hint[96];
     int i;
-    if (found) {
-        dbm__draft_put_word(d, id, found->value);
-        return; }
+    if (found) { dbm__draft_put_word(d, id, found->value); return; }
     d->wrong[id] = true;
     hint[0] = 0;
     if (!given->variables || !strstr(given->value, "${")) {
@@ -6090,9 +6077,7 @@ static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, 
 static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     dbm__shown shown;
     size_t size = 0;
-    if (dbm__parse_size(value, &size) && size > 0) {
-        d->s->config.row_buffer = size;
-        return; }
+    if (dbm__parse_size(value, &size) && size > 0) { d->s->config.row_buffer = size; return; }
     d->wrong[id] = true;
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables)); }
@@ -6170,12 +6155,8 @@ static void dbm__draft_complete_number(dbm__draft *d, int id) {
     dbm__cfg_at at = d->at[id];
     int v = dbm__draft_get(d, id);
     if (!key->offset || key->kind == DBM__SET_TEXT) return;
-    if (v == 0) {
-        dbm__draft_put(d, id, key->standard);
-        return; }
-    if (v == -1 && key->none) {
-        dbm__draft_put(d, id, 0);
-        return; }
+    if (v == 0) { dbm__draft_put(d, id, key->standard); return; }
+    if (v == -1 && key->none) { dbm__draft_put(d, id, 0); return; }
     if (v >= key->min && v <= key->max) return;
     d->wrong[id] = true;
     if (d->in_code) at.key = key->field;
@@ -6269,17 +6250,13 @@ static void dbm__draft_take(dbm__draft *d, const dbm__cfg_given *given) {
     const char *value;
     if (id == DBM__SET_TYPE || id == DBM__SET_URL) return; /* taken before */
     if (!key && !dbm__draft_option_known(d, given->key, &given->at)) return;
-    if (key) {
-        d->set[id] = true;
-        d->at[id] = given->at; }
+    if (key) { d->set[id] = true; d->at[id] = given->at; }
     value = dbm__cfg_expand(key && key->kind != DBM__SET_TEXT ? &d->scratch : &d->keep, given->value, strlen(given->value),
                             given->variables ? DBM__CFG_VARIABLES : 0, d->p, &given->at, NULL);
     if (!value) {
         if (key) d->wrong[id] = true;
         return; }
-    if (!key) {
-        dbm__draft_option(d, given->key, value);
-        return; }
+    if (!key) { dbm__draft_option(d, given->key, value); return; }
     switch (key->kind) {
     case DBM__SET_TEXT: dbm__draft_put_text(d, id, *value ? value : NULL); break;
     case DBM__SET_INT:
@@ -6407,12 +6384,8 @@ DBM__FN dbm_status dbm__config_make(dbm__host *host, const dbm_config *in, const
     dbm__draft_enum(&d, DBM__SET_TLS, (int)in->tls, DBM_TLS_VERIFY_FULL, "dbm_tls");
     d.at[DBM__SET_TYPE].key = "type";
     d.at[DBM__SET_URL].key = "url";
-    if (word) {
-        d.set[DBM__SET_TYPE] = true;
-        dbm__draft_type(&d, word, true); }
-    if (url) {
-        d.set[DBM__SET_URL] = true;
-        dbm__draft_url(&d, url, false); }
+    if (word) { d.set[DBM__SET_TYPE] = true; dbm__draft_type(&d, word, true); }
+    if (url) { d.set[DBM__SET_URL] = true; dbm__draft_url(&d, url, false); }
     dbm__draft_options(&d, in);
     dbm__draft_complete(&d);
 done:
@@ -6472,9 +6445,7 @@ typedef struct dbm__ini {
     dbm__ini_entry *entry;       /* which an indented line continues */
 } dbm__ini;
 static size_t dbm__ini_trim(const char **text, size_t size) {
-    while (size && dbm__cfg_blank(**text)) {
-        (*text)++;
-        size--; }
+    while (size && dbm__cfg_blank(**text)) { (*text)++; size--; }
     while (size && dbm__cfg_blank((*text)[size - 1])) size--;
     return size; }
 /* The name between [ and ]; false when there is no ]. */
@@ -6518,9 +6489,7 @@ static void dbm__ini_section_begin(dbm__ini *d) {
     dbm__put_n(&t, title, size);
     dbm__text_end(&t);
     name[0] = 0;
-    if (ours > 0 && size - 10 < sizeof name) {
-        memcpy(name, title + 10, size - 10);
-        name[size - 10] = 0; }
+    if (ours > 0 && size - 10 < sizeof name) { memcpy(name, title + 10, size - 10); name[size - 10] = 0; }
     if (ours < 0) {
         dbm__problem(d->p, d->file, d->number, NULL, NULL, "section [%s]: a database's section is written [databases.NAME]", shown);
         return; }
@@ -6597,9 +6566,7 @@ static char *dbm__ini_read(char *block, int capacity, void *stream) {
         room = (size_t)capacity - 8;
         if (room > DBM__INI_HEAD_MAX) room = DBM__INI_HEAD_MAX;
         head = d->head;
-        if (head > room) {
-            head = room;
-            d->long_head = true; }
+        if (head > room) { head = room; d->long_head = true; }
         dbm__put_n(&t, d->line, head);
         dbm__put(&t, "=~");
         break; }
@@ -6777,9 +6744,7 @@ static bool dbm__ini_section_end(dbm__ini *d, const dbm__ini_section *s, const d
         for (i = 0; i < own; i++) {
             if (strncmp(given[i].key, "connect_args.", 13) == 0) dbm__ini_override(d, s, given[i].key, given, &count, capacity); } }
     for (i = 0, entry = s->first; entry; entry = entry->next) {
-        if (given[i].value) {
-            i++;
-            continue; }
+        if (given[i].value) { i++; continue; }
         at.line = entry->line;
         at.key = entry->key;
         given[i].at = at;
@@ -6835,9 +6800,7 @@ static dbm_status dbm__ini_load(dbm__host *host, const char *file, const char *t
         if (list.items[list.count]) list.count++; }
     ok = ok && !d.memory.failed;
     dbm__cfg_release(&d.memory);
-    if (ok && p->count == before) {
-        *out = list;
-        return DBM_OK; }
+    if (ok && p->count == before) { *out = list; return DBM_OK; }
     dbm__settings_list_free(host, &list);
     if (!ok) return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL);
     return p->count - before == p->not_compiled - before_compiled ? DBM_E_NOT_COMPILED : DBM_E_CONFIG; }
@@ -6922,7 +6885,7 @@ struct dbm_database {
     const dbm_adapter *adapter;
     dbm__host *host;
     struct dbm__gate *gate;          /* where writers take turns; NULL: nowhere */
-    bool transactions, savepoints, one_result, pipeline; /* the adapter's flags */
+    bool transactions, savepoints, one_result, pipeline, replies; /* the adapter's flags */
     bool transactions_asked;         /* the same: for sessions that ask */
     bool single;                     /* one connection, for ever */
     bool autocommit;                 /* isolation_level = AUTOCOMMIT */
@@ -7077,9 +7040,7 @@ DBM__FN dbm_status dbm__adapter_refuse(dbm_database *db, dbm_status status, cons
     char block[800];
     DBM__FORMAT(block, sizeof block, format);
     return dbm_adapter_fail_init(db, status, block); }
-DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) {
-    (void)c;
-    dbm__self()->last.retryable = true; }
+DBM__DEF void dbm_adapter_fail_retryable(dbm_connection *c) { (void)c; dbm__self()->last.retryable = true; }
 DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind, const char *name) {
     dbm_error_info *e = &dbm__self()->last;
     e->constraint = kind;
@@ -7087,9 +7048,7 @@ DBM__DEF void dbm_adapter_fail_constraint(dbm_connection *c, dbm_constraint kind
     dbm__redact(c->db->settings, e->constraint_name); }
 DBM__DEF void dbm_adapter_broken(dbm_connection *c) { c->broken = true; }
 DBM__DEF void dbm_adapter_state(dbm_connection *c, dbm_state state) { c->state = state; }
-DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) {
-    c->reported = false;
-    op->bulk->refused(op->bulk, row); }
+DBM__DEF void dbm_adapter_bulk_refused(dbm_connection *c, dbm_op *op, int64_t row) { c->reported = false; op->bulk->refused(op->bulk, row); }
 DBM__DEF void dbm_adapter_notice(dbm_connection *c, const char *text) {
     char copy[1024];
     if (!dbm__event_wanted(c->db->host, DBM_LOG_INFO)) return;
@@ -7177,9 +7136,7 @@ DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
                "encryption, so password and data may be read on the way: set tls = require or better, or tls = off if that is meant", c->db->name); }
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
-    if (c->password != NULL) {
-        dbm__wipe(c->password, strlen(c->password));
-        dbm__free(c->db->host, c->password); }
+    if (c->password != NULL) { dbm__wipe(c->password, strlen(c->password)); dbm__free(c->db->host, c->password); }
     c->user = NULL;
     c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
@@ -7376,9 +7333,7 @@ static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, i
     run.sql_size = t.size;
     run.prepared = &statement;
     st = dbm__op_call(c, &run);
-    if (run.result != NULL) {
-        run.kind = DBM_OP_FINISH;
-        dbm__op_call(c, &run); }
+    if (run.result != NULL) { run.kind = DBM_OP_FINISH; dbm__op_call(c, &run); }
     return st; }
 static dbm_status dbm__emulate(dbm_connection *c, dbm_op *op) {
     dbm_status st;
@@ -7700,12 +7655,8 @@ DBM__INLINE bool dbm__pool_put(dbm__slot *slot) {
         dbm__store(&slot->state, DBM__SLOT_RETURNING);
         dbm__fence_light();
         slow = dbm__load(&pool->slow);
-    } else {
-        (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING);
-        slow = dbm__load_ordered(&pool->slow); }
-    if (DBM__UNLIKELY(slow != 0)) {
-        dbm__store(&slot->state, DBM__SLOT_OUT);
-        return false; }
+    } else { (void)dbm__swap(&slot->state, DBM__SLOT_RETURNING); slow = dbm__load_ordered(&pool->slow); }
+    if (DBM__UNLIKELY(slow != 0)) { dbm__store(&slot->state, DBM__SLOT_OUT); return false; }
     dbm__store_release(&slot->state, DBM__SLOT_IDLE);
     return true; }
 DBM__INLINE void dbm__pool_give(dbm__slot *slot) {
@@ -7795,9 +7746,7 @@ DBM__FN dbm_status dbm__graph_enter(dbm_database *db, dbm__blocked *b, dbm__pool
     dbm__lock_take(&shared->graph_lock);
     shared->marks++;
     stuck = dbm__graph_stuck(shared, b->thread, pool, gate, &sites);
-    if (!stuck) {
-        b->next = shared->blocked;
-        shared->blocked = b; }
+    if (!stuck) { b->next = shared->blocked; shared->blocked = b; }
     dbm__lock_give(&shared->graph_lock);
     if (!stuck) return DBM_OK;
     return dbm__fail(DBM_E_WOULD_DEADLOCK, DBM_STAGE_CHECKOUT, db->name, site,
@@ -7961,9 +7910,7 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     int64_t now;
     bool barged;
 #endif
-    if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) {
-        dbm__gate_held(gate, holder, site);
-        return DBM_OK; }
+    if (dbm__cas(&gate->word, &o, DBM__GATE_TAKEN)) { dbm__gate_held(gate, holder, site); return DBM_OK; }
     if (!patient) {
         return dbm__gate_refused(db, gate, DBM_E_SERIALIZATION, site, "another session is writing",
                                  ", and this one has already read: waiting would block its commit; run the transaction again, or begin it with .write = 1"); }
@@ -7979,15 +7926,11 @@ DBM__FN dbm_status dbm__gate_enter(dbm_database *db, dbm__gate *gate, dbm__word 
     now = dbm__now(db->host);
     barged = dbm__gate_barge(gate, now);
     dbm__lock_give(&gate->lock);
-    if (barged) {
-        dbm__gate_held(gate, holder, site);
-        return DBM_OK; }
+    if (barged) { dbm__gate_held(gate, holder, site); return DBM_OK; }
     st = dbm__graph_enter(db, &blocked, NULL, gate, site);
     if (st != DBM_OK) return st;
     memset(&w, 0, sizeof w);
-    if (!dbm__signal_init(&w.signal)) {
-        dbm__graph_leave(db, &blocked);
-        return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
+    if (!dbm__signal_init(&w.signal)) { dbm__graph_leave(db, &blocked); return dbm__no_memory(DBM_STAGE_STATEMENT, db->name, site); }
     dbm__lock_take(&gate->lock);
     do barged = dbm__gate_barge(gate, now); while (!barged && !dbm__gate_queue(gate, &w, now));
     if (!barged) st = dbm__gate_wait(db->host, gate, &w, deadline_us, stop);
@@ -8023,9 +7966,7 @@ DBM__FN void dbm__gate_leave(dbm_database *db, dbm__gate *gate) {
     } else {
         o = dbm__load(&gate->word);
         while (!dbm__cas(&gate->word, &o, o & ~(dbm__word)DBM__GATE_TAKEN)) {}
-        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) {
-            w->told = true;
-            dbm__signal_one(&w->signal); }
+        if (w != NULL && (!w->looks || !gate->streak || gate->wary != 0)) { w->told = true; dbm__signal_one(&w->signal); }
         if (gate->wary != 0) gate->wary--; }
     dbm__lock_give(&gate->lock); }
 /* --- src/pool/pool.c --- */
@@ -8038,9 +7979,7 @@ DBM__FN dbm_status dbm__pool_make(dbm_database *db, size_t slot_size) {
     if (pool == NULL) return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL);
     slot_size = (slot_size + 63u) & ~(size_t)63u;
     pool->slots_block = dbm__alloc_zero(db->host, slot_size * (size_t)count + 63u);
-    if (pool->slots_block == NULL) {
-        dbm__free(db->host, pool);
-        return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
+    if (pool->slots_block == NULL) { dbm__free(db->host, pool); return dbm__no_memory(DBM_STAGE_CONFIG, db->name, NULL); }
     if (!dbm__lock_init(&pool->lock) || !dbm__signal_init(&pool->drained)) {
         dbm__free(db->host, pool->slots_block);
         dbm__free(db->host, pool);
@@ -8113,12 +8052,8 @@ DBM__FN int dbm__pool_idle(dbm__pool *pool) {
     int i, idle = 0;
     for (i = 0; i < pool->slot_count; i++) if (dbm__load(&dbm__pool_slot(pool, i)->state) == DBM__SLOT_IDLE) idle++;
     return idle; }
-DBM__FN void dbm__pool_set_idle(dbm__slot *slot) {
-    dbm__store_release(&slot->state, DBM__SLOT_IDLE);
-    slot->pool->may_idle = true; }
-DBM__FN void dbm__slot_to_empty(dbm__slot *slot) {
-    dbm__store(&slot->state, DBM__SLOT_EMPTY);
-    slot->pool->empty++; }
+DBM__FN void dbm__pool_set_idle(dbm__slot *slot) { dbm__store_release(&slot->state, DBM__SLOT_IDLE); slot->pool->may_idle = true; }
+DBM__FN void dbm__slot_to_empty(dbm__slot *slot) { dbm__store(&slot->state, DBM__SLOT_EMPTY); slot->pool->empty++; }
 /* SLOW_TAKE is set by dbm__pool_shut() alone. */
 DBM__FN void dbm__pool_set_slow(dbm__pool *pool) {
     dbm__word take = pool->state != DBM__POOL_OPEN || pool->first != NULL ? dbm__load(&pool->slow) & DBM__SLOW_TAKE : 0;
@@ -8145,9 +8080,7 @@ DBM__FN void dbm__taking_link(dbm__pool *pool, dbm__taking *t) {
 enum { DBM__WAKE_NONE = 0, DBM__WAKE_LISTED, DBM__WAKE_CALLING, DBM__WAKE_AGAIN };
 static void dbm__taker_wake(dbm__pool *pool, dbm__taker *by) {
     dbm__word now = dbm__load(&by->waking);
-    if (by->wake == NULL) {
-        dbm__signal_one((dbm__signal *)by->ud);
-        return; }
+    if (by->wake == NULL) { dbm__signal_one((dbm__signal *)by->ud); return; }
     for (;;) {
         if (now == DBM__WAKE_LISTED || now == DBM__WAKE_AGAIN) return; /* that call is still to come */
         if (dbm__cas(&by->waking, &now, now == DBM__WAKE_NONE ? (dbm__word)DBM__WAKE_LISTED : (dbm__word)DBM__WAKE_AGAIN)) break; }
@@ -8235,9 +8168,7 @@ DBM__FN bool dbm__pool_connect_failed(dbm__pool *pool, const dbm_error_info *e, 
     pool->cause = *e;
     pool->retry_us = now + delay;
     if (pool->open == 0 && !pool->down) *went_down = pool->down = true;
-    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) {
-        dbm__pool_fail_waiters(pool, e->status);
-        return false; }
+    if (dbm__connect_fatal(e) || (pool->open == 0 && pool->connecting == 0)) { dbm__pool_fail_waiters(pool, e->status); return false; }
     return true; }
 DBM__FN void dbm__pool_turned(dbm__pool *pool, bool came_up, bool went_down, const char *site) {
     dbm_database *db = pool->db;
@@ -8337,9 +8268,7 @@ DBM__FN DBM__NOINLINE void dbm__pool_after_fork(dbm__pool *pool) {
         if (pool->db->on_fork != NULL) pool->db->on_fork(c);
         if (dbm__pool_shared(pool)) {
             if (pool->db->on_disconnect != NULL) pool->db->on_disconnect(c);
-        } else {
-            c->open = open;
-            dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED); }
+        } else { c->open = open; dbm__slot_disconnect(slot, DBM_DISCONNECT_FORKED); }
         slot->reset_full = slot->leak_reported = slot->way.on = false;
         dbm__slot_to_empty(slot); }
     if (dbm__pool_shared(pool) && pool->shared.open) dbm__connection_close(&pool->shared, DBM_DISCONNECT_FORKED);
@@ -8374,9 +8303,7 @@ static dbm_status dbm__shared_join(dbm__pool *pool, int64_t limit_us, bool *conn
         st = DBM_E_TIMEOUT;
     } else if (pool->shared.open && dbm__load(&pool->shared_dead) != 0) {
         st = DBM_E_LOST;
-    } else {
-        pool->shared_users++;
-        *connect = pool->shared_busy = !pool->shared.open; }
+    } else { pool->shared_users++; *connect = pool->shared_busy = !pool->shared.open; }
     dbm__pool_leave(pool);
     if (st == DBM_OK) return st;
     dbm__fail(st, DBM_STAGE_CONNECT, pool->db->name, NULL, "%s", st == DBM_E_LOST ? "the shared connection broke, and sessions that are out still hold it"
@@ -8502,9 +8429,7 @@ static dbm_status dbm__shared_connect(dbm__slot *slot) {
         pool->shared.connecting = false;
         dbm__credentials_drop(&pool->shared);
         dbm__shared_joined(pool, st == DBM_OK); }
-    if (st == DBM_OK) {
-        c->data = pool->shared.data;
-        c->broken = false; }
+    if (st == DBM_OK) { c->data = pool->shared.data; c->broken = false; }
     return st; }
 DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block) {
     dbm__way *way = &slot->way;
@@ -8517,9 +8442,7 @@ DBM__FN int dbm__connect_step(dbm__slot *slot, dbm_status heard, bool may_block)
     } else if (way->phase != DBM__CONNECT_MADE) {
         int want;
         /* The system's resolver blocks, and drivers call it: for the first host at the start, for others in whichever step comes to them. */
-        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) {
-            way->heard = heard;
-            return DBM__STEP_BLOCKS; }
+        if (!may_block && slot->pool->names > (way->phase == DBM__CONNECT_NEW ? 0 : 1)) { way->heard = heard; return DBM__STEP_BLOCKS; }
         if (heard == DBM_OK) heard = way->heard;
         way->heard = DBM_OK;
         c->broken = false;
@@ -8581,9 +8504,7 @@ static void dbm__connect_told(dbm__pool *pool, dbm_status st, bool *came_up, boo
     int64_t now = dbm__now(pool->db->host);
     pool->connecting--;
     *came_up = st == DBM_OK && dbm__pool_connected(pool);
-    if (st != DBM_OK) {
-        dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down);
-        dbm__pool_set_slow(pool); }
+    if (st != DBM_OK) { dbm__pool_connect_failed(pool, &dbm__self()->last, now, went_down); dbm__pool_set_slow(pool); }
     dbm__pool_dispatch(pool, now); }
 DBM__FN dbm_status dbm__reconnect_end(dbm__slot *slot) {
     dbm__pool *pool = slot->pool;
@@ -8704,9 +8625,7 @@ DBM__FN bool dbm__giving_start(dbm__slot *slot) {
         dbm__event(pool->db->host, DBM_EVENT_LEAK_RETURNED, DBM_LOG_INFO, pool->db->name, NULL, DBM_OK, 0, "a session that was reported as leaked came back"); }
     slot->way.on = false;
     slot->way.close = slot->connection.broken || !slot->connection.open;
-    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) {
-        slot->way.phase = DBM__GIVE_RESET;
-        return true; }
+    if (!slot->way.close && (slot->reset_full || pool->full_reset || dbm__slot_unsettled(slot))) { slot->way.phase = DBM__GIVE_RESET; return true; }
     slot->way.phase = DBM__GIVE_CLOSE;
     return !dbm__giving_put(slot); }
 DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) {
@@ -8743,13 +8662,9 @@ DBM__FN int dbm__giving_step(dbm__slot *slot, dbm_status heard, bool may_block) 
         way->phase = DBM__GIVE_BACK; }
     for (;;) {
         dbm__lock_take(&pool->lock);
-        if (way->close || !slot->connection.open) {
-            dbm__slot_to_empty(slot); break; }
-        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) {
-            dbm__slot_back(slot); break; }
-        if (!blocks) {
-            pool->open--;
-            pool->stats.disconnects++; }
+        if (way->close || !slot->connection.open) { dbm__slot_to_empty(slot); break; }
+        if (pool->state == DBM__POOL_OPEN && (pool->open <= pool->size || pool->first != NULL)) { dbm__slot_back(slot); break; }
+        if (!blocks) { pool->open--; pool->stats.disconnects++; }
         dbm__pool_leave(pool);
         if (blocks) return DBM__STEP_BLOCKS;
         dbm__slot_disconnect(slot, DBM_DISCONNECT_POLITE);
@@ -8868,17 +8783,13 @@ static int dbm__taking_late(dbm__taking *t, int64_t now, int64_t session_deadlin
 static int dbm__taking_line(dbm__taking *t, int64_t now) {
     dbm__pool *pool = t->by->db->pool;
     dbm__lock_take(&pool->lock);
-    if (pool->state != DBM__POOL_OPEN) {
-        dbm__pool_leave(pool);
-        return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site)); }
+    if (pool->state != DBM__POOL_OPEN) { dbm__pool_leave(pool); return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CLOSED, t->site)); }
     if (pool->open == 0 && pool->connecting == 0 && now < pool->retry_us && pool->first == NULL) {
         dbm__pool_leave(pool); /* down, and just tried: say why at once */
         return dbm__taking_done(t, dbm__pool_failed(pool, DBM_E_CONNECT, t->site)); }
     dbm__taking_link(pool, t);
     dbm__pool_dispatch(pool, now);
-    if (t->got == DBM__GOT_NOTHING) {
-        pool->stats.waits++;
-        dbm__pool_look(pool, now); }
+    if (t->got == DBM__GOT_NOTHING) { pool->stats.waits++; dbm__pool_look(pool, now); }
     dbm__pool_leave(pool);
     t->phase = DBM__TAKE_WAITING;
     return DBM__STEP_QUEUED; }
@@ -8971,9 +8882,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
             break;
         case DBM__TAKE_LOOK:
             want = dbm__slot_look(t->u.slot, now);
-            if (want == DBM__LOOK_GOOD) {
-                dbm__slot_taken(t->u.slot, now, t->site);
-                return dbm__taking_done(t, DBM_OK); }
+            if (want == DBM__LOOK_GOOD) { dbm__slot_taken(t->u.slot, now, t->site); return dbm__taking_done(t, DBM_OK); }
             t->phase = want == DBM__LOOK_PING ? DBM__TAKE_PING : DBM__TAKE_RETIRE;
             t->u.slot->way.on = false; break;
         case DBM__TAKE_PING:
@@ -9059,9 +8968,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
         *out = NULL;
         return dbm__no_memory(DBM_STAGE_CHECKOUT, db->name, site); }
     while ((want = dbm__taking_step(&t, heard, true, session_deadline_us)) != DBM_STEP_DONE) {
-        if (want != DBM__STEP_QUEUED) {
-            heard = dbm__way_wait(t.u.slot, want);
-            continue; }
+        if (want != DBM__STEP_QUEUED) { heard = dbm__way_wait(t.u.slot, want); continue; }
         heard = DBM_OK;
 #if !DBM__THREADS
         if (!dbm__taking_withdraw(&t, now, false)) continue;
@@ -9111,9 +9018,7 @@ static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_li
         if (slot->used_us == 0) slot->used_us = now;
         expired = now >= slot->expires_us;
         stale = idle_limit_us > 0 && idle > min_idle && now - slot->used_us >= idle_limit_us;
-        if (expired || stale) {
-            *old = expired;
-            return slot; }
+        if (expired || stale) { *old = expired; return slot; }
         dbm__pool_set_idle(slot); }
     return NULL; }
 static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
@@ -9130,9 +9035,7 @@ static void dbm__upkeep_leaks(dbm__pool *pool, int64_t now, int limit_ms) {
         held = (int64_t)((dbm__word)(now / 1000) - since);
         if (limit_ms <= 0 || held < limit_ms) continue;
         dbm__lock_take(&pool->lock);
-        if (slot->leak_reported || dbm__load(&slot->since_ms) != since) {
-            dbm__lock_give(&pool->lock);
-            continue; }
+        if (slot->leak_reported || dbm__load(&slot->since_ms) != since) { dbm__lock_give(&pool->lock); continue; }
         slot->leak_reported = true;
         pool->leaks_out++;
         pool->stats.leaks++;
@@ -9264,9 +9167,7 @@ static int dbm__lex_upper(char c) { return c >= 'a' && c <= 'z' ? c - 'a' + 'A' 
 /* < 0, 0, > 0 as the word comes before, is, or comes after `name`, which is in capitals. */
 static int dbm__lex_compare(const char *word, size_t size, const char *name) {
     size_t i;
-    for (i = 0; i < size; i++) {
-        int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i];
-        if (d || !name[i]) return d ? d : 1; }
+    for (i = 0; i < size; i++) { int d = dbm__lex_upper(word[i]) - (int)(unsigned char)name[i]; if (d || !name[i]) return d ? d : 1; }
     return name[size] ? -1 : 0; }
 static int dbm__lex_code(const char *word, size_t size) {
     int low = 1, high = DBM__KW_COUNT - 1;
@@ -9374,9 +9275,7 @@ static void dbm__lex_begin(dbm__lex *x, const char *sql, size_t size, unsigned b
 static bool dbm__lex_is(const dbm__lex *x, const char *words) {
     return x->token == DBM__TOKEN_WORD && x->previous != DBM__CODE_SIGN('.') && dbm__lex_in(words, x->sql + x->start, x->at - x->start); }
 /* A token that takes all up to `end`; 0: it is not closed. */
-static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) {
-    x->token = end ? token : DBM__TOKEN_OPEN;
-    x->at = end ? end : x->size; }
+static void dbm__lex_take(dbm__lex *x, dbm__token token, size_t end) { x->token = end ? token : DBM__TOKEN_OPEN; x->at = end ? end : x->size; }
 /* Blanks and comments, if one begins here. */
 static bool dbm__lex_blank(dbm__lex *x) {
     const char *s = x->sql;
@@ -9570,9 +9469,7 @@ DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lex
             return any ? size : 0;
         case DBM__TOKEN_WORD: case DBM__TOKEN_VALUE: case DBM__TOKEN_QUOTED: case DBM__TOKEN_MARK: case DBM__TOKEN_ESCAPED:
         case DBM__TOKEN_NUMBERED: case DBM__TOKEN_NAMED: case DBM__TOKEN_SIGN:
-            if (dbm__split_feed(&split, &x)) {
-                *next = x.at;
-                return any ? x.start : 0; }
+            if (dbm__split_feed(&split, &x)) { *next = x.at; return any ? x.start : 0; }
             any = true; break; } } }
 typedef enum dbm__verb_state {
     DBM__VERBS_FIRST = 0,    /* before the first word */
@@ -9612,16 +9509,12 @@ static const char dbm__pragma_writes[] =
     "USER_VERSION APPLICATION_ID SCHEMA_VERSION AUTO_VACUUM ENCODING PAGE_SIZE DEFAULT_CACHE_SIZE ";
 /* and these do so without a value too. */
 static const char dbm__pragma_acts[] = "WAL_CHECKPOINT INCREMENTAL_VACUUM OPTIMIZE ";
-static void dbm__classify_done(dbm__classify *v, dbm__verb verb) {
-    v->verb = verb;
-    v->state = DBM__VERBS_DONE; }
+static void dbm__classify_done(dbm__classify *v, dbm__verb verb) { v->verb = verb; v->state = DBM__VERBS_DONE; }
 static void dbm__classify_first(dbm__classify *v, const dbm__lex *x) {
     if (x->code == DBM__CODE_SIGN('(')) { /* (SELECT ...) UNION ... */
         v->base = v->depth;
         return; }
-    if (x->token != DBM__TOKEN_WORD) {
-        dbm__classify_done(v, DBM__VERB_OTHER);
-        return; }
+    if (x->token != DBM__TOKEN_WORD) { dbm__classify_done(v, DBM__VERB_OTHER); return; }
     v->verb = dbm__kw_table[x->code].verb;
     v->first = x->code;
     switch (x->code) {
@@ -9790,9 +9683,7 @@ static void dbm__rewrite_put(dbm__rewrite *w, const char *text, size_t size) {
     memcpy(w->out->sql + w->out->size, text, size);
     w->out->size += size; }
 /* All up to the token in hand, which is left out. */
-static void dbm__rewrite_flush(dbm__rewrite *w) {
-    dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied);
-    w->copied = w->x->at; }
+static void dbm__rewrite_flush(dbm__rewrite *w) { dbm__rewrite_put(w, w->x->sql + w->copied, w->x->start - w->copied); w->copied = w->x->at; }
 /* $n in the place of the token in hand, kept apart from words: SELECT? is two words, SELECT$1 would be one. */
 static void dbm__rewrite_number(dbm__rewrite *w, int number) {
     char text[12];
@@ -10340,9 +10231,7 @@ static DBM__NOINLINE dbm_status dbm__to_int_slow(const dbm_value *v, int64_t min
     *out = st != DBM_OK ? 0 : !negative ? (int64_t)m : m ? -(int64_t)(m - 1) - 1 : 0;
     return st; }
 DBM__FN dbm_status dbm__to_int(const dbm_value *v, int64_t min, int64_t max, int64_t *out, dbm__why *why) {
-    if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) {
-        *out = v->as.integer;
-        return DBM_OK; }
+    if (DBM__LIKELY(v->type == DBM_TYPE_INT && v->as.integer >= min && v->as.integer <= max)) { *out = v->as.integer; return DBM_OK; }
     return dbm__to_int_slow(v, min, max, out, why); }
 DBM__FN dbm_status dbm__to_uint(const dbm_value *v, uint64_t max, uint64_t *out, dbm__why *why) {
     bool negative = false;
@@ -10355,9 +10244,7 @@ DBM__FN dbm_status dbm__to_double(const dbm_value *v, double *out, dbm__why *why
     bool negative = false;
     uint64_t m = 0, odd;
 #endif
-    if (DBM__LIKELY(v->type == DBM_TYPE_DOUBLE)) {
-        *out = v->as.real;
-        return DBM_OK; }
+    if (DBM__LIKELY(v->type == DBM_TYPE_DOUBLE)) { *out = v->as.real; return DBM_OK; }
     *out = 0;
     switch (v->type) {
 #if DBM__FLOAT
@@ -10502,9 +10389,7 @@ DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_
 DBM__DEF dbm_status dbm_adapter_element(const dbm_column *column, size_t i, dbm_value *out) {
     const char *at = (const char *)column->data + i * (column->stride != 0 ? column->stride : column->size);
     dbm_status st;
-    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) {
-        *out = dbm_null();
-        return DBM_OK; }
+    if (column->nulls != NULL && (column->nulls[i / 8] >> i % 8 & 1) != 0) { *out = dbm_null(); return DBM_OK; }
     st = dbm__from_element(column->kind, column->size, at, out);
     if (column->type != DBM_TYPE_NULL && out->type != DBM_TYPE_NULL) out->type = column->type;
     return st; }
@@ -10736,9 +10621,7 @@ DBM__FN bool dbm__timestamp_read(const char *text, size_t size, int64_t *us) {
 #if DBM__FLOAT
 /* words[0] is the lowest; the highest of n is not 0. The room is the caller's. */
 typedef struct dbm__big { uint32_t *words; int n; } dbm__big;
-static void dbm__big_set(dbm__big *b, uint64_t v) {
-    b->n = 0;
-    for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v; }
+static void dbm__big_set(dbm__big *b, uint64_t v) { b->n = 0; for (; v; v >>= 32) b->words[b->n++] = (uint32_t)v; }
 static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     uint64_t carry = plus;
     int i;
@@ -10805,9 +10688,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
     exponent += 63; /* now the value is 1.x * 2^exponent */
     if (exponent > 1023) return false;
     if (exponent < -1022) drop += -1022 - exponent;
-    if (drop > 64) {
-        *bits = 0;
-        return true; }
+    if (drop > 64) { *bits = 0; return true; }
     m = drop == 64 ? 0 : q >> drop;
     lost = drop == 64 ? q : q & ((UINT64_C(1) << drop) - 1);
     half = UINT64_C(1) << (drop - 1);
@@ -10925,9 +10806,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     int bits = 0, count = 0, up = exponent > 0 ? exponent : 0, i;
     uint64_t top;
     for (top = m; top; top >>= 1) bits++;
-    for (i = 0; i < 4; i++) {
-        n[i].words = room[i];
-        dbm__big_set(&n[i], i == 0 ? m : 1); }
+    for (i = 0; i < 4; i++) { n[i].words = room[i]; dbm__big_set(&n[i], i == 0 ? m : 1); }
     dbm__big_shift(value, up + (edge ? 2 : 1));
     dbm__big_shift(unit, up - exponent + (edge ? 2 : 1));
     dbm__big_shift(above, up + (edge ? 1 : 0));
@@ -10945,9 +10824,7 @@ static int dbm__double_digits(uint64_t m, int exponent, char digits[20], int *po
     for (;;) {
         int digit = 0;
         for (i = 0; i < 4 && (count || !high); i++) if (i != 1) dbm__big_multiply(&n[i], 10, 0);
-        while (dbm__big_compare(value, unit) >= 0) {
-            dbm__big_subtract(value, unit);
-            digit++; }
+        while (dbm__big_compare(value, unit) >= 0) { dbm__big_subtract(value, unit); digit++; }
         low = dbm__big_compare(value, below) < (even ? 1 : 0);
         dbm__big_add(value, above);
         high = dbm__big_compare(value, unit) >= (even ? 0 : 1);
@@ -11030,9 +10907,7 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out) {
     (void)size;
     *out = 0;
     return false; }
-DBM__FN void dbm__double_write(double v, char block[40]) {
-    (void)v;
-    block[0] = 0; }
+DBM__FN void dbm__double_write(double v, char block[40]) { (void)v; block[0] = 0; }
 #endif
 /* --- src/sql/cache.c --- */
 /* An entry is in the chain of its hash and in the list by age, or (`cached` false) only with whoever took it.
@@ -11116,9 +10991,7 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
     dbm__cache *k = c->cache;
     dbm__entry *e, *older;
     if (!k) return;
-    for (e = k->newest; e; e = older) {
-        older = e->older;
-        dbm__cache_drop(c, e); }
+    for (e = k->newest; e; e = older) { older = e->older; dbm__cache_drop(c, e); }
     dbm__free(c->db->host, k);
     c->cache = NULL; }
 /* One block: the entry, the places, then the texts. */
@@ -11206,9 +11079,7 @@ static DBM__NOINLINE dbm_status dbm__cache_miss(dbm_connection *c, const char *s
     e->hash = hash;
     *out = e;
     return DBM_OK; }
-DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) {
-    dbm__cache_unlink(k, e);
-    dbm__cache_link(k, e); }
+DBM__FN DBM__NOINLINE void dbm__cache_touch(dbm__cache *k, dbm__entry *e) { dbm__cache_unlink(k, e); dbm__cache_link(k, e); }
 DBM__INLINE void dbm__cache_use(dbm_connection *c, dbm__cache *k, dbm__entry *e) {
     if (k->newest != e) dbm__cache_touch(k, e);
     e->uses++;
@@ -11317,6 +11188,7 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
 struct dbm_rows {
     struct dbm_row row;
@@ -11370,6 +11242,7 @@ typedef struct dbm__side {
     void (*free)(struct dbm__work *w);
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
+    bool apart;                          /* each of its calls stands alone: no failure sticks */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -11593,7 +11466,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_fail(dbm__work *w, const char *site) 
     dbm_error_info *e = &dbm__self()->last;
     if (site != NULL && e->site[0] == 0) dbm__copy_cut(e->site, sizeof e->site, site);
     if (e->database[0] == 0) dbm__copy_cut(e->database, sizeof e->database, w->db->name);
-    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND) return e->status;
+    if (e->status == DBM_DONE || e->status == DBM_E_NOT_FOUND || (w->side != NULL && w->side->apart)) return e->status;
     if (DBM__UNLIKELY(w->sent_count != 0)) { /* what was sent before it may have failed before it */
         dbm_error_info kept = *e;
         dbm_status st = dbm__work_wait(w);
@@ -11625,9 +11498,7 @@ DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     if (DBM__LIKELY(!w->timed)) return INT64_MAX;
     d = w->top->deadline_us;
     ms = w->db->settings->config.statement_timeout_ms;
-    if (ms > 0) {
-        int64_t s = dbm__deadline(w->db->host, ms);
-        if (s < d) d = s; }
+    if (ms > 0) { int64_t s = dbm__deadline(w->db->host, ms); if (s < d) d = s; }
     return d; }
 DBM__FN int64_t dbm__work_grace(dbm__work *w) {
     int64_t d, g;
@@ -11660,9 +11531,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         op.read_only = w->read_only;
         op.write = write;
         st = dbm__op_run(&w->slot.connection, &op);
-        if (st != DBM_OK) {
-            dbm__work_gate_leave(w);
-            return st; }
+        if (st != DBM_OK) { dbm__work_gate_leave(w); return st; }
         w->in_transaction = true;
         w->wrote = false;
         w->points_sent = 0;
@@ -11679,9 +11548,7 @@ DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) 
         if (st != DBM_OK) return st;
         w->points_sent++; }
     return DBM_OK; }
-DBM__FN void dbm__work_shield(dbm__work *w) {
-    dbm__swap(&w->committing, 1);
-    while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
+DBM__FN void dbm__work_shield(dbm__work *w) { dbm__swap(&w->committing, 1); while (dbm__load_ordered(&w->cancellers) != 0) dbm__sleep_us(50); }
 DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     dbm_status st = DBM_OK;
     if (w->in_transaction) {
@@ -11853,9 +11720,7 @@ DBM__FN void dbm__connection_forked(dbm_connection *c) {
         rows->row.op.result = NULL;
         rows->row.open = rows->row.standing = rows->row.fresh = false;
         rows->row.ended = true;
-        if (rows != &w->one) {
-            w->rows = rows->next;
-            dbm__rows_spare(w, rows); }
+        if (rows != &w->one) { w->rows = rows->next; dbm__rows_spare(w, rows); }
         rows = w->rows;
         if (rows == NULL) break; }
     dbm__self()->loops = NULL;
@@ -11969,9 +11834,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_refused(dbm_session *out, dbm_stat
     out->gen = (uint32_t)st;
     out->step = 0;
     if (status != NULL) *status = st;
-    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) {
-        self->failed = self->last;
-        self->has_failed = true; }
+    if (kind == DBM__KIND_BLOCK || kind == DBM__KIND_AUTO) { self->failed = self->last; self->has_failed = true; }
     return st; }
 static void dbm__level_init(dbm__level *level, int kind, dbm_status *status, const char *site, int64_t deadline_us) {
     level->kind = kind;
@@ -12003,9 +11866,7 @@ static DBM__NOINLINE dbm_status dbm__session_join(dbm__work *w, const dbm_sessio
     level = w->top->inner;
     if (level == NULL) {
         level = (dbm__level *)dbm__alloc_zero(w->db->host, sizeof *level);
-        if (level == NULL) {
-            dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site);
-            return dbm__session_refused(out, status, DBM_E_NOMEM, kind); }
+        if (level == NULL) { dbm__no_memory(DBM_STAGE_BEGIN, w->db->name, site); return dbm__session_refused(out, status, DBM_E_NOMEM, kind); }
         level->outer = w->top; }
     if (options != NULL && options->timeout_ms > 0) {
         int64_t shorter = dbm__deadline(w->db->host, options->timeout_ms);
@@ -12038,9 +11899,7 @@ static DBM__NOINLINE void dbm__work_options(dbm__work *w, const dbm_session_opti
     if (options != NULL) {
         w->read_only = options->read_only;
         w->write = options->write;
-        if (options->isolation != DBM_ISOLATION_DEFAULT) {
-            w->isolation = options->isolation;
-            w->autocommit = w->isolation == DBM_AUTOCOMMIT; }
+        if (options->isolation != DBM_ISOLATION_DEFAULT) { w->isolation = options->isolation; w->autocommit = w->isolation == DBM_AUTOCOMMIT; }
         if (options->autocommit) w->autocommit = true; }
     if (kind >= DBM__KIND_CALL) w->autocommit = true;
     w->no_transaction = w->autocommit || !(db->transactions || (db->transactions_asked && options != NULL && options->transaction));
@@ -12123,9 +11982,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
     if (options != NULL || kind >= DBM__KIND_CALL) dbm__work_options(w, options, kind, deadline);
     if (self != NULL) dbm__block_push(self, w);
     else w->joinable = false;
-    if (kind == DBM__KIND_HAND) {
-        w->begun_by = dbm__self();
-        w->loops_before = w->begun_by->loops_made; }
+    if (kind == DBM__KIND_HAND) { w->begun_by = dbm__self(); w->loops_before = w->begun_by->loops_made; }
     if (options != NULL && options->transaction && db->transactions_asked && (st = dbm__transaction_begin(w, site)) != DBM_OK) {
         dbm_error_info kept = dbm__self()->last;
         if (kept.site[0] == 0) dbm__copy_cut(kept.site, sizeof kept.site, site);
@@ -12134,9 +11991,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_open(dbm_database *db, const dbm_s
         dbm__self()->last = kept;
         return dbm__session_refused(out, status, st, kind); }
     return DBM_OK; }
-static void dbm__level_outcome(dbm__level *level, dbm_status st) {
-    level->outcome = st;
-    if (level->status != NULL) *level->status = st; }
+static void dbm__level_outcome(dbm__level *level, dbm_status st) { level->outcome = st; if (level->status != NULL) *level->status = st; }
 /* Rows that were opened in a level end with it; those of a level below are none of its business. */
 static DBM__NOINLINE void dbm__level_rows_close(dbm__work *w, const dbm__level *level) {
     dbm_rows **p = &w->rows;
@@ -12230,18 +12085,14 @@ DBM__INLINE void dbm__work_leave(dbm__work *w, dbm__thread *self, bool rows) {
     uint32_t gen = ++w->serial;
     dbm__store32(&w->gen, gen);
     dbm__swap(&w->slot.gen, gen);
-    if (DBM__LIKELY(self->open == w)) {
-        self->open = w->outer_open;
-        w->joinable = false; }
+    if (DBM__LIKELY(self->open == w)) { self->open = w->outer_open; w->joinable = false; }
     DBM_ASSERT(w->sent_count == 0 && w->commands == 0);
     if (DBM__UNLIKELY(dbm__load_ordered(&w->cancellers) != 0 || (rows && (w->one.row.open || w->rows != NULL)) || w->joinable)) dbm__work_tidy(w);
     if (w->statements != NULL) dbm__statements_end(w);
     w->base.ran = w->base.wrote = w->base.committed = w->base.asked = w->base.ended = w->base.undone = false;
     if (DBM__UNLIKELY(w->unusual || w->points != 0 || dbm__load(&w->trouble) != 0 || dbm__load(&w->cancelled) != 0
                       || w->slot.connection.broken)) dbm__work_restore(w); }
-DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) {
-    dbm__work_leave(w, self, rows);
-    dbm__pool_give(&w->slot); }
+DBM__INLINE void dbm__work_give(dbm__work *w, dbm__thread *self, bool rows) { dbm__work_leave(w, self, rows); dbm__pool_give(&w->slot); }
 /* A block that joined ends: the level below is the session again. */
 static DBM__NOINLINE dbm_status dbm__level_pop(dbm__work *w, dbm__level *level, dbm_status st) {
     dbm__level_rows_close(w, level);
@@ -12279,9 +12130,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__session_leave(dbm__work *w) {
     if (level->status != NULL) *level->status = st;
     dbm__work_leave(w, dbm__self(), true);
     return st; }
-static void dbm__session_empty(dbm_session *s) {
-    s->slot = NULL;
-    s->gen = 0; }
+static void dbm__session_empty(dbm_session *s) { s->slot = NULL; s->gen = 0; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_close(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
     dbm_status st;
@@ -12457,9 +12306,7 @@ static DBM__NOINLINE void dbm__block_finish(dbm__work *w, dbm__level *level, boo
     if (!heard && dbm__load(&w->cancelled) != 0 && level->sticky == DBM_OK) dbm__work_trouble(w, level->site);
     /* An explicit dbm_commit or dbm_rollback with nothing after it stands. */
     if (level->ran || level->sticky != DBM_OK || !level->asked || dbm__level_begun(w, level)) dbm__level_commit(w, level); }
-DBM__FN void dbm__session_finish(dbm__work *w, bool heard) {
-    w->base.ended = true;
-    dbm__block_finish(w, &w->base, heard); }
+DBM__FN void dbm__session_finish(dbm__work *w, bool heard) { w->base.ended = true; dbm__block_finish(w, &w->base, heard); }
 /* The usual end is all of it: nothing is open, nothing failed, and no level is above. */
 DBM__DEF bool dbm__block_commit(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12483,9 +12330,7 @@ DBM__DEF void dbm__block_end(dbm_session *s) {
     dbm__work *w;
     if (DBM__UNLIKELY(s->slot == NULL)) return;
     w = dbm__work_of(s);
-    if (DBM__UNLIKELY(w == NULL)) {
-        dbm__session_close(s);
-        return; }
+    if (DBM__UNLIKELY(w == NULL)) { dbm__session_close(s); return; }
     s->slot = NULL;
     s->gen = 0;
     dbm__level_end(w); }
@@ -12549,9 +12394,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
         if (db == NULL || !dbm__self()->last.retryable || !dbm__retry_pause(db, step)) return s;
         step = (step & 0xff0000u) + 0x10000u + (((step >> 8 & 255u) - 1u) << 8); }
     s.step = step;
-    if (options != NULL && !joined && s.slot != NULL) {
-        ((dbm__work *)s.slot)->base.options = *options;
-        s.step |= DBM__RETRY_OPTIONS; }
+    if (options != NULL && !joined && s.slot != NULL) { ((dbm__work *)s.slot)->base.options = *options; s.step |= DBM__RETRY_OPTIONS; }
     return s; }
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
@@ -12624,9 +12467,7 @@ DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
     if (w == NULL || w->points != (int)p->number || w->top->sticky != DBM_OK) return false; /* the end undoes it */
     if (w->timed && dbm__work_settle(w) != DBM_OK) return false;
     st = dbm__work_point_release(w, (int)p->number);
-    if (st != DBM_OK) {
-        dbm__work_fail(w, w->top->site);
-        return false; }
+    if (st != DBM_OK) { dbm__work_fail(w, w->top->site); return false; }
     p->state = 2;
     w->points = (int)p->number - 1;
     if (p->status != NULL) *p->status = st;
@@ -12640,9 +12481,7 @@ DBM__DEF void dbm__savepoint_end(dbm__savepoint *p) {
     if (w == NULL || w->points < (int)p->number) return;
     if (dbm__work_point_rollback(w, (int)p->number) == DBM_OK) {
         if (w->top->sticky != DBM_OK && w->top->failed_at >= (int)p->number && !w->slot.connection.broken) w->top->undone = true;
-    } else {
-        dbm__work_fail(w, w->top->site);
-        w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
+    } else { dbm__work_fail(w, w->top->site); w->slot.connection.broken = w->slot.connection.broken || w->in_transaction; }
     if (p->status != NULL) *p->status = w->top->sticky != DBM_OK ? w->top->sticky : DBM_ROLLED_BACK;
     w->points = (int)p->number - 1; }
 /* --- src/session/pipeline.c --- */
@@ -12678,9 +12517,7 @@ static void dbm__sent_pop(dbm__work *w, int count) {
         w->sent_first = (w->sent_first + 1) % DBM_PIPELINE_MAX;
         w->sent_count--;
         dbm__cache_answered(&w->slot.connection, entry); } }
-DBM__FN void dbm__sent_drop(dbm__work *w) {
-    dbm__sent_pop(w, w->sent_count);
-    w->commands = 0; }
+DBM__FN void dbm__sent_drop(dbm__work *w) { dbm__sent_pop(w, w->sent_count); w->commands = 0; }
 /* The last failure is that of the oldest one. What was unanswered behind it on a connection that broke may be done or not. */
 static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
@@ -12741,9 +12578,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__call_begin(dbm__call *call, dbm_session *o
             if (st != DBM_OK) return st;
             w = (dbm__work *)call->own.slot;
             call->owns = true; }
-    } else {
-        w = dbm__work_of(on);
-        if (w == NULL) return dbm__session_bad(on, site); }
+    } else { w = dbm__work_of(on); if (w == NULL) return dbm__session_bad(on, site); }
     call->work = w;
     if (dbm__load(&w->trouble) != 0) {
         dbm_status st = dbm__work_trouble(w, site);
@@ -12836,15 +12671,11 @@ DBM__FN DBM__NOINLINE dbm_status dbm__one_end(dbm__work *w, const char **sql, co
     if (need != 0 && (need > w->lifted_size || w->lifted_size > DBM__ARGUMENTS_KEPT)) {
         size_t size = need < 256 ? 256 : need + need / 2;
         char *block = (char *)dbm__resize(w->db->host, w->lifted, size);
-        if (block == NULL) {
-            dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-            return dbm__work_fail(w, site); }
+        if (block == NULL) { dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site); return dbm__work_fail(w, site); }
         w->lifted = block;
         w->lifted_size = size; }
     if (room != 0) *values = dbm__values_put(*values, count, w->lifted);
-    if (text != 0) {
-        w->lifted_hint = dbm__cache_hint(*sql) + 1;
-        *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
+    if (text != 0) { w->lifted_hint = dbm__cache_hint(*sql) + 1; *sql = (const char *)memcpy(w->lifted + room, *sql, text); }
     dbm__rows_close(&w->one);
     if (text != 0) dbm__cache_hint_copy(&w->slot.connection, w->lifted_hint - 1, dbm__cache_hint(*sql));
     return DBM_OK; }
@@ -12964,9 +12795,7 @@ again:
         if (DBM__LIKELY(st->entry != NULL && st->entry->uses == 1)) {
             entry = st->entry;
             entry->uses = 2;
-        } else {
-            rc = dbm__statement_entry(w, st, site, &entry);
-            if (rc != DBM_OK) return dbm__work_fail(w, site); }
+        } else { rc = dbm__statement_entry(w, st, site, &entry); if (rc != DBM_OK) return dbm__work_fail(w, site); }
         sql = st->entry->text;
     } else {
         rc = dbm__cache_take(c, sql, named, dbm__work_deadline(w), site, &entry);
@@ -12976,9 +12805,7 @@ again:
         if (DBM__UNLIKELY(w->lifted_hint != 0)) {
             dbm__cache_hint_copy(c, dbm__cache_hint(sql), w->lifted_hint - 1);
             w->lifted_hint = 0; } }
-    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) {
-        rc = dbm__refuse(w, entry, site);
-        if (rc != DBM_OK) goto failed; }
+    if (DBM__UNLIKELY(entry->verb >= DBM__VERB_STATE || w->read_only)) { rc = dbm__refuse(w, entry, site); if (rc != DBM_OK) goto failed; }
     if (DBM__UNLIKELY(named)) {
         rc = dbm__values_order(entry, given, given_count, ordered, w->db->name, site);
         if (rc != DBM_OK) goto failed;
@@ -12987,9 +12814,7 @@ again:
     } else if (DBM__UNLIKELY(entry->prepared.parameters != count && entry->prepared.parameters >= 0)) {
         rc = dbm__values_wrong(w, entry, count, site);
         goto failed; }
-    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) {
-        rc = dbm__rows_hold(w, site);
-        if (rc != DBM_OK) goto failed; }
+    if (entry->prepared.writes && DBM__UNLIKELY(w->open_rows != 0)) { rc = dbm__rows_hold(w, site); if (rc != DBM_OK) goto failed; }
     if (!(w->in_transaction && w->points_sent == w->points && (!entry->prepared.writes || w->gate_held || w->db->gate == NULL))
         && !(w->no_transaction && !entry->prepared.writes)) {
         rc = dbm__work_start(w, entry->prepared.writes, site);
@@ -13026,9 +12851,7 @@ again:
     return DBM_OK;
 failed:
     {
-        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) {
-            dbm__cache_give(c, entry);
-            goto replace; }
+        if (!replaced && dbm__may_replace(w, rc, was_clean, entry->prepared.writes)) { dbm__cache_give(c, entry); goto replace; }
         return dbm__run_failed(w, entry, op, rc, sql, site); }
 replace:
     replaced = true;
@@ -13250,9 +13073,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
         return dbm__call_end(&call, dbm__work_fail(call.work, site)); }
     dbm__rows_reset(call.work, rows, site);
     st = dbm__work_command(call.work, values, count, writes, false, site, &rows->row.op);
-    if (st != DBM_OK) {
-        dbm__rows_spare(call.work, rows);
-        return dbm__call_end(&call, st); }
+    if (st != DBM_OK) { dbm__rows_spare(call.work, rows); return dbm__call_end(&call, st); }
     dbm__rows_opened(call.work, rows);
     rows->row.owns_session = call.owns;
     *out = rows;
@@ -13304,9 +13125,7 @@ DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_va
         st = dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, w->db->name, site, "%d values: a call takes 0 to %d", given->count, (int)DBM__MAX_VALUES);
     } else {
         *count = given->count;
-        for (i = 0; i < given->count; i++) {
-            out[i] = given->values[i];
-            if (out[i].name != NULL) *named = true; }
+        for (i = 0; i < given->count; i++) { out[i] = given->values[i]; if (out[i].name != NULL) *named = true; }
         st = dbm__values_check(out, given->count, w->db->name, site); }
     return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
 static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
@@ -13426,9 +13245,7 @@ DBM__DEF void dbm_stmt_end(dbm_statement *st) {
     if (st == NULL || st->gen == 0) return;
     w = st->work;
     dbm__fork_look();
-    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) {
-        dbm__pool_after_fork(w->slot.pool);
-        return; }
+    if (DBM__UNLIKELY(dbm__load(&w->slot.pool->fork) != dbm__fork_epoch() && w->slot.connection.open)) { dbm__pool_after_fork(w->slot.pool); return; }
     for (p = &w->statements; *p != NULL && *p != st; p = &(*p)->next) {}
     if (*p == st) *p = st->next;
     st->next = NULL;
@@ -13498,9 +13315,7 @@ DBM__DEF void *dbm_native(dbm_session *s, const char *type) {
         dbm__work_fail(w, w->top->site);
         return NULL; }
     dbm__op_init(&op, DBM_OP_NATIVE, dbm__work_deadline(w));
-    if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) {
-        dbm__work_fail(w, w->top->site);
-        return NULL; }
+    if (dbm__op_run(&w->slot.connection, &op) != DBM_OK) { dbm__work_fail(w, w->top->site); return NULL; }
     w->top->ran = w->top->wrote = w->wrote = true;
     dbm__work_changed(w);
     return op.native; }
@@ -13516,9 +13331,7 @@ DBM__FN dbm_database *dbm__on_database(dbm_session *on) {
     if (on->step == DBM__ON_DATABASE) return (dbm_database *)on->slot;
     w = dbm__work_of(on);
     return w != NULL ? w->db : NULL; }
-DBM__FN dbm__host *dbm__on_host(dbm_session *on) {
-    dbm_database *db = dbm__on_database(on);
-    return db != NULL ? db->host : NULL; }
+DBM__FN dbm__host *dbm__on_host(dbm_session *on) { dbm_database *db = dbm__on_database(on); return db != NULL ? db->host : NULL; }
 DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *site, const char *format, ...) {
     char text[900];
     dbm_database *db = dbm__on_database(on);
@@ -13554,6 +13367,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
     return st; }
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
+    rows->row.lent_to = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -13570,9 +13384,7 @@ static DBM__NOINLINE void dbm__rows_tidy(dbm__work *w) {
     int over = 0;
     w->rows = NULL; /* so that dbm__rows_close() looks for none */
     while ((rows = *p) != NULL) {
-        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) {
-            p = &rows->next;
-            continue; }
+        if (!rows->row.ended || rows->row.op.result != NULL || ++over < DBM__TIDY) { p = &rows->next; continue; }
         *p = rows->next;
         dbm__rows_close(rows); }
     w->rows = all; }
@@ -13580,9 +13392,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     dbm_rows *rows;
     if (DBM__UNLIKELY(w->side != NULL) && w->side->gen == w->base.gen && ++w->side->queries % DBM__TIDY == 0) dbm__rows_tidy(w);
     rows = w->free_rows;
-    if (rows != NULL) {
-        w->free_rows = rows->next;
-        return rows; }
+    if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
     if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
         w->spare_rows = rows->next;
@@ -13609,9 +13419,7 @@ static DBM__NOINLINE const char *dbm__row_keep(dbm_row *row, const char *data, s
     copy->data[size] = 0;
     return copy->data; }
 /* Whether the process has forked since: what the row reads from is the parent's. */
-DBM__INLINE bool dbm__row_forked(const dbm_row *row) {
-    dbm__fork_look();
-    return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
+DBM__INLINE bool dbm__row_forked(const dbm_row *row) { dbm__fork_look(); return dbm__load(&row->work->slot.pool->fork) != dbm__fork_epoch(); }
 static DBM__NOINLINE dbm_status dbm__row_of_parent(const dbm_row *row) {
     return dbm__fail(DBM_E_FORKED, DBM_STAGE_ROW, row->work->db->name, row->site, "the rows were open when the process forked; they belong to the parent"); }
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site) {
@@ -13740,9 +13548,7 @@ DBM__FN dbm_status dbm__work_query(dbm__work *w, const char *sql, dbm_statement 
         row->entry = NULL;
         row->fresh = false;
         row->ended = true; }
-    if (!one) {
-        rows->next = w->rows;
-        w->rows = rows; }
+    if (!one) { rows->next = w->rows; w->rows = rows; }
     *out = rows;
     return DBM_OK; }
 DBM__INLINE bool dbm__rows_known(dbm_rows *rows, dbm_status *st) {
@@ -13792,9 +13598,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     row->op.kind = DBM_OP_FETCH;
     if (DBM__UNLIKELY(w->timed)) row->op.deadline_us = dbm__work_deadline(w);
     st = DBM__LIKELY(a->fetch != NULL) ? a->fetch(&w->slot.connection, &row->op) : DBM_E_UNSUPPORTED;
-    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) {
-        st = dbm__op_run(&w->slot.connection, &row->op);
-        reported = true; }
+    if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) { st = dbm__op_run(&w->slot.connection, &row->op); reported = true; }
     return dbm__rows_got(rows, st, reported); }
 static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES];
@@ -13847,9 +13651,7 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm__call call;
     dbm_status st;
     dbm__cache_give(&w->slot.connection, e);
-    if (sql == NULL) {
-        dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site);
-        return dbm__work_fail(w, site); }
+    if (sql == NULL) { dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site); return dbm__work_fail(w, site); }
     for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
     call.work = w;
     call.owns = false;
@@ -13905,9 +13707,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
         rc = dbm__work_start(w, false, site);
         if (DBM__UNLIKELY(rc != DBM_OK)) return dbm__lane_else(w, e, rc, site, out); }
     rc = w->db->adapter->start == NULL ? w->db->adapter->execute(&w->slot.connection, op) : dbm__op_run(&w->slot.connection, op);
-    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) {
-        rc = dbm__lane_else(w, e, rc, site, out);
-        if (rc != DBM_OK || *out != NULL) return rc; }
+    if (DBM__UNLIKELY(rc != DBM_OK || !op->row)) { rc = dbm__lane_else(w, e, rc, site, out); if (rc != DBM_OK || *out != NULL) return rc; }
     row->work = w;
     row->gen = w->gen;
     row->entry = e;
@@ -13977,9 +13777,7 @@ DBM__FN dbm__cursor dbm__cursor_of(dbm_rows *rows) {
     dbm__cursor c;
     c.dbm__row = rows != NULL ? &rows->row : NULL;
     c.dbm__started = 0;
-    if (rows != NULL) {
-        rows->row.looping = true;
-        if (rows->row.owns_session) dbm__loop_push(rows); }
+    if (rows != NULL) { rows->row.looping = true; if (rows->row.owns_session) dbm__loop_push(rows); }
     return c; }
 DBM__DEF dbm__cursor dbm__each(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
     dbm_rows *rows = NULL;
@@ -14072,9 +13870,7 @@ DBM__DEF dbm_status dbm_rows_next(dbm_rows *rows, dbm_row **row) {
     return st; }
 DBM__DEF bool dbm__row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
-    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) {
-        dbm__row_of_parent(row);
-        return false; }
+    if (DBM__UNLIKELY(row->open && dbm__row_forked(row))) { dbm__row_of_parent(row); return false; }
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK; }
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
@@ -14226,9 +14022,7 @@ DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     data = dbm__to_text(&v, block, 64, &n);
     if (size != NULL) *size = n;
     return data; }
-DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) {
-    dbm_value v;
-    return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL; }
+DBM__DEF bool dbm_row_is_null(dbm_row *row, int i) { dbm_value v; return dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL; }
 DBM__DEF dbm_value dbm_row_value(dbm_row *row, int i) {
     dbm_value v;
     dbm__column(row, i, &v);
@@ -14280,9 +14074,7 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
     dbm_status st;
     if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
-        if (v->as.text.data == NULL) {
-            dbm__target_clear(t);
-            return DBM_E_NOMEM; }
+        if (v->as.text.data == NULL) { dbm__target_clear(t); return DBM_E_NOMEM; }
     } else if (t->kind == DBM__TO_TEXT && v->type != DBM_TYPE_TEXT && v->type != DBM_TYPE_NULL) {
         block = dbm__row_block(row, i);
         if (block == NULL) {
@@ -14471,9 +14263,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         dbm__copy_cut(e->message, sizeof e->message, text);
         dbm__redact(w->db->settings, e->message); }
     return dbm__bulk_failed(b); }
-static bool dbm__bulk_of_parent(const dbm_bulk *b) {
-    dbm__fork_look();
-    return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
+static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
 /* Of a bulk that is open: what stands in the way of the next call on it. */
 static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
@@ -14523,9 +14313,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         dbm__op_init(&op, DBM_OP_SAVEPOINT, b->op.deadline_us);
         op.savepoint = w->points_sent + 1;
         st = dbm__op_run(c, &op);
-        if (st != DBM_OK) {
-            c->broken = c->broken || st != DBM_E_CANCELLED;
-            return st; }
+        if (st != DBM_OK) { c->broken = c->broken || st != DBM_E_CANCELLED; return st; }
         w->points_sent++; }
     b->op.kind = DBM_OP_EXECUTE;
     b->op.values = values;
@@ -14535,9 +14323,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
     b->op.ended = b->op.settled = b->op.row = false;
     b->sent = true;
     st = dbm__op_run(c, &b->op);
-    if (DBM__UNLIKELY(b->op.result != NULL)) {
-        b->op.kind = DBM_OP_FINISH;
-        dbm__op_run(c, &b->op); }
+    if (DBM__UNLIKELY(b->op.result != NULL)) { b->op.kind = DBM_OP_FINISH; dbm__op_run(c, &b->op); }
     if (st == DBM_DONE) st = DBM_OK;
     if (st == DBM_OK && b->op.affected > 0) b->affected += b->op.affected;
     if (point) {
@@ -14557,9 +14343,7 @@ static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
     const char *begun = b->site;
-    if (st == DBM_DONE) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
-        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
+    if (st == DBM_DONE) { st = dbm__bulk_op(b, DBM_OP_BULK_SEND); return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
     b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
@@ -14587,9 +14371,7 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     dbm_status st;
     if (DBM__UNLIKELY(w->timed) && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
     st = DBM__LIKELY(b->own_way) ? w->db->adapter->bulk_row(&w->slot.connection, &b->op, values) : dbm__bulk_insert(b, values);
-    if (DBM__LIKELY(st == DBM_OK)) {
-        b->plan.rows++;
-        return DBM_OK; }
+    if (DBM__LIKELY(st == DBM_OK)) { b->plan.rows++; return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st, site); }
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
@@ -14611,9 +14393,7 @@ DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_valu
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].name != NULL) named = true; }
+    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
     st = dbm__values_check(copy, count, b->work->db->name, site);
     if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
     return dbm__bulk_take(b, copy, site); }
@@ -14861,9 +14641,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__failure_place(dbm_session *s, dbm_status s
     dbm__format(message, sizeof message, "%s%s", before, last->message);
     dbm__copy_cut(last->message, sizeof last->message, message);
     last->status = status;
-    if (w && w->top->sticky != DBM_OK) {
-        w->top->sticky = status;
-        dbm__level_note(w, w->top, last); }
+    if (w && w->top->sticky != DBM_OK) { w->top->sticky = status; dbm__level_note(w, w->top, last); }
     return status; }
 /* How a backend names the column types of a model, by the type of its adapter; the last line is for adapters that are not listed. */
 typedef struct dbm__dialect {
@@ -14995,9 +14773,7 @@ static void dbm__model_sql_begin(dbm__model_sql *q, dbm_session *s, const char *
     q->values = q->few;
     q->heap_values = NULL;
     q->count = 0; }
-static void dbm__model_sql_end(dbm__model_sql *q) {
-    dbm__free(q->host, q->heap);
-    dbm__free(q->host, q->heap_values); }
+static void dbm__model_sql_end(dbm__model_sql *q) { dbm__free(q->host, q->heap); dbm__free(q->host, q->heap_values); }
 static dbm_status dbm__model_no_memory(dbm_session *s, const char *site) {
     return dbm__on_fail(s, DBM_E_NOMEM, site, "out of memory"); }
 /* Room for `size` bytes more and a NUL. */
@@ -15010,9 +14786,7 @@ static bool dbm__model_room(dbm__model_sql *q, size_t size) {
     else {
         while (capacity - q->text.size <= size) capacity *= 2;
         moved = (char *)dbm__resize(q->host, q->heap, capacity); }
-    if (!moved) {
-        q->status = dbm__model_no_memory(q->s, q->site);
-        return false; }
+    if (!moved) { q->status = dbm__model_no_memory(q->s, q->site); return false; }
     if (!q->heap) memcpy(moved, q->block, q->text.size + 1);
     q->heap = q->text.data = moved;
     q->text.capacity = capacity;
@@ -15063,9 +14837,7 @@ static void dbm__model_add_value(dbm__model_sql *q, const dbm_model *m, const db
     if (q->status != DBM_OK) return;
     if (m->field_count > DBM__MODEL_VALUES && !q->heap_values) { /* no statement has more values than its model has fields */
         q->heap_values = (dbm_value *)dbm__alloc(q->host, m->field_count * sizeof *q->values);
-        if (!q->heap_values) {
-            q->status = dbm__model_no_memory(q->s, q->site);
-            return; }
+        if (!q->heap_values) { q->status = dbm__model_no_memory(q->s, q->site); return; }
         q->values = q->heap_values; }
     dbm__field_value(q, m, f, record, &q->values[q->count]);
     q->count++; }
@@ -15111,9 +14883,7 @@ static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, 
         const char *text;
         st = dbm__field_text(row, column, &v, &text, &why);
         memcpy(record + f->offset, &text, sizeof text);
-    } else {
-        dbm_target target = dbm__target(f->kind, f->size, record + f->offset);
-        st = dbm__to_target(&v, &target, NULL, 0, &why); }
+    } else { dbm_target target = dbm__target(f->kind, f->size, record + f->offset); st = dbm__to_target(&v, &target, NULL, 0, &why); }
     if (column < 0 || before != DBM_OK) return before;
     if (DBM__UNLIKELY(fine && dbm__load(&row->work->trouble) != 0)) { /* the column itself could not be had */
         dbm_status trouble = dbm__work_trouble(row->work, row->site);
@@ -15357,9 +15127,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     table = q.text.size;
     dbm__model_put_name(&q, m->table);
     st = q.status;
-    if (st == DBM_OK) {
-        q.text.data[table - 1] = 0;
-        st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site); }
+    if (st == DBM_OK) { q.text.data[table - 1] = 0; st = dbm__bulk_begin(s, &bulk, q.text.data + table, q.text.data, NULL, call->site); }
     dbm__model_sql_end(&q);
     if (st != DBM_OK) return st;
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
@@ -15537,9 +15305,7 @@ static bool dbm__all_pointed(const dbm_field *f, const char *record, dbm_bytes *
     out->data = NULL;
     if (f->kind == DBM__TO_BYTES) {
         memcpy(out, record + f->offset, sizeof *out);
-    } else if (f->kind == DBM__TO_TEXT) {
-        memcpy(&text, record + f->offset, sizeof text);
-        out->data = (const unsigned char *)text; }
+    } else if (f->kind == DBM__TO_TEXT) { memcpy(&text, record + f->offset, sizeof text); out->data = (const unsigned char *)text; }
     return out->data != NULL; }
 static bool dbm__all_keep_field(dbm__all *a, dbm__host *host, const dbm_field *f, const char *record) {
     dbm_bytes bytes;
@@ -15597,9 +15363,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     dbm__model_put_select(&q, a->model);
     if (a->tail[0]) dbm__model_put(&q, " %s", a->tail);
     st = q.status != DBM_OK ? q.status : dbm__queryv(s, &rows, a->site, q.text.data, a->values, a->count);
-    while (st == DBM_OK) {
-        st = dbm_rows_next(rows, &row);
-        if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
+    while (st == DBM_OK) { st = dbm_rows_next(rows, &row); if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
     if (st != DBM_DONE) return st;
@@ -15930,21 +15694,15 @@ static dbm_status dbm__redis_result(dbm_session *on, const char *site, int want,
             return dbm__on_fail(on, DBM_E_MISUSE, site, "%s is in the queue of a transaction and has no value yet: its rows come with dbm_redis_exec", name); }
         return DBM_OK; }
     v = dbm_row_value(row, 0);
-    if (what == DBM__REDIS_WANT_ROW) {
-        *(dbm_row **)out = row;
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_ROW) { *(dbm_row **)out = row; return DBM_OK; }
     if ((what == DBM__REDIS_WANT_VALUE || what == DBM__REDIS_WANT_COPY) && v.type == DBM_TYPE_NULL) {
         dbm_row_end(row);
         return dbm__on_fail(on, DBM_E_NOT_FOUND, site, what == DBM__REDIS_WANT_VALUE && name[0] == 'H' ? "there is no such key or field" : "there is no such key"); }
-    if (what == DBM__REDIS_WANT_VALUE) {
-        *(dbm_row **)out = row;
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_VALUE) { *(dbm_row **)out = row; return DBM_OK; }
     if (what == DBM__REDIS_WANT_COPY) {
         if (v.type != DBM_TYPE_TEXT && v.type != DBM_TYPE_BLOB) return dbm__redis_unexpected(on, site, row, name);
         return dbm__redis_copied(on, site, row, (const dbm__redis_buffer *)out); }
-    if (what == DBM__REDIS_WANT_NOTHING) {
-        dbm_row_end(row);
-        return DBM_OK; }
+    if (what == DBM__REDIS_WANT_NOTHING) { dbm_row_end(row); return DBM_OK; }
     if (v.type != DBM_TYPE_INT) return dbm__redis_unexpected(on, site, row, name);
     dbm_row_end(row);
     if ((what == DBM__REDIS_WANT_FOUND && v.as.integer == 0) || (what == DBM__REDIS_WANT_TTL && v.as.integer == -2)) {
@@ -15969,9 +15727,7 @@ static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
         for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
         if (packed != 0 && packed == w->command) return w->command_writes; }
     writes = !dbm__redis_only_reads(name->as.text.data, name->as.text.size);
-    if (packed != 0) {
-        w->command = packed;
-        w->command_writes = writes; }
+    if (packed != 0) { w->command = packed; w->command_writes = writes; }
     return writes; }
 /* Words that are complete, with their sizes. */
 static dbm_status dbm__redis_run(dbm_session *on, const char *site, int want, void *out, const char *name, const dbm_value *words, int count) {
@@ -16690,9 +16446,7 @@ static int dbm__sqlite_busy(void *data, int count) {
     static const unsigned short steps[] = { 100, 200, 500, 1000, 2000, 5000, 10000, 15000, 20000 };
     dbm__sqlite *q = (dbm__sqlite *)data;
     int64_t now = dbm_adapter_clock(q->owner), left, step;
-    if (count == 0) {
-        q->wait_from = now;
-        q->slept_us = 0; }
+    if (count == 0) { q->wait_from = now; q->slept_us = 0; }
     q->waited_us = now - q->wait_from > q->slept_us ? now - q->wait_from : q->slept_us;
     left = q->base->busy_us - q->waited_us;
     q->timed_out = q->deadline_us != INT64_MAX && q->deadline_us - now < left;
@@ -16720,9 +16474,7 @@ static int dbm__sqlite_progress(void *data) {
 static DBM__NOINLINE int dbm__sqlite_await_writer(dbm__sqlite *q, sqlite3_stmt *stmt, int rc) {
     int count = 0;
     if (q->waited_us != 0 || !q->wal || sqlite3_get_autocommit(q->db)) return rc;
-    while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) {
-        sqlite3_reset(stmt);
-        rc = sqlite3_step(stmt); }
+    while (rc == SQLITE_BUSY && dbm__sqlite_busy(q, count++)) { sqlite3_reset(stmt); rc = sqlite3_step(stmt); }
     return rc; }
 static void dbm__sqlite_cancel(dbm_connection *c) {
     dbm__sqlite *q = (dbm__sqlite *)dbm_adapter_data(c);
@@ -16843,9 +16595,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_savepoint(dbm__sqlite *q, dbm_op *op
 /* Whether nothing but blanks, comments and semicolons is left. */
 static bool dbm__sqlite_nothing(const char *sql, size_t size) {
     size_t next;
-    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) {
-        sql += next;
-        size -= next; }
+    while (size != 0 && dbm__sql_statement_end(sql, size, DBM__SQLITE_LEXER, &next) == 0) { sql += next; size -= next; }
     return size == 0; }
 /* The parameters that SQLite sees are not the `?` that were counted: one of them has a name or a number. */
 static dbm_status dbm__sqlite_parameters(dbm__sqlite *q, sqlite3_stmt *stmt, int found, int counted) {
@@ -16882,9 +16632,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
         sqlite3_finalize(stmt);
         return status; }
     s = (dbm__sqlite_statement *)dbm__adapter_zeroed(q->owner, sizeof *s);
-    if (s == NULL) {
-        sqlite3_finalize(stmt);
-        return dbm__sqlite_no_memory(q); }
+    if (s == NULL) { sqlite3_finalize(stmt); return dbm__sqlite_no_memory(q); }
     s->stmt = stmt;
     s->q = q;
     s->parameters = found;
@@ -17035,9 +16783,7 @@ static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     s->touched = false;
     if (DBM__UNLIKELY(rc != SQLITE_ROW && rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     dbm__sqlite_leave(q);
-    if (DBM__LIKELY(rc == SQLITE_ROW)) {
-        s->seen++;
-        return DBM_OK; }
+    if (DBM__LIKELY(rc == SQLITE_ROW)) { s->seen++; return DBM_OK; }
     s->ended = true;
     return DBM_DONE; }
 static DBM__NOINLINE dbm_status dbm__sqlite_column_failed(dbm_op *op) {
@@ -17059,9 +16805,7 @@ static const char *dbm__sqlite_column_name(dbm_connection *c, dbm_op *op, int i)
     const char *name = s != NULL ? sqlite3_column_name(s->stmt, i) : NULL;
     (void)c;
     return name != NULL ? name : ""; }
-static void dbm__sqlite_drop(dbm__sqlite_statement *s) {
-    dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare);
-    s->first = s->row = NULL; }
+static void dbm__sqlite_drop(dbm__sqlite_statement *s) { dbm__aside_drop(s->q->owner, &s->aside, &s->q->spare); s->first = s->row = NULL; }
 /* Copies the row that stmt stands on. */
 static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt, size_t limit, dbm__sqlite_row **out) {
     dbm_status status = DBM_OK;
@@ -17074,9 +16818,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
     cells = dbm__sqlite_cells(row);
     for (i = 0; i < s->columns; i++) {
         char *text;
-        if (!dbm__sqlite_value(stmt, i, &cells[i])) {
-            (void)sqlite3_column_bytes(stmt, i);
-            return DBM_E_NOMEM; }
+        if (!dbm__sqlite_value(stmt, i, &cells[i])) { (void)sqlite3_column_bytes(stmt, i); return DBM_E_NOMEM; }
         if (cells[i].type != DBM_TYPE_TEXT && cells[i].type != DBM_TYPE_BLOB && cells[i].type != DBM_TYPE_DECIMAL) continue;
         text = (char *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, cells[i].as.text.size + 1, limit, &status);
         if (text == NULL) return status;
@@ -17194,9 +16936,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
         dbm__sqlite_leave(q);
         return dbm__adapter_say(q->c, DBM_E_READ_ONLY, "25006", 0, "this session is .read_only, and the statement writes"); }
     total = DBM__SQLITE_TOTAL(q->db);
-    if (s->inserts && !s->reads_id) {
-        id = sqlite3_last_insert_rowid(q->db);
-        if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
+    if (s->inserts && !s->reads_id) { id = sqlite3_last_insert_rowid(q->db); if (id != 0) sqlite3_set_last_insert_rowid(q->db, 0); }
     rc = sqlite3_step(s->stmt);
     if (DBM__UNLIKELY(rc == SQLITE_BUSY)) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     if (DBM__LIKELY(!s->rows)) {
@@ -17204,12 +16944,8 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
         op->result = NULL;
         op->columns = 0;
         op->row = false;
-    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) {
-        status = dbm__sqlite_returning(s, op, rc);
-        rc = SQLITE_DONE; }
-    if (s->inserts) {
-        key = sqlite3_last_insert_rowid(q->db);
-        if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
+    } else if (rc == SQLITE_ROW || rc == SQLITE_DONE) { status = dbm__sqlite_returning(s, op, rc); rc = SQLITE_DONE; }
+    if (s->inserts) { key = sqlite3_last_insert_rowid(q->db); if (key == 0 && id != 0) sqlite3_set_last_insert_rowid(q->db, id); }
     if (DBM__UNLIKELY(rc != SQLITE_DONE)) return dbm__sqlite_step_failed(q, s, rc);
     sqlite3_reset(s->stmt);
     dbm__sqlite_leave(q);
@@ -17255,9 +16991,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bulk_failed(dbm__sqlite *q, dbm__sql
     dbm_status status;
     if (rc == SQLITE_BUSY) rc = dbm__sqlite_await_writer(q, s->stmt, rc);
     while (rc == SQLITE_ROW) rc = sqlite3_step(s->stmt);
-    if (rc == SQLITE_DONE) {
-        sqlite3_reset(s->stmt);
-        return DBM_OK; }
+    if (rc == SQLITE_DONE) { sqlite3_reset(s->stmt); return DBM_OK; }
     status = dbm__sqlite_step_failed(q, s, rc);
     /* ON CONFLICT ROLLBACK, or a disk that is full: no row before this one is left either. */
     return each_row && sqlite3_get_autocommit(q->db) ? dbm__adapter_say(q->c, DBM_E_ROLLED_BACK, "40000", rc, "the row ended the transaction") : status; }
@@ -17448,9 +17182,7 @@ static bool dbm__sqlite_part(const char *path) {
     dbm__sqlite_parents.count = i + 1;
     return true; }
 #else
-static bool dbm__sqlite_part(const char *path) {
-    (void)path;
-    return false; }
+static bool dbm__sqlite_part(const char *path) { (void)path; return false; }
 #endif
 static void dbm__sqlite_forked(dbm__sqlite *q) {
     sqlite3_stmt *stmt;
@@ -17562,8 +17294,8 @@ static dbm_status dbm__sqlite_check_options(dbm_database *db, dbm__sqlite_base *
     static const char *const journals[] = { "auto", "wal", "delete", "truncate", "persist", "memory", "off", NULL };
     static const char *const syncs[] = { "full", "off", "normal", "extra", NULL };
     const char *value = dbm_adapter_option(db, "busy_timeout");
-    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     int ms = 5000;
+    dbm_isolation isolation = dbm_adapter_config(db)->isolation;
     if (value != NULL && (!dbm__parse_duration(value, &ms) || ms < 0)) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "busy_timeout = %s: expected a duration such as 5s or 200ms; 0 does not wait", value); }
     base->busy_us = (int64_t)ms * 1000;
@@ -17653,9 +17385,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
     full = key + sizeof prefix - 1;
     if (!dbm__sqlite_canonical(path, dbm_adapter_option(db, "vfs"), full, full + DBM__SQLITE_PATH)) {
         status = dbm__adapter_refuse(db, DBM_E_CONFIG, "the path %q is too long, or there is no current directory", path);
-    } else {
-        status = dbm_adapter_gate(db, key);
-        if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
+    } else { status = dbm_adapter_gate(db, key); if (status == DBM_OK) status = dbm__sqlite_make(db, settings, full); }
     dbm_adapter_free(db, key);
     return status; }
 static dbm_status dbm__sqlite_init(dbm_database *db) {
@@ -17752,9 +17482,7 @@ DBM__INLINE char *dbm__pg_to32(char *to, uint32_t v) {
     at[2] = (unsigned char)(v >> 8);
     at[3] = (unsigned char)v;
     return to + 4; }
-DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) {
-    dbm__pg_to32(to, (uint32_t)(v >> 32));
-    return dbm__pg_to32(to + 4, (uint32_t)v); }
+DBM__INLINE char *dbm__pg_to64(char *to, uint64_t v) { dbm__pg_to32(to, (uint32_t)(v >> 32)); return dbm__pg_to32(to + 4, (uint32_t)v); }
 DBM__INLINE char *dbm__pg_to_bytes(char *to, const char *data, size_t size) {
     to = dbm__pg_to32(to, (uint32_t)size);
     memcpy(to, data, size);
@@ -17849,7 +17577,8 @@ enum { /* commands */
 enum {
     DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
     DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
-    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32 /* the server has taken its values */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32, /* the server has taken its values */
+    DBM__PG_REPLY_TO = 64 /* s is the place of its result */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
@@ -18083,7 +17812,7 @@ typedef struct dbm__pg {
 #define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
-#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
@@ -18187,9 +17916,7 @@ static dbm__pg_item *dbm__pg_add(dbm__pg *q, dbm__pg_list *list, int kind, uint3
     if (list->count == list->capacity) {
         int capacity = list->capacity != 0 ? 2 * list->capacity : 16;
         item = (dbm__pg_item *)dbm_adapter_resize(q->owner, list->at, (size_t)capacity * sizeof *item);
-        if (item == NULL) {
-            q->no_memory = true;
-            return NULL; }
+        if (item == NULL) { q->no_memory = true; return NULL; }
         list->at = item;
         list->capacity = capacity; }
     item = &list->at[list->count++];
@@ -18221,7 +17948,7 @@ static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
     at = dbm__put_digits(at, 0, year, digits);
     return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
 static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
-    strcpy(at, c->year > 0 ? "" : " BC");
+    memcpy(at, c->year > 0 ? "" : " BC", c->year > 0 ? 1 : 4);
     return (size_t)(at - from) + strlen(at); }
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     dbm__calendar c;
@@ -18319,9 +18046,7 @@ static char *dbm__pg_put_name(char *to, const char *name) {
     size_t n = strlen(name) + 1;
     memcpy(to, name, n);
     return to + n; }
-static char *dbm__pg_put_end(char *start, char *to) {
-    (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1));
-    return to; }
+static char *dbm__pg_put_end(char *start, char *to) { (void)dbm__pg_to32(start + 1, (uint32_t)(to - start - 1)); return to; }
 static char *dbm__pg_put_close(char *to, char what, const char *name) {
     char *start = to;
     to[0] = 'C';
@@ -18372,16 +18097,12 @@ DBM__INLINE char *dbm__pg_put_run(const dbm__pg *q, char *to, const dbm__pg_stat
     to = dbm__pg_put_bind(q, to, portal, name, op->value_count, binary);
     if (DBM__UNLIKELY(describe)) to = dbm__pg_put_describe(to, 'P', portal);
     return dbm__pg_put_execute(to, portal, rows); }
-static bool dbm__pg_wrote(dbm__pg *q, const char *to) {
-    q->out_end = (size_t)(to - q->out);
-    return true; }
+static bool dbm__pg_wrote(dbm__pg *q, const char *to) { q->out_end = (size_t)(to - q->out); return true; }
 /* As much as the socket takes. Where it takes none any more, what the server has said at last is read. */
 static void dbm__pg_lane_send(dbm__pg *q) {
     size_t n;
     dbm_status st = DBM_OK;
-    while (q->out_at != q->out_end && st == DBM_OK) {
-        st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n);
-        q->out_at += n; }
+    while (q->out_at != q->out_end && st == DBM_OK) { st = dbm__net_send(q->fd, q->out + q->out_at, q->out_end - q->out_at, &n); q->out_at += n; }
     if (DBM__UNLIKELY(st == DBM_E_LOST)) q->out_at = q->out_end; }
 /* 0: all is sent, 1: something is left, -1: it can't be. */
 static int dbm__pg_flush(dbm__pg *q) {
@@ -18485,9 +18206,7 @@ static bool dbm__pg_emit(dbm__pg *q, const dbm__pg_item *item) {
 static bool dbm__pg_send(dbm__pg *q) {
     while (q->emitted < q->sent.count) {
         if (!q->piped && !q->ours) {
-            if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) {
-                q->emitted++;
-                continue; }
+            if (q->sent.at[q->emitted].kind == DBM__PG_SYNC) { q->emitted++; continue; }
             if (q->emitted > q->sent.head || q->skipping) break; }
         if (!dbm__pg_emit(q, &q->sent.at[q->emitted])) return false;
         q->emitted++; }
@@ -18504,9 +18223,7 @@ DBM__INLINE void dbm__pg_row_moves(dbm__pg_statement *s) {
     if (s->cells == NULL) return;
     s->cells = NULL;
     s->now = NULL;
-    if (DBM__UNLIKELY(s->copied.data != NULL)) {
-        PQfreemem((void *)(uintptr_t)s->copied.data);
-        s->copied.data = NULL; }
+    if (DBM__UNLIKELY(s->copied.data != NULL)) { PQfreemem((void *)(uintptr_t)s->copied.data); s->copied.data = NULL; }
     if (DBM__UNLIKELY(s->pinned != NULL)) {
         dbm_adapter_free(s->q->owner, s->pinned);
         s->pinned = NULL; } }
@@ -18515,9 +18232,7 @@ static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) 
     dbm__pg_cell *block;
     if (columns <= s->types_capacity) return true;
     block = (dbm__pg_cell *)dbm_adapter_resize(q->owner, s->block, (size_t)columns * (2 * sizeof *block + sizeof *s->types));
-    if (block == NULL) {
-        q->no_memory = true;
-        return false; }
+    if (block == NULL) { q->no_memory = true; return false; }
     s->block = block;
     s->types = (Oid *)(void *)(block + 2 * (size_t)columns);
     s->types_capacity = columns;
@@ -18554,9 +18269,7 @@ static bool dbm__pg_keep_result(dbm__pg *q, dbm__pg_statement *s, const PGresult
     dbm__pg_cell *cells;
     if (!dbm__pg_columns_room(q, s, columns)) return false;
     cells = s->block + s->types_capacity;
-    for (i = 0; i < columns; i++) {
-        cells[i].data = PQgetvalue(res, 0, i);
-        cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
+    for (i = 0; i < columns; i++) { cells[i].data = PQgetvalue(res, 0, i); cells[i].size = PQgetisnull(res, 0, i) ? -1 : PQgetlength(res, 0, i); }
     return dbm__pg_keep(q, s, cells, columns); }
 static int64_t dbm__pg_read_int(const char *text) {
     bool minus = *text == '-';
@@ -18582,14 +18295,10 @@ DBM__INLINE void dbm__pg_look_at_tag(dbm__pg *q, const char *tag) {
     if (DBM__UNLIKELY((tag[0] == 'D' && tag[1] != 'E') || (tag[0] == 'A' && tag[1] == 'L') || (tag[0] == 'C' && tag[1] == 'A'))) dbm__pg_schema_changed(q);
     if (DBM__UNLIKELY(tag[0] == 'D' && (strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))) dbm__pg_forget(q); }
 /* A statement without rows has run. */
-static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) {
-    dbm__pg_look_at_tag(q, PQcmdStatus(res));
-    return dbm__pg_count(res); }
+static int64_t dbm__pg_ran(dbm__pg *q, PGresult *res) { dbm__pg_look_at_tag(q, PQcmdStatus(res)); return dbm__pg_count(res); }
 /* The statement of that name is not used again. */
 static void dbm__pg_unkeep(dbm__pg *q, dbm__pg_statement *s, bool there) {
-    if (there) {
-        dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id);
-        q->no_memory = false; }
+    if (there) { dbm__pg_add(q, &q->drops, DBM__PG_DEALLOCATE, s->id); q->no_memory = false; }
     s->kept = false; }
 /* What the columns are, and whether all can be read in binary. */
 static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresult *res, bool *binary) {
@@ -18597,22 +18306,16 @@ static bool dbm__pg_look_at_types(dbm__pg *q, dbm__pg_statement *s, const PGresu
     s->columns = PQnfields(res);
     if (!dbm__pg_columns_room(q, s, s->columns)) return false;
     *binary = true;
-    for (i = 0; i < s->columns; i++) {
-        s->types[i] = PQftype(res, i);
-        *binary = *binary && dbm__pg_in_binary(s->types[i]); }
+    for (i = 0; i < s->columns; i++) { s->types[i] = PQftype(res, i); *binary = *binary && dbm__pg_in_binary(s->types[i]); }
     return true; }
 /* Takes the description of a statement that the server keeps. */
 static void dbm__pg_about_drop(dbm__pg_statement *s) {
-    if (s->about != NULL && --s->about->uses == 0) {
-        PQclear(s->about->res);
-        dbm_adapter_free(s->q->owner, s->about); }
+    if (s->about != NULL && --s->about->uses == 0) { PQclear(s->about->res); dbm_adapter_free(s->q->owner, s->about); }
     s->about = NULL; }
 static bool dbm__pg_learned(dbm__pg_statement *s, PGresult *res) {
     dbm__pg_about_drop(s);
     s->about = res != NULL ? (dbm__pg_about *)dbm_adapter_alloc(s->q->owner, sizeof *s->about) : NULL;
-    if (s->about == NULL) {
-        PQclear(res);
-        return false; }
+    if (s->about == NULL) { PQclear(res); return false; }
     s->about->res = res;
     s->about->uses = 1;
     return s->columns > 0; }
@@ -18642,9 +18345,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
             s->rows = 1;
             s->binary_rows = PQbinaryTuples(res) != 0;
             return mode == DBM__PG_TAKE; }
-        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) {
-            PQclear(res);
-            return true; }
+        if (mode == DBM__PG_KEEP && !dbm__pg_keep_result(q, s, res)) { PQclear(res); return true; }
         q->dropped++;
         PQclear(res);
         return false; }
@@ -18769,9 +18470,7 @@ static void dbm__pg_reply_free(dbm__pg *q, dbm__pg_statement *r) {
     dbm_adapter_free(q->owner, r->fault);
     r->error = NULL;
     r->fault = NULL;
-    if (r->in.size > 4096) {
-        dbm_adapter_free(q->owner, r->in.data);
-        memset(&r->in, 0, sizeof r->in); }
+    if (r->in.size > 4096) { dbm_adapter_free(q->owner, r->in.data); memset(&r->in, 0, sizeof r->in); }
     r->next_cursor = q->spare;
     q->spare = r; }
 static void dbm__pg_replies_drop(dbm__pg *q) {
@@ -18822,9 +18521,7 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
     switch ((int)status) {
     case PGRES_TUPLES_OK: case PGRES_SINGLE_TUPLE:
         if ((item->kind == DBM__PG_RUN || item->kind == DBM__PG_FETCH) && q->main != NULL) return dbm__pg_rows(q, q->main, q->mode, &q->affected, res, status);
-        if (item->kind == DBM__PG_SENT && item->s->of != NULL) {
-            dbm__pg_reply_rows(q, item->s, res, status);
-            return false; }
+        if (item->kind == DBM__PG_SENT && item->s->of != NULL) { dbm__pg_reply_rows(q, item->s, res, status); return false; }
         if (item->kind == DBM__PG_SENT) {
             if (PQntuples(res) > 0) dbm__pg_sent_row(q, item, PQftype(res, 0), PQgetvalue(res, 0, 0), PQgetlength(res, 0, 0));
             if (status == PGRES_TUPLES_OK) dbm__pg_sent_done(q, item, dbm__pg_count(res)); }
@@ -18840,18 +18537,14 @@ static bool dbm__pg_answer(dbm__pg *q, dbm__pg_item *item, PGresult *res) {
             if (!dbm__pg_copy_described(q->copy, q->settings_moved ? NULL : q->conn, res)) q->no_memory = true;
             return false; }
         if (item->kind == DBM__PG_COMMIT && !item->silent && strcmp(PQcmdStatus(res), "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
-        if (item->kind == DBM__PG_DISCARD) {
-            dbm__pg_forget(q);
-            q->lane_on = q->lane_can; }
+        if (item->kind == DBM__PG_DISCARD) { dbm__pg_forget(q); q->lane_on = q->lane_can; }
         break;
     case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
         if (item->kind == DBM__PG_COPY && status == PGRES_COPY_IN) {
             PQclear(res);
             q->copying = true;
             return true; }
-        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) {
-            dbm__pg_copy_out(q, res);
-            return false; }
+        if (item->kind == DBM__PG_RUN && status == PGRES_COPY_OUT && q->main->copies_out) { dbm__pg_copy_out(q, res); return false; }
         q->outcome = DBM_E_UNSUPPORTED; /* one that was not seen to be one: nothing can follow it */
         dbm_adapter_broken(q->c);
         PQclear(res);
@@ -19006,9 +18699,7 @@ static void dbm__pg_lane_tag(dbm__pg *q, const char *tag) {
 static void dbm__pg_fault(dbm__pg *q, char **to, const char *body, size_t size) {
     if (*to != NULL) return;
     *to = (char *)dbm_adapter_alloc(q->owner, size + 2);
-    if (*to == NULL) {
-        q->no_memory = true;
-        return; }
+    if (*to == NULL) { q->no_memory = true; return; }
     memcpy(*to, body, size);
     (*to)[size] = (*to)[size + 1] = '\0'; }
 /* The columns of `from` are those of `to` as well. */
@@ -19038,9 +18729,7 @@ static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statemen
         at += 19; }
     ok = ok && PQsetResultAttrs(res, n, columns) && dbm__pg_look_at_types(q, s, res, &binary);
     dbm_adapter_free(q->owner, columns);
-    if (!ok) {
-        PQclear(res);
-        return false; }
+    if (!ok) { PQclear(res); return false; }
     (void)dbm__pg_learned(s, res);
     if (s->about == NULL) return false;
     if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
@@ -19082,12 +18771,8 @@ static bool dbm__pg_ours_row(dbm__pg *q, dbm__pg_item *item, const char *m, size
     if (r->about == NULL && !dbm__pg_columns_share(q, r, r->of)) return false;
     r->total++;
     if (r->wrong != DBM_OK || (r->first_only && r->rows != 0)) return true;
-    if (r->rows != 0 && r->in.end + size > r->limit) {
-        r->wrong = DBM_E_LIMIT;
-        return true; }
-    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) {
-        r->wrong = DBM_E_NOMEM;
-        return true; }
+    if (r->rows != 0 && r->in.end + size > r->limit) { r->wrong = DBM_E_LIMIT; return true; }
+    if (!dbm__pg_grow(q->owner, &r->in.data, &r->in.size, r->in.end + size)) { r->wrong = DBM_E_NOMEM; return true; }
     memcpy(r->in.data + r->in.end, m, size);
     r->in.end += size;
     r->rows++;
@@ -19143,9 +18828,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
     default: return true; } }
 static void dbm__pg_lane_ready(dbm__pg *q, char status) {
     q->awaited--;
-    if (q->owed != 0) {
-        q->owed--;
-        return; }
+    if (q->owed != 0) { q->owed--; return; }
     if (status == 'I' && q->tx == DBM__PG_TX_OPEN) q->tx = DBM__PG_TX_NONE;
     q->failed_tx = status == 'E'; }
 /* Looks at what has come, message by message. */
@@ -19211,9 +18894,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         if (left >= 5 && in->keep + dbm__pg_get32(in->data + in->at + 1) + 1 > need) need = in->keep + dbm__pg_get32(in->data + in->at + 1) + 1;
         if (need > 2 * in->end + 65536) need = 2 * in->end + 65536; /* it says so, but has yet to come */
         if (need < 8192) need = 8192;
-        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) {
-            q->no_memory = true;
-            return DBM__PG_DEAD; }
+        if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) { q->no_memory = true; return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
@@ -19229,17 +18910,13 @@ static int dbm__pg_lane_step(dbm__pg *q) {
     if (DBM__UNLIKELY(q->out_at != q->out_end)) {
         dbm__pg_lane_send(q);
         if (q->op->kind == DBM_OP_COMMIT && q->tx == DBM__PG_TX_NONE && q->out_at == q->out_end) return DBM__PG_ALL; /* not waited for */ }
-    if (q->fresh) {
-        q->fresh = false;
-        return DBM__PG_WAITS; }
+    if (q->fresh) { q->fresh = false; return DBM__PG_WAITS; }
     how = dbm__pg_lane_read(q, own ? &s->in : &q->in);
     if (how == DBM__PG_WAITS) return how;
     q->lane = false; /* what may follow goes the long way */
     q->ours = q->ours && q->sent.count != 0;
     if (how == DBM__PG_DEAD || s == NULL || dbm__pg_failed(q)) return how;
-    if (!own && (s->known ? !s->rowless : s->about != NULL)) {
-        s->in = q->in;
-        memset(&q->in, 0, sizeof q->in); }
+    if (!own && (s->known ? !s->rowless : s->about != NULL)) { s->in = q->in; memset(&q->in, 0, sizeof q->in); }
     if (s->rows > 0 && (q->op->kind == DBM_OP_EXECUTE || q->op->kind == DBM_OP_FETCH)) {
         dbm__pg_row_moves(s);
         s->row = 0;
@@ -19258,13 +18935,9 @@ static bool dbm__pg_lane_pin(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_cell *cells = s->block + s->types_capacity;
     size_t left = s->in.end - s->in.at, size = left > 8192 ? left : 8192;
     char *data;
-    for (; s->row + 1 < s->rows; s->row++) {
-        dbm__pg_lane_row(s, cells);
-        if (!dbm__pg_keep(q, s, cells, s->columns)) return false; }
+    for (; s->row + 1 < s->rows; s->row++) { dbm__pg_lane_row(s, cells); if (!dbm__pg_keep(q, s, cells, s->columns)) return false; }
     data = (char *)dbm_adapter_alloc(q->owner, size);
-    if (data == NULL) {
-        q->no_memory = true;
-        return false; }
+    if (data == NULL) { q->no_memory = true; return false; }
     memcpy(data, s->in.data + s->in.at, left);
     s->pinned = s->in.data;
     s->in.data = data;
@@ -19278,16 +18951,14 @@ static bool dbm__pg_end_local(dbm__pg *q, dbm_status status) {
     q->local = true;
     return false; }
 /* It is over, so. */
-static bool dbm__pg_over(dbm__pg *q, dbm_status status) {
-    q->outcome = status;
-    return true; }
+static bool dbm__pg_over(dbm__pg *q, dbm_status status) { q->outcome = status; return true; }
 /* Commands that had to wait, in front of one that is sent now. */
 static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
         for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
-            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19342,9 +19013,7 @@ static void dbm__pg_cursors_lost(dbm__pg *q, int depth) {
     dbm__pg_statement **at = &q->cursors, *s;
     int i, left = 0;
     while ((s = *at) != NULL) {
-        if (s->depth < depth) {
-            at = &s->next_cursor;
-            continue; }
+        if (s->depth < depth) { at = &s->next_cursor; continue; }
         *at = s->next_cursor;
         s->cursor = 0;
         s->lost = true; }
@@ -19375,9 +19044,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
     if (s->in.data != NULL) { /* for the next one */
         if (q->in.data != NULL || s->in.size > DBM__PG_BLOCK_KEPT) {
             dbm_adapter_free(q->owner, s->in.data);
-        } else {
-            q->in.data = s->in.data;
-            q->in.size = s->in.size; }
+        } else { q->in.data = s->in.data; q->in.size = s->in.size; }
         s->in.data = NULL; }
     s->live = false; }
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
@@ -19456,8 +19123,8 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */ }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? (unsigned)DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -19493,9 +19160,7 @@ static bool dbm__pg_start_execute(dbm__pg *q, dbm_op *op) {
         return true; }
     status = dbm__pg_encode(q, op);
     if (status != DBM_OK) return dbm__pg_end_local(q, status);
-    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) {
-        dbm__pg_start_send(q, op);
-        return true; }
+    if (dbm__pg_queues(op) && (q->piped || q->ours || q->sent.count == 0)) { dbm__pg_start_send(q, op); return true; }
     dbm__pg_begin_run(q, s, op);
     dbm__pg_push_run(q);
     return true; }
@@ -19674,9 +19339,7 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
 static void dbm__pg_start_reset(dbm__pg *q) {
     const char *sql = dbm_adapter_config(q->owner)->init_sql;
     int i, first = q->sent.count;
-    if (q->tx == DBM__PG_TX_OPEN) {
-        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0);
-        dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
+    if (q->tx == DBM__PG_TX_OPEN) { dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK, 0); dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0); }
     dbm__pg_transaction_over(q);
     dbm__pg_forget(q);
     dbm__pg_replies_drop(q);
@@ -19827,9 +19490,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
         if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
-    if (dbm__pg_encode(q, &op) != DBM_OK) {
-        q->no_memory = true;
-        return false; }
+    if (dbm__pg_encode(q, &op) != DBM_OK) { q->no_memory = true; return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
 /* The next flight. False: there is none. */
 static bool dbm__pg_each_go(dbm__pg *q) {
@@ -19839,9 +19500,7 @@ static bool dbm__pg_each_go(dbm__pg *q) {
     e->limit = e->rows - e->first < e->window ? e->rows : e->first + e->window;
     e->failed = -1;
     dbm__pg_push_before(q);
-    if (e->undo) {
-        dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT);
-        dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
+    if (e->undo) { dbm__pg_add(q, &q->sent, DBM__PG_ROLLBACK_TO, DBM__PG_EACH_POINT); dbm__pg_add(q, &q->sent, DBM__PG_RELEASE, DBM__PG_EACH_POINT); }
     e->undo = false;
     if (e->first < e->limit) {
         dbm__pg_add(q, &q->sent, DBM__PG_SAVEPOINT, DBM__PG_EACH_POINT);
@@ -19980,6 +19639,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
         else if (q->replies == 0) dbm__pg_end_local(q, DBM_DONE);
         else dbm__pg_drain(q, DBM__PG_REPLY);
         return; }
+    if (op->kind == DBM_OP_EXECUTE && op->no_wait && op->reply && !dbm__pg_queues(op)) { dbm__pg_end_local(q, DBM_E_UNSUPPORTED); return; }
     q->before = q->unanswered != 0 || q->ours || dbm__pg_sent_failed(q) || q->owed != 0 ? dbm__pg_before(q, op) : DBM__PG_GO;
     if (DBM__LIKELY(q->before == DBM__PG_GO)) dbm__pg_start_now(q, op);
     else if (q->owed != 0) q->before = DBM__PG_OWED;
@@ -20016,9 +19676,7 @@ static dbm_step dbm__pg_notified(dbm__pg *q, dbm_op *op) {
     bool lost = false;
     if (q->told != NULL) PQfreemem(q->told);
     q->told = PQnotifies(q->conn);
-    if (q->told == NULL) {
-        lost = PQconsumeInput(q->conn) != 1;
-        q->told = PQnotifies(q->conn); }
+    if (q->told == NULL) { lost = PQconsumeInput(q->conn) != 1; q->told = PQnotifies(q->conn); }
     op->fd = PQsocket(q->conn);
     if (q->told == NULL && !lost && PQstatus(q->conn) != CONNECTION_BAD) return DBM_STEP_READ;
     op->status = q->told != NULL ? DBM_OK : dbm__pg_lost(q);
@@ -20227,9 +19885,7 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
-            q->outcome = dbm__pg_no_memory(q);
-            return; }
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) { q->outcome = dbm__pg_no_memory(q); return; }
         if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
     op->columns = s->columns;
     op->row = s->rows > 0;
@@ -20249,9 +19905,7 @@ static bool dbm__pg_execute_end(dbm__pg *q, int how) {
     int i;
     bool began = false;
     for (i = 0; i < q->wait_used; i++) if (q->wait.at[i].kind == DBM__PG_BEGIN) began = true;
-    if (how == DBM__PG_ALL && dbm__pg_failed(q)) {
-        bool over = dbm__pg_execute_failed(q, began);
-        if (!over) return false; }
+    if (how == DBM__PG_ALL && dbm__pg_failed(q)) { bool over = dbm__pg_execute_failed(q, began); if (!over) return false; }
     dbm__pg_wait_done(q);
     if (DBM__UNLIKELY(q->before_copy) && q->outcome == DBM_OK) {
         q->before_copy = false;
@@ -20282,9 +19936,7 @@ static bool dbm__pg_fetch_end(dbm__pg *q, int how) {
         q->outcome = dbm__pg_refused(q);
         s->live = false;
         s->ended = true;
-        if (s->cursor != 0) {
-            s->cursor = 0;
-            dbm__pg_cursor_unlink(q, s); }
+        if (s->cursor != 0) { s->cursor = 0; dbm__pg_cursor_unlink(q, s); }
         s->rows = 0;
         return true; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
@@ -20316,9 +19968,7 @@ static bool dbm__pg_commit_end(dbm__pg *q) {
 static bool dbm__pg_script_end(dbm__pg *q) {
     dbm_op *op = q->op;
     PGresult *res;
-    if (q->error != NULL) {
-        q->outcome = dbm__pg_refused(q);
-        goto back; }
+    if (q->error != NULL) { q->outcome = dbm__pg_refused(q); goto back; }
     if (q->wait_used != 0) q->wait.count = q->wait_used = 0;
     if (q->state == DBM__PG_READY) {
         if (!dbm__pg_pipe(q, false)) return dbm__pg_over(q, dbm__pg_lost(q));
@@ -20338,9 +19988,7 @@ static bool dbm__pg_script_end(dbm__pg *q) {
             goto back; }
         switch ((int)PQresultStatus(res)) {
         case PGRES_FATAL_ERROR: case PGRES_BAD_RESPONSE:
-            if (q->error == NULL) {
-                q->error = res;
-                continue; }
+            if (q->error == NULL) { q->error = res; continue; }
             break;
         case PGRES_COPY_IN: case PGRES_COPY_OUT: case PGRES_COPY_BOTH:
             PQclear(res);
@@ -20427,9 +20075,7 @@ static dbm_step dbm__pg_done(dbm__pg *q) {
         q->copying = false;
         op->bulk->data = NULL; }
     return DBM_STEP_DONE; }
-static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) {
-    q->outcome = status;
-    return dbm__pg_done(q); }
+static dbm_step dbm__pg_done_as(dbm__pg *q, dbm_status status) { q->outcome = status; return dbm__pg_done(q); }
 /* Whether the server has said something that ends a COPY. libpq reads nothing but notices before the program has told the end of it, so the first byte
  * that has come is looked at; where that can't be, or was something else, an error is heard of at the end. */
 static bool dbm__pg_copy_answered(dbm__pg *q) {
@@ -20460,9 +20106,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
         q->fresh = false;
         *step = DBM_STEP_BOTH;
         return true; }
-    if (why == NULL && op->kind == DBM_OP_BULK_SEND) {
-        *step = dbm__pg_done(q);
-        return true; }
+    if (why == NULL && op->kind == DBM_OP_BULK_SEND) { *step = dbm__pg_done(q); return true; }
     q->copying = false;
     if (PQputCopyEnd(q->conn, why) != 0) return false;
     q->outcome = dbm__pg_lost(q);
@@ -20480,16 +20124,12 @@ static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
 lane:
     if (DBM__LIKELY(q->lane)) {
         how = dbm__pg_lane_step(q);
-        if (how == DBM__PG_WAITS) {
-            op->fd = q->fd;
-            return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ; }
+        if (how == DBM__PG_WAITS) { op->fd = q->fd; return q->out_at != q->out_end ? DBM_STEP_BOTH : DBM_STEP_READ; }
         goto answered; }
     if (DBM__UNLIKELY(q->before >= DBM__PG_OWED)) {
         if (q->before == DBM__PG_OWED) how = dbm__pg_lane_read(q, &q->in);
         else how = PQconsumeInput(q->conn) == 1 ? dbm__pg_return_from_native(q) : DBM__PG_DEAD;
-        if (how == DBM__PG_WAITS) {
-            op->fd = q->fd;
-            return DBM_STEP_READ; }
+        if (how == DBM__PG_WAITS) { op->fd = q->fd; return DBM_STEP_READ; }
         if (how == DBM__PG_DEAD) dbm__pg_end_local(q, dbm__pg_lost(q));
         else dbm__pg_start_now(q, op);
         q->before = DBM__PG_GO;
@@ -20503,17 +20143,13 @@ lane:
             dbm__pg_drain(q, DBM__PG_DRAIN);
             (void)dbm__pg_flush(q);
             how = dbm__pg_answers(q); }
-        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) {
-            (void)dbm__pg_received(q);
-            return dbm__pg_done(q); }
+        if (q->before == DBM__PG_REPLY && q->ready != NULL && !q->local) { (void)dbm__pg_received(q); return dbm__pg_done(q); }
         if (!q->local && (how == DBM__PG_DEAD || (q->before == DBM__PG_REPLY && how == DBM__PG_ALL))) dbm__pg_end_local(q, dbm__pg_lost(q));
         if (q->local) return dbm__pg_done(q);
         if (q->before == DBM__PG_GO) goto wait; /* queued: the rest of it is written */
         if (q->before == DBM__PG_ROOM ? q->unanswered > DBM_PIPELINE_MAX / 2 : how != DBM__PG_ALL) goto wait;
         q->before = DBM__PG_GO;
-        if (dbm__pg_sent_failed(q)) {
-            dbm__pg_pipeline_failed(q);
-            return dbm__pg_done_as(q, dbm__pg_refused(q)); }
+        if (dbm__pg_sent_failed(q)) { dbm__pg_pipeline_failed(q); return dbm__pg_done_as(q, dbm__pg_refused(q)); }
         if (op->kind != DBM_OP_EXECUTE || op->no_wait || !dbm__pg_lane_start(q, op)) dbm__pg_start_now(q, op);
         if (q->local) return dbm__pg_done(q);
         if (q->lane) goto lane;
@@ -20527,9 +20163,7 @@ answered:
     for (;;) {
         if (how == DBM__PG_DEAD || (q->poisoned && how == DBM__PG_ALL)) {
             q->outcome = dbm__pg_lost(q);
-            if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) {
-                q->main->cursor = 0;
-                dbm__pg_result_end(q, q->main); }
+            if (q->main != NULL && (op->kind == DBM_OP_FINISH || op->kind == DBM_OP_EXECUTE)) { q->main->cursor = 0; dbm__pg_result_end(q, q->main); }
             return dbm__pg_done(q); }
         if (how != DBM__PG_WAITS) {
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
@@ -20557,9 +20191,7 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (want == DBM_STEP_DONE) {
         if (q->kill.late && step == DBM_STEP_DONE) dbm_adapter_broken(q->c);
         return step; }
-    if (!q->ended || want == DBM_STEP_TIMER) {
-        op->wake_us = dbm_adapter_clock(q->owner) + 2000;
-        return q->ended ? DBM_STEP_TIMER : step; }
+    if (!q->ended || want == DBM_STEP_TIMER) { op->wake_us = dbm_adapter_clock(q->owner) + 2000; return q->ended ? DBM_STEP_TIMER : step; }
     op->fd = q->kill.fd;
     op->wake_us = q->kill.until_us;
     return want; }
@@ -20641,15 +20273,13 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             dbm__calendar c;
             dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
             c.year += era * 400;
-            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
-            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            if (days == INT32_MAX + INT64_C(10957)) memcpy(text->block, "infinity", 9);
+            else if (days == INT32_MIN + INT64_C(10957)) memcpy(text->block, "-infinity", 10);
             else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
             text->size = strlen(text->block);
         } else {
             char *bytes = (char *)dbm_adapter_alloc(q->owner, size + 1);
-            if (bytes == NULL) {
-                text->serial = 0;
-                return dbm__pg_no_memory(q); }
+            if (bytes == NULL) { text->serial = 0; return dbm__pg_no_memory(q); }
             text->owned = bytes;
             text->data = bytes;
             text->size = dbm__pg_bytes(data, size, bytes); } }
@@ -20713,9 +20343,7 @@ static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value
             if (us == INT64_MAX) dbm__pg_plain(out, DBM_TYPE_TEXT, "infinity", 8);
             else if (us == INT64_MIN) dbm__pg_plain(out, DBM_TYPE_TEXT, "-infinity", 9);
             else if (us >= dbm__days_of(DBM__PG_LAST_YEAR + 1, 1, 1) * INT64_C(86400000000) - DBM__PG_EPOCH) return dbm__pg_too_late(q, i);
-            else {
-                out->type = DBM_TYPE_TIMESTAMP;
-                out->as.integer = us + DBM__PG_EPOCH; }
+            else { out->type = DBM_TYPE_TIMESTAMP; out->as.integer = us + DBM__PG_EPOCH; }
             return DBM_OK; }
         if (dbm__pg_read_timestamp(data, size, &out->as.integer)) out->type = DBM_TYPE_TIMESTAMP;
         else if (data[0] == 'i' || data[0] == '-') dbm__pg_plain(out, DBM_TYPE_TEXT, data, size);
@@ -20776,7 +20404,10 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
+        char *end = NULL;
+        if (at != NULL) q->pid = (int)strtol(at + sizeof "BackendKeyData" - 1, &end, 10);
+        if (at != NULL) q->key = (int)strtol(end, NULL, 10);
+        q->has_key = at != NULL && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
@@ -20798,7 +20429,7 @@ static void dbm__pg_free(dbm__pg *q) {
     PQclear(q->sent_error);
     dbm_adapter_free(db, q->sent_fault);
     for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
-        if (q->sent.at[i].kind == DBM__PG_SENT && q->sent.at[i].s->of != NULL) dbm__pg_reply_free(q, q->sent.at[i].s); }
+        if (q->sent.at[i].kind == DBM__PG_SENT && (q->sent.at[i].number & DBM__PG_REPLY_TO) != 0) dbm__pg_reply_free(q, q->sent.at[i].s); /* statements are gone by now */ }
     dbm__pg_replies_drop(q);
     while (q->spare != NULL) {
         dbm__pg_statement *r = q->spare;
@@ -20905,9 +20536,7 @@ static dbm_status dbm__pg_connect_start(dbm_connection *c, dbm_op *op) {
     q->base = (dbm__pg_base *)dbm_adapter_db_data(db);
     status = dbm__pg_connect_begin(q, op);
     if (status == DBM_OK && PQstatus(q->conn) == CONNECTION_BAD) status = dbm__pg_connect_failed(q);
-    if (status != DBM_OK) {
-        dbm__pg_free(q);
-        return status; }
+    if (status != DBM_OK) { dbm__pg_free(q); return status; }
     dbm_adapter_set_data(c, q);
     op->fd = PQsocket(q->conn);
     return DBM_OK; }
@@ -20940,9 +20569,7 @@ static bool dbm__pg_local(const char *host, size_t size) {
            (size >= 4 && memcmp(host, "127.", 4) == 0); }
 static dbm_step dbm__pg_connect_over(dbm__pg *q, dbm_op *op, dbm_status status) {
     op->status = status;
-    if (status != DBM_OK) {
-        dbm_adapter_set_data(q->c, NULL);
-        dbm__pg_free(q); }
+    if (status != DBM_OK) { dbm_adapter_set_data(q->c, NULL); dbm__pg_free(q); }
     return DBM_STEP_DONE; }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
@@ -21102,9 +20729,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     base->values = base->keys + pairs;
     base->cached = config->statement_cache > 0;
     status = dbm__pg_fill(db, base, (char *)(void *)(base->values + pairs));
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
 static void dbm__pg_close(dbm_database *db) {
@@ -21218,9 +20843,7 @@ DBM__INLINE char *dbm__pg_to_double(char *to, double x) {
 static void dbm__pg_put16(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to16(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put32(dbm__pg_copy *k, uint32_t v) { k->size = (size_t)(dbm__pg_to32(k->rows + k->size, v) - k->rows); }
 static void dbm__pg_put_number(dbm__pg_copy *k, int size, int64_t v) { k->size = (size_t)(dbm__pg_to_number(k->rows + k->size, size, v) - k->rows); }
-static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) {
-    dbm__copy_cut(why->text, sizeof why->text, text);
-    return DBM_E_RANGE; }
+static dbm_status dbm__pg_wrong(dbm__why *why, const char *text) { dbm__copy_cut(why->text, sizeof why->text, text); return DBM_E_RANGE; }
 /* A cell of bytes, with room behind it for all cells of fixed size that a row can have. */
 static dbm_status dbm__pg_put_bytes(dbm__pg_copy *k, const char *data, size_t size, dbm__why *why) {
     if (DBM__UNLIKELY(size >= (size_t)INT_MAX / 2)) {
@@ -21369,9 +20992,7 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     int32_t bits;
     dbm_status st = dbm__to_double(v, &x, why);
     if (st != DBM_OK) return st;
-    if (how == DBM__PG_AS_FLOAT8) {
-        k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows);
-        return DBM_OK; }
+    if (how == DBM__PG_AS_FLOAT8) { k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows); return DBM_OK; }
     /* Half a step above the largest float, what rounds to it still fits. */
     if ((x >= 3.4028235677973366e38 || x <= -3.4028235677973366e38) && x - x == 0) return dbm__pg_wrong(why, "is out of range for real");
     single = (float)x;
@@ -21527,9 +21148,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             int how = k->how[i], fast = k->fast[i];
             dbm_status st;
             if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
-                if (fast != DBM__PG_FAST_NONE) {
-                    to = dbm__pg_to32(to, UINT32_MAX);
-                    continue; }
+                if (fast != DBM__PG_FAST_NONE) { to = dbm__pg_to32(to, UINT32_MAX); continue; }
             } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
                 int64_t x;
                 int32_t half;
@@ -21937,9 +21556,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
         status = DBM_E_LOST;
         retryable = true; }
     if (status == DBM_E_LOST) q->broken = true;
-    if (q->connecting && status == DBM_E_LOST) {
-        status = DBM_E_CONNECT;
-        retryable = true; }
+    if (q->connecting && status == DBM_E_LOST) { status = DBM_E_CONNECT; retryable = true; }
     if (status == DBM_OK && q->connecting) status = DBM_E_CONNECT;
     switch (e->native) {
     case DBM__MYSQL_UNKNOWN_DATABASE: state = "3D000"; break; /* as everywhere else; the server says 42000 */
@@ -21972,9 +21589,7 @@ static DBM__NOINLINE dbm_status dbm__mysql_report(dbm__mysql *q) {
     if (status == DBM_E_CONSTRAINT) dbm__mysql_constraint(q, e->native, e->text);
     if (retryable) dbm_adapter_fail_retryable(q->c);
     return q->status; }
-static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) {
-    dbm__mysql_note_error(q, stmt);
-    dbm__mysql_report(q); }
+static DBM__NOINLINE void dbm__mysql_fail(dbm__mysql *q, MYSQL_STMT *stmt) { dbm__mysql_note_error(q, stmt); dbm__mysql_report(q); }
 static int dbm__mysql_socket(MYSQL *my) {
 #if DBM__MYSQL_MARIADB
     return (int)mysql_get_socket(my);
@@ -22084,9 +21699,7 @@ static DBM__NOINLINE int dbm__mysql_call(dbm__mysql *q, int call, int ready) {
     int wait = 0;
     if (ready == 0) {
         q->call = call;
-        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) {
-            q->rc = mysql_stmt_fetch(q->stmt);
-            return 0; }
+        if (call == DBM__MYSQL_FETCH && dbm__mysql_ahead(q) != DBM__MYSQL_UNKNOWN) { q->rc = mysql_stmt_fetch(q->stmt); return 0; }
         q->waits = q->may_wait && call != DBM__MYSQL_FETCH; /* which has been sent already */
 #if DBM__MYSQL_MARIADB
         if (DBM__UNLIKELY(call == DBM__MYSQL_STMT_CLOSE && (q->stmt->mysql == NULL || q->broken))) { /* the server has forgotten it, or is gone */
@@ -22235,9 +21848,7 @@ static DBM__NOINLINE bool dbm__mysql_texts(dbm__mysql *q, dbm__mysql_statement *
         unsigned long want = s->plan[i].length < 15 ? 16 : s->plan[i].length < 255 ? s->plan[i].length + 1 : 256;
         if (cell->how < DBM__MYSQL_TEXT || cell->text != NULL) continue;
         cell->text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (cell->text == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (cell->text == NULL) { dbm__mysql_no_memory(q); return false; }
         cell->capacity = want;
         s->rebind = true; }
     s->roomy[side] = true;
@@ -22252,9 +21863,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
     if (!same) {
         dbm__mysql_plan_free(q, s);
         s->cells = (dbm__mysql_cell *)dbm_adapter_alloc(q->owner, n * (2 * sizeof *s->cells + sizeof *s->binds + sizeof *s->plan));
-        if (s->cells == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (s->cells == NULL) { dbm__mysql_no_memory(q); return false; }
         memset(s->cells, 0, 2 * n * sizeof *s->cells);
         s->binds = (MYSQL_BIND *)(void *)(s->cells + 2 * n);
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
@@ -22281,9 +21890,7 @@ static bool dbm__mysql_bind_result(dbm__mysql *q, dbm__mysql_statement *s) {
     int i;
     if (!s->rebind) return true;
     for (i = 0; i < s->columns; i++) dbm__mysql_bind_cell(&cells[i], &s->binds[i]);
-    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) {
-        dbm__mysql_fail(q, s->stmt);
-        return false; }
+    if (mysql_stmt_bind_result(s->stmt, s->binds) != 0) { dbm__mysql_fail(q, s->stmt); return false; }
     s->rebind = false;
     return true; }
 /* A row has come whose texts did not all fit: more room, and those columns once more. */
@@ -22298,18 +21905,14 @@ static DBM__NOINLINE bool dbm__mysql_grow(dbm__mysql *q, dbm__mysql_statement *s
         if (cell->how < DBM__MYSQL_TEXT || cell->null || size < cell->capacity) continue;
         want = size < 65536 ? size + size / 2 + 16 : size + 4096;
         text = (char *)dbm_adapter_alloc(q->owner, want);
-        if (text == NULL) {
-            dbm__mysql_no_memory(q);
-            return false; }
+        if (text == NULL) { dbm__mysql_no_memory(q); return false; }
         dbm_adapter_free(q->owner, cell->text);
         cell->text = text;
         cell->capacity = want;
         s->large = s->large || want > DBM__MYSQL_CELL_KEPT;
         s->rebind = true;
         dbm__mysql_bind_cell(cell, &bind);
-        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) {
-            dbm__mysql_fail(q, s->stmt);
-            return false; }
+        if (mysql_stmt_fetch_column(s->stmt, &bind, (unsigned)i, 0) != 0) { dbm__mysql_fail(q, s->stmt); return false; }
         cell->size = size; }
     return dbm__mysql_bind_result(q, s); }
 static void dbm__mysql_text_value(dbm_value *out, dbm_type type, const char *data, size_t size) {
@@ -22448,18 +22051,14 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     return DBM_OK; }
 static bool dbm__mysql_stop(dbm__mysql *q);
 /* The result that is on its way has ended, well or not. */
-static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) {
-    s->open = false;
-    if (q->active == s) q->active = NULL; }
+static void dbm__mysql_result_over(dbm__mysql *q, dbm__mysql_statement *s) { s->open = false; if (q->active == s) q->active = NULL; }
 /* After the last row, or past the rest of them (`drop`): what else the statement answers (CALL has several results), without looking at it. A failure is
  * reported, and q->rc is not 0; with `drop` it is only kept in q->error. */
 static int dbm__mysql_rest(dbm__mysql *q, dbm__mysql_statement *s, bool drop) {
     DBM__MYSQL_FLOW(q->sub)
     q->rc = 0;
     q->stmt = s->stmt;
-    if (drop) {
-        DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH);
-        if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
+    if (drop) { DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); if (mysql_errno(q->my) != 0 && (int)mysql_errno(q->my) != DBM__MYSQL_INTERRUPTED) q->rc = 1; }
     while (q->rc == 0 && mysql_more_results(q->my)) {
         DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_NEXT);
         if (q->rc == 0 && mysql_stmt_field_count(q->stmt) != 0) DBM__MYSQL_AWAIT(DBM__MYSQL_FLUSH); }
@@ -22485,8 +22084,7 @@ static int dbm__mysql_leave(dbm__mysql *q, dbm__mysql_statement *s) {
         } while ((q->rc == 0 || q->rc == MYSQL_DATA_TRUNCATED) && s->seen < q->leave_at);
         if (q->rc == 1) dbm__mysql_note_error(q, s->stmt);
         if (q->rc == MYSQL_NO_DATA) dbm__mysql_note_status(q);
-        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) {
-            dbm__mysql_result_over(q, s); break; }
+        if (q->rc != 0 && q->rc != MYSQL_DATA_TRUNCATED) { dbm__mysql_result_over(q, s); break; }
         DBM__MYSQL_AWAIT_STOP; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, true));
     DBM__MYSQL_OVER; }
@@ -22556,9 +22154,7 @@ static dbm__mysql_statement *dbm__mysql_statement_new(dbm__mysql *q, const dbm_p
     size_t at = 0, size = 0, i = WORDS;
     int depth = 0;
     const char *word = dbm__sql_word(p->sql, p->sql_size, DBM__MYSQL_LEXER, &at, &depth, &size);
-    if (s == NULL) {
-        dbm__mysql_no_memory(q);
-        return NULL; }
+    if (s == NULL) { dbm__mysql_no_memory(q); return NULL; }
     memset(s, 0, sizeof *s);
     s->last = &s->first;
     if (word != NULL) for (i = 0; i < WORDS && !dbm__same_word_n(word, size, words[i]); i++) { }
@@ -22577,8 +22173,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     DBM__MYSQL_FLOW(q->sub)
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
-    if (s->stmt == NULL) {
-        dbm__mysql_no_memory(q); break; }
+    if (s->stmt == NULL) { dbm__mysql_no_memory(q); break; }
     q->stmt = s->stmt;
     q->sql = p->sql;
     q->sql_size = p->sql_size;
@@ -22598,8 +22193,7 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
     if (found != 0 && s->values == NULL) {
         size_t each = sizeof(MYSQL_BIND) + sizeof(MYSQL_TIME);
         s->values = (MYSQL_BIND *)dbm_adapter_alloc(q->owner, (size_t)found * each);
-        if (s->values == NULL) {
-            dbm__mysql_no_memory(q); break; }
+        if (s->values == NULL) { dbm__mysql_no_memory(q); break; }
         memset(s->values, 0, (size_t)found * each);
         s->times = (MYSQL_TIME *)(void *)(s->values + found); }
     p->returns_rows = mysql_stmt_field_count(s->stmt) != 0 || s->calls;
@@ -22607,18 +22201,14 @@ static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepar
 /* The same for one that may have been prepared before, and that the server knows no longer. */
 static int dbm__mysql_renew(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
     DBM__MYSQL_FLOW(q->pre)
-    if (s->stmt != NULL) {
-        dbm__mysql_plan_free(q, s);
-        DBM__MYSQL_CLOSE(s); }
+    if (s->stmt != NULL) { dbm__mysql_plan_free(q, s); DBM__MYSQL_CLOSE(s); }
     s->generation = q->generation;
     if (dbm__mysql_as_text(s, p)) break;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_prepare(q, s, p));
     if (q->refused) s->generation = q->generation - 1;
     DBM__MYSQL_OVER; }
 /* To be closed before the next statement is sent, and freed. */
-static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) {
-    s->next = q->closing;
-    q->closing = s; }
+static void dbm__mysql_close_later(dbm__mysql *q, dbm__mysql_statement *s) { s->next = q->closing; q->closing = s; }
 static int dbm__mysql_op_prepare(dbm__mysql *q, dbm_op *op) {
     dbm_prepared *p = op->prepared;
     dbm__mysql_statement *s = q->closing; /* from when it is made until it is prepared: should that fail, or be given up */
@@ -22650,9 +22240,7 @@ static int dbm__mysql_mode(dbm__mysql *q) {
     {
         int call = dbm__mysql_own(q, q->unit ? "SET autocommit=0" : "SET autocommit=1");
         if (call != DBM__MYSQL_DONE) return call; }
-    if (!q->refused) {
-        q->autocommit = !q->unit;
-        dbm__mysql_note_status(q); }
+    if (!q->refused) { q->autocommit = !q->unit; dbm__mysql_note_status(q); }
     return DBM__MYSQL_DONE; }
 /* Before a statement is sent. */
 static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
@@ -22690,9 +22278,7 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
         /* NaN and the infinities */
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22003", 0, "parameter %d is not a finite number, and MySQL has no such values; pass dbm_null() if that is meant", number);
         return false; }
-    if (v->type == DBM_TYPE_TIMESTAMP) {
-        b->buffer = time;
-        return dbm__mysql_bind_time(q, v->as.integer, time, number); }
+    if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
     return true; }
@@ -22707,9 +22293,7 @@ static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_va
         MYSQL_BIND *b = &s->values[i];
         enum enum_field_types type = b->buffer_type;
         dbm__mysql_bool is_unsigned = b->is_unsigned;
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) {
-            s->bound = false;
-            return false; }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, &s->times[i], i + 1, b))) { s->bound = false; return false; }
         same = same && b->buffer_type == type && b->is_unsigned == is_unsigned;
         if (same) s->stmt->params[i].buffer = b->buffer;
         if (v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP) {
@@ -22775,9 +22359,7 @@ static void dbm__mysql_done(dbm__mysql *q, const dbm__mysql_statement *s, dbm_op
             q->wrote = true; } }
     if (q->unit && !s->reads && !s->changes) q->failed = q->failed || s->calls; /* what a procedure leaves is its own affair */ }
 #if !DBM__MYSQL_MARIADB
-static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) {
-    int ms = dbm_adapter_config(q->owner)->statement_timeout_ms;
-    return ms > 0 ? ms : 0; }
+static int64_t dbm__mysql_usual_limit(const dbm__mysql *q) { int ms = dbm_adapter_config(q->owner)->statement_timeout_ms; return ms > 0 ? ms : 0; }
 /* The calls block, so that it is the server that ends a statement at its deadline: it is told how long the next one may take, when that is not what
  * it was told before. */
 static int dbm__mysql_limit(dbm__mysql *q, int64_t deadline_us) {
@@ -22814,9 +22396,7 @@ static int dbm__mysql_text(dbm__mysql *q) {
     q->number = 0;
     DBM__MYSQL_AWAIT(DBM__MYSQL_QUERY);
     while (q->rc == 0) {
-        if (q->number == 0) {
-            q->affected = mysql_affected_rows(q->my);
-            q->made_id = mysql_insert_id(q->my); }
+        if (q->number == 0) { q->affected = mysql_affected_rows(q->my); q->made_id = mysql_insert_id(q->my); }
         if (mysql_field_count(q->my) != 0) {
             DBM__MYSQL_AWAIT(DBM__MYSQL_STORE);
             if (q->number == 0) q->first = q->rows;
@@ -22884,16 +22464,13 @@ DBM__INLINE bool dbm__mysql_take(dbm__mysql *q, const dbm__mysql_statement *s) {
     return true; }
 #endif
 /* The next row, which has been read already. */
-DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) {
-    q->rc = mysql_stmt_fetch(s->stmt);
-    dbm__mysql_fetched(q, s); }
+DBM__INLINE void dbm__mysql_fetch(dbm__mysql *q, dbm__mysql_statement *s) { q->rc = mysql_stmt_fetch(s->stmt); dbm__mysql_fetched(q, s); }
 /* The next row from the server into the cells: q->rc as of a fetch. After the last one the rest is read too. A failure is reported. */
 static int dbm__mysql_next_row(dbm__mysql *q, dbm__mysql_statement *s) {
     DBM__MYSQL_FLOW(q->pre)
     q->stmt = s->stmt;
     DBM__MYSQL_AWAIT(DBM__MYSQL_FETCH);
-    if (q->rc != MYSQL_NO_DATA) {
-        dbm__mysql_fetched(q, s); break; }
+    if (q->rc != MYSQL_NO_DATA) { dbm__mysql_fetched(q, s); break; }
     s->ended = true;
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_rest(q, s, false));
     if (q->rc == 0) q->rc = MYSQL_NO_DATA;
@@ -22955,8 +22532,7 @@ static int dbm__mysql_op_execute(dbm__mysql *q, dbm_op *op) {
         q->sql = p->sql;
         q->sql_size = p->sql_size;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
-        if (q->rc != 0) {
-            DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
+        if (q->rc != 0) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_refused(q, s)); break; }
         s->text_rows = q->first;
         if (q->first != NULL) {
             op->result = s;
@@ -23034,9 +22610,7 @@ static dbm_status dbm__mysql_at_hand(dbm_connection *c, dbm_op *op) {
     if (DBM__LIKELY(s->open && op->kind == DBM_OP_FETCH)) { /* one row after the other from the server */
         if (dbm__mysql_ahead(q) != DBM__MYSQL_ROW) return dbm__mysql_end_at_hand(q, s) ? DBM_DONE : DBM_E_UNSUPPORTED;
 #if DBM__MYSQL_AHEAD
-        if (DBM__LIKELY(dbm__mysql_take(q, s))) {
-            s->seen++;
-            return DBM_OK; }
+        if (DBM__LIKELY(dbm__mysql_take(q, s))) { s->seen++; return DBM_OK; }
 #endif
         dbm__mysql_fetch(q, s);
         return DBM__LIKELY(q->rc == 0) ? DBM_OK : q->status; }
@@ -23111,9 +22685,7 @@ static dbm__mysql_bulk *dbm__mysql_bulk_new(dbm__mysql *q, size_t columns, bool 
     if (!arrays && most > of_text) most = of_text != 0 ? of_text : 1; /* the INSERT is a message too */
     cells = columns * most;
     b = (dbm__mysql_bulk *)dbm_adapter_alloc(q->owner, sizeof *b + cells * (8 + sizeof(unsigned long) + 1));
-    if (b == NULL) {
-        dbm__mysql_no_memory(q);
-        return NULL; }
+    if (b == NULL) { dbm__mysql_no_memory(q); return NULL; }
     memset(b, 0, sizeof *b);
     b->arrays = arrays;
     b->columns = (int)columns;
@@ -23139,8 +22711,7 @@ static bool dbm__mysql_takes_arrays(dbm__mysql *q) {
 static int dbm__mysql_op_bulk(dbm__mysql *q, dbm_op *op) {
     dbm__mysql_statement *s = (dbm__mysql_statement *)op->prepared->data;
     DBM__MYSQL_FLOW(q->phase)
-    if (op->bulk->each_row || s == NULL) {
-        q->status = DBM_E_UNSUPPORTED; break; }
+    if (op->bulk->each_row || s == NULL) { q->status = DBM_E_UNSUPPORTED; break; }
     if (dbm__mysql_is_undone(q)) break;
     DBM__MYSQL_DO(dbm__mysql_ready(q, op->row_buffer));
     if (q->packet == 0) { DBM__MYSQL_DO(dbm__mysql_ask_limit(q)); }
@@ -23174,16 +22745,12 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
             continue; }
         if (v->type == DBM_TYPE_TIMESTAMP && (time = (MYSQL_TIME *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, sizeof *time, SIZE_MAX, &status)) == NULL) {
             return dbm__mysql_no_memory(q); }
-        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) {
-            op->bulk->failed_column = i;
-            return q->status; }
+        if (DBM__UNLIKELY(!dbm__mysql_bind_value(q, v, time, i + 1, &value))) { op->bulk->failed_column = i; return q->status; }
         if (bind->buffer_type == MYSQL_TYPE_NULL) { /* the first one */
             bind->buffer_type = value.buffer_type;
             bind->is_unsigned = value.is_unsigned; }
         fits = fits && bind->buffer_type == value.buffer_type && bind->is_unsigned == value.is_unsigned;
-        if (dbm__mysql_of_8(&value)) {
-            memcpy(b->data + 8 * at, value.buffer, 8);
-            continue; }
+        if (dbm__mysql_of_8(&value)) { memcpy(b->data + 8 * at, value.buffer, 8); continue; }
         if (keep && time == NULL && value.buffer_length != 0) {
             char *text = (char *)dbm__aside_room(q->owner, &b->many.aside, &q->spare, value.buffer_length, SIZE_MAX, &status);
             if (text == NULL) return dbm__mysql_no_memory(q);
@@ -23220,9 +22787,7 @@ static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
 static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bulk_plan *plan, size_t rows) {
     size_t tuple = 3 * (size_t)b->columns, size = plan->sql_size + (rows - 1) * (tuple + 2), i; /* "(?, ?)" */
     char *at = (char *)dbm_adapter_resize(q->owner, b->sql, size + 1);
-    if (at == NULL) {
-        dbm__mysql_no_memory(q);
-        return false; }
+    if (at == NULL) { dbm__mysql_no_memory(q); return false; }
     b->sql = at;
     memcpy(at, plan->sql, plan->sql_size);
     at += plan->sql_size;
@@ -23267,9 +22832,7 @@ static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *
 static void dbm__mysql_bulk_unbind(dbm__mysql_statement *s) {
     s->bound = false;
 #if DBM__MYSQL_MARIADB
-    {
-        unsigned none = 0;
-        (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none); }
+    { unsigned none = 0; (void)mysql_stmt_attr_set(s->stmt, STMT_ATTR_ARRAY_SIZE, &none); }
 #endif
 }
 /* Sends what was gathered; then the row that waited for that is gathered. A failure is reported. */
@@ -23289,8 +22852,7 @@ static int dbm__mysql_bulk_send(dbm__mysql *q, dbm_op *op) {
     if (s->stmt == NULL) {
         if (!dbm__mysql_bulk_text(q, b, op->bulk, b->rows)) break;
         DBM__MYSQL_DO(dbm__mysql_prepare(q, s, &b->many_rows)); }
-    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) {
-        dbm__mysql_bulk_unbind(s); break; }
+    if (!dbm__mysql_bulk_bind(q, b, s->stmt)) { dbm__mysql_bulk_unbind(s); break; }
     q->stmt = s->stmt;
     q->was_open = q->open;
     DBM__MYSQL_AWAIT(DBM__MYSQL_EXECUTE);
@@ -23364,9 +22926,7 @@ stop:
     op->bulk->failed_column = -1; /* what was wrong with the next row is found once more, when those before it are sent */
     b->rows = r;
     return DBM_DONE; }
-static void dbm__mysql_unit_over(dbm__mysql *q) {
-    q->unit = q->failed = q->wrote = q->undone = false;
-    dbm__mysql_note_status(q); }
+static void dbm__mysql_unit_over(dbm__mysql *q) { q->unit = q->failed = q->wrote = q->undone = false; dbm__mysql_note_status(q); }
 static const char *dbm__mysql_level(dbm_isolation isolation) {
     static const char *const levels[] = { NULL, "READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE" };
     return (unsigned)isolation < sizeof levels / sizeof levels[0] ? levels[isolation] : NULL; }
@@ -23391,8 +22951,7 @@ static int dbm__mysql_op_end(dbm__mysql *q, dbm_op *op) {
     DBM__MYSQL_FLOW(q->phase)
     if (commit && dbm__mysql_is_undone(q)) break;
     if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
-    if (!q->failed && !q->open) {
-        dbm__mysql_unit_over(q); break; }
+    if (!q->failed && !q->open) { dbm__mysql_unit_over(q); break; }
     DBM__MYSQL_AWAIT_ALL(dbm__mysql_own(q, commit ? "COMMIT" : "ROLLBACK"));
     if (!q->refused) dbm__mysql_unit_over(q);
     DBM__MYSQL_OVER; }
@@ -23469,8 +23028,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
     DBM__MYSQL_FLOW(q->phase)
     if (q->active != NULL) { DBM__MYSQL_AWAIT_ALL(dbm__mysql_leave(q, q->active)); }
     DBM__MYSQL_AWAIT(DBM__MYSQL_RESET_ALL);
-    if (q->rc != 0) {
-        dbm__mysql_fail(q, NULL); break; }
+    if (q->rc != 0) { dbm__mysql_fail(q, NULL); break; }
     q->generation++; /* the server has forgotten its prepared statements */
     DBM__MYSQL_DO(dbm__mysql_set_up(q));
     for (q->total = 0; sql != NULL && sql[q->total] != '\0'; ) { /* where in init_sql */
@@ -23479,8 +23037,7 @@ static int dbm__mysql_op_reset(dbm__mysql *q) {
         q->total += next;
         if (q->sql_size == 0) continue;
         DBM__MYSQL_AWAIT_ALL(dbm__mysql_text(q));
-        if (q->rc != 0) {
-            dbm__mysql_report(q); break; }
+        if (q->rc != 0) { dbm__mysql_report(q); break; }
         if (q->first != NULL) mysql_free_result(q->first); }
     dbm__mysql_note_status(q);
     q->failed = q->open;
@@ -23576,12 +23133,11 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
 #if DBM__MYSQL_POSIX
-    int fd = dbm__mysql_socket(my), dead;
-    if (fd < 0) return;
-    dead = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (dead < 0) return;
-    (void)dup2(dead, fd);
-    (void)close(dead);
+    int fd = dbm__mysql_socket(my), dead[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
+    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
+    (void)dup2(dead[0], fd);
+    (void)close(dead[0]);
 #else
     (void)my;
 #endif
@@ -23596,9 +23152,7 @@ static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
         for (turns = 0; q->wait != 0 && turns < 32; turns++) q->wait = dbm__mysql_call(q, q->call, MYSQL_WAIT_TIMEOUT); /* it unwinds */ }
-    if (q->kills && q->killer.my != NULL) {
-        q->killer.until_us = INT64_MIN;
-        (void)dbm__mysql_kill(q); }
+    if (q->kills && q->killer.my != NULL) { q->killer.until_us = INT64_MIN; (void)dbm__mysql_kill(q); }
     dbm__hush_begin(&quiet, q->tls || !DBM__MYSQL_MARIADB);
     mysql_close(q->my); /* statements that still exist belong to nobody from here on */
     dbm__hush_end(&quiet);
@@ -23635,9 +23189,7 @@ static bool dbm__mysql_attempt(dbm__mysql *q, const dbm_op *op) {
     if (to_go > 1) left /= to_go; /* a host that is silent leaves time for the next one */
     q->limit_us = now + left;
     q->my = mysql_init(NULL);
-    if (q->my == NULL) {
-        dbm__mysql_no_memory(q);
-        return false; }
+    if (q->my == NULL) { dbm__mysql_no_memory(q); return false; }
     dbm__mysql_options(q, q->my, left);
     return true; }
 static bool dbm__mysql_local(const char *name) {
@@ -23819,9 +23371,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
         dbm__store(&q->state, DBM__MYSQL_IDLE);
         op->status = dbm__mysql_gone(q, op);
         return DBM_STEP_DONE; }
-    if (DBM__UNLIKELY(op->stop)) {
-        op->stop = false;
-        if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q); }
+    if (DBM__UNLIKELY(op->stop)) { op->stop = false; if (q->phase >= 0 && dbm__load(&q->state) == DBM__MYSQL_ACTIVE) (void)dbm__mysql_stop(q); }
     for (;;) {
         int call;
         if (DBM__UNLIKELY(q->kills)) {
@@ -23849,9 +23399,7 @@ static dbm_step dbm__mysql_step(dbm_connection *c, dbm_op *op) {
                 return DBM_STEP_TIMER; }
             op->status = q->status;
             q->waits = false; /* the program may use the handle itself */
-            if (op->kind == DBM_OP_CONNECT) {
-                q->connecting = false;
-                if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN); }
+            if (op->kind == DBM_OP_CONNECT) { q->connecting = false; if (op->status != DBM_OK) dbm__mysql_disconnect(c, DBM_DISCONNECT_BROKEN); }
             return DBM_STEP_DONE; }
         if (q->kills) continue;
         if (call == DBM__MYSQL_WAITING || (q->wait = dbm__mysql_call(q, call, 0)) != 0) break; }
@@ -24000,14 +23548,10 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
             host->name = texts;
             host->port = (unsigned)port; } }
     status = dbm__mysql_tls(db, base);
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     return DBM_OK; }
-static void dbm__mysql_close(dbm_database *db) {
-    dbm_adapter_free(db, dbm_adapter_db_data(db));
-    dbm_adapter_set_db_data(db, NULL); }
+static void dbm__mysql_close(dbm_database *db) { dbm_adapter_free(db, dbm_adapter_db_data(db)); dbm_adapter_set_db_data(db, NULL); }
 static const dbm_adapter dbm__mysql_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "mysql", "mysql,mariadb", DBM__MYSQL_OPTIONS,
@@ -24206,9 +23750,7 @@ static void dbm__redis_shrink(dbm_database *db, char **block, size_t *room) {
     *room = 0; }
 static dbm__redis_reply *dbm__redis_reply_new(dbm__redis *r) {
     dbm__redis_reply *reply = r->spare;
-    if (DBM__LIKELY(reply != NULL)) {
-        r->spare = reply->next;
-        return reply; }
+    if (DBM__LIKELY(reply != NULL)) { r->spare = reply->next; return reply; }
     reply = (dbm__redis_reply *)dbm_adapter_alloc(r->db, sizeof *reply);
     if (reply == NULL) return NULL;
     memset(reply, 0, sizeof *reply);
@@ -24233,9 +23775,7 @@ static dbm__redis_node *dbm__redis_node_new(dbm__redis *r, int kind) {
     if (DBM__UNLIKELY(reply->count == reply->capacity)) {
         size_t want = reply->capacity < 16 ? 16 : reply->capacity + reply->capacity / 2;
         dbm__redis_node *bigger = want < SIZE_MAX / sizeof *bigger / 2 ? (dbm__redis_node *)dbm_adapter_resize(r->db, reply->nodes, want * sizeof *bigger) : NULL;
-        if (bigger == NULL) {
-            reply->no_memory = true;
-            return NULL; }
+        if (bigger == NULL) { reply->no_memory = true; return NULL; }
         reply->nodes = bigger;
         reply->capacity = want; }
     node = &reply->nodes[reply->count++];
@@ -24343,9 +23883,7 @@ typedef struct dbm__redis_json { dbm_database *db; dbm__redis_reply *reply; bool
 static void dbm__redis_json_put(dbm__redis_json *j, const char *text, size_t size) {
     dbm__redis_reply *reply = j->reply;
     if (j->no_memory) return;
-    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) {
-        j->no_memory = true;
-        return; }
+    if (size > SIZE_MAX / 8 || !dbm__redis_room(j->db, &reply->json, &reply->json_room, reply->json_size, size + 1)) { j->no_memory = true; return; }
     memcpy(reply->json + reply->json_size, text, size);
     reply->json_size += size;
     reply->json[reply->json_size] = 0; }
@@ -24367,9 +23905,7 @@ static void dbm__redis_json_text(dbm__redis_json *j, const char *text, size_t si
         for (i = 0; i < size; i++) {
             size_t n = strlen(text + i);
             if (n > size - i) n = size - i;
-            if (!dbm__redis_is_text(text + i, n)) {
-                dbm__redis_json_base64(j, (const unsigned char *)text, size);
-                return; }
+            if (!dbm__redis_is_text(text + i, n)) { dbm__redis_json_base64(j, (const unsigned char *)text, size); return; }
             i += n; } }
     dbm__redis_json_put(j, "\"", 1);
     for (i = 0; i < size; i++) {
@@ -24392,9 +23928,7 @@ static size_t dbm__redis_json_node(dbm__redis_json *j, size_t at, int depth) { /
     const dbm__redis_node *node = &j->reply->nodes[at];
     char number[32];
     size_t i, next = at + 1;
-    if (depth > DBM__REDIS_DEPTH) {
-        j->deep = true;
-        return dbm__redis_behind(j->reply, at); }
+    if (depth > DBM__REDIS_DEPTH) { j->deep = true; return dbm__redis_behind(j->reply, at); }
     switch (node->kind) {
     case DBM__REDIS_NIL: dbm__redis_json_put(j, "null", 4); break;
     case DBM__REDIS_BOOL: dbm__redis_json_put(j, node->is.integer != 0 ? "true" : "false", node->is.integer != 0 ? 4 : 5); break;
@@ -24444,15 +23978,12 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     case DBM__REDIS_BOOL: *out = dbm_bool(node->is.integer != 0); return DBM_OK;
     case DBM__REDIS_ARRAY:
     case DBM__REDIS_MAP:
-        if (reply->json_row != reply->at + 1) {
-            dbm_status st = dbm__redis_json_write(c, reply);
-            if (st != DBM_OK) return st; }
+        if (reply->json_row != reply->at + 1) { dbm_status st = dbm__redis_json_write(c, reply); if (st != DBM_OK) return st; }
         *out = dbm_textn(reply->json + reply->json_at[i], strlen(reply->json + reply->json_at[i]));
         out->type = DBM_TYPE_JSON;
         return DBM_OK;
     case DBM__REDIS_TEXT:
-        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) {
-            node->kind = DBM__REDIS_BLOB; break; }
+        if (!dbm__redis_is_text(reply->bytes + node->is.at, node->size)) { node->kind = DBM__REDIS_BLOB; break; }
         node->kind = DBM__REDIS_STATUS; /* seen to be a text */
         break;
     default: break; }
@@ -24460,9 +23991,7 @@ static dbm_status dbm__redis_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     if (node->kind == DBM__REDIS_BLOB) out->type = DBM_TYPE_BLOB;
     else if (node->kind == DBM__REDIS_NUMBER) out->type = DBM_TYPE_DECIMAL;
     return DBM_OK; }
-static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) {
-    (void)c;
-    return ((const dbm__redis_reply *)op->result)->names[i]; }
+static const char *dbm__redis_column_name(dbm_connection *c, dbm_op *op, int i) { (void)c; return ((const dbm__redis_reply *)op->result)->names[i]; }
 /* Makes rows of a reply, and stands on the first. */
 static void dbm__redis_show(dbm__redis *r, dbm_op *op, dbm__redis_reply *reply) {
     const dbm__redis_node *root = &reply->nodes[0];
@@ -24637,6 +24166,14 @@ static bool dbm__redis_is(const dbm_value *v, const char *word) {
     size = v->as.text.size == SIZE_MAX ? strlen(v->as.text.data) : v->as.text.size;
     return size == strlen(word) && dbm__same_word_n(v->as.text.data, size, word); }
 static char dbm__redis_upper(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+/* Whether it may wait for somebody else's doing, and all behind it with it. */
+static bool dbm__redis_waits(const dbm_op *op) {
+    static const char *const names[] = { "BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP", "XREAD", "XREADGROUP", "WAIT", "WAITAOF" };
+    char first = dbm__redis_upper(op->values[0].as.text.data[0]);
+    size_t i;
+    if (first != 'B' && first != 'W' && first != 'X') return false;
+    for (i = 0; i < sizeof names / sizeof names[0] && !dbm__redis_is(op->values, names[i]); i++) {}
+    return i < sizeof names / sizeof names[0]; }
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
@@ -24863,9 +24400,7 @@ static dbm_status dbm__redis_make(dbm_connection *c) {
     r->dial.user_timeout_ms = config->tcp_user_timeout_ms;
     dbm__redis_functions(&r->functions);
     r->reader = redisReaderCreateWithFunctions(&r->functions);
-    if (r->reader == NULL) {
-        dbm__redis_free(r);
-        return dbm__redis_no_memory(c); }
+    if (r->reader == NULL) { dbm__redis_free(r); return dbm__redis_no_memory(c); }
     r->reader->privdata = r;
     r->reader->maxbuf = DBM__REDIS_KEPT;
     dbm_adapter_set_data(c, r);
@@ -25009,9 +24544,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
             break;
         default: return false; }
         if (size > r->raw_size - r->scanned) return true;
-        if (r->open == 0) {
-            r->begun = r->scanned;
-            r->open = 1; }
+        if (r->open == 0) { r->begun = r->scanned; r->open = 1; }
         r->scanned += size;
         r->open += more - 1;
         if (r->open == 0) dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); }
@@ -25056,9 +24589,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
     if (DBM__LIKELY(!last)) {
         dbm__redis_left_line(r, s.size);
-    } else {
-        r->raw_size = r->scanned = at;
-        if (--r->line_count == 0) dbm__redis_line_empty(r); }
+    } else { r->raw_size = r->scanned = at; if (--r->line_count == 0) dbm__redis_line_empty(r); }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
@@ -25253,6 +24784,7 @@ static dbm_status dbm__redis_no_sql(dbm_connection *c) {
 static dbm_status dbm__redis_take_on(dbm__redis *r, dbm_op *op) {
     dbm_status st = dbm__redis_look(r, op);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
+    if (op->no_wait && op->reply && (r->command != DBM__REDIS_PLAIN || dbm__redis_waits(op))) return DBM_E_UNSUPPORTED;
     /* In MULTI it is only queued: lost with the connection, and not in doubt. Where MULTI may be among what is unanswered, EXEC runs all that writes. */
     if (DBM__UNLIKELY(r->command == DBM__REDIS_EXEC)) {
         op->write = op->write || ((r->multi || r->unanswered != 0) && r->queued_writes);
@@ -25291,7 +24823,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_take_on(r, op);
-        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && dbm__redis_full(r)) op->status = DBM_OK;
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
         else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
@@ -25337,9 +24869,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
 /* What is done from memory. */
 static dbm_status dbm__redis_execute(dbm_connection *c, dbm_op *op) {
     dbm__redis *r = (dbm__redis *)dbm_adapter_data(c);
-    if (op->kind == DBM_OP_FINISH) {
-        dbm__redis_finish(r, op);
-        return DBM_OK; }
+    if (op->kind == DBM_OP_FINISH) { dbm__redis_finish(r, op); return DBM_OK; }
     if (op->kind == DBM_OP_COMMAND && op->no_wait) return dbm__redis_take_on(r, op);
     return op->kind == DBM_OP_RECEIVE && r->line_count != r->unanswered ? dbm__redis_received(r, op) : DBM_E_UNSUPPORTED; }
 static void dbm__redis_cancel(dbm_connection *c) {
@@ -25410,9 +24940,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
     memset(base, 0, sizeof *base);
 #if DBM_HAS_REDIS_TLS
-    if (!dbm__lock_init(&base->lock)) {
-        dbm_adapter_free(db, base);
-        return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM)); }
+    if (!dbm__lock_init(&base->lock)) { dbm_adapter_free(db, base); return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM)); }
 #endif
     dbm_adapter_set_db_data(db, base);
     st = dbm__redis_check(db, base);
@@ -25421,7 +24949,7 @@ static dbm_status dbm__redis_init(dbm_database *db) {
 static const dbm_adapter dbm__redis_adapter = {
     sizeof(dbm_adapter), DBM_ADAPTER_VERSION,
     "redis", "redis,rediss,unix", DBM__REDIS_OPTIONS,
-    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN,
+    DBM_ADAPTER_SOCKET | DBM_ADAPTER_PIPELINE | DBM_ADAPTER_LISTEN | DBM_ADAPTER_REPLIES,
     DBM_PH_NATIVE, DBM_LEX_NOT_SQL,
     dbm__redis_init, dbm__redis_close,
     NULL, dbm__redis_disconnect, dbm__redis_alive, NULL, NULL, dbm__redis_cancel,
@@ -26121,9 +25649,7 @@ static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter
     char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
     bson_error_t error;
     bson_t *doc;
-    if (text == NULL) {
-        j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
-        return NULL; }
+    if (text == NULL) { j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL); return NULL; }
     memcpy(text, "{\"v\":", 5);
     memcpy(text + 5, j->at, size);
     memcpy(text + 5 + size, "}", 2);
@@ -26162,9 +25688,7 @@ static bool dbm__mongo_mark(dbm__mongo_json *j, const dbm_value **value) {
     int more;
     if (j->args == NULL) return dbm__mongo_bad(j, "a ? stands for a value, and this is a value itself, or one of many documents: it can have none");
     *value = &j->args->values[j->args->next];
-    if (j->args->next++ < j->args->count) {
-        j->at++;
-        return true; }
+    if (j->args->next++ < j->args->count) { j->at++; return true; }
     (void)dbm__mongo_span(j->at, j->end, true, &more);
     j->status = dbm__mongo_say(j->m, DBM_E_MISUSE, 0, "the JSON has %d placeholder%s more than the call passes values (%d)", more, more == 1 ? "" : "s", j->args->count);
     return false; }
@@ -26339,9 +25863,7 @@ static dbm_status dbm__mongo_stand(dbm__mongo_lease *m, dbm_op *op, dbm__mongo_r
     return DBM_OK; }
 static dbm__mongo_result *dbm__mongo_result_new(dbm__mongo_lease *m) {
     dbm__mongo_result *r = m->spare;
-    if (r != NULL) {
-        m->spare = r->next;
-        return r; }
+    if (r != NULL) { m->spare = r->next; return r; }
     r = (dbm__mongo_result *)dbm__adapter_zeroed(m->owner, sizeof *r);
     if (r == NULL) dbm_adapter_fail(m->c, DBM_E_NOMEM, NULL, 0, NULL);
     return r; }
@@ -26414,9 +25936,7 @@ static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_va
     const bson_iter_t *at = &it;
     size_t size = 0;
     if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
-    if (i == DBM_COLUMN_NATIVE) {
-        *out = dbm_blob(r->doc, 0);
-        return DBM_OK; }
+    if (i == DBM_COLUMN_NATIVE) { *out = dbm_blob(r->doc, 0); return DBM_OK; }
     if (i == DBM_COLUMN_DOCUMENT) {
         if (r->json == NULL) r->json = bson_as_relaxed_extended_json(r->doc, &size);
         if (r->json == NULL) return dbm__mongo_say(m, DBM_E_RANGE, 0, "the document can't be written as JSON: a text in it is not UTF-8");
@@ -26594,9 +26114,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
     const uint8_t *data;
     uint32_t size;
     bson_iter_t it, at;
-    if (r == NULL) {
-        bson_destroy(doc);
-        return DBM_E_NOMEM; }
+    if (r == NULL) { bson_destroy(doc); return DBM_E_NOMEM; }
     if (r->reply == NULL) r->reply = bson_new();
     bson_steal(r->reply, doc); /* a small one moves */
     r->replied = true;
@@ -26609,9 +26127,7 @@ static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *
 /* The answer is a cursor, taken over; the first document is asked for at once, so that a refusal comes here. */
 static dbm_status dbm__mongo_cursor(dbm__mongo_job *j, mongoc_cursor_t *cursor) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    if (r == NULL) {
-        mongoc_cursor_destroy(cursor);
-        return DBM_E_NOMEM; }
+    if (r == NULL) { mongoc_cursor_destroy(cursor); return DBM_E_NOMEM; }
     r->cursor = cursor;
     r->collection = j->collection; /* the cursor may look at it */
     j->collection = NULL;
@@ -26653,9 +26169,7 @@ static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
     bson_t **owned;
     dbm_status status = DBM_OK;
     size_t n = (size_t)j->documents, i, made = 0;
-    if (n == 0) {
-        j->op->affected = 0;
-        return DBM_OK; }
+    if (n == 0) { j->op->affected = 0; return DBM_OK; }
     docs = (const bson_t **)dbm_adapter_alloc(j->m->owner, n * 2 * sizeof *docs);
     if (docs == NULL) return dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL);
     owned = (bson_t **)(void *)(docs + n);
@@ -26899,9 +26413,7 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
         if (status == DBM_OK) continue;
         plan->failed_column = i;
         return status; }
-    if (b->batch == NULL) {
-        b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options);
-        b->first = plan->rows; }
+    if (b->batch == NULL) { b->batch = mongoc_collection_create_bulk_operation_with_opts(b->collection, b->options); b->first = plan->rows; }
     if (!mongoc_bulk_operation_insert_with_opts(b->batch, b->row, NULL, &error)) return dbm__mongo_fail(m, op, &error, NULL, "bulk", plan->table);
     if (b->numbers != NULL) b->numbers[b->count] = plan->rows;
     b->bytes += b->row->len;
@@ -26925,9 +26437,7 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
             any = true;
             why.domain = MONGOC_ERROR_SERVER;
             status = dbm__mongo_fail(m, op, &why, reply, "bulk", op->bulk->table);
-            if (b->numbers == NULL) {
-                op->bulk->failed_row = b->first + at;
-                return status; }
+            if (b->numbers == NULL) { op->bulk->failed_row = b->first + at; return status; }
             dbm_adapter_bulk_refused(m->c, op, b->numbers[at]);
             status = DBM_OK; } }
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table); }
@@ -26986,9 +26496,7 @@ static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
     dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     dbm__mongo_bound(m->wire, op);
-    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) {
-        bson_destroy(&reply);
-        return DBM_OK; }
+    if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) { bson_destroy(&reply); return DBM_OK; }
     unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
     status = dbm__mongo_fail(m, op, &error, &reply, "commit", NULL);
     if (unknown) { /* done or not; the session makes it E_IN_DOUBT */
@@ -27063,8 +26571,9 @@ static char *dbm__mongo_url(const dbm__mongo_base *base, const char *user, const
     dbm__put(&t, "/");
     dbm__mongo_put_encoded(&t, url->path);
     for (i = 0; dbm__adapter_argument(db, &i, &one) != NULL;) {
-        bool ours = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) || dbm__mongo_said(db, one.name) != one.value;
-        if (ours && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
+        const char *last = dbm__list_has(DBM__MONGO_OPTIONS, one.name, strlen(one.name)) ? NULL : dbm__mongo_said(db, one.name);
+        if (last == NULL) continue;
+        if (last != one.value && !dbm__same_word(one.name, "readPreferenceTags")) continue; /* the only one that may be given more than once */
         dbm__mongo_put_option(&t, &between, one.name, one.value); }
     dbm__format(number, sizeof number, "%d", config->connect_timeout_ms > 0 ? config->connect_timeout_ms : 5000);
     if (dbm__mongo_said(db, "serverSelectionTimeoutMS") == NULL) dbm__mongo_put_option(&t, &between, "serverSelectionTimeoutMS", number);
@@ -27126,9 +26635,7 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (p == NULL || p->epoch != dbm__fork_epoch() || !dbm__mongo_same(p->user, user) || !dbm__mongo_same(p->password, password)) {
         p = dbm__mongo_pool_new(base, user, password, error);
         if (p != NULL) {
-            if (base->pools != NULL && base->pools->users == 0) {
-                idle = base->pools;
-                base->pools = idle->older; }
+            if (base->pools != NULL && base->pools->users == 0) { idle = base->pools; base->pools = idle->older; }
             p->older = base->pools;
             base->pools = p;
             dbm_adapter_set_db_native(base->db, p->pool); } }
@@ -27284,9 +26791,7 @@ static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
         status = dbm__mongo_wire_up(m);
         if (status == DBM_OK) status = dbm__mongo_search(m, op);
         if (status == DBM_OK) status = dbm__mongo_pinged(m, op, "connecting"); }
-    if (status != DBM_OK) {
-        dbm__mongo_lease_end(m);
-        return status; }
+    if (status != DBM_OK) { dbm__mongo_lease_end(m); return status; }
     dbm_adapter_set_data(c, m);
     return DBM_OK; }
 static void dbm__mongo_disconnect(dbm_connection *c, dbm_disconnect how) {
@@ -27445,9 +26950,7 @@ static dbm_status dbm__mongo_init(dbm_database *db) {
     base->epoch = dbm__fork_epoch();
     status = dbm__mongo_configure(db, base);
     if (status == DBM_OK && !dbm__lock_init(&base->lock)) status = dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
-    if (status != DBM_OK) {
-        dbm_adapter_free(db, base);
-        return status; }
+    if (status != DBM_OK) { dbm_adapter_free(db, base); return status; }
     dbm_adapter_set_db_data(db, base);
     if (url->driver[0] != 0 || dbm_adapter_config(db)->credentials != NULL) return DBM_OK; /* names are looked up, or passwords asked for, by the first connect */
     p = dbm__mongo_pool_new(base, url->user, url->password, &error);
@@ -27596,9 +27099,7 @@ static dbm_status dbm__known_types(dbm_manager *mgr, dbm__known_type **out, size
     int i;
     dbm__lock_take(&mgr->lock);
     types = (dbm__known_type *)dbm__alloc_zero(&mgr->shared->host, sizeof *types * (size_t)(mgr->adapter_count + DBM__BUILTINS));
-    if (types == NULL) {
-        dbm__lock_give(&mgr->lock);
-        return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
+    if (types == NULL) { dbm__lock_give(&mgr->lock); return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     for (i = 0; i < mgr->adapter_count; i++, n++) {
         types[n].type = mgr->adapters[i]->type;
         types[n].schemes = mgr->adapters[i]->schemes != NULL ? mgr->adapters[i]->schemes : mgr->adapters[i]->type;
@@ -27677,6 +27178,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
         db->transactions_asked = (db->adapter->flags & DBM_ADAPTER_TRANSACTIONS_ASKED) != 0;
         db->one_result = (db->adapter->flags & DBM_ADAPTER_ONE_RESULT) != 0;
         db->pipeline = (db->adapter->flags & DBM_ADAPTER_PIPELINE) != 0;
+        db->replies = db->pipeline && (db->adapter->flags & DBM_ADAPTER_REPLIES) != 0;
         settings[i] = NULL;
         names->items[names->count++] = db; }
     if (st == DBM_OK) {
@@ -27734,9 +27236,7 @@ DBM__FN dbm_status dbm__database_ready(dbm_database *db) {
     } else if (state != DBM__DB_READY) {
         bool inited = false;
         st = db->adapter->init(db);
-        if (st == DBM_OK) {
-            inited = true;
-            st = dbm__pool_make(db, sizeof(dbm__work)); }
+        if (st == DBM_OK) { inited = true; st = dbm__pool_make(db, sizeof(dbm__work)); }
         if (st == DBM_OK) {
             dbm__works_init(db);
             dbm__store_release(&db->state, DBM__DB_READY);
@@ -28064,9 +27564,7 @@ DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
     dbm__text who = dbm__text_in(block, sizeof block);
     if (mgr == NULL) return dbm__fail_null("manager");
     dbm__lock_take(&mgr->lock);
-    if (mgr->closed) {
-        dbm__lock_give(&mgr->lock);
-        return DBM_OK; }
+    if (mgr->closed) { dbm__lock_give(&mgr->lock); return DBM_OK; }
     mgr->closed = true;
     dbm__lock_give(&mgr->lock);
     dbm__fork_look();
@@ -28259,6 +27757,7 @@ DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const 
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28315,6 +27814,7 @@ struct dbm_loop {
     dbm_loop_options options;
     dbm_loop_hooks hooks;
     bool hooked, turning, freed, ends, asked, forgot;
+    void *outer;                         /* the loop in whose turn it has its own */
     dbm__word fork, posted, posting, sleeping, stopped;
     /* descriptors */
     dbm__fd *fds;
@@ -28337,7 +27837,7 @@ struct dbm_loop {
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
     void *acts, *tasks, *listeners;
-    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+    dbm__block *blocks[(int)DBM__LOOP_BLOCK / (int)DBM__BLOCK_STEP];
 };
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
@@ -28367,9 +27867,7 @@ DBM__FN void *dbm__loop_take(dbm_loop *loop, size_t size) {
     return block; }
 DBM__FN void dbm__loop_give(dbm_loop *loop, void *block, size_t size) {
     size_t i = (size + DBM__BLOCK_STEP - 1) / DBM__BLOCK_STEP;
-    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) {
-        dbm__free(loop->host, block);
-        return; }
+    if (size > DBM__LOOP_BLOCK || size == 0 || block == NULL) { dbm__free(loop->host, block); return; }
     ((dbm__block *)block)->next = loop->blocks[i - 1];
     loop->blocks[i - 1] = (dbm__block *)block; }
 /* The array with room for `need` items, twice as many when it grows, the new ones zero; NULL: no memory, and it is as it was. */
@@ -28451,9 +27949,7 @@ static void dbm__loop_run_jobs(dbm_loop *loop) {
         for (; job != NULL && !dbm__loop_forked(loop); job = next) { /* one of them may have forked, and returned here in the child */
             next = job->next;
             job->run(job); } } }
-static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) {
-    loop->times[i] = w;
-    w->timer = i; }
+static void dbm__time_put(dbm_loop *loop, int i, dbm__watch *w) { loop->times[i] = w; w->timer = i; }
 static void dbm__time_sift(dbm_loop *loop, int i, dbm__watch *w) {
     while (i > 0 && w->until_us < loop->times[(i - 1) / 2]->until_us) {
         dbm__time_put(loop, i, loop->times[(i - 1) / 2]);
@@ -28534,9 +28030,7 @@ static dbm_status dbm__poll_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
 static dbm_status dbm__fd_tell(dbm_loop *loop, int fd, dbm__fd *f, int want) {
     dbm_status st = DBM_E_UNSUPPORTED;
     if (loop->hooked) {
-        if (f->told != 0 && f->anew && want != 0) {
-            (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine);
-            f->mine = NULL; }
+        if (f->told != 0 && f->anew && want != 0) { (void)loop->hooks.watch(loop->hooks.ud, fd, 0, &f->mine); f->mine = NULL; }
         st = loop->hooks.watch(loop->hooks.ud, fd, want, &f->mine);
         if (want == 0) f->mine = NULL;
     } else {
@@ -28662,9 +28156,7 @@ static void dbm__loop_end_turn(dbm_loop *loop) {
     dbm__job *job = loop->at_end, *next;
     loop->at_end = NULL;
     loop->last_at_end = &loop->at_end;
-    for (; job != NULL && !dbm__loop_forked(loop); job = next) {
-        next = job->next;
-        job->run(job); }
+    for (; job != NULL && !dbm__loop_forked(loop); job = next) { next = job->next; job->run(job); }
     dbm__loop_run_jobs(loop);
     if (!dbm__loop_forked(loop)) dbm__loop_tell_changes(loop); /* what is registered is shared with the parent */
     loop->forgot = false; }
@@ -28730,9 +28222,7 @@ static void dbm__poll_wait(dbm_loop *loop, int ms) {
 #endif
 static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
     int ms = dbm__loop_wait_ms(loop, until_us);
-    if (ms != 0) {
-        (void)dbm__swap(&loop->sleeping, 1);
-        if (dbm__loop_has_work(loop)) ms = 0; }
+    if (ms != 0) { (void)dbm__swap(&loop->sleeping, 1); if (dbm__loop_has_work(loop)) ms = 0; }
 #if DBM__EPOLL
     if (loop->epoll >= 0) dbm__epoll_wait(loop, ms);
     else
@@ -28745,17 +28235,23 @@ static void dbm__loop_wait(dbm_loop *loop, int64_t until_us) {
 #endif
 }
 static void dbm__loop_end(dbm_loop *loop);
+static void dbm__loop_begin_turn(dbm_loop *loop) {
+    dbm__thread *self = dbm__self();
+    loop->turning = true;
+    loop->outer = self->loop;
+    self->loop = loop; }
 static dbm_status dbm__loop_enter(dbm_loop *loop, const char *call) {
     if (loop == NULL) return dbm__fail_null(call);
     if (dbm__loop_forked(loop)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is of the process that this one was forked from", call);
     if (loop->hooked) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: this loop is part of another one, which is to be run", call);
     if (loop->turning) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "%s: the loop is running already; a callback must return to it", call);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     return DBM_OK; }
 /* True: the loop was freed. */
 static bool dbm__loop_leave(dbm_loop *loop) {
     bool freed = loop->freed;
     loop->turning = false;
+    dbm__self()->loop = loop->outer;
     if (freed) dbm__loop_end(loop);
     return freed; }
 static void dbm__loop_turn(dbm_loop *loop, int64_t until_us) {
@@ -28836,7 +28332,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     const dbm__fd *f;
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
     f = dbm__fd_find(loop, fd);
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     dbm__store(&loop->sleeping, 0);
     dbm__loop_fd_ready(loop, fd, what & DBM_STEP_BOTH, f != NULL && (what & DBM_STEP_BOTH & ~f->told) != 0); /* more than was asked for: it broke */
     dbm__loop_work_off(loop);
@@ -28844,7 +28340,7 @@ DBM__DEF void dbm_loop_ready(dbm_loop *loop, int fd, int what) {
     dbm__loop_arrange(loop, false); }
 DBM__DEF void dbm_loop_timeout(dbm_loop *loop) {
     if (loop == NULL || !loop->hooked || loop->turning || dbm__loop_forked(loop)) return;
-    loop->turning = true;
+    dbm__loop_begin_turn(loop);
     loop->asked = false;
     loop->timer_us = INT64_MAX; /* gone off, or set anew below */
     dbm__store(&loop->sleeping, 0);
@@ -29006,9 +28502,7 @@ DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *m
     if (options != NULL) o = *options;
     if (o.hooks != NULL) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "a loop that is bound to another library's has hooks already");
-    } else {
-        o.hooks = hooks;
-        st = dbm_loop_create(out, mgr, &o); }
+    } else { o.hooks = hooks; st = dbm_loop_create(out, mgr, &o); }
     if (st == DBM_OK) *own = *out;
     else hooks->end(hooks->ud);
     return st; }
@@ -29058,9 +28552,7 @@ static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__wor
     *p = work->next;
     if (*last == work) *last = before;
     return true; }
-static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) {
-    dbm__worked_append(&ws->first, &ws->last, work);
-    ws->ready++; }
+static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) { dbm__worked_append(&ws->first, &ws->last, work); ws->ready++; }
 /* Under the lock: what comes next in the lane of one that is over. */
 static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
     if (lane == NULL) return;
@@ -29087,9 +28579,7 @@ static void dbm__worker_turn(dbm__workers *ws) {
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
     for (;;) {
-        if (ws->first != NULL) {
-            dbm__worker_turn(ws);
-            continue; }
+        if (ws->first != NULL) { dbm__worker_turn(ws); continue; }
         if (ws->stop) break;
         ws->idle++;
         dbm__signal_wait(&ws->signal, &ws->lock, INT64_MAX);
@@ -29102,9 +28592,7 @@ static bool dbm__worker_start(dbm__workers *ws) {
     if (thread == NULL) return false;
     ws->thread[ws->threads++] = thread;
     return true; }
-static void dbm__worker_join(dbm__workers *ws, int i) {
-    (void)WaitForSingleObject(ws->thread[i], INFINITE);
-    (void)CloseHandle(ws->thread[i]); }
+static void dbm__worker_join(dbm__workers *ws, int i) { (void)WaitForSingleObject(ws->thread[i], INFINITE); (void)CloseHandle(ws->thread[i]); }
 #  else
 static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
 /* The program's signals are for its own threads. */
@@ -29239,9 +28727,7 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
         p = (dbm__uv_fd *)malloc(sizeof *p);
         if (p == NULL) return DBM_E_NOMEM;
         rc = uv_poll_init_socket(b->uv, &p->poll, (uv_os_sock_t)fd);
-        if (rc != 0) {
-            free(p);
-            return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST; }
+        if (rc != 0) { free(p); return rc == UV_ENOMEM ? DBM_E_NOMEM : rc == UV_EEXIST ? DBM_E_MISUSE : DBM_E_LOST; }
         p->fd = fd;
         p->poll.data = b;
         *mine = p; }
@@ -29250,9 +28736,7 @@ static dbm_status dbm__uv_watch(void *ud, int fd, int want, void **mine) {
     uv_close((uv_handle_t *)&p->poll, dbm__uv_fd_closed);
     return want == 0 ? DBM_OK : DBM_E_LOST; }
 static void dbm__uv_time(uv_timer_t *timer) { dbm_loop_timeout(((dbm__uv *)timer->data)->loop); }
-static void dbm__uv_idle(uv_idle_t *idle) {
-    (void)uv_idle_stop(idle);
-    dbm_loop_timeout(((dbm__uv *)idle->data)->loop); }
+static void dbm__uv_idle(uv_idle_t *idle) { (void)uv_idle_stop(idle); dbm_loop_timeout(((dbm__uv *)idle->data)->loop); }
 static void dbm__uv_timer(void *ud, int64_t after_us) {
     dbm__uv *b = (dbm__uv *)ud;
     (void)uv_timer_stop(&b->timer);
@@ -29261,18 +28745,14 @@ static void dbm__uv_timer(void *ud, int64_t after_us) {
     } else if (after_us > 0) {
         uv_update_time(b->uv); /* libuv counts from the beginning of its turn */
         (void)uv_timer_start(&b->timer, dbm__uv_time, ((uint64_t)after_us + 999) / 1000, 0); } }
-static void dbm__uv_prepared(uv_prepare_t *prepare) {
-    (void)uv_prepare_stop(prepare);
-    dbm_loop_timeout(((dbm__uv *)prepare->data)->loop); }
+static void dbm__uv_prepared(uv_prepare_t *prepare) { (void)uv_prepare_stop(prepare); dbm_loop_timeout(((dbm__uv *)prepare->data)->loop); }
 static void dbm__uv_soon(void *ud) { (void)uv_prepare_start(&((dbm__uv *)ud)->prepare, dbm__uv_prepared); }
 static void dbm__uv_woken(uv_async_t *async) { dbm_loop_timeout(((dbm__uv *)async->data)->loop); }
 static void dbm__uv_wake(void *ud) { (void)uv_async_send(&((dbm__uv *)ud)->async); }
 static void dbm__uv_busy(void *ud, bool busy) {
     if (busy) uv_ref((uv_handle_t *)&((dbm__uv *)ud)->async);
     else uv_unref((uv_handle_t *)&((dbm__uv *)ud)->async); }
-static void dbm__uv_closed(uv_handle_t *handle) {
-    dbm__uv *b = (dbm__uv *)handle->data;
-    if (--b->handles == 0) free(b); }
+static void dbm__uv_closed(uv_handle_t *handle) { dbm__uv *b = (dbm__uv *)handle->data; if (--b->handles == 0) free(b); }
 static void dbm__uv_end(void *ud) {
     dbm__uv *b = (dbm__uv *)ud;
     uv_close((uv_handle_t *)&b->timer, dbm__uv_closed);
@@ -29324,9 +28804,7 @@ static dbm_status dbm__ev_watch(void *ud, int fd, int want, void **mine) {
     dbm__ev *b = (dbm__ev *)ud;
     ev_io *io = (ev_io *)*mine;
     if (io != NULL) ev_io_stop(b->ev, io);
-    if (want == 0) {
-        dbm__free(b->host, io);
-        return DBM_OK; }
+    if (want == 0) { dbm__free(b->host, io); return DBM_OK; }
     if (io == NULL && (*mine = io = (ev_io *)dbm__alloc_zero(b->host, sizeof *io)) == NULL) return DBM_E_NOMEM;
     ev_io_init(io, dbm__ev_ready, fd, (want & DBM_STEP_READ ? EV_READ : 0) | (want & DBM_STEP_WRITE ? EV_WRITE : 0));
     io->data = b;
@@ -29365,9 +28843,7 @@ DBM__DEF dbm_status dbm_loop_on_ev(dbm_loop **out, dbm_manager *mgr, struct ev_l
     dbm__ev *b;
     if (out == NULL || mgr == NULL || ev == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_on_ev: NULL for what it needs");
     b = (dbm__ev *)dbm__alloc_zero(dbm__host_of(mgr), sizeof *b);
-    if (b == NULL) {
-        *out = NULL;
-        return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
+    if (b == NULL) { *out = NULL; return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL); }
     b->host = dbm__host_of(mgr);
     b->ev = ev;
     ev_init(&b->timer, dbm__ev_time);
@@ -29414,9 +28890,7 @@ static dbm_status dbm__event_watch(void *ud, int fd, int want, void **mine) {
     event_free(e);
     *mine = NULL;
     return DBM_E_LOST; }
-static void dbm__event_time(evutil_socket_t fd, short events, void *ud) {
-    (void)fd; (void)events;
-    dbm_loop_timeout(((dbm__event_base *)ud)->loop); }
+static void dbm__event_time(evutil_socket_t fd, short events, void *ud) { (void)fd; (void)events; dbm_loop_timeout(((dbm__event_base *)ud)->loop); }
 static void dbm__event_timer(void *ud, int64_t after_us) {
     struct timeval tv;
     tv.tv_sec = after_us / 1000000;
@@ -29518,6 +28992,7 @@ static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && 
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
+DBM__FN dbm_task *dbm__task_current(dbm_loop *loop) { return dbm__tasks_of(loop) != NULL ? dbm__tasks_of(loop)->current : NULL; }
 static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
@@ -29532,9 +29007,7 @@ static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->in = in;
     if (act->next != NULL) act->next->in = &act->next;
     *in = act; }
-static void dbm__act_unlink(dbm_act *act) {
-    *act->in = act->next;
-    if (act->next != NULL) act->next->in = act->in; }
+static void dbm__act_unlink(dbm_act *act) { *act->in = act->next; if (act->next != NULL) act->next->in = act->in; }
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *t, const dbm__act_kind *kind) {
     act->kind = kind;
     if (t == NULL) {
@@ -29579,9 +29052,7 @@ static void dbm__act_tell(dbm__job *job) {
     dbm__loop_release(loop); }
 static void dbm__act_resume(dbm__job *job) { dbm__task_go(((dbm_act *)job)->of.task); }
 static void dbm__task_resume(dbm__job *job) { dbm__task_go((dbm_task *)job); }
-static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) {
-    act->job.run = run;
-    dbm__loop_soon(dbm__act_loop(act), &act->job); }
+static void dbm__soon(dbm_act *act, void (*run)(dbm__job *job)) { act->job.run = run; dbm__loop_soon(dbm__act_loop(act), &act->job); }
 DBM__FN void dbm__act_stop(dbm_act *act) {
     if (act->done || (act->stopped && !dbm__is_task(act) && act->kind != &dbm__joined_kind)) return; /* a clean-up is asked when the loop ends */
     act->stopped = true;
@@ -29592,17 +29063,13 @@ static void dbm__act_ended(dbm_act *act) {
     dbm_task *t;
     dbm__joined *joined;
     act->done = true;
-    if (act->of_loop) {
-        dbm__soon(act, dbm__act_tell);
-        return; }
+    if (act->of_loop) { dbm__soon(act, dbm__act_tell); return; }
     t = act->of.task;
     joined = dbm__task_joins(t);
     if (act->awaited) {
         dbm__soon(act, dbm__act_resume);
     } else if (dbm__task_settles(t)) {
-        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) {
-            dbm__act_fails_as(&t->act, act);
-            dbm__acts_stop(t->acts); }
+        if (dbm__failing(act->status) && !dbm__failing(t->act.status)) { dbm__act_fails_as(&t->act, act); dbm__acts_stop(t->acts); }
         if (--t->at == 0) dbm__soon(&t->act, dbm__task_resume);
     } else if (joined != NULL) {
         if (dbm__failing(act->status) && !dbm__failing(joined->act.status)) {
@@ -29693,9 +29160,7 @@ static void dbm__more_heard(dbm__watch *w, dbm_status heard) {
         m->await_until_us = INT64_MAX;
         m->late = true; /* of the await that is under way, which ends this limit when it is over */
         dbm__act_stop(t->acts); }
-    if (m->until_us <= now) {
-        m->until_us = INT64_MAX;
-        dbm__task_ask(t, DBM_E_TIMEOUT); }
+    if (m->until_us <= now) { m->until_us = INT64_MAX; dbm__task_ask(t, DBM_E_TIMEOUT); }
     dbm__more_arm(m); }
 static void dbm__task_more_put(dbm_task *t, dbm__task_more *m) {
     dbm__watch_init(&m->watch, dbm__more_heard);
@@ -29751,22 +29216,16 @@ DBM__DEF bool dbm__await(dbm_task *t, dbm_act *act, const char *site) {
         if (act != NULL || !dbm__failing(dbm__self()->last.status))
             (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "a task can only await what it has begun itself, and once");
         return dbm__task_asked(t) && t->DBM__CREDIT-- == 0; /* it does not hear that it should end: it is not called again */ }
-    if (t->acts != act) {
-        dbm__act_unlink(act);
-        dbm__act_link(act, &t->acts); }
+    if (t->acts != act) { dbm__act_unlink(act); dbm__act_link(act, &t->acts); }
     if (act->kind == &dbm__joined_kind) dbm__joined_begin((dbm__joined *)act);
     act->awaited = true;
     if (!act->done) return true;
-    if (t->DBM__CREDIT > 0) {
-        t->DBM__CREDIT--;
-        return false; }
+    if (t->DBM__CREDIT > 0) { t->DBM__CREDIT--; return false; }
     act->job.run = dbm__act_resume;
     dbm__loop_at_turn_end(t->loop, &act->job);
     return true; }
 DBM__DEF bool dbm__await_within(dbm_task *t, int ms, dbm_act *act, const char *site) {
-    if (act != NULL && !dbm__task_more_make(t)) {
-        dbm__act_stop(act);
-        act = NULL; }
+    if (act != NULL && !dbm__task_more_make(t)) { dbm__act_stop(act); act = NULL; }
     if (!dbm__await(t, act, site)) return false;
     if (act == NULL || t->acts != act) return true; /* there is nothing to limit */
     t->u.more->await_until_us = dbm__deadline(dbm__loop_host(t->loop), ms);
@@ -29804,9 +29263,7 @@ static void dbm__task_reap(dbm_act *act) {
     dbm_loop *loop = dbm__act_loop(act);
     dbm__tasks *tasks = dbm__tasks_of(loop);
     if (act->more) dbm__loop_give(loop, t->u.more, sizeof *t->u.more);
-    if (dbm__loop_ends(loop)) {
-        dbm__free(dbm__loop_host(loop), t);
-        return; }
+    if (dbm__loop_ends(loop)) { dbm__free(dbm__loop_host(loop), t); return; }
     t->gen++;
     t->u.next = tasks->spare;
     tasks->spare = t; }
@@ -29858,9 +29315,7 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
 DBM__DEF dbm_act *dbm__async_task(dbm_task *t, dbm_task_fn fn, void *data, const char *site) {
     dbm_task *child = dbm__task_new(t->loop, t, fn, data, site);
     return child != NULL ? &child->act : NULL; }
-DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) {
-    owned->next = t->owned;
-    t->owned = owned; }
+DBM__FN void dbm__task_owns(dbm_task *t, dbm__owned *owned) { owned->next = t->owned; t->owned = owned; }
 DBM__FN void dbm__task_disowns(dbm_task *t, dbm__owned *owned) {
     dbm__owned **at = &t->owned;
     while (*at != NULL && *at != owned) at = &(*at)->next;
@@ -29950,9 +29405,7 @@ typedef struct dbm__sleep { dbm_act act; dbm__watch watch; } dbm__sleep;
 static void dbm__sleep_over(dbm__watch *w, dbm_status heard) {
     dbm__sleep *sleep = (dbm__sleep *)(void *)((char *)w - offsetof(dbm__sleep, watch));
     dbm__act_done(&sleep->act, heard == DBM_E_NOMEM ? heard : DBM_OK); }
-static void dbm__sleep_stop(dbm_act *act) {
-    dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch);
-    dbm__act_done(act, DBM_E_CANCELLED); }
+static void dbm__sleep_stop(dbm_act *act) { dbm__loop_unwatch(dbm__act_loop(act), &((dbm__sleep *)act)->watch); dbm__act_done(act, DBM_E_CANCELLED); }
 static void dbm__sleep_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), act, sizeof(dbm__sleep)); }
 static const dbm__act_kind dbm__sleep_kind = { dbm__sleep_stop, NULL, dbm__sleep_reap };
 DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
@@ -29992,9 +29445,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->ud = ud;
     call->work.run = dbm__called_run;
     call->work.done = dbm__called_done;
-    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) {
-        dbm__loop_give(loop, call, sizeof *call);
-        return NULL; }
+    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act; }
 #else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
@@ -30037,6 +29488,7 @@ DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; re
 #if DBM_HAS_ASYNC
 struct dbm__async;
 struct dbm__turns;
+struct dbm__line;
 /* One call, in one block with the text and the values of its statement. */
 typedef struct dbm__request {
     dbm_act act;
@@ -30065,6 +29517,13 @@ typedef struct dbm__request {
     bool patient;                        /* it may wait for its turn on the worker */
     bool turned;                         /* from a worker: it has to wait for its turn */
     bool given;                          /* END: the session is over, and its connection on its way back */
+    bool alone;                          /* it is none for a batch */
+    bool again;                          /* it was sent once, to a connection that was lost */
+    bool listed, reaped;                 /* of a database: it stands in a list, whose end frees it when it was reaped */
+    struct dbm__line *line;              /* of a database */
+    dbm__entry *entry;                   /* in a batch: its statement; */
+    int64_t affected, last_id;           /* what the session `gen` says while it is told */
+    uint32_t gen;                        /* not 0: it was sent in a batch, or has a row */
     int64_t began_us;                    /* where turns to write are taken: when it was made */
     struct dbm__turns *turns;
     dbm__worked worked;
@@ -30098,6 +29557,21 @@ typedef struct dbm__async {
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
+    bool pipes;                          /* several may be: calls are kept until the end of the turn, */
+    bool put_off;                        /* for which `turn` waits */
+    bool batches;                        /* a batch is under way: */
+    dbm__request *sent, **last_sent;     /* what is not answered yet, */
+    dbm__request *undone, **last_undone; /* or goes again, */
+    int sent_count;
+    size_t sent_size;
+    bool unheard;                        /* which is all of it */
+    bool renews;                         /* the connection is to be replaced before the first call */
+    dbm__job turn;
+    dbm_database *db;
+    struct dbm__line *line;              /* it is a carrier, */
+    struct dbm__async *next_carrier;
+    int served;                          /* of so many calls; */
+    bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
     bool waits;                          /* for `running` */
     bool was_clean, replaced;
@@ -30117,9 +29591,14 @@ typedef struct dbm__async {
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
+DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
+DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
 /* A session's calls on an adapter of start and step, as continuations: nothing in here waits.
@@ -30132,7 +29611,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
     a->waits = true;
@@ -30140,9 +29620,7 @@ static void dbm__flow_watch(dbm__async *a) {
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
-    if (a->running.want == DBM_STEP_DONE) {
-        a->rc = dbm__op_end(c, a->op, a->op->status);
-        return true; }
+    if (a->running.want == DBM_STEP_DONE) { a->rc = dbm__op_end(c, a->op, a->op->status); return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false; }
@@ -30162,14 +29640,11 @@ static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     op->sent_affected = op->sent_last_id = -1;
     if (op->kind == DBM_OP_FETCH && adapter->fetch != NULL) st = adapter->fetch(c, op);
     else if (op->kind == DBM_OP_FINISH && adapter->execute != NULL) st = adapter->execute(c, op);
-    if (st != DBM_E_UNSUPPORTED) {
-        a->rc = dbm__op_end(c, op, st);
-        return true; }
+    if (st != DBM_E_UNSUPPORTED) { a->rc = dbm__op_end(c, op, st); return true; }
     dbm__running_start(&a->running, c, op);
+    if (a->side.apart && op->kind == DBM_OP_RECEIVE) a->running.cancellable = false; /* it might be somebody else's that runs */
     return dbm__flow_on(a); }
-static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
-    dbm__op_init(&a->own, kind, dbm__work_deadline(a->work));
-    return &a->own; }
+static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->own, kind, dbm__work_deadline(a->work)); return &a->own; }
 /* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
@@ -30181,9 +29656,7 @@ static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
     return true; }
-static dbm_op *dbm__flow_finish(dbm_row *row) {
-    row->op.kind = DBM_OP_FINISH;
-    return &row->op; }
+static dbm_op *dbm__flow_finish(dbm_row *row) { row->op.kind = DBM_OP_FINISH; return &row->op; }
 static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
     row->op.result = NULL;
     row->ended = true;
@@ -30213,9 +29686,7 @@ static dbm_status dbm__flow_place(dbm__async *a) {
     if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
         return dbm__work_fail(w, r->site); }
-    if (a->rows != NULL) {
-        dbm__rows_reset(w, a->rows, r->site);
-        a->rows->row.op.result = NULL; }
+    if (a->rows != NULL) { dbm__rows_reset(w, a->rows, r->site); a->rows->row.op.result = NULL; }
     if (w->timed && dbm__now(w->db->host) >= w->top->deadline_us) {
         dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, w->db->name, r->site, "the session's deadline (timeout_ms) passed before the %s was sent",
                   r->kind == DBM__ASYNC_COMMAND ? "command" : "statement");
@@ -30252,9 +29723,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     const dbm__entry *e = a->entry;
-    if (e->verb >= DBM__VERB_STATE || w->read_only) {
-        dbm_status st = dbm__refuse(w, e, r->site);
-        if (st != DBM_OK) return st; }
+    if (e->verb >= DBM__VERB_STATE || w->read_only) { dbm_status st = dbm__refuse(w, e, r->site); if (st != DBM_OK) return st; }
     return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK; }
 /* The values in the order of the statement, where they stay until it has ended. */
 static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *count) {
@@ -30321,6 +29790,10 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     op->read_only = w->read_only;
     op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
     return op; }
+static void dbm__flow_begun(dbm__work *w) {
+    w->in_transaction = true;
+    w->wrote = false;
+    w->points_sent = 0; }
 static dbm_status dbm__flow_first(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
@@ -30388,13 +29861,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 dbm__rows_close(&w->one);
                 if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
+            dbm__lent_end(w);
             a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
-            if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            if (a->renews) a->at = DBM__AT_RENEW;
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
-            if (row == NULL) {
-                a->at = a->after; break; }
+            if (row == NULL) { a->at = a->after; break; }
             a->holding = row;
             DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
@@ -30403,9 +29877,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
-            if (!dbm__flow_find(a)) {
-                dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w));
-                DBM__RUN(&a->own, DBM__AT_PREPARED); }
+            if (!dbm__flow_find(a)) { dbm__cache_prepare(a->entry, &a->own, dbm__work_deadline(w)); DBM__RUN(&a->own, DBM__AT_PREPARED); }
             break;
         case DBM__AT_PREPARED:
             a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
@@ -30427,9 +29899,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_BEGUN:
             a->at = DBM__AT_FAILED;
             if (a->rc != DBM_OK) break;
-            w->in_transaction = true;
-            w->wrote = false;
-            w->points_sent = 0;
+            dbm__flow_begun(w);
             a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
@@ -30546,8 +30016,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
         case DBM__AT_COMMITTED:
             dbm__store(&w->committing, 0);
             a->at = DBM__AT_UNDO;
-            if (a->rc != DBM_OK) {
-                (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
+            if (a->rc != DBM_OK) { (void)dbm__work_uncommitted(w, &a->own, a->rc); break; }
             dbm__sent_drop(w);
             w->in_transaction = false;
             w->points_sent = 0;
@@ -30573,16 +30042,18 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
-            if (r->kind == DBM__ASYNC_END) {
-                a->at = DBM__AT_OVER; break; }
+            if (r->kind == DBM__ASYNC_END) { a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:
             return dbm__flow_end(a, dbm__level_undone(w, w->top, a->rc));
         case DBM__AT_RENEW:
             a->replaced = true;
+            a->renews = false;
             dbm__work_renewing(w);
             dbm__side_closes(a);
             dbm__reconnect_begin(&w->slot, dbm__work_deadline(w));
@@ -30597,6 +30068,197 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
         default: return dbm__flow_end(a, DBM_OK); } } }
+/* ---- several at once ---------------------------------------------------------------------------------------------------------
+ *
+ *     first: [not sent ...] --PUT--> sent: [oldest ... newest] --RECEIVE--> told
+ *
+ * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
+ * write. What it holds is little enough for one send. */
+enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+static bool dbm__batch_kind(const dbm__request *r) {
+    return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
+        && r->size - sizeof *r <= DBM__BATCH_BYTES; }
+DBM__FN void dbm__lent_end(dbm__work *w) {
+    dbm_rows *rows, *next;
+    for (rows = w->rows; rows != NULL; rows = next) {
+        next = rows->next;
+        if (rows->row.lent_to == w) dbm__rows_close(rows); } }
+DBM__FN bool dbm__batch_may(dbm__async *a) {
+    dbm__work *w = a->work;
+    const dbm_adapter *adapter = w->db->adapter;
+    dbm_op *op = &w->one.row.op;
+    const dbm_rows *rows;
+    int lent = 0;
+    if (!a->pipes || a->renews || a->first == NULL || a->first->next == NULL || !dbm__batch_kind(a->first) || !dbm__batch_kind(a->first->next)) return false;
+    if (w->points != 0 || w->sent_count != 0 || w->commands != 0 || w->bulk != NULL || w->top->sticky != DBM_OK || dbm__load(&w->cancelled) != 0 || w->slot.connection.broken
+        || (w->timed && dbm__now(w->db->host) >= w->top->deadline_us)) return false;
+    dbm__lent_end(w);
+    if (w->one.row.open && op->result != NULL) { /* it ends with the next call, at once if that takes no waiting */
+        op->kind = DBM_OP_FINISH;
+        if (adapter->execute == NULL || adapter->execute(&w->slot.connection, op) != DBM_OK) return false;
+        dbm__flow_finished(w, &w->one.row); }
+    if (w->one.row.open) dbm__rows_close(&w->one);
+    for (rows = w->rows; rows != NULL; rows = rows->next) if (rows->row.lent_to != NULL && rows->row.op.result != NULL) lent++;
+    return w->open_rows == lent; }
+static dbm__request *dbm__batch_pop(dbm__async *a) {
+    dbm__request *r = a->sent;
+    a->sent = r->next;
+    if (a->sent == NULL) a->last_sent = &a->sent;
+    a->sent_count--;
+    if (r->entry != NULL) dbm__cache_answered(&a->work->slot.connection, r->entry);
+    return r; }
+/* It has failed, for what is this thread's last failure. */
+static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, bool writes) {
+    dbm__work *w = a->work;
+    if (w->top->sticky != DBM_OK && !w->no_transaction) {
+        st = dbm__level_again(w->top);
+    } else {
+        if (writes) dbm__work_doubt(w, st);
+        if (r->sql != NULL) dbm__statement_shown(w, r->sql);
+        st = dbm__work_fail(w, r->site); }
+    dbm__side_answered(a, r, st); }
+/* Its answer is there: what it has changed, and its first row. */
+static void dbm__batch_got(dbm__async *a, dbm_op *op) {
+    dbm__work *w = a->work;
+    dbm__request *r = a->sent;
+    dbm_rows *rows = a->rows;
+    dbm_status st = DBM_OK;
+    if (r->entry == NULL) (void)dbm__command_over(w, op, DBM_OK, r->writes, r->site);
+    else if (r->entry->prepared.writes) dbm__work_wrote(w, r->entry, op);
+    (void)dbm__batch_pop(a);
+    r->affected = w->affected;
+    r->last_id = w->last_id;
+    if (rows == NULL) {
+        op->kind = DBM_OP_FINISH;
+        if (op->result != NULL) dbm__op_finish(&w->slot.connection, op);
+        if (r->kind != DBM__ASYNC_EXEC) st = dbm__no_memory(DBM_STAGE_ROW, w->db->name, r->site);
+    } else {
+        dbm__rows_opened(w, rows);
+        if (!dbm__rows_at_hand(rows, &st)) { op->kind = DBM_OP_FETCH; st = dbm__rows_fetched(rows, dbm__op_run(&w->slot.connection, op)); }
+        rows->row.held = true;
+        rows->row.lent_to = r;
+        if (st == DBM_OK) r->row = &rows->row;
+        else dbm__rows_close(rows);
+        if (st == DBM_DONE) st = r->entry == NULL ? DBM_OK : dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, r->site, "no row matched"); }
+    dbm__side_answered(a, r, st); }
+/* The connection broke. What was sent may have been done; what can't have been goes once more, on another one: all of a batch that was the first thing on a
+ * connection found dead, and calls on a database that only read. */
+static void dbm__batch_lost(dbm__async *a, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r, *again = NULL, **last = &again;
+    bool writes = false, all;
+    for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
+    all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
+    while (a->sent != NULL) {
+        r = dbm__batch_pop(a);
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+            r->again = true;
+            *last = r;
+            last = &r->next;
+            continue; }
+        dbm__self()->last = kept;
+        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
+        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false); }
+    if (again == NULL) return;
+    if (all) again->alone = a->renews = true;
+    dbm__side_back(a, again, last); }
+DBM__FN bool dbm__batch(dbm__async *a) {
+    dbm__work *w = a->work;
+    dbm_connection *c = &w->slot.connection;
+    for (;;) {
+        dbm__request *r = a->at < DBM__AT_RECEIVE ? a->first : a->sent;
+        dbm_op *op = &a->own;
+        switch (a->at) {
+        case DBM__AT_START:
+            a->was_clean = !w->in_transaction;
+            a->unheard = true;
+            a->sent_size = 0;
+            a->last_undone = &a->undone;
+            a->at = DBM__AT_PUT; break;
+        case DBM__AT_PUT:
+            a->at = DBM__AT_RECEIVE;
+            a->rows = NULL;
+            a->entry = NULL;
+            a->rc = DBM_OK;
+            if (r == NULL || a->sent_count == DBM__BATCH_CALLS || !dbm__batch_kind(r) || a->sent_size + r->size - sizeof *r > DBM__BATCH_BYTES) break;
+            a->at = DBM__AT_PUT_FOUND;
+            if (r->kind == DBM__ASYNC_COMMAND || dbm__flow_find(a)) break;
+            if (a->sent == NULL) {
+                dbm__cache_prepare(a->entry, op, dbm__work_deadline(w));
+                DBM__RUN(op, DBM__AT_PUT_READY); break; }
+            dbm__cache_unused(c, a->entry); /* that comes when the others have been answered */
+            a->at = DBM__AT_RECEIVE; break;
+        case DBM__AT_PUT_READY:
+            a->rc = dbm__cache_prepared(c, a->entry, a->rc, r->hint, r->site);
+            if (a->rc != DBM_OK) a->entry = NULL;
+            /* fall through */
+        case DBM__AT_PUT_FOUND:
+            if (a->entry != NULL) r->writes = a->entry->prepared.writes;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            a->at = DBM__AT_PUT_BEGUN;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
+            break;
+        case DBM__AT_PUT_BEGUN:
+            a->at = DBM__AT_PUT_DONE;
+            if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
+            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            op->no_wait = op->reply = true;
+            op->alone = w->no_transaction;
+            op->site = r->site;
+            if (a->rc == DBM_OK) DBM__RUN(op, DBM__AT_PUT_DONE);
+            break;
+        case DBM__AT_PUT_DONE:
+            a->at = DBM__AT_RECEIVE;
+            r->entry = a->entry;
+            if (r->entry != NULL) { r->entry->sent++; dbm__cache_give(c, r->entry); }
+            DBM_ASSERT(a->rc != DBM_OK || op->queued);
+            r->alone = a->rc == DBM_E_UNSUPPORTED;
+            if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) break;
+            a->first = r->next;
+            r->next = NULL;
+            *a->last_sent = r;
+            a->last_sent = &r->next;
+            a->sent_count++;
+            a->sent_size += r->size - sizeof *r;
+            r->gen = w->gen;
+            r->status = a->rc;
+            r->error = dbm__error_keep(w->db->host, a->rc);
+            if (a->rc == DBM_OK) a->at = DBM__AT_PUT;
+            break;
+        case DBM__AT_RECEIVE:
+            if (r == NULL) {
+                if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
+                a->at = DBM__AT_START;
+                return true; }
+            if (r->status != DBM_OK) {
+                a->rc = dbm__error_kept(w->db->host, r->error, r->status);
+                r->error = NULL;
+                dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false); break; }
+            a->rows = r->kind != DBM__ASYNC_EXEC ? dbm__rows_new(w) : NULL;
+            if (a->rows != NULL) { dbm__rows_reset(w, a->rows, r->site); op = &a->rows->row.op; }
+            dbm__op_init(op, DBM_OP_RECEIVE, dbm__work_deadline(w));
+            if (w->timed && a->side.apart) op->deadline_us += 1000000; /* the server has the first word: the end of the connection is that of others' calls, too */
+            op->last_id = r->entry != NULL ? -1 : 0;
+            op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
+            op->one_row = r->kind == DBM__ASYNC_ONE;
+            op->row_buffer = w->db->settings->config.row_buffer;
+            DBM__RUN(op, DBM__AT_RECEIVED); break;
+        default: /* RECEIVED */
+            a->at = DBM__AT_RECEIVE;
+            if (a->rc == DBM_DONE) {
+                c->broken = true;
+                a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call"); }
+            if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
+            if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
+            else if (c->broken) dbm__batch_lost(a, a->rc);
+            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+                *a->last_undone = dbm__batch_pop(a);
+                a->last_undone = &r->next;
+                r->again = r->alone = true;
+            } else dbm__batch_failed(a, dbm__batch_pop(a), a->rc, false);
+            a->unheard = false; break; } } }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/act.c --- */
 /* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
@@ -30609,13 +30271,50 @@ DBM__FN bool dbm__flow(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__async_go(dbm__async *a);
+static void dbm__async_over(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+static void dbm__line_left(dbm__line *line);
+static void dbm__share_go(dbm__line *h);
+static void dbm__share_left(dbm__async *a);
+static void dbm__shares_end(dbm_loop *loop);
+static void dbm__async_end_all(dbm_loop *loop);
+static bool dbm__share_stop(dbm__request *r);
+static void dbm__share_untold(dbm__request *r);
+/* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
+static void dbm__request_shows(const dbm__request *r) {
+    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    r->side->work->affected = r->affected;
+    r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
-    dbm__loop_give(dbm__act_loop(act), r, r->size); }
+    if (!act->of_loop) dbm__request_shows(r);
+    if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
+    if (r->line != NULL) dbm__share_untold(r);
+    else dbm__loop_give(dbm__act_loop(act), r, r->size); }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm_status st = act->status;
+    dbm__request_shows(r);
     if ((r->row != NULL || r->rows != NULL) && dbm__loop_ends(act->of.loop)) { /* they have ended with their session, which is another's now */
         if (r->row_out != NULL) *r->row_out = NULL;
         if (r->rows_out != NULL) *r->rows_out = NULL;
@@ -30629,18 +30328,17 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm__async *a = r->side;
     dbm__word not_yet = 0;
+    if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
-    if (a->first != r) return; /* what has its turn later is looked at then */
+    if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
     else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
-        if (!a->blocks) {
-            dbm__flow_cancel(a);
-            return; }
+        if (!a->blocks) { dbm__flow_cancel(a); return; }
         dbm__add(&w->cancellers, 1); /* what must not be hit, and the end of what the adapter looks at, wait until it is through */
         if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         dbm__add(&w->cancellers, (dbm__word)0 - 1u);
@@ -30678,38 +30376,90 @@ static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
     r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
     return r; }
 static void dbm__request_done(dbm__request *r, dbm_status st) {
+    r->listed = false;
+    if (r->act.done) { /* whoever made it has been told */
+        if (r->reaped) dbm__share_untold(r);
+        return; }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
     dbm__act_done(&r->act, st); }
-static void dbm__async_put(dbm__async *a, dbm__request *r) {
-    r->side = a;
-    if (a->turns != NULL) r->began_us = dbm__now(a->work->db->host);
-    if (a->first != NULL) {
-        a->last = a->last->next = r;
-        return; }
-    a->first = a->last = r;
-    a->side.busy = true;
-    if (dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+static void dbm__async_turn(dbm__job *job) {
+    dbm__async *a = DBM__ASYNC_OF(turn, job);
+    a->put_off = false;
     dbm__async_go(a); }
-/* The first one is over. A failure is this thread's last. */
-static void dbm__async_next(dbm__async *a, dbm_status st) {
-    dbm__request *r = a->first;
+/* At the end of the turn it goes on. */
+static void dbm__async_put_off(dbm__async *a) {
+    if (a->put_off) return;
+    a->put_off = true;
+    a->turn.run = dbm__async_turn;
+    if (a->work == NULL) a->line->users++;
+    dbm__loop_at_turn_end(a->loop, &a->turn); }
+static void dbm__async_busy(dbm__async *a, bool busy) {
+    a->side.busy = busy;
+    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
+static void dbm__async_queue(dbm__async *a, dbm__request *r) {
+    r->side = a;
+    if (a->turns != NULL || a->work == NULL) r->began_us = dbm__now(a->db->host);
+    if (a->first != NULL) a->last->next = r;
+    else a->first = r;
+    a->last = r; }
+static void dbm__async_put(dbm__async *a, dbm__request *r) {
+    bool idle = a->first == NULL && a->sent == NULL;
+    dbm__async_queue(a, r);
+    if (a->work == NULL) {
+        r->line = a->line;
+        r->listed = true;
+        a->line->waiting++;
+        a->line->users++;
+        dbm__async_put_off(a);
+    } else if (idle) {
+        dbm__async_busy(a, true);
+        if (a->pipes && r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND) dbm__async_put_off(a); /* there may be more */
+        else dbm__async_go(a); } }
+/* A call is over, and in no queue any more. A failure is this thread's last. */
+static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
-    a->first = r->next;
     if (a->limited) {
         a->limited = false;
         a->work->base.deadline_us = a->own_limit_us;
         a->work->timed = a->own_limit_us != INT64_MAX || a->work->db->settings->config.statement_timeout_ms > 0; }
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
-    if (a->first == NULL) {
-        a->side.busy = false;
-        if (dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
+    if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
+    if (a->line != NULL) {
+        a->served++;
+        r->gen = a->work->gen;
+        if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }
+DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {
+    dbm__async_answer(a, r, st);
+    if (a->sent == NULL || !a->sent->act.stopped || a->sent->act.done) return;
+    a->sent->act.stopped = false; /* it has its turn now */
+    dbm__act_stop(&a->sent->act); }
+DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last) {
+    dbm__async *to = a->side.apart ? &first->line->front : a;
+    dbm__request *r;
+    *last = NULL;
+    for (r = first; to != a && r != NULL; r = r->next) {
+        r->side = to;
+        r->gen = 0;
+        if (!r->act.done) first->line->waiting++; }
+    if (to->first == NULL) to->last = (dbm__request *)(void *)((char *)last - offsetof(dbm__request, next));
+    *last = to->first;
+    to->first = first;
+    if (to != a) dbm__async_put_off(to);
+    else dbm__async_busy(a, true); }
+/* The first one is over. */
+static void dbm__async_next(dbm__async *a, dbm_status st) {
+    dbm__request *r = a->first;
+    if (a->of_rows && a->end != NULL && (st > DBM_ROLLED_BACK || r->kind == DBM__ASYNC_ROWS_END || (r->kind == DBM__ASYNC_NEXT && r->row == NULL))) dbm__async_over(a);
+    a->first = r->next;
+    dbm__async_answer(a, r, st); }
 /* The end of a session, its connection apart. Why it failed stays with the request. */
 static void dbm__async_leave(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_status st;
-    a->side.busy = false;
+    a->side.busy = a->side.apart = false;
     dbm__store(&a->side.runner, 0);
     if (!r->writes) w->base.wrote = false; /* it was to be rolled back, and nobody is to wonder */
     r->given = true;
@@ -30734,9 +30484,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_QUERY: return dbm__queryv(&s, &r->rows, r->site, r->sql, r->values, r->count);
     case DBM__ASYNC_ONE: return dbm__query_onev(&s, &r->row, r->site, r->sql, r->values, r->count);
     case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
-    case DBM__ASYNC_NEXT: {
-        dbm_status st = dbm_rows_next(r->rows, &r->row);
-        return st == DBM_DONE ? DBM_OK : st; }
+    case DBM__ASYNC_NEXT: { dbm_status st = dbm_rows_next(r->rows, &r->row); return st == DBM_DONE ? DBM_OK : st; }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
@@ -30763,9 +30511,7 @@ static void dbm__async_worker(dbm__worked *worked) {
         bool runs = r->kind == DBM__ASYNC_RUN, held = dbm__load(&a->turns->held) != 0;
         r->turned = runs && held && !a->late && dbm__load(&w->cancelled) == 0; /* since it was queued; and it can't be run twice */
         self->impatient = held || (!runs && !r->patient);
-        if (!r->turned) {
-            r->status = dbm__async_sync(a, r);
-            r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
+        if (!r->turned) { r->status = dbm__async_sync(a, r); r->turned = !runs && self->turned_away && !a->late && dbm__load(&w->cancelled) == 0; }
         self->impatient = self->turned_away = false;
         if (r->turned) w->top->sticky = DBM_OK; /* nothing was done */
         if (w->gate_held) dbm__store(&a->turns->held, 1); }
@@ -30803,9 +30549,7 @@ static void dbm__turn_wait(dbm__async *a, dbm__request *r) {
     dbm__loop_watch(a->loop, &a->watch, -1, 0, until < most ? until : most);
     if (dbm__load(&a->work->cancelled) != 0) dbm__turn_forego(a); /* which came before anybody could see that it waits */ }
 /* It need not wait any more, for it is cancelled or late. */
-static void dbm__turn_forego(dbm__async *a) {
-    dbm__turn_out(a);
-    dbm__async_go(a); }
+static void dbm__turn_forego(dbm__async *a) { dbm__turn_out(a); dbm__async_go(a); }
 static void dbm__turns_look(void *ud) {
     dbm__turns *turns = ((dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud))->turns;
     dbm__async *a = NULL;
@@ -30827,9 +30571,7 @@ static void dbm__async_cancelled(dbm__work *w) {
     (void)dbm_loop_post(loop, dbm__async_look, loop); }
 static void dbm__turns_left(dbm_loop *loop, dbm__turns *turns) {
     dbm__turns **p;
-    if (--turns->sessions > 0) {
-        dbm__turns_next(turns);
-        return; }
+    if (--turns->sessions > 0) { dbm__turns_next(turns); return; }
     for (p = &((dbm__sides *)*dbm__loop_of_acts(loop))->turns; *p != turns; p = &(*p)->next) {}
     *p = turns->next;
     dbm__loop_give(loop, turns, sizeof *turns); }
@@ -30909,9 +30651,7 @@ static bool dbm__way_on(dbm__async *a, dbm__request *r, int want) {
     dbm__slot *slot;
     if (want == DBM_STEP_DONE) return true;
     slot = &a->work->slot;
-    if (want == DBM__STEP_BLOCKS) {
-        (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran);
-        return false; }
+    if (want == DBM__STEP_BLOCKS) { (void)dbm__async_work(a, r, true, dbm__way_run, dbm__way_ran); return false; }
     dbm__side_watch(a, slot->way.fd, (want & DBM_STEP_BOTH) | (r->given ? 0 : DBM__WATCH_NEW), slot->way.until_us);
     return false; }
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block)) {
@@ -30943,6 +30683,14 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     dbm__async_leave(a, r);
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
+/* Whether somebody is looking at the row of dbm_query_one(). */
+static bool dbm__async_shows(const dbm__async *a) {
+    const dbm_row *row = &a->work->one.row;
+    return row->open && row->lent_to != NULL && row->lent_to != a->work; }
+/* A carrier whose connection must go back before the next call. */
+static bool dbm__async_spent(const dbm__async *a) {
+    const dbm__slot *slot = &a->work->slot;
+    return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0); }
 /* A transaction ends within what the task has left, as within what is left of its session's own time. */
 static void dbm__async_limit(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
@@ -30953,14 +30701,32 @@ static void dbm__async_limit(dbm__async *a, dbm__request *r) {
     w->base.deadline_us = limit;
     w->timed = w->unusual = true; }
 static void dbm__async_go(dbm__async *a) {
-    dbm__request *r;
-    while ((r = a->first) != NULL) {
+    if (a->work == NULL) {
+        dbm__share_go(a->line);
+        dbm__line_left(a->line);
+        return; }
+    while (!a->put_off && (a->batches || a->first != NULL)) {
+        dbm__request *r = a->first;
         dbm_status st;
+        if (a->line != NULL && !a->on && !a->batches) {
+            if (dbm__async_shows(a)) return;
+            if (dbm__async_spent(a)) {
+                a->first = NULL;
+                dbm__async_busy(a, false);
+                dbm__side_back(a, r, &a->last->next); break; } }
+        if (a->batches || (!a->on && dbm__batch_may(a))) {
+            dbm__store(&a->side.runner, dbm__thread_number());
+            a->batches = !dbm__batch(a);
+            dbm__store(&a->side.runner, 0);
+            if (a->batches) return;
+            continue; }
         if (!a->on) dbm__async_limit(a, r);
-        if (r->kind == DBM__ASYNC_FAIL) {
+        if (r->act.done) { /* a call on a database that nobody waits for any more */
+            st = DBM_E_CANCELLED;
+        } else if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
@@ -30990,15 +30756,18 @@ static void dbm__async_go(dbm__async *a) {
                 a->first = NULL;
                 dbm__async_give(a, r);
                 return; } }
-        dbm__async_next(a, st); } }
+        dbm__async_next(a, st); }
+    if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front); }
 /* Nothing comes after it. */
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
     r->writes = commit;
+    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
     dbm__async_put(a, r); }
+static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
     dbm__request *r = a->end;
@@ -31009,8 +30778,11 @@ static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool fai
 /* The loop ends: sessions of the callback form are rolled back. */
 static void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
-    for (a = dbm__loop_forked(loop) ? NULL : ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
+    if (dbm__loop_forked(loop)) return;
+    dbm__shares_end(loop);
+    for (a = ((dbm__sides *)*dbm__loop_of_acts(loop))->told; a != NULL; a = next) {
         next = a->next;
+        if (a->sent != NULL) dbm__act_stop(&a->sent->act);
         if (a->first != NULL) dbm__act_stop(&a->first->act);
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
@@ -31018,11 +30790,19 @@ static dbm__sides *dbm__sides_of(dbm_loop *loop) {
     void **sides = dbm__loop_of_acts(loop);
     if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
     return (dbm__sides *)*sides; }
+/* To a task, or to the loop, as one of the callback form. */
+static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
+    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(a->loop);
+    dbm__async **all = task != NULL ? &sides->owned : &sides->told;
+    a->task = task;
+    if (task != NULL) dbm__task_owns(task, &a->owned);
+    a->next = *all;
+    a->in = all;
+    if (a->next != NULL) a->next->in = &a->next;
+    *all = a; }
 /* The side of a session that was just taken; NULL: no memory. */
 static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
-    dbm__async **all;
-    dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(loop);
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
     bool ok = end != NULL;
@@ -31040,34 +30820,23 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     a->turns = turns;
     a->turned = a->late = a->limited = false;
     a->loop = loop;
-    a->task = task;
     a->end = end;
-    a->first = a->last = a->ending = NULL;
-    a->on = a->waits = false;
+    a->first = a->last = a->ending = a->sent = NULL;
+    a->last_sent = &a->sent;
+    a->sent_count = a->served = 0;
+    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->line = NULL;
+    a->db = w->db;
     a->at = 0;
     a->fd = -1;
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
+    a->pipes = w->db->replies && !a->blocks;
     dbm__watch_init(&a->watch, dbm__side_heard);
     a->owned.end = dbm__async_owned_end;
-    if (task != NULL) dbm__task_owns(task, &a->owned);
-    else dbm__loop_at_end(loop, dbm__async_end_all);
-    all = task != NULL ? &sides->owned : &sides->told;
-    a->next = *all;
-    a->in = all;
-    if (a->next != NULL) a->next->in = &a->next;
-    *all = a;
+    if (task == NULL) dbm__loop_at_end(loop, dbm__async_end_all);
+    dbm__async_belongs(a, task);
     return a; }
-/* Those of a loop that wait for a connection of one database: one timer, and one job to be woken by, for all of them. */
-typedef struct dbm__line {
-    dbm__taker by;
-    struct dbm__line *next;
-    dbm_loop *loop;
-    size_t users;                        /* 0: it is to be freed */
-    dbm__watch watch;
-    dbm__job woken;
-    dbm__word posted;                    /* `woken` is on its way */
-} dbm__line;
 /* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
 typedef struct dbm__beginning {
     dbm_act act;                         /* own[0]: what it waits for */
@@ -31152,8 +30921,12 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        line->front.line = line;
+        line->front.loop = loop;
+        line->front.db = db;
         line->next = sides->lines;
-        sides->lines = line; }
+        sides->lines = line;
+        dbm__loop_at_end(loop, dbm__async_end_all); }
     if (line != NULL) line->users++;
     return line; }
 static void dbm__beginning_over(dbm__beginning *b, dbm_status st) {
@@ -31294,6 +31067,151 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
+/* The oldest call that is still wanted. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r;
+    while ((r = h->front.first) != NULL) {
+        h->front.first = r->next;
+        r->next = NULL;
+        if (!r->act.done) { h->waiting--; break; }
+        dbm__request_done(r, DBM_OK); }
+    return r; }
+/* Nobody is to be told any more. */
+static void dbm__share_untold(dbm__request *r) {
+    dbm__line *h = r->line;
+    r->reaped = true;
+    if (r->listed) return;
+    if (r->row != NULL) dbm__async_put_off(&h->front); /* its carrier may be free now */
+    dbm__loop_give(h->loop, r, r->size);
+    dbm__line_left(h); }
+/* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
+static bool dbm__share_stop(dbm__request *r) {
+    const dbm__async *a = r->side;
+    dbm__line *h = r->line;
+    bool sent = r->gen != 0 && r->status == DBM_OK;
+    if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
+    if (a->work == NULL) h->waiting--;
+    if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
+    dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
+                                     !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    return true; }
+/* It is no carrier any more. */
+static void dbm__share_left(dbm__async *a) {
+    dbm__line *h = a->line;
+    dbm__async **p = h != NULL ? &h->carriers : NULL;
+    if (p == NULL) return;
+    while (*p != a) p = &(*p)->next_carrier;
+    *p = a->next_carrier;
+    a->line = NULL;
+    dbm__async_put_off(&h->front);
+    dbm__line_left(h); }
+static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
+/* How many connections can be had without waiting for those that are out. */
+static int dbm__pool_has(const dbm__pool *pool) {
+    int i, n = 0;
+    for (i = 0; i < pool->slot_count && !dbm__pool_wanted(pool); i++) {
+        dbm__word state = dbm__load(&dbm__pool_slot(pool, i)->state);
+        if (state == DBM__SLOT_IDLE || state == DBM__SLOT_EMPTY) n++; }
+    return n; }
+static bool dbm__carrier_free(dbm__async *a) {
+    if (a->first != NULL || a->sent != NULL || dbm__async_shows(a)) return false;
+    dbm__lent_end(a->work);
+    return true; }
+/* Some of the calls that wait; or one that has many rows, of which it becomes the session. */
+static void dbm__share_take(dbm__line *h, dbm__async *a, int most) {
+    dbm__request *r;
+    while (most-- > 0 && h->front.first != NULL && (a->first == NULL || h->front.first->kind != DBM__ASYNC_QUERY) && (r = dbm__share_pop(h)) != NULL) {
+        dbm_task *task = dbm__act_task(&r->act);
+        dbm__async_queue(a, r);
+        if (r->kind != DBM__ASYNC_QUERY) continue;
+        dbm__share_left(a);
+        a->side.apart = false;
+        a->of_rows = true;
+        most = 0;
+        dbm__async_unlink(a);
+        dbm__async_belongs(a, task); }
+    if (a->first == NULL) return;
+    dbm__async_busy(a, true);
+    dbm__async_go(a); }
+/* A carrier can't be had: unless there is another one, the calls that wanted it fail as it does. */
+static void dbm__carrier_failed(dbm__line *h, dbm_status st) {
+    dbm_error_info kept = dbm__self()->last;
+    dbm__request *r;
+    while (h->carriers == NULL && h->front.first != NULL && h->front.first->began_us <= h->began_us && (r = dbm__share_pop(h)) != NULL) {
+        dbm__self()->last = kept;
+        dbm__copy_cut(dbm__self()->last.site, sizeof kept.site, r->site);
+        dbm__request_done(r, st); } }
+static void dbm__carrier_begun(void *ud, dbm_status st) {
+    dbm__line *h = (dbm__line *)ud;
+    h->begins = false;
+    if (st == DBM_OK) {
+        dbm__async *a = (dbm__async *)(void *)((dbm__work *)h->begun.slot)->side;
+        a->line = h;
+        a->side.apart = true;
+        a->pipes = a->pipes && !h->by.db->pool->full_reset;
+        a->next_carrier = h->carriers;
+        h->carriers = a;
+        h->users++;
+    } else { dbm__carrier_failed(h, st); }
+    dbm__share_go(h);
+    dbm__line_left(h); }
+static void dbm__carrier_begin(dbm__line *h) {
+    dbm_session_options options;
+    memset(&options, 0, sizeof options);
+    options.autocommit = true;
+    h->began_us = dbm__now(h->by.db->host);
+    h->begins = true;
+    h->users++;
+    if (dbm__async_open(h->loop, NULL, h->by.db, &options, &h->begun, dbm__carrier_begun, h, h->front.first->site) != NULL) return;
+    h->begins = false;
+    dbm__carrier_failed(h, dbm__self()->last.status);
+    dbm__line_left(h); }
+static void dbm__share_go(dbm__line *h) {
+    const dbm__pool *pool = h->by.db->pool;
+    dbm__async *a, *next;
+    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
+    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    for (a = h->carriers; a != NULL; a = next) {
+        next = a->next_carrier;
+        if (!dbm__carrier_free(a)) {
+            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
+        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+            if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
+            idle--;
+        } else {
+            int most = (h->waiting + idle - 1) / idle;
+            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
+            idle--; } }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h); }
+/* The loop ends: calls have been asked to, and carriers will be. */
+static void dbm__shares_end(dbm_loop *loop) {
+    dbm__line *h, *next;
+    for (h = dbm__sides_of(loop)->lines; h != NULL; h = next) {
+        dbm__request *r;
+        next = h->next;
+        h->users++;
+        for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
+        (void)dbm__share_pop(h);
+        if (h->named) dbm__line_left(h);
+        h->named = false;
+        dbm__line_left(h); } }
+/* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
+static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
+    dbm__line *h = s->step == DBM__ON_LOOP ? (dbm__line *)s->slot : NULL;
+    dbm_database *db = h != NULL ? h->by.db : (dbm_database *)s->slot;
+    dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
+    dbm_task *task = loop != NULL && !told ? dbm__task_current(loop) : NULL;
+    if (db == NULL) {
+        (void)dbm__fail_null("database");
+    } else if (loop == NULL || (!told && task == NULL)) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, db->name, site, loop == NULL ? "a call of dbm_async_... on a database, and no loop runs here: name it, with dbm_async_on(loop, db) in the place "
+                  "of db" : "no task runs here that could await the call: use the forms with _cb");
+    } else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK && (h = dbm__line_of(loop, db, site)) != NULL) {
+        h->front.task = task;
+        dbm__async_put_off(&h->front); /* which holds it */
+        dbm__line_left(h);
+        return &h->front; }
+    return NULL; }
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
     return t != NULL; }
@@ -31313,9 +31231,7 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
 static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
-    if (w == NULL) {
-        (void)dbm__session_bad(s, site);
-        return NULL; }
+    if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
@@ -31337,8 +31253,9 @@ static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const 
     if (to.kind == DBM__ASYNC_QUERY) r->rows_out = (dbm_rows **)to.out;
     else r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
-/* A failure of the call's values comes in its turn, and sticks. */
-static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) { return dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
+/* A failure of the call's values comes in its turn, and sticks; on a database at once. */
+static dbm_act *dbm__async_bad(dbm__async *a, dbm__async_to to, const char *site) {
+    return a->work == NULL ? NULL : dbm__async_add(a, dbm__request_failed(a->loop, site), to); }
 typedef struct dbm__async_words { dbm__async *a; dbm__async_to to; const char *site; dbm_act *act; } dbm__async_words;
 static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int count, bool writes) {
     dbm__async_words *x = (dbm__async_words *)ud;
@@ -31350,12 +31267,13 @@ static dbm_status dbm__async_words_put(void *ud, const dbm_value *words, int cou
     return DBM_OK; }
 static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char *site) {
     if (to.out != NULL) *(void **)to.out = NULL;
+    if (s != NULL && (s->step == DBM__ON_DATABASE || s->step == DBM__ON_LOOP)) return dbm__share_front(s, to.told, site);
     return dbm__async_of(s, !to.told, site); }
 /* A command's words; its values by codes, or from an array. */
 static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
     dbm__async_words x;
     dbm__redis_use use;
-    dbm_session on = dbm__database_target(a->work->db);
+    dbm_session on = dbm__database_target(a->db);
     dbm_status st;
     x.a = a;
     x.to = to;
@@ -31390,13 +31308,18 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
     if (a == NULL) return NULL;
     if (to.kind == DBM__ASYNC_COMMAND) return dbm__async_command(a, to, site, sql, values, count, NULL, NULL);
     if (count < 0 || count > DBM__MAX_VALUES || (count > 0 && values == NULL)) {
-        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->work->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
+        dbm__fail(DBM_E_LIMIT, DBM_STAGE_STATEMENT, a->db->name, site, "%d values: a call takes 0 to %d", count, (int)DBM__MAX_VALUES);
         return dbm__async_bad(a, to, site); }
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].name != NULL) named = true; }
-    if (dbm__values_check(copy, count, a->work->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
+    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
+    if (dbm__values_check(copy, count, a->db->name, site) != DBM_OK) return dbm__async_bad(a, to, site);
     return dbm__async_add_statement(a, to, site, sql, copy, count, named); }
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) {
+    dbm__line *h = NULL;
+    if (loop == NULL || db == NULL) (void)dbm__fail_null(loop == NULL ? "loop" : "database");
+    else if (dbm__loop_alive(loop, site) == DBM_OK && dbm__session_allowed(db, NULL, site) == DBM_OK) h = dbm__line_of(loop, db, site);
+    if (h != NULL && h->named) dbm__line_left(h);
+    if (h != NULL) h->named = true;
+    return (dbm_shared *)(void *)h; }
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) {
     dbm__async *a = dbm__async_of(s, !to.told, site);
     if (a == NULL) return NULL;
@@ -31440,9 +31363,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
-    if (rows != NULL && rows->row.came) {
-        rows->row.came = false;
-        return true; }
+    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31460,6 +31381,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     return true; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
+DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
     return dbm__fail(DBM_E_NOT_COMPILED, DBM_STAGE_NONE, NULL, NULL, "the asynchronous half is not compiled in: define DBM_WITH_ASYNC in the file with DBM_IMPLEMENTATION"); }
 DBM__DEF dbm_act *dbm__async_session_on(dbm_task *t, dbm_database *db, const dbm_session_options *options, dbm_session *out, const char *site) {
@@ -31583,9 +31505,7 @@ static void dbm__listen_failed(dbm_listener *l, dbm_status st) {
     pause = (pause > 5000000 ? 5000000 : pause) / 2;
     dbm__loop_watch(l->loop, &l->watch, -1, 0, dbm__now(l->db->host) + pause + pause * (int64_t)(dbm__random(l->db->host) & 1023u) / 1024);
     if (told) return;
-    if (dbm__listen_wanted(l)) {
-        dbm__listen_tell(l, DBM_HEARD_GAP, st);
-        return; }
+    if (dbm__listen_wanted(l)) { dbm__listen_tell(l, DBM_HEARD_GAP, st); return; }
     l->gap = true;
     l->ready = false;
     l->gap_status = st;
@@ -31628,9 +31548,7 @@ static void dbm__listen_connected(dbm__worked *worked) {
     dbm_status st = dbm__error_kept(l->db->host, l->error, l->op.status);
     l->works = false;
     l->error = NULL;
-    if (l->state == DBM__LISTEN_ENDED) {
-        dbm__listen_soon(l);
-        return; }
+    if (l->state == DBM__LISTEN_ENDED) { dbm__listen_soon(l); return; }
     if (st != DBM_OK) dbm__listen_failed(l, st);
     else l->state = DBM__LISTEN_WANTS;
     dbm__listen_go(l); }
@@ -31712,9 +31630,7 @@ static void dbm__listen_end_all(dbm_loop *loop) {
 static void dbm__listen_job(dbm__job *job) {
     dbm_listener *l = (dbm_listener *)(void *)((char *)job - offsetof(dbm_listener, job));
     l->soon = false;
-    if (l->state != DBM__LISTEN_ENDED) {
-        dbm__listen_go(l);
-        return; }
+    if (l->state != DBM__LISTEN_ENDED) { dbm__listen_go(l); return; }
     dbm__listen_close(l, DBM_DISCONNECT_POLITE); /* only now: the message may have been in the connection's memory */
     while (l->names != NULL) {
         dbm__heard_name *next = l->names->next;
