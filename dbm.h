@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3b37e0244125f6b5: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content eed9380f1b5813b3: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30996,11 +30996,13 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
         (void)dbm__session_refused(out, options != NULL ? options->status : NULL, st != DBM_OK ? st : DBM_E_NOMEM, DBM__KIND_HAND);
         return NULL; }
     out->gen = (uint32_t)DBM_E_MISUSE; /* until it has begun */
-    if (b->more != NULL) { b->more->fn = fn; b->more->ud = ud; }
-    if (options != NULL) {
-        b->more->options = *options;
-        b->more->given = &b->more->options;
-        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms); }
+    if (b->more != NULL) {
+        b->more->fn = fn;
+        b->more->ud = ud;
+        if (options != NULL) {
+            b->more->options = *options;
+            b->more->given = &b->more->options;
+            if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms); } }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);

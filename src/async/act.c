@@ -1031,11 +1031,11 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (b->more != NULL) {
         b->more->fn = fn;
         b->more->ud = ud;
-    }
-    if (options != NULL) {
-        b->more->options = *options;
-        b->more->given = &b->more->options;
-        if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+        if (options != NULL) {
+            b->more->options = *options;
+            b->more->given = &b->more->options;
+            if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms);
+        }
     }
     dbm__act_begin(&b->act, loop, task, task != NULL ? &dbm__beginning_awaited : &dbm__beginning_told);
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
