@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9eed590cd32f0c26: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content acc3925bc3437a12: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -19124,7 +19124,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */ }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? (unsigned)DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);

@@ -2061,7 +2061,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
     item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? DBM__PG_REPLY_TO : 0u));
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? (unsigned)DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
