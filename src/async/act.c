@@ -189,6 +189,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
     bool idle = a->first == NULL && a->sent == NULL;
     dbm__async_queue(a, r);
     if (a->work == NULL) {
+        DBM_ASSERT(a->line != NULL);
         r->line = a->line;
         r->listed = true;
         a->line->waiting++;
@@ -1033,6 +1034,7 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
         b->more->ud = ud;
     }
     if (options != NULL) {
+        DBM_ASSERT(b->more != NULL);
         b->more->options = *options;
         b->more->given = &b->more->options;
         if (options->timeout_ms > 0) b->more->deadline_us = dbm__deadline(db->host, options->timeout_ms);
