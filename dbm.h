@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content eed9380f1b5813b3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content cfab9657758d078b: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29663,6 +29663,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     const dbm__entry *e = a->entry;
+    DBM_ASSERT(e != NULL);
     if (e->verb >= DBM__VERB_STATE || w->read_only) { dbm_status st = dbm__refuse(w, e, r->site); if (st != DBM_OK) return st; }
     return !r->named && e->prepared.parameters != r->count && e->prepared.parameters >= 0 ? dbm__values_wrong(w, e, r->count, r->site) : DBM_OK; }
 /* The values in the order of the statement, where they stay until it has ended. */
@@ -29675,7 +29676,9 @@ static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *co
     *out = values;
     *count = r->count;
     if (r->named) {
-        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        dbm_status st;
+        DBM_ASSERT(e != NULL);
+        st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
         if (st != DBM_OK) return st;
         values = ordered;
         if (e->prepared.parameters >= 0) *count = e->prepared.parameters; }
@@ -30348,6 +30351,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
     bool idle = a->first == NULL && a->sent == NULL;
     dbm__async_queue(a, r);
     if (a->work == NULL) {
+        DBM_ASSERT(a->line != NULL);
         r->line = a->line;
         r->listed = true;
         a->line->waiting++;

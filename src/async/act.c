@@ -189,6 +189,7 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
     bool idle = a->first == NULL && a->sent == NULL;
     dbm__async_queue(a, r);
     if (a->work == NULL) {
+        DBM_ASSERT(a->line != NULL);
         r->line = a->line;
         r->listed = true;
         a->line->waiting++;

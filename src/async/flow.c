@@ -176,6 +176,7 @@ static dbm_status dbm__flow_refuse(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     const dbm__entry *e = a->entry;
+    DBM_ASSERT(e != NULL);
     if (e->verb >= DBM__VERB_STATE || w->read_only) {
         dbm_status st = dbm__refuse(w, e, r->site);
         if (st != DBM_OK) return st;
@@ -193,7 +194,9 @@ static dbm_status dbm__flow_values(dbm__async *a, const dbm_value **out, int *co
     *out = values;
     *count = r->count;
     if (r->named) {
-        dbm_status st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
+        dbm_status st;
+        DBM_ASSERT(e != NULL);
+        st = dbm__values_order(e, r->values, r->count, ordered, w->db->name, r->site);
         if (st != DBM_OK) return st;
         values = ordered;
         if (e->prepared.parameters >= 0) *count = e->prepared.parameters;
