@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a513c240c162422c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b313ec2ad32e9591: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -662,6 +662,10 @@
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_bulk DBM__PREFIXED(dbm__async_bulk)
+#  define dbm__async_bulk_begin DBM__PREFIXED(dbm__async_bulk_begin)
+#  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
+#  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
 #  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
@@ -3125,7 +3129,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 
 /* >>async-sessions
  * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). The loop waits for none of them, but at a
- * session's commit or end for an open bulk and what dbm_send() has sent; and for a driver's goodbye to its server.
+ * session's commit or end, and at the begin of a bulk, for what dbm_send() has sent; and for a driver's goodbye to its server.
  *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
  *   dbm_async_session_on(t, db, &s)                the same by handle
  *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
@@ -3139,7 +3143,12 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
  *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
- *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *   dbm_async_bulk_begin(&s, &b, "table", "a,b"), dbm_async_bulk_begin_opt(&s, &b, "table", "a,b", .each_row = 1, ...)   as dbm_bulk_begin() on a session
+ *   dbm_async_bulk_row(b, ...), dbm_async_bulk_rowv(b, values, n)   takes the row in the call; the await waits only where what was gathered must be sent. Await
+ *                                                  them: nothing else bounds the rows that wait
+ *   dbm_async_bulk_columns(b, columns, n, rows)    the arrays must stay until it was awaited. Where calls run on workers each row is a call, so there it is faster
+ *   dbm_async_bulk_end(b), dbm_async_bulk_abandon(b)
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: models, scripts, dbm_mongo_...(). In
  *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
@@ -3169,18 +3178,21 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
  *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
  *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_bulk_cb(&s, "table", "a,b", &options, row, fn, ud)   a whole bulk: the loop calls row(ud, values) when there is room for a row, to fill in a value a column
+ *     (which are NULL) and return DBM_OK; or DBM_DONE: there are no more; or a failure, which drops the bulk and is that of fn. options may be NULL
  *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
  *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
  * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
 typedef enum dbm__async_kind {
     DBM__ASYNC_SIGNED = -1,
-    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
-    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_BULK_BEGIN,
+    DBM__ASYNC_BULK_ROWS, DBM__ASYNC_BULK_END, DBM__ASYNC_BULK_ABANDON, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END, DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
 typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
 #define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef dbm_status (*dbm_async_row_fn)(void *ud, dbm_value *values);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
 
 #ifdef __cplusplus
@@ -3196,6 +3208,11 @@ DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const c
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
 DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
 DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
+DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
+                                      const char *site);
 DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
 DBM_API void dbm__async_came(dbm_rows *rows);
 #ifdef __cplusplus
@@ -3216,6 +3233,13 @@ static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm_
 static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm__async_to dbm__async_await_bulk(dbm_bulk **bulk) { return dbm__async_how(DBM__ASYNC_BULK_BEGIN, bulk, false, NULL, NULL); }
+#ifdef __cplusplus
+template <class... V> inline dbm_act *dbm__async_bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_bulk(bulk, dbm__async_await(DBM__ASYNC_BULK_ROWS), a, static_cast<int>(sizeof...(V)), NULL, 0, site);
+}
+#endif
 static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
 
 #define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
@@ -3247,6 +3271,14 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_bulk_begin(s, out, table, columns) dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, NULL, DBM__SITE)
+#define dbm_async_bulk_begin_opt(s, out, table, columns, ...) \
+    dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_async_bulk_row(...) DBM__CALL(dbm__async_bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_bulk_rowv(b, values, count) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), values, count, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_columns(b, columns, count, rows) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), NULL, count, columns, rows, DBM__SITE)
+#define dbm_async_bulk_end(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_END), NULL, 0, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_abandon(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ABANDON), NULL, 0, NULL, 0, DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
 #define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
 #define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
@@ -3258,6 +3290,7 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
 #define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
 #define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_bulk_cb(s, table, columns, options, row, fn, ud) dbm__async_bulk_cb(s, table, columns, options, row, fn, ud, DBM__SITE)
 #define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
 #define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
 #define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
@@ -11227,6 +11260,8 @@ struct dbm_bulk {
     bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
     bool sent;                           /* rows may be with the server */
     bool owns_session;                   /* of a call on a database */
+    bool stepped;                        /* nothing may wait now: what comes next is noted, for who drives it */
+    bool full, fails, fresh;             /* namely: BULK_SEND; it is to be undone, and then dbm__bulk_failure() told that it is the session's first one */
     int64_t affected, refused;
     const char *site;
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
@@ -11427,6 +11462,24 @@ DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of a
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
+/* Parts of a bulk's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM__FN void dbm__bulk_starts(dbm_bulk *b);                             /* before BULK */
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st);       /* after it, with what it said: it has begun; where that is UNSUPPORTED, rows go by the INSERT */
+DBM__FN dbm_status dbm__bulk_bad(dbm_bulk *b);                          /* what stands in the way of the next call on it */
+DBM__FN dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st); /* row -1: it is not known which */
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site); /* a row */
+DBM__FN dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site);
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at); /* from row *at on */
+DBM__FN dbm_op *dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind);
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b);                        /* NULL: the adapter has nothing to forget */
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st); /* the one that undoes it, in `op`; NULL: none */
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st);              /* whether nothing of it is left */
+DBM__FN dbm_status dbm__bulk_failure(dbm_bulk *b, bool undone);
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b);                       /* what stands in the way of that */
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b);                              /* whether its transaction is to be committed */
+DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error_info *why);
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st);         /* the handle stands for nothing from here on */
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -11489,7 +11542,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     return DBM_OK; }
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
+    dbm__swap(&w->trouble, w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1); }
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
     int64_t d;
@@ -14208,46 +14261,67 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     if (b->wrapped) w->no_transaction = true;
     b->own_point = b->wrapped = false;
     dbm__work_look_again(w); }
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool broken = w->slot.connection.broken;
+    if (!b->own_way) return NULL;
+    b->plan.abandon = true;
+    b->op.kind = DBM_OP_BULK_END;
+    b->op.deadline_us = broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
+    return &b->op; }
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st) {
+    dbm__work *w = b->work;
+    if (b->own_way && st != DBM_OK) w->slot.connection.broken = true;
+    b->own_way = false;
+    if (!w->in_transaction || w->slot.connection.broken || b->point < 0 || w->points_sent < b->point) return NULL;
+    dbm__op_init(op, b->point == 0 ? DBM_OP_ROLLBACK : DBM_OP_ROLLBACK_TO, dbm__work_grace(w));
+    op->savepoint = b->point;
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w);
+    return op; }
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    bool undone = !b->sent;
+    if (st != DBM_OK) c->broken = true; /* an open transaction never goes to the next user */
+    dbm__store(&w->committing, 0);
+    if (w->in_transaction && b->point >= 0) undone = !c->broken;
+    if (w->in_transaction && b->point == 0) {
+        w->in_transaction = w->wrote = false;
+        w->points_sent = 0;
+        dbm__work_gate_leave(w);
+    } else if (w->in_transaction && b->point > 0 && undone && w->points_sent >= b->point) { w->points_sent = b->point - 1; }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    return undone; }
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
-    dbm__work *w = b->work;
-    dbm_connection *c = &w->slot.connection;
+    dbm_connection *c = &b->work->slot.connection;
     dbm_error_info kept = dbm__self()->last;
-    bool undone = true, was_broken = c->broken;
-    if (b->own_way) {
-        b->plan.abandon = true;
-        b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
-        if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
-        dbm__store(&w->committing, 0);
-        b->own_way = false; }
-    if (w->in_transaction) {
-        if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
-        else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
-        else undone = !b->sent;
-        if (!undone && b->point > 0) c->broken = true;
-    } else { undone = !b->sent; }
+    bool undone, was_broken = c->broken;
+    dbm_op own, *op = dbm__bulk_dropping(b);
+    op = dbm__bulk_dropped(b, &own, op != NULL ? dbm__op_run(c, op) : DBM_OK);
+    undone = dbm__bulk_undone(b, op != NULL ? dbm__op_run(c, op) : DBM_OK);
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
-    if (w->no_transaction) dbm__work_gate_leave(w);
-    dbm__bulk_detach(b);
     dbm__self()->last = kept;
     return undone; }
-/* What stands as this thread's last failure has failed the bulk. */
-static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+DBM__FN dbm_status dbm__bulk_failure(dbm_bulk *b, bool undone) {
     dbm__work *w = b->work;
-    dbm__level *level = w->top;
-    bool fresh = level->sticky == DBM_OK, undone;
-    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
-    undone = dbm__bulk_undo(b, NULL);
+    b->fails = false;
     dbm__self()->last = b->error;
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
-    if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
+    if (b->fresh && undone && w->top->sticky != DBM_OK && !w->slot.connection.broken) w->top->undone = true;
     return b->error.status; }
+/* What stands as this thread's last failure has failed the bulk. */
+static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
+    b->fresh = b->work->top->sticky == DBM_OK;
+    b->fails = b->stepped;
+    return b->stepped ? b->error.status : dbm__bulk_failure(b, dbm__bulk_undo(b, NULL)); }
 /* The same of a row, or of one among those that were sent; said in front. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     dbm__work *w = b->work;
     char text[700];
@@ -14263,11 +14337,11 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         dbm__redact(w->db->settings, e->message); }
     return dbm__bulk_failed(b); }
 static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
-/* Of a bulk that is open: what stands in the way of the next call on it. */
-static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
     if (b == NULL) return dbm__fail_null("bulk");
     w = b->work;
+    if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
     if (w->bulk != b) {
         if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
@@ -14332,17 +14406,20 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         if (undone != DBM_OK) c->broken = true; }
     return st; }
 /* BULK_SEND or BULK_END, with a time limit of its own. */
-static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
+DBM__FN dbm_op *dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
     b->op.deadline_us = dbm__work_deadline(b->work);
     b->op.affected = -1;
     b->sent = true;
-    return dbm__op_run(&b->work->slot.connection, &b->op); }
+    return &b->op; }
 /* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
     const char *begun = b->site;
-    if (st == DBM_DONE) { st = dbm__bulk_op(b, DBM_OP_BULK_SEND); return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
+    if (st == DBM_DONE) {
+        b->full = b->stepped;
+        st = b->stepped ? DBM_OK : dbm__op_run(&w->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_SEND));
+        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
     b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
@@ -14357,7 +14434,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT); }
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
     b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
@@ -14373,6 +14450,11 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     if (DBM__LIKELY(st == DBM_OK)) { b->plan.rows++; return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st, site); }
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site) {
+    bool named = false;
+    int i;
+    for (i = 0; i < count; i++) if (values[i].name != NULL) named = true;
+    return named || count != b->plan.column_count ? dbm__bulk_row_wrong(b, count, named, DBM_OK, site) : dbm__bulk_take(b, values, site); }
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14387,15 +14469,12 @@ DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *cod
     return dbm__bulk_take(b, values, site); }
 DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
-    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
+    memcpy(copy, values, (size_t)count * sizeof *copy);
     st = dbm__values_check(copy, count, b->work->db->name, site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
-    return dbm__bulk_take(b, copy, site); }
+    return st != DBM_OK ? dbm__bulk_row_wrong(b, count, false, st, site) : dbm__bulk_pass(b, copy, count, site); }
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
@@ -14430,26 +14509,57 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK; }
     return dbm__bulk_take(b, values, b->site); }
-DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at) {
     const dbm_adapter *a;
-    size_t at = 0, taken;
+    bool arrays;
     dbm_status st = dbm__bulk_ready(b);
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    while (b->own_way && a->bulk_columns != NULL && at < rows) {
+    arrays = b->own_way && a->bulk_columns != NULL;
+    while (st == DBM_OK && *at < rows && !b->full) {
+        size_t taken = 0, left = rows - *at;
+        if (*at != 0 && *at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK) return st; /* also cancelled */
+        if (!arrays) { st = dbm__bulk_row_of(b, columns, (*at)++); continue; }
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
-        taken = 0;
-        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
-        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
+        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, *at, left < 4096 ? left : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) {
+            arrays = false;
+            st = DBM_OK;
+            continue; }
         b->plan.rows += (int64_t)taken;
-        at += taken;
-        if (st != DBM_OK) {
-            if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st, b->site); }
-        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
-    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
+        *at += taken;
+        if (st == DBM_OK) continue;
+        if (st != DBM_DONE) ++*at; /* the one that was refused, if the bulk goes on */
+        st = dbm__bulk_took(b, st, b->site);
+        if (st == DBM_OK && *at < rows && !b->full) st = dbm__bulk_ready(b); }
     return st; }
+DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    size_t at = 0;
+    return dbm__bulk_pass_columns(b, columns, count, rows, &at); }
+DBM__FN void dbm__bulk_starts(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
+    b->op.bulk = &b->plan;
+    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL; }
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    b->own_way = st == DBM_OK;
+    if (st == DBM_E_UNSUPPORTED) {
+        if (b->plan.sql == NULL) {
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", w->db->adapter->type,
+                             b->plan.each_row && w->db->adapter->bulk_row != NULL ? " with .each_row" : ""); }
+        st = b->entry != NULL ? DBM_OK : dbm__cache_take(&w->slot.connection, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+        if (st != DBM_OK) return st;
+        b->op.sql = b->entry->prepared.sql;
+        b->op.sql_size = b->entry->prepared.sql_size;
+        b->op.prepared = &b->entry->prepared; }
+    if (st != DBM_OK) return st;
+    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, b->site);
+    dbm__work_look_again(w);
+    return DBM_OK; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     const dbm_adapter *a = w->db->adapter;
@@ -14460,36 +14570,19 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     if (st == DBM_OK && b->plan.sql != NULL && prepared) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st == DBM_OK) st = dbm__work_start(w, true, b->site);
     if (st != DBM_OK) return st;
-    w->top->ran = true;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
-    b->op.bulk = &b->plan;
-    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
-    if (a->bulk_row != NULL) {
-        st = dbm__op_run(c, &b->op);
-        b->own_way = st == DBM_OK;
-        if (st != DBM_E_UNSUPPORTED) return st; }
-    if (b->plan.sql == NULL) {
-        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
-                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : ""); }
-    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
-    if (st != DBM_OK) return st;
-    b->op.sql = b->entry->prepared.sql;
-    b->op.sql_size = b->entry->prepared.sql_size;
-    b->op.prepared = &b->entry->prepared;
-    return DBM_OK; }
+    dbm__bulk_starts(b);
+    return dbm__bulk_inserts(b, a->bulk_row != NULL ? dbm__op_run(c, &b->op) : DBM_E_UNSUPPORTED); }
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
 static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
     if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
     return *place; }
-static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+/* One that is the session's from here on. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
-    dbm_status st;
-    bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    dbm_status st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
     if (w->read_only) {
         st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
@@ -14521,18 +14614,19 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
         b->point = w->points_sent + 1;
         b->own_point = w->points_sent == w->points;
         if (b->own_point) w->points++; }
-    w->bulk = b;
+    *out = w->bulk = b;
+    return DBM_OK; }
+static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm_bulk *b = NULL;
+    bool was_clean = !w->in_transaction;
+    dbm_status st = dbm__bulk_make(w, &b, table, columns, options, site);
+    if (st != DBM_OK || b == NULL) return st;
     st = dbm__bulk_start(w, b);
     if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
         if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
         b->entry = NULL;
         st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status; }
-    if (st != DBM_OK) {
-        st = dbm__bulk_row_failed(b, -1, st);
-        b->error.status = DBM_OK;
-        return st; }
-    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
-    dbm__work_look_again(w);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, -1, st));
     *out = b;
     return DBM_OK; }
 DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
@@ -14548,8 +14642,8 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK; }
-/* The handle stands for nothing from here on; one on a database gives its connection back. */
-static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
+/* One on a database gives its connection back. */
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
     if (b->owns_session) {
         dbm__call call;
@@ -14561,56 +14655,63 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
         call.owns = true;
         dbm__call_end(&call, st); }
     return st; }
-DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_status st = dbm__bulk_ready(b);
-    bool wrapped;
-    if (st == DBM_OK && b->work->timed) st = dbm__bulk_timed(b);
-    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
-    w = b->work;
-    if (b->own_way) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_END);
-        b->own_way = false; /* ended in either case */
-        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused; }
-    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
-    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool wrapped = b->wrapped;
+    if (b->op.kind == DBM_OP_BULK_END) b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
+    if (b->own_point && w->points_sent >= b->point) w->points_sent = b->point - 1;
     w->affected = b->affected;
     w->last_id = 0;
     if (b->affected > 0 || b->refused > 0) w->wrote = w->top->wrote = true;
-    wrapped = b->wrapped;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
-    if (wrapped) st = dbm__work_commit(w);
+    return wrapped; }
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ready(b);
+    return st == DBM_OK && b->work->timed ? dbm__bulk_timed(b) : st; }
+DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ending(b);
+    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
+    if (b->own_way) {
+        st = dbm__op_run(&b->work->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_END));
+        b->own_way = false; /* ended in either case */ }
+    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(b->work, b->point);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+    if (dbm__bulk_ended(b)) st = dbm__work_commit(b->work);
     return dbm__bulk_close(b, st); }
-DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_error_info why;
-    if (b == NULL) return dbm__fail_null("bulk");
-    w = b->work;
-    why.status = DBM_OK;
-    if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
-    if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
-    if (b->gen != w->gen) return dbm__bulk_bad(b);
-    if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
+DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error_info *why) {
+    dbm__work *w = b->work;
+    if (!undone && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
-        if (why.status != DBM_OK) dbm__self()->last = why;
+        if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     return dbm__bulk_close(b, DBM_OK); }
-DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
-    dbm_bulk *b = w->bulk;
-    bool rows = b->plan.rows != 0;
-    if (b->gen != level->gen) return;
-    dbm__bulk_undo(b, NULL);
-    if (!rows) return;
-    level->wrote = true;
-    if (w->no_transaction && level->sticky == DBM_OK) {
+DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
+    dbm_error_info why;
+    bool undone;
+    if (b == NULL) return dbm__fail_null("bulk");
+    why.status = DBM_OK;
+    if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
+    if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    undone = dbm__bulk_undo(b, &why);
+    return dbm__bulk_abandoned(b, undone, &why); }
+DBM__FN void dbm__bulk_left(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    if (b->plan.rows == 0) return;
+    w->top->wrote = true;
+    if (w->no_transaction && w->top->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(w, level, &dbm__self()->last, 0); } }
+        dbm__level_stick(w, w->top, &dbm__self()->last, 0); } }
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
+    dbm_bulk *b = w->bulk;
+    if (b->gen != level->gen) return;
+    dbm__bulk_undo(b, NULL);
+    dbm__bulk_left(b); }
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
               "dbm_bulk_abandon(b)", w->bulk->site);
@@ -29498,16 +29599,19 @@ typedef struct dbm__request {
     dbm__async_kind kind;
     unsigned hint;                       /* dbm__cache_hint() of the caller's text */
     bool named;
+    bool arrays;                         /* BULK_ROWS: `values` is one blob, `count` dbm_columns; else one row */
     bool writes;                         /* COMMAND: it does; END: what was done is committed */
     dbm_row *row;                        /* what it found */
     dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
     dbm_row **row_out;
     dbm_rows **rows_out;
+    dbm_bulk *bulk, **bulk_out;          /* BULK_BEGIN makes it; its `values` are dbm_bulk_options, table and columns */
+    size_t row_count, rows_at;           /* BULK_ROWS */
     dbm_async_fn fn;                     /* the callback form */
     void *ud;
     dbm_async_run_fn run;                /* RUN */
     void *run_ud;
-    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_error_info *error;               /* FAIL, and BULK_ROWS with such a `status`: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
     bool patient;                        /* it may wait for its turn on the worker */
@@ -29579,6 +29683,7 @@ typedef struct dbm__async {
     dbm_op own, *op;
     dbm__entry *entry;
     dbm_rows *rows;
+    dbm_bulk *bulk;
     dbm_row *holding;
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
@@ -29589,6 +29694,12 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
+DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named);
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
+DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
+DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
@@ -29607,7 +29718,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_BULK,
+    DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
@@ -29625,12 +29737,14 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a); }
+/* op NULL: there is nothing to run before what is next. */
 static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     dbm_connection *c = &a->work->slot.connection;
     const dbm_adapter *adapter = c->db->adapter;
     dbm_status st = DBM_E_UNSUPPORTED;
     a->op = op;
     a->at = next;
+    if (op == NULL) { a->rc = DBM_OK; return true; }
     c->reported = op->queued = op->of_pipeline = false;
     op->answered = 0;
     op->sent_affected = op->sent_last_id = -1;
@@ -29651,6 +29765,8 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
+    if (a->bulk != NULL) a->bulk->stepped = false;
+    a->bulk = NULL;
     return true; }
 static dbm_op *dbm__flow_finish(dbm_row *row) { row->op.kind = DBM_OP_FINISH; return &row->op; }
 static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
@@ -29673,11 +29789,34 @@ static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
     return NULL; }
 /* The statement's own place: of its rows, or for the call alone. */
 static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+/* A bulk begins as a statement does: prepared where it must be, and behind BEGIN. */
+static dbm_status dbm__flow_bulk(dbm__async *a) {
+    dbm__request *r = a->first;
+    const dbm_bulk_options *options = (const dbm_bulk_options *)(const void *)r->values[0].as.text.data;
+    dbm_status st = dbm__bulk_make(a->work, &a->bulk, r->values[1].as.text.data, r->values[2].as.text.data, options, r->site);
+    if (st != DBM_OK) return st;
+    a->bulk->stepped = true;
+    r->bulk = a->bulk;
+    r->sql = a->bulk->plan.sql;
+    r->hint = dbm__cache_hint(r->sql);
+    r->count = a->bulk->plan.column_count;
+    return DBM_OK; }
+/* Where a call goes on that has its place: whether it is prepared first. */
+static int dbm__flow_way(const dbm__async *a) {
+    dbm__async_kind kind = a->first->kind;
+    bool bulk = kind == DBM__ASYNC_BULK_BEGIN && !(a->work->db->adapter->flags & DBM_ADAPTER_BULK_PREPARED);
+    return kind == DBM__ASYNC_COMMAND || kind == DBM__ASYNC_BEGIN || bulk ? DBM__AT_BEGIN : DBM__AT_TAKE; }
+/* Its own savepoint, if it has one. */
+static dbm_op *dbm__flow_point(dbm__async *a, dbm_op_kind kind) {
+    dbm_op *op = a->bulk->own_point ? dbm__flow_op(a, kind) : NULL;
+    if (op != NULL) op->savepoint = a->bulk->point;
+    return op; }
 /* What dbm__work_query() does first. */
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     DBM_ASSERT(w != NULL);
+    if (r->kind == DBM__ASYNC_BULK_BEGIN) return dbm__flow_bulk(a);
     a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
     if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
@@ -29784,7 +29923,7 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
     op->isolation = w->isolation;
     op->read_only = w->read_only;
-    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    op->write = w->write || a->bulk != NULL || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
     return op; }
 static void dbm__flow_begun(dbm__work *w) {
     w->in_transaction = true;
@@ -29810,9 +29949,10 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rows = NULL;
             a->was_clean = !w->in_transaction;
             a->after = DBM__AT_OVER;
-            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+            if (w->bulk != NULL && (r->kind >= DBM__ASYNC_ROLLBACK || (r->kind == DBM__ASYNC_COMMIT && w->top->sticky != DBM_OK))) {
                 if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
-                dbm__bulk_leave(w, w->top); }
+                a->bulk = w->bulk;
+                a->at = DBM__AT_BULK_UNDO; break; }
             if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
             case DBM__ASYNC_COMMIT:
@@ -29843,6 +29983,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_ROWS_CLOSED;
                 if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
                 break;
+            case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON:
+                a->bulk = r->bulk;
+                a->bulk->stepped = true;
+                a->at = r->kind == DBM__ASYNC_BULK_ABANDON && w->bulk == r->bulk ? DBM__AT_BULK_UNDO : DBM__AT_BULK_ON;
+                if (r->kind == DBM__ASYNC_BULK_ROWS) a->rc = dbm__bulk_feed(r);
+                else if (r->kind == DBM__ASYNC_BULK_END) a->rc = dbm__bulk_ending(r->bulk);
+                else if (a->at == DBM__AT_BULK_ON) a->rc = r->bulk->error.status != DBM_OK ? dbm__bulk_close(r->bulk, DBM_OK) : dbm__bulk_bad(r->bulk);
+                break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_STATEMENT; break; }
@@ -29858,9 +30006,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             dbm__lent_end(w);
-            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            a->at = a->after = dbm__flow_way(a);
             if (a->renews) a->at = DBM__AT_RENEW;
-            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND || a->bulk != NULL)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
@@ -29869,7 +30017,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after; break;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->bulk != NULL ? DBM__AT_FAILED : a->after; break;
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
@@ -29881,8 +30029,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_ENTRY; break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
+                a->at = a->bulk != NULL ? DBM__AT_FAILED : DBM__AT_RENEW;
+                if (a->bulk != NULL) break;
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
-                a->at = DBM__AT_RENEW;
                 a->after = DBM__AT_TAKE; break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
@@ -29899,6 +30048,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                DBM__RUN(dbm__flow_point(a, DBM_OP_SAVEPOINT), DBM__AT_BULK); break; }
             a->rc = dbm__flow_execute(a);
             a->at = DBM__AT_FAILED;
             if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
@@ -29908,12 +30060,16 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
             break;
         case DBM__AT_FAILED: { /* before it was run, or by it */
-            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->bulk == NULL && a->entry != NULL && a->entry->prepared.writes;
             if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE; break; }
+                a->after = dbm__flow_way(a); break; }
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                (void)dbm__bulk_row_failed(a->bulk, -1, a->rc);
+                a->at = DBM__AT_BULK_UNDO; break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -30021,6 +30177,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
+            if (r->kind == DBM__ASYNC_BULK_END) { /* it had a transaction of its own */
+                w->wrote = false;
+                return dbm__flow_end(a, w->top->sticky != DBM_OK ? dbm__level_again(w->top) : DBM_OK); }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -30035,7 +30194,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             w->in_transaction = false;
             w->points_sent = 0;
-            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+            if (r->kind == DBM__ASYNC_COMMIT || r->kind == DBM__ASYNC_BULK_END || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
             if (r->kind == DBM__ASYNC_END) { a->at = DBM__AT_OVER; break; }
@@ -30059,8 +30218,61 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->at = DBM__AT_FAILED;
+            if (a->bulk != NULL) break;
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+        case DBM__AT_BULK:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->points_sent = w->points;
+            dbm__bulk_starts(a->bulk);
+            DBM__RUN(&a->bulk->op, DBM__AT_BULK_BEGUN); break;
+        case DBM__AT_BULK_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) return dbm__flow_end(a, dbm__bulk_inserts(a->bulk, DBM_OK));
+            if (a->rc == DBM_E_UNSUPPORTED) return dbm__flow_end(a, DBM_OK); /* act.c goes on with it */
+            break;
+        case DBM__AT_BULK_ON: /* so far nothing had to wait */
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->bulk->fails) break;
+            if (a->rc != DBM_OK) return dbm__flow_end(a, r->kind == DBM__ASYNC_BULK_END ? dbm__bulk_close(a->bulk, a->rc) : a->rc);
+            if (r->kind != DBM__ASYNC_BULK_END && !a->bulk->full) return dbm__flow_end(a, DBM_OK);
+            DBM__RUN(dbm__bulk_op(a->bulk, a->bulk->full ? DBM_OP_BULK_SEND : DBM_OP_BULK_END), DBM__AT_BULK_SENT); break;
+        case DBM__AT_BULK_SENT:
+            a->at = DBM__AT_BULK_ON;
+            if (r->kind == DBM__ASYNC_BULK_END) {
+                a->bulk->own_way = false; /* ended in either case */
+                a->at = DBM__AT_BULK_ENDED;
+                if (a->rc == DBM_OK) DBM__RUN(dbm__flow_point(a, DBM_OP_RELEASE), DBM__AT_BULK_ENDED);
+                break; }
+            a->bulk->full = false;
+            if (a->rc != DBM_OK) (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc);
+            else if (r->rows_at < r->row_count) a->rc = dbm__bulk_feed(r);
+            break;
+        case DBM__AT_BULK_ENDED:
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->rc != DBM_OK) { (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc); break; }
+            a->at = DBM__AT_COMMIT;
+            if (!dbm__bulk_ended(a->bulk)) return dbm__flow_end(a, DBM_OK);
+            break;
+        case DBM__AT_BULK_UNDO:
+            a->kept = dbm__self()->last;
+            a->was_clean = !c->broken;
+            DBM__RUN(dbm__bulk_dropping(a->bulk), DBM__AT_BULK_DROPPED); break;
+        case DBM__AT_BULK_DROPPED:
+            DBM__RUN(dbm__bulk_dropped(a->bulk, &a->own, a->rc), DBM__AT_BULK_UNDONE); break;
+        case DBM__AT_BULK_UNDONE: {
+            bool undone = dbm__bulk_undone(a->bulk, a->rc);
+            if (a->bulk->fails) {
+                a->rc = dbm__bulk_failure(a->bulk, undone);
+                return dbm__flow_end(a, r->kind != DBM__ASYNC_BULK_ROWS ? dbm__bulk_close(a->bulk, a->rc) : a->rc); }
+            if (a->was_clean && c->broken) a->kept = dbm__self()->last;
+            else a->kept.status = DBM_OK;
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            dbm__bulk_left(a->bulk);
+            (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
+            break; }
         default: return dbm__flow_end(a, DBM_OK); } } }
 /* ---- several at once ---------------------------------------------------------------------------------------------------------
  *
@@ -30304,7 +30516,9 @@ static void dbm__request_reap(dbm_act *act) {
     if (!act->of_loop) dbm__request_shows(r);
     if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
     if (r->line != NULL) dbm__share_untold(r);
-    else dbm__loop_give(dbm__act_loop(act), r, r->size); }
+    else {
+        dbm__free(dbm__loop_host(dbm__act_loop(act)), r->error);
+        dbm__loop_give(dbm__act_loop(act), r, r->size); } }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm_status st = act->status;
@@ -30315,7 +30529,7 @@ static void dbm__request_tell(dbm_act *act) {
         st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
     if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
-    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END && r->kind != DBM__ASYNC_BULK_ABANDON; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
 enum { DBM__CALL_CANCELLED = 2 };
 static void dbm__request_stop(dbm_act *act) {
@@ -30339,7 +30553,7 @@ static void dbm__request_stop(dbm_act *act) {
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
-static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
     dbm__request *r;
     char *at;
@@ -30376,6 +30590,7 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
         return; }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
+    if (r->bulk_out != NULL) *r->bulk_out = st == DBM_OK ? r->bulk : NULL;
     dbm__act_done(&r->act, st); }
 static void dbm__async_turn(dbm__job *job) {
     dbm__async *a = DBM__ASYNC_OF(turn, job);
@@ -30390,7 +30605,7 @@ static void dbm__async_put_off(dbm__async *a) {
     dbm__loop_at_turn_end(a->loop, &a->turn); }
 static void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;
-    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (busy && dbm__load(&a->work->trouble) != 1) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
     if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
 static void dbm__async_queue(dbm__async *a, dbm__request *r) {
     r->side = a;
@@ -30480,6 +30695,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
     case DBM__ASYNC_NEXT: { dbm_status st = dbm_rows_next(r->rows, &r->row); return st == DBM_DONE ? DBM_OK : st; }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_BULK_BEGIN: case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON: return dbm__bulk_sync(r, &s);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
@@ -30724,7 +30940,7 @@ static void dbm__async_go(dbm__async *a) {
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
-        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
@@ -30746,6 +30962,7 @@ static void dbm__async_go(dbm__async *a) {
             if (!over) return;
             a->on = false;
             st = a->rc;
+            if (st == DBM_OK && r->kind == DBM__ASYNC_BULK_BEGIN && !r->bulk->own_way) continue;
             if (r->kind == DBM__ASYNC_END) {
                 a->first = NULL;
                 dbm__async_give(a, r);
@@ -31219,8 +31436,7 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     if (loop == NULL) return dbm__fail_null("loop");
     if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
-/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
-static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
@@ -31232,7 +31448,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
     return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
-static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
     r->ud = to.ud;
@@ -31395,6 +31611,134 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/bulk.c --- */
+#if DBM_HAS_ASYNC
+DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r) {
+    if (a->at != 0 || r->kind < DBM__ASYNC_BULK_BEGIN || r->kind > DBM__ASYNC_BULK_ABANDON) return false;
+    return a->work->db->adapter->bulk_row == NULL || (r->bulk != NULL && a->work->bulk == r->bulk && !r->bulk->own_way); }
+DBM__FN dbm_status dbm__bulk_feed(dbm__request *r) {
+    dbm_bulk *b = r->bulk;
+    dbm_status st = dbm__bulk_bad(b);
+    if (st != DBM_OK) return st;
+    if (r->status != DBM_OK) { /* of the call's values */
+        st = dbm__error_kept(b->work->db->host, r->error, r->status);
+        r->error = NULL;
+        return dbm__bulk_row_wrong(b, r->count, false, st, r->site); }
+    if (r->arrays) return dbm__bulk_pass_columns(b, (const dbm_column *)(const void *)r->values[0].as.text.data, r->count, r->row_count, &r->rows_at);
+    return r->rows_at++ < r->row_count ? dbm__bulk_pass(b, r->values, r->count, r->site) : DBM_OK; }
+DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
+    dbm_status st;
+    if (r->kind == DBM__ASYNC_BULK_ROWS) return dbm__bulk_feed(r);
+    if (r->kind == DBM__ASYNC_BULK_END) return dbm_bulk_end(r->bulk);
+    if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm_bulk_abandon(r->bulk);
+    if (r->bulk == NULL) return dbm__bulk_begin(s, &r->bulk, r->values[1].as.text.data, r->values[2].as.text.data, (const dbm_bulk_options *)(const void *)r->values[0].as.text.data, r->site);
+    st = dbm__bulk_inserts(r->bulk, DBM_E_UNSUPPORTED); /* the adapter was asked on the loop */
+    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
+DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm__async *a;
+    dbm__request *r;
+    dbm_value values[3];
+    dbm_bulk_options none;
+    *(dbm_bulk **)to.out = NULL;
+    a = dbm__async_of(s, !to.told, site);
+    memset(&none, 0, sizeof none);
+    values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
+    values[1] = dbm_text(table);
+    values[2] = dbm_text(columns);
+    if (a == NULL || dbm__values_check(values, 3, a->work->db->name, site) != DBM_OK) return NULL;
+    r = dbm__request_make(a->loop, to.kind, site, NULL, values, 3, false);
+    if (r == NULL) return NULL;
+    r->bulk_out = (dbm_bulk **)to.out;
+    return dbm__async_add(a, r, to); }
+/* A row, arrays, or what ends it. `bad`: what is wrong with the row's values, this thread's last failure. */
+static dbm_act *dbm__bulk_call(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, dbm_status bad, const char *site) {
+    dbm_session s = { b != NULL ? b->work : NULL, b != NULL ? b->gen : 0, 0 };
+    dbm__async *a = dbm__async_of(b != NULL ? &s : NULL, !to.told, site);
+    dbm_value arrays = dbm_blob(columns, columns != NULL && count > 0 ? (size_t)count * sizeof *columns : 0);
+    dbm__request *r;
+    if (a == NULL) return NULL;
+    r = dbm__request_make(a->loop, to.kind, site, NULL, columns != NULL ? &arrays : values, columns != NULL ? 1 : bad == DBM_OK ? count : 0, false);
+    if (r == NULL) {
+        (void)dbm__work_fail(a->work, site); /* or what follows would go on without it */
+        return NULL; }
+    r->bulk = b;
+    r->count = count;
+    r->row_count = rows;
+    r->arrays = columns != NULL; /* a copy of them, behind the one value, so as well aligned */
+    r->status = bad;
+    if (bad != DBM_OK) r->error = dbm__error_keep(a->work->db->host, bad);
+    return dbm__async_add(a, r, to); }
+DBM__DEF dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES];
+    bool named;
+    int count = 0;
+    va_list ap;
+    dbm_status st;
+    va_start(ap, codes);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    va_end(ap);
+    return dbm__bulk_call(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), values, count, NULL, 1, st, site); }
+DBM__DEF dbm_act *dbm__async_bulk(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site) {
+    dbm_value copy[DBM__MAX_VALUES];
+    if (to.kind != DBM__ASYNC_BULK_ROWS || columns != NULL) return dbm__bulk_call(b, to, NULL, count, columns, rows, DBM_OK, site);
+    if (values == NULL || count < 0 || count > DBM__MAX_VALUES) count = 0; /* which is wrong, too */
+    if (count != 0) memcpy(copy, values, (size_t)count * sizeof *copy);
+    return dbm__bulk_call(b, to, copy, count, NULL, 1, dbm__values_check(copy, count, b != NULL ? b->work->db->name : NULL, site), site); }
+typedef struct dbm__producing {
+    dbm_session session;
+    dbm_bulk *bulk;
+    dbm_async_row_fn row;
+    dbm_async_fn fn;
+    void *ud;
+    const char *site;
+    dbm_loop *loop;
+    dbm_error_info *error;               /* of `row`, while the bulk is dropped */
+    dbm_status status;
+} dbm__producing;
+static void dbm__producing_over(void *ud, dbm_status st) {
+    dbm__producing p = *(dbm__producing *)ud;
+    dbm__free(dbm__loop_host(p.loop), ud);
+    if (p.status > DBM_ROLLED_BACK) st = dbm__error_kept(dbm__loop_host(p.loop), p.error, p.status);
+    if (p.fn != NULL) p.fn(p.ud, st); }
+static void dbm__producing_on(void *ud, dbm_status st) {
+    dbm__producing *p = (dbm__producing *)ud;
+    dbm__async_to more = dbm__async_tell(DBM__ASYNC_BULK_ROWS, dbm__producing_on, p), over = dbm__async_tell(DBM__ASYNC_BULK_END, dbm__producing_over, p);
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_act *act = NULL;
+    if (st == DBM_OK && dbm__loop_ends(p->loop)) st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, "", p->site, "the loop is being freed");
+    if (st == DBM_OK) {
+        int count = p->bulk->plan.column_count;
+        memset(values, 0, sizeof values);
+        p->status = p->row(p->ud, values);
+        if (p->status > DBM_ROLLED_BACK) {
+            over.kind = DBM__ASYNC_BULK_ABANDON;
+            if (dbm__self()->last.status != p->status) (void)dbm__fail(p->status, DBM_STAGE_STATEMENT, "", p->site, NULL);
+            p->error = dbm__error_keep(dbm__loop_host(p->loop), p->status); }
+        if (dbm__async_of(&p->session, false, p->site) == NULL) act = NULL; /* it has ended it */
+        else if (p->status != DBM_OK) act = dbm__bulk_call(p->bulk, over, NULL, 0, NULL, 0, DBM_OK, p->site);
+        else act = dbm__bulk_call(p->bulk, more, values, count, NULL, 1, dbm__values_check(values, count, "", p->site), p->site);
+        if (act == NULL) st = dbm__self()->last.status; }
+    if (act == NULL) dbm__producing_over(p, st); }
+DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
+                                       const char *site) {
+    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
+    if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
+    p->session = *s;
+    p->row = row;
+    p->fn = fn;
+    p->ud = ud;
+    p->site = site;
+    p->loop = a->loop;
+    if (dbm__async_bulk_begin(s, dbm__async_how(DBM__ASYNC_BULK_BEGIN, &p->bulk, true, dbm__producing_on, p), table, columns, options, site) != NULL) return DBM_OK;
+    dbm__free(dbm__loop_host(p->loop), p);
+    return dbm__self()->last.status; }
+#else
+DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) { (void)table; (void)columns; (void)options; return dbm__async_step(s, to, site); }
+DBM__DEF dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) { (void)b; (void)codes; return dbm__async_step(NULL, dbm__async_await(DBM__ASYNC_BULK_ROWS), site); }
+DBM__DEF dbm_act *dbm__async_bulk(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site) { (void)b; (void)values; (void)count; (void)columns; (void)rows; return dbm__async_step(NULL, to, site); }
+DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud, const char *site) { (void)table; (void)columns; (void)options; (void)row; (void)fn; (void)ud; return dbm__async_began(dbm__async_step(s, dbm__async_await(DBM__ASYNC_BULK_BEGIN), site)); }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/listen.c --- */
 /* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
