@@ -2386,12 +2386,11 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
 #if DBM__MYSQL_POSIX
-    int fd = dbm__mysql_socket(my), dead;
-    if (fd < 0) return;
-    dead = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (dead < 0) return;
-    (void)dup2(dead, fd);
-    (void)close(dead);
+    int fd = dbm__mysql_socket(my), dead[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
+    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
+    (void)dup2(dead[0], fd);
+    (void)close(dead[0]);
 #else
     (void)my;
 #endif

@@ -71,7 +71,8 @@ enum { /* commands */
 enum {
     DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
     DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
-    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32 /* the server has taken its values */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32, /* the server has taken its values */
+    DBM__PG_REPLY_TO = 64 /* s is the place of its result */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
@@ -318,7 +319,7 @@ typedef struct dbm__pg {
 #define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
-#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 
@@ -502,7 +503,7 @@ static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
     return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2);
 }
 static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
-    strcpy(at, c->year > 0 ? "" : " BC");
+    memcpy(at, c->year > 0 ? "" : " BC", c->year > 0 ? 1 : 4);
     return (size_t)(at - from) + strlen(at);
 }
 
@@ -1832,7 +1833,7 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
         for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
-            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent;
         }
     }
@@ -2059,8 +2060,8 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         s->kept = true; /* it is when those behind it run */
     }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? (unsigned)DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -3497,8 +3498,8 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             dbm__calendar c;
             dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
             c.year += era * 400;
-            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
-            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            if (days == INT32_MAX + INT64_C(10957)) memcpy(text->block, "infinity", 9);
+            else if (days == INT32_MIN + INT64_C(10957)) memcpy(text->block, "-infinity", 10);
             else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
             text->size = strlen(text->block);
         } else {
@@ -3659,7 +3660,10 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn);
+        char *end = NULL;
+        if (at != NULL) q->pid = (int)strtol(at + sizeof "BackendKeyData" - 1, &end, 10);
+        if (at != NULL) q->key = (int)strtol(end, NULL, 10);
+        q->has_key = at != NULL && q->pid == PQbackendPID(q->conn);
     }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
@@ -3684,7 +3688,7 @@ static void dbm__pg_free(dbm__pg *q) {
     PQclear(q->sent_error);
     dbm_adapter_free(db, q->sent_fault);
     for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
-        if (q->sent.at[i].kind == DBM__PG_SENT && q->sent.at[i].s->of != NULL) dbm__pg_reply_free(q, q->sent.at[i].s);
+        if (q->sent.at[i].kind == DBM__PG_SENT && (q->sent.at[i].number & DBM__PG_REPLY_TO) != 0) dbm__pg_reply_free(q, q->sent.at[i].s); /* statements are gone by now */
     }
     dbm__pg_replies_drop(q);
     while (q->spare != NULL) {

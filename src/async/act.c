@@ -87,7 +87,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
@@ -620,7 +620,7 @@ static void dbm__async_go(dbm__async *a) {
         } else if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);

@@ -647,6 +647,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed"));
+            }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:

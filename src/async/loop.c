@@ -71,7 +71,7 @@ struct dbm_loop {
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
     void *acts, *tasks, *listeners;
-    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+    dbm__block *blocks[(int)DBM__LOOP_BLOCK / (int)DBM__BLOCK_STEP];
 };
 
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }

@@ -309,10 +309,13 @@ static const bench_entry entries[] = {
     { "mongodb_insert", "bulk", open_it, mongo_clear, mongo_insert_bulk, mongo_notes, end },
 #endif
 #if DBM_HAS_ASYNC
+    { "async_postgresql", "", open_flight, NULL, flight, NULL, end_flight },
     { "async_postgresql", "sessions", open_flight, NULL, flight_sessions, NULL, end_flight },
     { "async_postgresql", "shared", open_flight, NULL, flight_shared, NULL, end_flight },
+    { "async_mariadb", "", open_flight, NULL, flight, NULL, end_flight },
     { "async_mariadb", "sessions", open_flight, NULL, flight_sessions, NULL, end_flight },
-    { "async_redis", "sessions", open_flight, NULL, flight_gets, NULL, end_flight },
+    { "async_redis", "", open_flight, NULL, flight_gets, NULL, end_flight },
+    { "async_redis", "sessions", open_flight, NULL, flight_gets_in_sessions, NULL, end_flight },
 #endif
     BENCH_POOL(open_it, end),
     { "session_empty", "", open_it, NULL, empty, NULL, end },

@@ -3,7 +3,7 @@
 #
 #   sh tests/bench/run.sh [ROWS OR GROUPS] [--rounds N] [--contenders LIST] [--no-counts] [--json FILE] [--svg FILE]
 #
-#   rows          sqlite_lookup, ...; groups: sqlite postgresql mariadb redis mongodb pool session start; without: all of them
+#   rows          sqlite_lookup, ...; groups: sqlite postgresql mariadb redis mongodb async pool session start; without: all of them
 #   --rounds      how often each contender is timed, in turn with the others (default 5)
 #   --contenders  of: raw dbm zdb soci apr dbi odbc (default: all)
 #   --no-counts   times alone, without callgrind, which takes longer than all rounds

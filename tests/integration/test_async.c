@@ -838,6 +838,8 @@ static dbm_task_status redis_words(dbm_task *t) {
     assert_int_equal(x->rc, DBM_E_SQL); /* WRONGTYPE */
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET async:a"));
     assert_int_equal(x->rc, DBM_E_SQL); /* it sticks */
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET %s %s", "async:a"));
+    assert_int_equal(x->rc, DBM_E_SQL); /* also where the call itself is wrong */
     assert_int_equal(dbm_clear_error(&x->s), DBM_OK);
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_redis_command(&x->s, &x->row, "GET %s %s", "async:a"));
     assert_int_equal(x->rc, DBM_E_MISUSE);

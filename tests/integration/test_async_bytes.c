@@ -471,8 +471,194 @@ static void bytes_of_postgresql(void **state) { (void)state; bytes(POSTGRESQL, f
 static void bytes_of_mariadb(void **state) { (void)state; bytes(MARIADB, false); }
 static void bytes_of_redis(void **state) { (void)state; bytes(REDIS, true); }
 
+/* ---- every kind of await ------------------------------------------------------------------------------------------------------------ */
+
+/* The number of each await, and what it is that waits there. */
+enum { AT_SESSION = 1, AT_EXEC, AT_QUERY, AT_NEXT, AT_ROWS_END, AT_ONE, AT_SLEEP, AT_CHILD, AT_ALL, AT_CALL, AT_RUN, AT_YIELD, AT_HEARD, AT_ROLLBACK, AT_AGAIN, AT_COMMIT,
+       AT_AFTER, AT_END, AT_CLEAN_UP, AWAITS };
+typedef struct tour {
+    dbm_session s;
+    dbm_rows *rows;
+    dbm_row *row;
+    dbm_listener *listener;
+    dbm_heard heard;
+    dbm_task_handle h;
+    int at, stop, action, ends, cleaned;
+    bool held, shut;
+    dbm_status end;
+    char why[600];
+} tour;
+
+/* Just before await n: what comes, comes while it waits. */
+static void passes(dbm_task *t, tour *x, int n) {
+    x->at = n;
+    if (x->stop != n) return;
+    if (x->held) {
+        proxy_hold(&relay, 0);
+        clock_runs(true);
+    }
+    switch (x->action) {
+    case CANCEL: assert_ok(dbm_task_cancel(x->h)); break;
+    case LATE:
+        assert_ok(dbm_task_deadline(t, 1));
+        clock_jumps(2);
+        break;
+    case SHUT:
+        x->shut = true;
+        dbm_loop_free(dbm_task_loop(t));
+        break;
+    default: proxy_hang_up(&relay); break;
+    }
+}
+static dbm_status on_a_worker(void *ud) {
+    (void)ud;
+    test_pause_ms(5);
+    return DBM_OK;
+}
+static dbm_status with_the_session(dbm_session *s, void *ud) {
+    dbm_row *row;
+    (void)ud;
+    return dbm_query_one(s, &row, "SELECT t FROM word WHERE n = ?", 1);
+}
+static dbm_task_status small_child(dbm_task *t) {
+    tour *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_sleep(t, 1));
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "DELETE FROM unit WHERE k = ?", -2)); /* with its parent's session */
+    DBM_TASK_END(t);
+}
+static dbm_task_status sleeping_child(dbm_task *t) {
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_sleep(t, 2));
+    DBM_TASK_END(t);
+}
+static dbm_task_status tours(dbm_task *t) {
+    tour *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    passes(t, x, AT_SESSION);
+    DBM_AWAIT(t, dbm_async_session(t, NULL, &x->s));
+    passes(t, x, AT_EXEC);
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", serial, 1));
+    passes(t, x, AT_QUERY);
+    DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "SELECT n, t FROM word WHERE n < ? ORDER BY n", 3));
+    passes(t, x, AT_NEXT);
+    DBM_AWAIT(t, dbm_async_next(x->rows, &x->row));
+    assert_int_equal(dbm_row_int(x->row, 0), 0);
+    passes(t, x, AT_ROWS_END);
+    DBM_AWAIT(t, dbm_async_rows_end(x->rows));
+    passes(t, x, AT_ONE);
+    DBM_AWAIT(t, dbm_async_query_one(&x->s, &x->row, "SELECT t FROM word WHERE n = ?", 1));
+    assert_string_equal(dbm_row_text(x->row, 0), "a word");
+    passes(t, x, AT_SLEEP);
+    DBM_AWAIT(t, dbm_async_sleep(t, 2));
+    passes(t, x, AT_CHILD);
+    DBM_AWAIT(t, dbm_async_task(t, small_child, x));
+    (void)dbm_async_task(t, small_child, x);
+    (void)dbm_async_task(t, sleeping_child, x);
+    passes(t, x, AT_ALL);
+    DBM_AWAIT(t, dbm_async_all(t));
+    passes(t, x, AT_CALL);
+    DBM_AWAIT(t, dbm_async_call(t, on_a_worker, x));
+    passes(t, x, AT_RUN);
+    DBM_AWAIT(t, dbm_async_run(&x->s, with_the_session, x));
+    passes(t, x, AT_YIELD);
+    DBM_AWAIT(t, dbm_async_yield(t));
+    passes(t, x, AT_HEARD);
+    if (type == POSTGRESQL) DBM_AWAIT(t, dbm_async_heard(t, x->listener, &x->heard));
+    passes(t, x, AT_ROLLBACK);
+    DBM_AWAIT(t, dbm_async_rollback(&x->s));
+    passes(t, x, AT_AGAIN);
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", serial, 2));
+    passes(t, x, AT_COMMIT);
+    DBM_AWAIT(t, dbm_async_commit(&x->s));
+    passes(t, x, AT_AFTER);
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (?, ?)", serial, 3));
+    passes(t, x, AT_END);
+    DBM_AWAIT(t, dbm_async_end(&x->s));
+    x->at = AT_CLEAN_UP;
+    DBM_TASK_FINALLY(t);
+    x->cleaned++;
+    if (x->stop == AT_CLEAN_UP) passes(t, x, AT_CLEAN_UP);
+    DBM_AWAIT(t, dbm_async_sleep(t, 1));
+    DBM_TASK_END(t);
+}
+static void tour_ended(void *ud, dbm_status status, const dbm_error_info *error) {
+    tour *x = ud;
+    x->ends++;
+    x->end = status;
+    (void)snprintf(x->why, sizeof x->why, "%.500s", error != NULL ? error->message : "");
+}
+static bool tour_may(const tour *x) {
+    if (x->end == DBM_OK) return x->action == CUT || x->stop >= AT_COMMIT || x->stop == AT_YIELD;
+    if (x->end == DBM_E_IN_DOUBT) return x->stop == AT_COMMIT || x->stop >= AT_AFTER;
+    switch (x->action) {
+    case CANCEL: return x->end == DBM_E_CANCELLED;
+    case LATE: return x->end == DBM_E_TIMEOUT;
+    case SHUT: return x->end == DBM_E_CLOSED || x->end == DBM_E_CANCELLED;
+    default: return x->end == DBM_E_LOST || x->end == DBM_E_CONNECT;
+    }
+}
+
+static void tour_with(int stop, int action, bool held) {
+    tour *x = calloc(1, sizeof *x);
+    dbm_session blocker;
+    dbm_stats_info stats;
+    long began;
+    blocker.slot = NULL;
+    serial++;
+    x->stop = stop;
+    x->action = action;
+    x->held = held;
+    if (loop == NULL) assert_ok(dbm_loop_create(&loop, mgr, NULL));
+    if (stop == AT_SESSION) assert_ok(dbm_session_begin(db, NULL, &blocker)); /* the pool is empty */
+    else if (type == POSTGRESQL) assert_ok(dbm_exec(db, "SELECT 1"));
+    if (type == POSTGRESQL) {
+        assert_ok(dbm_listen(loop, db, NULL, NULL, &x->listener));
+        assert_ok(dbm_listen_to(x->listener, DBM_LISTEN_CHANNEL, "tour"));
+    }
+    x->h = dbm_spawn_opt(loop, tours, x, .on_end = tour_ended, .on_end_ud = x);
+    assert_non_null(x->h.loop);
+    began = test_now_ms();
+    while (x->ends == 0) {
+        if (test_now_ms() - began > 30000) fail_msg("%s, await %d (at %d), %s%s: it does not end", types[type], stop, x->at, actions[action], held ? ", a silent server" : "");
+        if (action == CUT && stop == AT_SESSION && x->at == AT_SESSION && blocker.slot != NULL) (void)dbm_session_end(&blocker);
+        if (dbm_loop_step(loop, 1) == DBM_E_CLOSED) break;
+    }
+    began = test_now_ms() - began;
+    clock_runs(false);
+    proxy_release(&relay);
+    if (x->shut) loop = NULL;
+    else dbm_listen_end(x->listener);
+    if (blocker.slot != NULL) (void)dbm_session_end(&blocker);
+    if (x->ends != 1 || x->cleaned != 1 || !tour_may(x)) {
+        fail_msg("%s, await %d (at %d), %s%s: ended %d times, cleaned up %d times, with %s: %s", types[type], stop, x->at, actions[action], held ? ", a silent server" : "", x->ends,
+                 x->cleaned, dbm_status_name(x->end), x->why);
+    }
+    if (loop != NULL) (void)dbm_loop_run(loop, 2000);
+    assert_ok(dbm_stats(db, &stats));
+    if (stats.out != 0 || stats.connecting != 0 || stats.waiting != 0 || stats.idle != stats.open) {
+        fail_msg("%s, await %d, %s: %d out, %d connecting, %d waiting, %d idle of %d", types[type], stop, actions[action], stats.out, stats.connecting, stats.waiting, stats.idle, stats.open);
+    }
+    free(x);
+}
+
+static void every_await(void **state) {
+    static const int some[] = { CANCEL, LATE, SHUT, CUT };
+    (void)state;
+    for (int which = POSTGRESQL; which <= MARIADB; which++) {
+        begin_type(which);
+        open_relayed(1);
+        serial = 0;
+        for (int action = 0; action < 4; action++) for (int stop = 1; stop < AWAITS; stop++) for (int held = 0; held < (some[action] == CUT ? 1 : 2); held++) {
+            tour_with(stop, some[action], held == 1);
+        }
+        close_relayed();
+        end_type();
+    }
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(bytes_of_redis), cmocka_unit_test(bytes_of_mariadb), cmocka_unit_test(bytes_of_postgresql) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(bytes_of_redis), cmocka_unit_test(bytes_of_mariadb), cmocka_unit_test(bytes_of_postgresql), cmocka_unit_test(every_await) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

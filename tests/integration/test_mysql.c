@@ -813,6 +813,29 @@ static void test_rows_in_a_row(void **state) {
     OK(dbm_exec(fx.db, "DROP TABLE r"));
 }
 
+/* A connection that is given up ends at once, whatever it was made of. */
+static void test_given_up(void **state) {
+    static const dbm_tls modes[] = { DBM_TLS_OFF, DBM_TLS_REQUIRE };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        dbm_manager *mgr = NULL;
+        dbm_database *db;
+        dbm_connection c;
+        dbm_op op;
+        int64_t began;
+        OK(dbm_manager_create(&mgr, NULL));
+        OK(dbm_add_database(mgr, DBM_CONFIG(.url = fx.server.url, .tls = modes[i])));
+        db = dbm_get(mgr, NULL);
+        dbm__connection_alone(&c, db);
+        dbm__op_init(&op, DBM_OP_CONNECT, dbm__now(db->host) + 5000000);
+        OK(dbm__connection_made_alone(&c, dbm__op_run(&c, &op)));
+        began = test_now_ms();
+        dbm__connection_close(&c, DBM_DISCONNECT_BROKEN);
+        assert_in_range(test_now_ms() - began, 0, 500);
+        dbm_manager_free(mgr);
+    }
+}
+
 static void test_empty_and_errors_in_rows(void **state) {
     dbm_row *row;
     dbm_status rc;
@@ -1021,7 +1044,7 @@ int main(void) {
         TEST(test_errors), TEST(test_connect_errors), TEST(test_configuration), TEST(test_sql_mode),
         TEST(test_commit_and_rollback), TEST(test_failed_statement_holds_no_lock), TEST(test_reads_hold_no_lock), TEST(test_round_trips), TEST(test_implicit_commit), TEST(test_reset_and_init_sql),
         TEST(test_savepoints), TEST(test_isolation_and_read_only), TEST(test_autocommit_session), TEST(test_found_rows_and_ids),
-        TEST(test_nested), TEST(test_row_buffer_limit), TEST(test_many_rows), TEST(test_rows_in_a_row), TEST(test_empty_and_errors_in_rows),
+        TEST(test_nested), TEST(test_row_buffer_limit), TEST(test_many_rows), TEST(test_rows_in_a_row), TEST(test_given_up), TEST(test_empty_and_errors_in_rows),
         TEST(test_procedures), TEST(test_schema_change), TEST(test_statement_cache), TEST(test_unpreparable), TEST(test_native), TEST(test_deadlock),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

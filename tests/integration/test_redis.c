@@ -3,6 +3,18 @@
 #include "dbm_test.h"
 #include "servers/test_servers.h"
 #include "listener.h"
+#if defined(TEST_AWAITED) /* test_async_redis.c */
+#  include "integration/awaited.h"
+#  undef dbm_redis_command
+#  undef dbm_redis_query_one
+#  define AWAITED_REDIS(on, row, want, out, ...) __extension__({ \
+        dbm_session *on_ = DBM__ON(on); \
+        awaited a_ = { 0 }; \
+        on_->step == DBM__ON_DATABASE || dbm__work_of(on_) == NULL ? DBM__REDIS(on, DBM__REDIS_FORMAT | want, out, __VA_ARGS__) \
+            : awaited_wait(&a_, dbm_async_redis_command_cb(on_, row, awaited_fn, &a_, __VA_ARGS__)); })
+#  define dbm_redis_command(on, ...) AWAITED_REDIS(on, NULL, DBM__REDIS_WANT_NOTHING, NULL, __VA_ARGS__)
+#  define dbm_redis_query_one(on, row, ...) AWAITED_REDIS(on, row, DBM__REDIS_WANT_ROW, dbm__redis_to_row(row), __VA_ARGS__)
+#endif
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -44,8 +56,14 @@ static void open_config(base *b, const dbm_config *config) {
     assert_int_equal(dbm_add_database(b->mgr, config), DBM_OK);
     b->db = dbm_get(b->mgr, NULL);
     assert_non_null(b->db);
+#if defined(TEST_AWAITED)
+    awaited_open(b->mgr);
+#endif
 }
 static void close_manager(base *b) {
+#if defined(TEST_AWAITED)
+    awaited_close();
+#endif
     assert_int_equal(dbm_close_all(b->mgr), DBM_OK);
     (void)dbm_manager_free(b->mgr);
     assert_int_equal(test_heap_live(&b->heap), 0);
@@ -1860,6 +1878,17 @@ static void wrong_certificates(void **state) {
 
 int main(void) {
     static const struct CMUnitTest tests[] = {
+#if defined(TEST_AWAITED) /* the rest has no sessions, more than one manager, sessions of other threads, or leaves them early */
+        cmocka_unit_test_setup_teardown(keys, set_up, tear_down), cmocka_unit_test_setup_teardown(collections, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_bytes, set_up, tear_down), cmocka_unit_test_setup_teardown(formats, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_a_session_leaves, set_up, tear_down), cmocka_unit_test_setup_teardown(transactions, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(refused_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(transactions_in_order, set_up, tear_down), cmocka_unit_test_setup_teardown(lost_in_order, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(deadlines, set_up, tear_down), cmocka_unit_test_setup_teardown(cancels, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(no_isolation, set_up, tear_down),
+    };
+    static const struct CMUnitTest of_the_synchronous_side[] = {
+#endif
 #if DBM_HAS_REDIS_TLS
         cmocka_unit_test(by_tls),
         cmocka_unit_test(wrong_certificates),
@@ -1897,6 +1926,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(costs_no_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_memory, set_up, tear_down)
     };
+#if defined(TEST_AWAITED)
+    (void)of_the_synchronous_side;
+#endif
     (void)signal(SIGPIPE, on_pipe);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

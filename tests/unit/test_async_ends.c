@@ -332,7 +332,7 @@ static int lookups;
 static void looks_up(dbm_connection *c, dbm_op *op) { /* as drivers do, and nothing can be waited for meanwhile */
     if (op->kind == DBM_OP_CONNECT) {
         looked_up_by = pthread_self();
-        lookups++;
+        (void)__atomic_add_fetch(&lookups, 1, __ATOMIC_SEQ_CST);
         pause_us(400000);
     }
     on_start(c, op);
@@ -383,7 +383,7 @@ static void a_name_is_looked_up_elsewhere(void **state) {
         if (how < 2) {
             h = dbm_spawn_opt(loop, works, &x, .on_end = on_end_of_ticks, .on_end_ud = &x);
             if (how == 1) {
-                while (lookups == 0) (void)dbm_loop_step(loop, 5);
+                while (__atomic_load_n(&lookups, __ATOMIC_SEQ_CST) == 0) (void)dbm_loop_step(loop, 5);
                 CHECK_STATUS(dbm_task_cancel(h), DBM_OK);
             }
             CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
