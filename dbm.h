@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b313ec2ad32e9591: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 27f45c0d240943f8: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -237,8 +237,9 @@
  * MySQL, MariaDB: autocommit is off, so a session begins without a round trip; with an isolation level or .read_only it takes one. What commits by
  * itself (CREATE, ALTER, TRUNCATE) after a write is E_IMPLICIT_COMMIT. Sessions have time_zone +00:00 and utf8mb4; DECIMAL is DBM_TYPE_DECIMAL, DATETIME and
  * TIMESTAMP DBM_TYPE_TIMESTAMP, TINYINT(1) DBM_TYPE_BOOL while it is 0 or 1, unsigned numbers above INT64_MAX and BIT DBM_TYPE_UINT; dates, times and zero
- * dates are texts. A cancel is KILL QUERY by another connection. What still blocks inside a step: the look-up of a host's name, and TLS's handshake, of a
- * connect (for connect_timeout) and of such a KILL QUERY (for 450 ms). A reset runs init_sql again.
+ * dates are texts. A cancel is KILL QUERY by another connection. A reset runs init_sql again. What blocks a loop inside a step, measured with answers
+ * held back for 200 ms: without TLS nothing but the look-up of a host's name (the longest step 0.7 ms, the goodbye 0.1 ms, also of a server that is silent);
+ * over TLS the handshake, of a connect 570 to 750 ms (three or four answers; connect_timeout at most), and of such a KILL QUERY 500 to 860 ms (450 ms a read).
  * With Oracle's client (8.0.16 or newer; tested with 9.5 against MariaDB) the calls block. The server keeps the deadline: it is told before a statement,
  * by max_statement_time or max_execution_time, a round trip when it changes (MySQL's own server obeys it for SELECT alone). A silent server is noticed
  * after socket_timeout in whole seconds, without that a second after statement_timeout, without both not at all; connect_timeout is in whole seconds
@@ -17677,7 +17678,8 @@ enum { /* commands */
 enum {
     DBM__PG_WRITES = 1, DBM__PG_HAS_ROWS = 2, DBM__PG_SEEN = 4, /* the first of them */
     DBM__PG_ALONE = 8,   /* it has succeeded when its SYNC has */
-    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32 /* the server has taken its values */
+    DBM__PG_NAMED = 16, DBM__PG_BOUND = 32, /* the server has taken its values */
+    DBM__PG_REPLY_TO = 64 /* s is the place of its result */
 };
 enum { DBM__PG_TX_NONE = 0, DBM__PG_TX_QUEUED, DBM__PG_TX_OPEN };
 enum { DBM__PG_TAKE = 0, DBM__PG_FIRST, DBM__PG_KEEP, DBM__PG_DROP }; /* what is done with rows that come singly */
@@ -17911,7 +17913,7 @@ typedef struct dbm__pg {
 #define DBM__PG_LEXER (DBM_LEX_DOLLAR | DBM_LEX_NESTED | DBM_LEX_ESTRING)
 #define DBM__PG_BLOCK_KEPT ((size_t)65536)
 #define DBM__PG_FIRST_ROWS 64    /* of the first FETCH */
-#define DBM__PG_MOST_ROWS 1024   /* of a later one, if they are small */
+#define DBM__PG_MOST_ROWS 4096    /* of a later one, if they are small */
 #define DBM__PG_BATCH_BYTES 262144
 #define DBM__PG_SMALL_RUNS 2
 /* Their binary form says exactly what their text says. numeric is left out: its text is what we hand out, and the server writes it faster. */
@@ -18047,7 +18049,7 @@ static char *dbm__pg_put_date(char *at, const dbm__calendar *c) {
     at = dbm__put_digits(at, 0, year, digits);
     return dbm__put_digits(dbm__put_digits(at, '-', c->month, 2), '-', c->day, 2); }
 static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from) {
-    strcpy(at, c->year > 0 ? "" : " BC");
+    memcpy(at, c->year > 0 ? "" : " BC", c->year > 0 ? 1 : 4);
     return (size_t)(at - from) + strlen(at); }
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     dbm__calendar c;
@@ -19057,7 +19059,7 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
         for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
-            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : DBM__PG_RELEASE, item->number);
+            dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }
 static void dbm__pg_push_drops(dbm__pg *q) {
@@ -19222,8 +19224,8 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
         dbm__pg_add_prepare(q, s);
         s->kept = true; /* it is when those behind it run */ }
     if (op->reply) r->binary_rows = q->named_run && s->known && s->binary;
-    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? DBM__PG_HAS_ROWS : 0u) |
-                       (alone ? DBM__PG_ALONE : 0u) | (q->named_run ? DBM__PG_NAMED : 0u));
+    item = dbm__pg_add(q, &q->sent, DBM__PG_SENT, (op->prepared->writes ? (unsigned)DBM__PG_WRITES : 0u) | (op->prepared->returns_rows ? (unsigned)DBM__PG_HAS_ROWS : 0u) |
+                       (alone ? (unsigned)DBM__PG_ALONE : 0u) | (q->named_run ? (unsigned)DBM__PG_NAMED : 0u) | (op->reply ? (unsigned)DBM__PG_REPLY_TO : 0u));
     if (item != NULL) item->s = r;
     q->unsynced = true;
     if (alone) dbm__pg_add(q, &q->sent, DBM__PG_SYNC, 0);
@@ -20372,8 +20374,8 @@ static dbm_status dbm__pg_column_text(dbm__pg *q, dbm__pg_statement *s, int i, O
             dbm__calendar c;
             dbm__calendar_of((days - era * 146097) * INT64_C(86400000000), &c);
             c.year += era * 400;
-            if (days == INT32_MAX + INT64_C(10957)) strcpy(text->block, "infinity");
-            else if (days == INT32_MIN + INT64_C(10957)) strcpy(text->block, "-infinity");
+            if (days == INT32_MAX + INT64_C(10957)) memcpy(text->block, "infinity", 9);
+            else if (days == INT32_MIN + INT64_C(10957)) memcpy(text->block, "-infinity", 10);
             else (void)dbm__pg_put_era(dbm__pg_put_date(text->block, &c), &c, text->block);
             text->size = strlen(text->block);
         } else {
@@ -20503,7 +20505,10 @@ static void dbm__pg_trace_end(dbm__pg *q, bool read) {
     if (q->trace_text == NULL) return;
     if (read) {
         const char *at = strstr(q->trace_text, "BackendKeyData");
-        q->has_key = at != NULL && sscanf(at, "BackendKeyData %d %d", &q->pid, &q->key) == 2 && q->pid == PQbackendPID(q->conn); }
+        char *end = NULL;
+        if (at != NULL) q->pid = (int)strtol(at + sizeof "BackendKeyData" - 1, &end, 10);
+        if (at != NULL) q->key = (int)strtol(end, NULL, 10);
+        q->has_key = at != NULL && q->pid == PQbackendPID(q->conn); }
     dbm__wipe(q->trace_text, q->trace_size);
     free(q->trace_text);
     q->trace_text = NULL; }
@@ -20525,7 +20530,7 @@ static void dbm__pg_free(dbm__pg *q) {
     PQclear(q->sent_error);
     dbm_adapter_free(db, q->sent_fault);
     for (i = q->sent.head - dbm__pg_sent_alone(q); i < q->sent.count; i++) {
-        if (q->sent.at[i].kind == DBM__PG_SENT && q->sent.at[i].s->of != NULL) dbm__pg_reply_free(q, q->sent.at[i].s); }
+        if (q->sent.at[i].kind == DBM__PG_SENT && (q->sent.at[i].number & DBM__PG_REPLY_TO) != 0) dbm__pg_reply_free(q, q->sent.at[i].s); /* statements are gone by now */ }
     dbm__pg_replies_drop(q);
     while (q->spare != NULL) {
         dbm__pg_statement *r = q->spare;
@@ -23229,12 +23234,11 @@ static void dbm__mysql_options(dbm__mysql *q, MYSQL *my, int64_t left_us) {
  * waits for fails at once. In the child of a fork the parent's connection stays as it is. */
 static void dbm__mysql_sever(MYSQL *my) {
 #if DBM__MYSQL_POSIX
-    int fd = dbm__mysql_socket(my), dead;
-    if (fd < 0) return;
-    dead = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (dead < 0) return;
-    (void)dup2(dead, fd);
-    (void)close(dead);
+    int fd = dbm__mysql_socket(my), dead[2];
+    if (fd < 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, dead) != 0) return;
+    (void)close(dead[1]); /* writing is EPIPE: OpenSSL would try again for ever at a socket that was never connected */
+    (void)dup2(dead[0], fd);
+    (void)close(dead[0]);
 #else
     (void)my;
 #endif
@@ -27934,7 +27938,7 @@ struct dbm_loop {
     void (*endings[DBM__LOOP_ENDINGS])(dbm_loop *loop);
     struct dbm__workers *workers;
     void *acts, *tasks, *listeners;
-    dbm__block *blocks[DBM__LOOP_BLOCK / DBM__BLOCK_STEP];
+    dbm__block *blocks[(int)DBM__LOOP_BLOCK / (int)DBM__BLOCK_STEP];
 };
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop) { return loop->mgr; }
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop) { return loop->host; }
@@ -30200,6 +30204,8 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_END) { a->at = DBM__AT_OVER; break; }
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
+            if (c->broken && r->act.stopped) {
+                return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
         case DBM__AT_ROLLED_BACK:
@@ -30538,7 +30544,7 @@ static void dbm__request_stop(dbm_act *act) {
     dbm__word not_yet = 0;
     if (r->line != NULL && dbm__share_stop(r)) return;
     if (!dbm__request_stops(r)) { /* it goes on, but not for long */
-        if (!r->given && r->worked.run == NULL && a->first == r) dbm__flow_cancel(a);
+        if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
     if (a->turned) dbm__turn_forego(a);
@@ -30936,7 +30942,7 @@ static void dbm__async_go(dbm__async *a) {
         } else if (r->kind == DBM__ASYNC_FAIL) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
-            st = dbm__work_fail(a->work, r->site);
+            st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
