@@ -18,7 +18,7 @@ The half behind DBM_IMPLEMENTATION goes without what serves the maintainers of s
 lines: the head of each file (what it is for, what it may call, what it must not know), to which the banner above its code leads,
 blank lines, and the rulers between a file's sections; and declarations of functions that are defined before anything calls them:
 a comment above one stands above the definition. The braces that close functions and their blocks stand behind the last statement of these, and what then
-fits one line stands on one. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half
+fits one line stands on one, as do variables that have no value yet. Longer heads, which draw a state machine or tell an invariant, all other comments, and the public half
 stay whole.
 """
 
@@ -54,6 +54,8 @@ OPENED = re.compile(r"(?! *(?:#|/\*|\*))[^\"']*\{$")
 CLOSED = re.compile(r" *(?=\S)(?!case |default:|#|\}|/\*)[^\"'{}]*; \}+$")
 BREAKS = re.compile(r" *break;( \})*$")
 STATEMENT = re.compile(r" *(?=\S)(?!(?:if|for|while|do|else|switch|case|default)\b)[^\"'#{}/]*;$")
+# Variables of a function that have no value yet.
+VARIABLES = re.compile(r"(?: +(?!return |goto |typedef |else )(?:const |unsigned )?\w+ \**\w+(?:\[\w+\])?(?:, \**\w+(?:\[\w+\])?)*;)+$")
 # The declaration of a function of dbm.h's own, on one line: its name, and what is before it.
 DECLARED = re.compile(r"(DBM__FN [\w *]*?)\b(dbm__\w+)\([^()]*\);$")
 # A line that names the section of a file that begins.
@@ -796,7 +798,7 @@ class Amalgam:
         bare = without_comments("\n".join(self.out[first:]))[0].split("\n")
         gone, moved = self._needless(bare)
         out, origin = self.out[:first], self.origin[:first]
-        half = False
+        half = function = False
         for at, line in enumerate(bare):
             text = self.out[first + at]
             if at in gone:
@@ -808,8 +810,11 @@ class Amalgam:
             size = len(above) + 1 + len(text.lstrip())
             after = self.out[first + at + 1] if text == line and OPENED.match(above) and STATEMENT.match(text) and at + 1 < len(bare) else ""
             two = after and after == bare[at + 1] and CLOSED.match(after) and size + 1 + len(after.lstrip()) <= MAX_COLUMNS
+            if line[:1] not in ("", " ", "#"):
+                function = line.endswith("{") and "(" in line
             if two or half or (text == line and size <= MAX_COLUMNS and (
-                    (OPENED.match(above) and CLOSED.match(text)) or (STATEMENT.match(above) and BREAKS.match(text)))):
+                    (function and VARIABLES.match(above) and VARIABLES.match(text))
+                    or (OPENED.match(above) and CLOSED.match(text)) or (STATEMENT.match(above) and BREAKS.match(text)))):
                 out[-1] += " " + text.lstrip()
                 half = bool(two)
             else:

@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content cfab9657758d078b: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1ce52462d1cdb809: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -663,6 +663,10 @@
 #  define DBM__JOIN(a, b) DBM__JOIN2(a, b)
 #  define DBM__PREFIXED(name) DBM__JOIN(DBM_PREFIX, name)
 #  define dbm__async_all DBM__PREFIXED(dbm__async_all)
+#  define dbm__async_bulk DBM__PREFIXED(dbm__async_bulk)
+#  define dbm__async_bulk_begin DBM__PREFIXED(dbm__async_bulk_begin)
+#  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
+#  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
 #  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
@@ -3126,7 +3130,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
 
 /* >>async-sessions
  * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). The loop waits for none of them, but at a
- * session's commit or end for an open bulk and what dbm_send() has sent; and for a driver's goodbye to its server.
+ * session's commit or end, and at the begin of a bulk, for what dbm_send() has sent; and for a driver's goodbye to its server.
  *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
  *   dbm_async_session_on(t, db, &s)                the same by handle
  *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
@@ -3140,7 +3144,12 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
  *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
- *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *   dbm_async_bulk_begin(&s, &b, "table", "a,b"), dbm_async_bulk_begin_opt(&s, &b, "table", "a,b", .each_row = 1, ...)   as dbm_bulk_begin() on a session
+ *   dbm_async_bulk_row(b, ...), dbm_async_bulk_rowv(b, values, n)   takes the row in the call; the await waits only where what was gathered must be sent. Await
+ *                                                  them: nothing else bounds the rows that wait
+ *   dbm_async_bulk_columns(b, columns, n, rows)    the arrays must stay until it was awaited. Where calls run on workers each row is a call, so there it is faster
+ *   dbm_async_bulk_end(b), dbm_async_bulk_abandon(b)
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: models, scripts, dbm_mongo_...(). In
  *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
@@ -3170,18 +3179,21 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
  *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
  *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_bulk_cb(&s, "table", "a,b", &options, row, fn, ud)   a whole bulk: the loop calls row(ud, values) when there is room for a row, to fill in a value a column
+ *     (which are NULL) and return DBM_OK; or DBM_DONE: there are no more; or a failure, which drops the bulk and is that of fn. options may be NULL
  *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
  *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
  * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
 typedef enum dbm__async_kind {
     DBM__ASYNC_SIGNED = -1,
-    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
-    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_BULK_BEGIN,
+    DBM__ASYNC_BULK_ROWS, DBM__ASYNC_BULK_END, DBM__ASYNC_BULK_ABANDON, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END, DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
 typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
 #define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef dbm_status (*dbm_async_row_fn)(void *ud, dbm_value *values);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
 
 #ifdef __cplusplus
@@ -3197,6 +3209,11 @@ DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const c
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
 DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
 DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
+DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
+                                      const char *site);
 DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
 DBM_API void dbm__async_came(dbm_rows *rows);
 #ifdef __cplusplus
@@ -3217,6 +3234,13 @@ static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm_
 static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm__async_to dbm__async_await_bulk(dbm_bulk **bulk) { return dbm__async_how(DBM__ASYNC_BULK_BEGIN, bulk, false, NULL, NULL); }
+#ifdef __cplusplus
+template <class... V> inline dbm_act *dbm__async_bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_bulk(bulk, dbm__async_await(DBM__ASYNC_BULK_ROWS), a, static_cast<int>(sizeof...(V)), NULL, 0, site);
+}
+#endif
 static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
 
 #define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
@@ -3248,6 +3272,14 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_bulk_begin(s, out, table, columns) dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, NULL, DBM__SITE)
+#define dbm_async_bulk_begin_opt(s, out, table, columns, ...) \
+    dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_async_bulk_row(...) DBM__CALL(dbm__async_bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_bulk_rowv(b, values, count) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), values, count, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_columns(b, columns, count, rows) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), NULL, count, columns, rows, DBM__SITE)
+#define dbm_async_bulk_end(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_END), NULL, 0, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_abandon(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ABANDON), NULL, 0, NULL, 0, DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
 #define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
 #define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
@@ -3259,6 +3291,7 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
 #define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
 #define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_bulk_cb(s, table, columns, options, row, fn, ud) dbm__async_bulk_cb(s, table, columns, options, row, fn, ud, DBM__SITE)
 #define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
 #define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
 #define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))
@@ -3619,8 +3652,7 @@ DBM__FN bool dbm__signal_init(dbm__signal *signal) {
 #if defined(__APPLE__)
     return pthread_cond_init(&signal->os, NULL) == 0;
 #else
-    pthread_condattr_t attributes;
-    bool ok;
+    pthread_condattr_t attributes; bool ok;
     if (pthread_condattr_init(&attributes) != 0) return false;
     ok = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0 && pthread_cond_init(&signal->os, &attributes) == 0;
     (void)pthread_condattr_destroy(&attributes);
@@ -4183,8 +4215,7 @@ static void dbm__put_duration(dbm__text *t, int64_t us) {
         dbm__put_uint(t, tenths % 10u, false); }
     dbm__put(t, unit); }
 DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap) {
-    const char *from, *text;
-    char c;
+    const char *from, *text; char c;
     while (*format) {
         from = format;
         while (*format && *format != '%') format++;
@@ -4270,8 +4301,7 @@ DBM__FN const char *dbm__list_next(const char **list, size_t *size) {
     return to > from ? from : NULL; }
 /* Whether such a list contains a word, letter for letter. */
 DBM__FN bool dbm__list_has(const char *list, const char *word, size_t size) {
-    const char *item;
-    size_t n;
+    const char *item; size_t n;
     while (word && (item = dbm__list_next(&list, &n)) != NULL) if (n == size && memcmp(item, word, size) == 0) return true;
     return false; }
 enum { DBM__NEAREST_MAX = 64 }; /* longer words are not compared: no name or key is that long */
@@ -4353,8 +4383,7 @@ DBM__FN dbm_status dbm__fail_null(const char *what) {
 #if DBM__STDIO
 /* In one write, so that the lines of two threads do not mix. */
 DBM__FN void dbm__log_to_stderr(void *ud, dbm_log_level level, int event_id, const char *database, const char *text) {
-    char line[1400];
-    dbm__text t;
+    char line[1400]; dbm__text t;
     (void)ud;
     if (level > DBM_LOG_WARNING) return;
     t = dbm__text_in(line, sizeof line - 1); /* one byte is left for the end of the line */
@@ -4521,9 +4550,7 @@ static int dbm__poll_ms(dbm__host *host, int64_t until_us) {
     left_us = (uint64_t)until_us - (uint64_t)now > (uint64_t)hour_us ? hour_us : until_us - now;
     return (int)((left_us + 999) / 1000); }
 DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t until_us) {
-    dbm__poll_fd p;
-    int n, ms;
-    bool again;
+    dbm__poll_fd p; int n, ms; bool again;
     if (fd < 0 || !(want & DBM_STEP_BOTH)) { dbm__sleep_until(host, until_us); return DBM_E_TIMEOUT; }
     for (;;) {
         p.fd = (dbm__poll_number)fd;
@@ -4570,17 +4597,14 @@ DBM__FN dbm_status dbm__net_wait(dbm__host *host, int fd, int want, int64_t unti
 #endif
 #if DBM__POLL && !defined(_WIN32)
 DBM__FN dbm_status dbm__net_peek(int fd) {
-    char byte;
-    ssize_t n;
+    char byte; ssize_t n;
     do n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK) ? DBM_OK : DBM_E_LOST; }
 #elif DBM__POLL
 /* Being readable says it all: an end, an error and unexpected bytes are one answer. */
 DBM__FN dbm_status dbm__net_peek(int fd) {
-    dbm__poll_fd p;
-    int n;
-    bool again;
+    dbm__poll_fd p; int n; bool again;
     if (fd < 0) return DBM_E_LOST;
     memset(&p, 0, sizeof p);
     p.fd = (dbm__poll_number)fd;
@@ -4756,8 +4780,7 @@ static bool dbm__dial_place(dbm__dial *d) {
     return true; }
 static dbm_status dbm__dial_resolve(dbm__dial *d) {
     struct addrinfo hints, *list = NULL;
-    char port[16];
-    int rc;
+    char port[16]; int rc;
     memset(&hints, 0, sizeof hints);
     hints.ai_family = AF_UNSPEC;
     hints.ai_socktype = SOCK_STREAM;
@@ -4811,8 +4834,7 @@ static bool dbm__dial_settings(dbm__dial *d, bool tcp) {
     return true; }
 /* Begins to connect to one address. False: it can't be reached, which has been noted. */
 static bool dbm__dial_begin(dbm__dial *d, const struct sockaddr *address, dbm__socket_length size, int family, bool *again) {
-    char block[32];
-    int e;
+    char block[32]; int e;
     *again = false;
 #if defined(_WIN32)
     d->fd = (int)socket(family, SOCK_STREAM, 0);
@@ -5153,8 +5175,7 @@ DBM__FN void dbm__cfg_release(dbm__cfg_memory *m) {
         dbm__wipe(block + 1, block->size);
         dbm__free(m->host, block); } }
 DBM__FN void dbm__cfg_add(dbm__cfg_buffer *b, const char *text, size_t size) {
-    size_t capacity;
-    char *data;
+    size_t capacity; char *data;
     if (size >= SIZE_MAX / 4 - b->size) { b->memory->failed = true; return; }
     if (b->size + size >= b->capacity) {
         capacity = b->capacity ? b->capacity : 64;
@@ -5182,8 +5203,7 @@ static void dbm__cfg_put_problem(dbm__text *t, const char *file, int line, const
     if (key) dbm__putf(t, "%s: ", key);
     dbm__putv(t, format, ap); }
 static void dbm__cfg_problem(dbm__problems *p, const char *file, int line, const char *section, const char *key, const char *format, va_list ap) {
-    char block[512];
-    dbm__text log;
+    char block[512]; dbm__text log;
     size_t before = p->text.size;
     va_list again;
     if (p->count < INT_MAX) p->count++;
@@ -5219,8 +5239,7 @@ DBM__FN bool dbm__cfg_bad(dbm__problems *p, const dbm__cfg_at *at, const char *f
     va_end(ap);
     return false; }
 DBM__FN void dbm__cfg_names_add(dbm__cfg_names *names, const char *list) {
-    const char *item;
-    size_t size;
+    const char *item; size_t size;
     while ((item = dbm__list_next(&list, &size)) != NULL) {
         const char **items = (const char **)dbm__cfg_room(names->memory, (void *)names->items, names->count, &names->capacity, sizeof *items);
         if (!items) return;
@@ -5410,8 +5429,7 @@ static char *dbm__secret_stars(char *to, size_t size) {
 static void dbm__redact_known(struct dbm__secrets *all, char *text) {
     const char *from = text;
     char *to = text, before = 0;
-    const dbm__secret *s;
-    size_t i, n;
+    const dbm__secret *s; size_t i, n;
     while (*from) {
         n = 0;
         for (s = all->first; s; s = s->next) n = dbm__secret_longest(n, from, before, s->text, s->size);
@@ -5478,8 +5496,7 @@ DBM__FN void dbm__redact(const dbm__settings *settings, char *text) {
     dbm__redact_urls(text); }
 static bool dbm__type_has(const dbm__known_type *type, const char *word, size_t size) {
     const char *list = type->schemes, *item;
-    char scheme[65];
-    size_t n;
+    char scheme[65]; size_t n;
     if (dbm__same_word_n(word, size, type->type)) return true;
     while ((item = dbm__list_next(&list, &n)) != NULL) {
         if (n != size || n >= sizeof scheme) continue;
@@ -5495,8 +5512,7 @@ DBM__FN const dbm__known_type *dbm__cfg_type(const dbm__known_type *types, size_
     return NULL; }
 DBM__FN void dbm__cfg_type_names(dbm__cfg_memory *m, const dbm__known_type *types, size_t count, const char *word, dbm__cfg_types *out) {
     dbm__text list = dbm__text_in(out->known, sizeof out->known);
-    dbm__cfg_names names;
-    size_t i;
+    dbm__cfg_names names; size_t i;
     memset(&names, 0, sizeof names);
     names.memory = m;
     for (i = 0; i < count; i++) {
@@ -5580,8 +5596,7 @@ static bool dbm__url_query(const dbm__cfg_url_job *job, const char *c, const cha
     while (c < end) {
         const char *stop = dbm__url_find(c, end, "&", false, job->variables),
                    *equal = dbm__url_find(c, stop, "=", false, job->variables);
-        dbm_option one;
-        char name[48];
+        dbm_option one; char name[48];
         if (stop == c) { c++; continue; }
         dbm__format(name, sizeof name, "parameter %z", count + 1);
         one.name = dbm__url_expand(job, dbm__url_slice(c, equal), DBM__CFG_DECODE, name);
@@ -5603,8 +5618,7 @@ static void dbm__url_put(dbm__cfg_buffer *b, const char *text, const char *plain
 static void dbm__url_say(dbm__cfg_buffer *b, const char *text) { dbm__cfg_add(b, text, strlen(text)); }
 static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
     const dbm_url *url = &job->settings->url;
-    dbm__cfg_buffer b;
-    size_t i;
+    dbm__cfg_buffer b; size_t i;
     memset(&b, 0, sizeof b);
     b.memory = job->keep;
     dbm__url_say(&b, url->scheme);
@@ -5631,8 +5645,7 @@ static void dbm__url_mask(const dbm__cfg_url_job *job, const char *authority) {
 /* A text that is no URL: a driver's own DSN. All of it is `path`; its passwords are found by where they stand. */
 static bool dbm__url_dsn(const dbm__cfg_url_job *job, const char *written, const char *text, bool expanded) {
     const char *at = written, *value, *colon, *last;
-    char *mask;
-    size_t size;
+    char *mask; size_t size;
     while (expanded && (value = dbm__secret_next(at, true, &size)) != NULL) {
         const char *secret = dbm__cfg_expand(job->scratch, value, size, DBM__CFG_VARIABLES, job->problems, job->at, NULL);
         if (!secret) return false;
@@ -5653,10 +5666,7 @@ static bool dbm__url_scheme(dbm__cfg_url_job *job, const char *text, const char 
     dbm_url *url = &job->settings->url;
     const char *expanded = dbm__url_expand(job, dbm__url_slice(text, end), 0, "scheme"), *plus;
     const dbm__known_type *found = NULL;
-    dbm__cfg_types names;
-    char *scheme, *c;
-    size_t size, i;
-    bool ok;
+    dbm__cfg_types names; char *scheme, *c; size_t size, i; bool ok;
     if (!expanded) return false;
     size = strlen(expanded);
     scheme = dbm__cfg_copy(job->keep, expanded, size);
@@ -6036,10 +6046,7 @@ static void dbm__draft_number(dbm__draft *d, int id, const dbm__cfg_given *given
 static void dbm__draft_word(dbm__draft *d, int id, const dbm__cfg_given *given, const char *value) {
     int listed;
     const dbm__setting_word *words = dbm__setting_words((dbm__setting_id)id, &listed), *found = dbm__phrase_find(words, value);
-    dbm__shown shown;
-    dbm__cfg_names names;
-    char list[160], hint[96];
-    int i;
+    dbm__shown shown; dbm__cfg_names names; char list[160], hint[96]; int i;
     if (found) { dbm__draft_put_word(d, id, found->value); return; }
     d->wrong[id] = true;
     hint[0] = 0;
@@ -6058,8 +6065,7 @@ static void dbm__draft_size(dbm__draft *d, int id, const dbm__cfg_given *given, 
     dbm__cfg_bad(d->p, &given->at, "expected a size such as 64m, in k, m or g, a bare number being bytes, above 0, %s",
                  dbm__draft_show(&shown, given->value, given->variables)); }
 static void dbm__draft_type(dbm__draft *d, const char *word, bool show) {
-    dbm__cfg_types names;
-    char value[48];
+    dbm__cfg_types names; char value[48];
     d->type = dbm__cfg_type(d->types, d->type_count, word, strlen(word));
     if (d->type) return;
     if (dbm__same_word(word, "sqlasync")) { /* which backend it is, the URL says */
@@ -6096,8 +6102,7 @@ static void dbm__draft_option(dbm__draft *d, const char *name, const char *value
     d->option_count++; }
 /* Whether the adapter has a key of this name; when not, says so. */
 static bool dbm__draft_option_known(dbm__draft *d, const char *name, const dbm__cfg_at *at) {
-    dbm__cfg_names names;
-    char hint[96], shown[64];
+    dbm__cfg_names names; char hint[96], shown[64];
     size_t i, size = strlen(name), head = strcspn(name, ".");
     if (size > 13 && strncmp(name, "connect_args.", 13) == 0) return true;
     if (d->type && dbm__list_has(d->type->options, name, size)) return true;
@@ -6177,12 +6182,10 @@ static void dbm__draft_complete_tls(dbm__draft *d) {
     size_t i, count = d->s->url.parameter_count;
     dbm_tls given = c->tls;
     const char *const where[] = { "in the URL", "in connect_args" };
-    dbm__cfg_at at;
-    int round;
+    dbm__cfg_at at; int round;
     for (round = 0; round < 2; round++, list = c->options, count = c->option_count) {
         for (i = 0; i < count; i++) {
-            const dbm__setting_word *word;
-            int j;
+            const dbm__setting_word *word; int j;
             if (!dbm__sslmode_name(list[i].name)) continue;
             word = dbm__phrase_find(dbm__setting_words_sslmode, list[i].value);
             if (given == DBM_TLS_DEFAULT) {
@@ -6288,8 +6291,7 @@ static void dbm__draft_enum(dbm__draft *d, int id, int v, int last, const char *
     dbm__cfg_bad(d->p, dbm__draft_at(d, id, &at), "%d is no value of %s", v, type); }
 static void dbm__draft_options(dbm__draft *d, const dbm_config *in) {
     dbm__cfg_at at = d->section;
-    char shown[64];
-    size_t i, j;
+    char shown[64]; size_t i, j;
     at.key = "options";
     if (in->option_count && !in->options) {
         dbm__cfg_bad(d->p, &at, "option_count is %z, but options is NULL", in->option_count);
@@ -6434,8 +6436,7 @@ static bool dbm__ini_title(const dbm__ini *d, const char **title, size_t *size) 
 /* Whether a section is about databases: 1 yes, 0 no, -1 it looks as if it were meant to be. */
 static int dbm__ini_ours(const char *title, size_t size) {
     static const char *const wanted[] = { "databases" };
-    char word[16];
-    size_t head;
+    char word[16]; size_t head;
     if (size > 10 && memcmp(title, "databases.", 10) == 0) return 1;
     for (head = 0; head < size && !strchr(".:/", title[head]) && !dbm__cfg_blank(title[head]); head++) {}
     if (head < 6 || head >= sizeof word) return 0;
@@ -6444,13 +6445,7 @@ static int dbm__ini_ours(const char *title, size_t size) {
     if (head == size) return dbm__same_word(word, wanted[0]) ? -1 : 0;
     return dbm__nearest(word, wanted, 1) ? -1 : 0; }
 static void dbm__ini_section_begin(dbm__ini *d) {
-    const char *title, *rest;
-    char shown[80], name[80];
-    size_t size, more;
-    int ours;
-    dbm__ini_section *s;
-    const dbm__ini_section *other;
-    dbm__text t;
+    const char *title, *rest; char shown[80], name[80]; size_t size, more; int ours; dbm__ini_section *s; const dbm__ini_section *other; dbm__text t;
     d->current = NULL;
     d->entry = NULL;
     d->first_seen = true;
@@ -6527,8 +6522,7 @@ static void dbm__ini_line(dbm__ini *d) {
     d->kind = *d->line == '[' ? DBM__INI_SECTION : d->head < d->size ? DBM__INI_KEY : DBM__INI_BARE; }
 static char *dbm__ini_read(char *block, int capacity, void *stream) {
     dbm__ini *d = (dbm__ini *)stream;
-    dbm__text t;
-    size_t head, room;
+    dbm__text t; size_t head, room;
     dbm__ini_settle(d);
     if (d->at >= d->end || d->memory.failed || capacity < 32) return NULL;
     dbm__ini_line(d);
@@ -6677,8 +6671,7 @@ static void dbm__ini_upper(dbm__text *t, const char *text, bool key) {
 static void dbm__ini_override(dbm__ini *d, const dbm__ini_section *s, const char *key, dbm__cfg_given *given, size_t *count, size_t capacity) {
     char name[320], origin[340];
     dbm__text t = dbm__text_in(name, sizeof name);
-    const char *value;
-    size_t i;
+    const char *value; size_t i;
     dbm__put(&t, "DBM__DATABASES__");
     dbm__ini_upper(&t, s->name, false);
     dbm__put(&t, "__");
@@ -7110,8 +7103,7 @@ DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
-    dbm_credentials got;
-    dbm_status st;
+    dbm_credentials got; dbm_status st;
     out->user = settings->url.user;
     out->password = settings->url.password;
     if (settings->config.credentials == NULL) return DBM_OK;
@@ -7290,9 +7282,7 @@ static dbm_status dbm__op_call(dbm_connection *c, dbm_op *op) {
 static dbm_status dbm__as_sql(dbm_connection *c, dbm_op *op, const char *verb, int number) {
     char text[64];
     dbm__text t = dbm__text_in(text, sizeof text);
-    dbm_prepared statement;
-    dbm_op run;
-    dbm_status st;
+    dbm_prepared statement; dbm_op run; dbm_status st;
     dbm__put(&t, verb);
     if (number > 0) dbm__putf(&t, "dbm_%d", number);
     memset(&statement, 0, sizeof statement);
@@ -8664,8 +8654,7 @@ static int dbm__slot_look(dbm__slot *slot, int64_t now) {
 /* Any idle slot at all, past what is special about the pool. */
 static dbm__slot *dbm__pool_find(dbm__pool *pool) {
     dbm__thread *self = dbm__self();
-    dbm__slot *slot;
-    int i;
+    dbm__slot *slot; int i;
     dbm__fork_look();
     if (DBM__UNLIKELY(dbm__load(&pool->fork) != dbm__fork_epoch())) dbm__pool_after_fork(pool);
     if (dbm__load(&pool->slow) & DBM__SLOW_TAKE) return NULL;
@@ -8872,8 +8861,7 @@ DBM__FN int dbm__taking_step(dbm__taking *t, dbm_status heard, bool may_block, i
  * one), a half-open connection. With an adapter of blocking entries it may have to close a connection. */
 DBM__FN void dbm__taking_abandon(dbm__taking *t) {
     dbm__pool *pool = t->by->db->pool;
-    dbm__slot *slot;
-    dbm_error_info kept;
+    dbm__slot *slot; dbm_error_info kept;
     int phase = t->phase;
     t->phase = DBM__TAKE_DONE;
     if (phase == DBM__TAKE_DONE || t->by->fork != dbm__fork_epoch()) return;
@@ -8973,8 +8961,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__pool_take_slow(dbm_database *db, int64_t s
 static dbm__slot *dbm__upkeep_pick(dbm__pool *pool, int64_t now, int64_t idle_limit_us, int min_idle, bool *old) {
     int i, idle = dbm__pool_idle(pool);
     for (i = pool->slot_count - 1; i >= 0; i--) {
-        dbm__slot *slot;
-        bool expired, stale;
+        dbm__slot *slot; bool expired, stale;
         /* Taken first, looked at then: an idle slot's fields belong to whoever takes it. */
         if (dbm__load(&dbm__pool_slot(pool, i)->state) != DBM__SLOT_IDLE || (slot = dbm__pool_try(pool, (unsigned)i)) == NULL) continue;
         if (slot->used_us == 0) slot->used_us = now;
@@ -9406,8 +9393,7 @@ static bool dbm__split_feed(dbm__split *p, const dbm__lex *x) {
  * Knows bodies: CREATE TRIGGER ... BEGIN ... END of SQLite, BEGIN ATOMIC ... END of PostgreSQL, MySQL's nested blocks.
  * A quote or comment that is not closed takes the rest, which dbm__sql_parse then refuses. */
 DBM__FN size_t dbm__sql_statement_end(const char *sql, size_t size, unsigned lexer, size_t *next) {
-    dbm__lex x;
-    dbm__split split;
+    dbm__lex x; dbm__split split;
     bool any = false;
     dbm__lex_begin(&x, sql, size, lexer);
     memset(&split, 0, sizeof split);
@@ -9751,8 +9737,7 @@ static bool dbm__rewrite_room(dbm__host *host, dbm__rewrite *w) {
 /* The names move out of the user's text into a block of their own. */
 static bool dbm__rewrite_names(dbm__host *host, dbm__rewrite *w) {
     dbm__parsed *out = w->out;
-    char *at;
-    int i;
+    char *at; int i;
     if (!out->parameters || !out->places) {
         dbm__free(host, out->places);
         out->places = NULL;
@@ -10083,8 +10068,7 @@ DBM__FN dbm_status dbm__values_order(const dbm__entry *e, const dbm_value *in, i
     return DBM_OK; }
 /* The value itself where it is a number, or a text that looks like one; of another text only the size: it may be a secret. */
 static void dbm__why_value(dbm__text *t, const dbm_value *v) {
-    char block[64];
-    size_t size, i;
+    char block[64]; size_t size, i;
     const char *text = dbm__to_text(v, block, sizeof block, &size);
     switch (v->type) {
     case DBM_TYPE_INT: case DBM_TYPE_UINT: case DBM_TYPE_BOOL: dbm__put(t, text); return;
@@ -10249,8 +10233,7 @@ DBM__FN dbm_status dbm__to_timestamp(const dbm_value *v, int64_t *out, dbm__why 
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED: break; }
     return dbm__why_not(why, v, "is not a timestamp"); }
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size) {
-    char number[40];
-    dbm__text t;
+    char number[40]; dbm__text t;
     *size = 0;
     if (DBM__LIKELY(dbm__is_text(v->type))) {
         if (!v->as.text.data) return "";
@@ -10381,8 +10364,7 @@ static dbm_status dbm__target_real(const dbm_value *v, const dbm_target *t, dbm_
     return st; }
 /* char[N]: what fits is there, whole UTF-8 sequences and a NUL, also when not all fitted. */
 static dbm_status dbm__target_buffer(const dbm_value *v, const dbm_target *t, dbm__why *why) {
-    char block[64];
-    size_t size, whole;
+    char block[64]; size_t size, whole;
     const char *text = dbm__to_text(v, block, sizeof block, &size), *nul;
     dbm__text in = dbm__text_in((char *)t->to, t->size);
     nul = size ? (const char *)memchr(text, 0, size) : NULL;
@@ -10651,8 +10633,7 @@ static bool dbm__double_make(uint64_t q, int exponent, bool more, uint64_t *bits
 enum { DBM__READ_DIGITS = 800, DBM__READ_WORDS = 90, DBM__WRITE_WORDS = 40 }; /* 767 digits can tell two doubles apart */
 /* digits * 10^exponent, not 0; below 10^311 and not below 10^-325. `more`: digits were left out that are not all 0. */
 static bool dbm__double_exact(dbm__big *digits, int exponent, bool more, uint64_t *bits) {
-    uint32_t room[DBM__READ_WORDS];
-    dbm__big by;
+    uint32_t room[DBM__READ_WORDS]; dbm__big by;
     uint64_t q = 0;
     int shift, i;
     if (exponent >= 0) {
@@ -10812,9 +10793,7 @@ static int dbm__double_few(double v, char digits[20], int *point) {
 static int dbm__double_few(double v, char digits[20], int *point) { (void)v; (void)digits; (void)point; return 0; }
 #endif
 DBM__FN void dbm__double_write(double v, char block[40]) {
-    char digits[20];
-    uint64_t bits, m;
-    int exponent, count, point, i;
+    char digits[20]; uint64_t bits, m; int exponent, count, point, i;
     dbm__text t = dbm__text_in(block, 40);
     memcpy(&bits, &v, sizeof bits);
     m = bits & ((UINT64_C(1) << 52) - 1);
@@ -10952,8 +10931,7 @@ DBM__FN void dbm__cache_free(dbm_connection *c) {
 static dbm__entry *dbm__cache_entry(dbm__host *host, const char *sql, size_t size, const dbm__parsed *parsed) {
     size_t places = parsed->places && parsed->parameters > 0 ? (size_t)parsed->parameters : 0, names = 0, need, i;
     bool same = parsed->size == size && memcmp(parsed->sql, sql, size) == 0; /* nothing was rewritten */
-    dbm__entry *e;
-    char *at;
+    dbm__entry *e; char *at;
     for (i = 0; i < places; i++) names += parsed->places[i].size + 1;
     if (size > SIZE_MAX / 8 || parsed->size > SIZE_MAX / 8 || names > SIZE_MAX / 8) return NULL;
     if (places > SIZE_MAX / 8 / sizeof(dbm__place)) return NULL;
@@ -11182,6 +11160,8 @@ struct dbm_bulk {
     bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
     bool sent;                           /* rows may be with the server */
     bool owns_session;                   /* of a call on a database */
+    bool stepped;                        /* nothing may wait now: what comes next is noted, for who drives it */
+    bool full, fails, fresh;             /* namely: BULK_SEND; it is to be undone, and then dbm__bulk_failure() told that it is the session's first one */
     int64_t affected, refused;
     const char *site;
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
@@ -11367,6 +11347,21 @@ DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of a
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
+/* Parts of a bulk's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM__FN void dbm__bulk_starts(dbm_bulk *b);                             /* before BULK */
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st);       /* after it, with what it said: it has begun; where that is UNSUPPORTED, rows go by the INSERT */
+DBM__FN dbm_status dbm__bulk_bad(dbm_bulk *b);                          /* what stands in the way of the next call on it */
+DBM__FN dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st); /* row -1: it is not known which */
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site); /* a row */
+DBM__FN dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site);
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at); /* from row *at on */
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b);                        /* NULL: the adapter has nothing to forget */
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st); /* the one that undoes it, in `op`; NULL: none */
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st);              /* whether nothing of it is left */
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b);                       /* what stands in the way of that */
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b);                              /* whether its transaction is to be committed */
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st);         /* the handle stands for nothing from here on */
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;
     dbm__entry *e = row->entry;
@@ -11427,11 +11422,10 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
     return DBM_OK; }
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
+    dbm__swap(&w->trouble, w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1); }
 DBM__FN int64_t dbm__work_deadline(dbm__work *w) {
-    int64_t d;
-    int ms;
+    int64_t d; int ms;
     if (DBM__LIKELY(!w->timed)) return INT64_MAX;
     d = w->top->deadline_us;
     ms = w->db->settings->config.statement_timeout_ms;
@@ -11448,8 +11442,7 @@ DBM__FN void dbm__work_gate_leave(dbm__work *w) {
     w->gate_held = false;
     dbm__gate_leave(w->db, w->db->gate); }
 static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
-    int64_t deadline;
-    dbm_status st;
+    int64_t deadline; dbm_status st;
     if (w->db->gate == NULL || w->gate_held) return DBM_OK;
     deadline = dbm__work_deadline(w);
     if (deadline == INT64_MAX) deadline = dbm__deadline(w->db->host, w->db->settings->config.pool.timeout_ms > 0 ? w->db->settings->config.pool.timeout_ms : 30000);
@@ -11457,8 +11450,7 @@ static dbm_status dbm__work_gate(dbm__work *w, bool patient, const char *site) {
     if (st == DBM_OK) w->gate_held = true;
     return st; }
 DBM__FN dbm_status dbm__work_start(dbm__work *w, bool writes, const char *site) {
-    dbm_op op;
-    dbm_status st;
+    dbm_op op; dbm_status st;
     if (w->no_transaction) return writes ? dbm__work_gate(w, w->open_rows == 0 || !w->slot.connection.readers_block, site) : DBM_OK;
     if (!w->in_transaction) {
         bool write = writes || w->write;
@@ -11502,8 +11494,7 @@ DBM__FN dbm_status dbm__work_undo(dbm__work *w) {
     w->wrote = false;
     return st; }
 DBM__FN dbm_status dbm__work_rollback(dbm__work *w, bool quiet) {
-    dbm_error_info kept;
-    dbm_status st;
+    dbm_error_info kept; dbm_status st;
     bool keep = quiet && w->in_transaction;
     dbm__rows_close_all(w);
     if (keep) kept = dbm__self()->last;
@@ -11590,10 +11581,7 @@ static dbm_status dbm__init_sql(dbm_connection *c, const char *sql, int64_t dead
     size_t at = 0, size = strlen(sql);
     while (at < size) {
         size_t next = size, length = dbm__sql_statement_end(sql + at, size - at, c->db->adapter->lexer, &next);
-        dbm__entry *entry;
-        dbm_op op;
-        dbm_status st;
-        char *text;
+        dbm__entry *entry; dbm_op op; dbm_status st; char *text;
         const char *p = sql + at;
         while (length > 0 && (p[0] == ' ' || p[0] == '\n' || p[0] == '\t' || p[0] == '\r')) { p++; length--; }
         if (length > 0) {
@@ -11730,9 +11718,7 @@ static dbm__level *dbm__level_of(dbm__work *w, uint32_t gen, bool *suspended) {
     dbm__lock_give(&w->slot.pool->lock);
     return level; }
 DBM__FN DBM__NOINLINE dbm_status dbm__session_bad(dbm_session *s, const char *site) {
-    dbm__work *w;
-    dbm__level *level;
-    bool suspended;
+    dbm__work *w; dbm__level *level; bool suspended;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) { /* it failed to begin, or has ended */
         dbm_status st = (dbm_status)s->gen;
@@ -12083,8 +12069,7 @@ DBM__DEF dbm_status dbm__session_begin(dbm_database *db, const dbm_session_optio
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CHECKOUT, NULL, site, "dbm_session_begin: out is NULL");
     return dbm__session_open(db, options, NULL, DBM__KIND_HAND, site, out); }
 DBM__DEF dbm_status dbm_session_end(dbm_session *s) {
-    dbm_status st;
-    dbm__work *w;
+    dbm_status st; dbm__work *w;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return DBM_OK;
     w = dbm__work_of(s);
@@ -12116,8 +12101,7 @@ DBM__DEF dbm_status dbm_commit(dbm_session *s) {
     return dbm__level_commit(w, w->top); }
 DBM__DEF dbm_status dbm_rollback(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    dbm__level *level;
-    dbm_status st;
+    dbm__level *level; dbm_status st;
     if (w == NULL) return dbm__session_bad(s, NULL);
     level = w->top;
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, level->site)) return DBM_E_MISUSE;
@@ -12178,8 +12162,7 @@ DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
-    dbm__work *w;
-    bool match;
+    dbm__work *w; bool match;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
@@ -12278,9 +12261,7 @@ static void dbm__unwind_to(dbm__thread *self, const dbm__work *w, uint32_t gen) 
         dbm__loops_end(self, self->loops_made - INT32_MAX);
         dbm__level_end(open); } }
 DBM__DEF void dbm__unwind(dbm_session *s) {
-    dbm__work *w;
-    dbm__thread *self;
-    bool suspended;
+    dbm__work *w; dbm__thread *self; bool suspended;
     if (s == NULL || s->slot == NULL) return;
     w = (dbm__work *)s->slot;
     if (dbm__level_of(w, s->gen, &suspended) == NULL) return;
@@ -12319,9 +12300,7 @@ static bool dbm__retry_pause(dbm_database *db, uint32_t step) {
     dbm__sleep_until(db->host, dbm__now(db->host) + limit * (int64_t)(dbm__random(db->host) & 0xffffu) / 65536);
     return true; }
 DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_options *options, int attempts, const char *site) {
-    dbm_session s;
-    uint32_t step;
-    bool joined;
+    dbm_session s; uint32_t step; bool joined;
     if (attempts < 1) attempts = 1;
     if (attempts > 100) attempts = 100;
     step = (uint32_t)(attempts - 1) << 8 | 1u << 16;
@@ -12335,10 +12314,7 @@ DBM__FN dbm_session dbm__retry_begin_on(dbm_database *db, const dbm_session_opti
     return s; }
 DBM__DEF bool dbm__retry_next(dbm_session *s) {
     dbm__work *w = dbm__work_of(s);
-    dbm_database *db;
-    dbm_error_info error;
-    dbm_session_options options;
-    const char *site;
+    dbm_database *db; dbm_error_info error; dbm_session_options options; const char *site;
     uint32_t step = s->step, has_options = step & DBM__RETRY_OPTIONS;
     if (w == NULL) return false;
     db = w->db;
@@ -12363,8 +12339,7 @@ DBM__DEF bool dbm__retry_next(dbm_session *s) {
     s->step = step | has_options | DBM__STARTED;
     return true; }
 DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status, const char *site) {
-    dbm__savepoint p;
-    dbm_status st;
+    dbm__savepoint p; dbm_status st;
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     p.session = NULL;
     p.status = status;
@@ -12396,8 +12371,7 @@ DBM__DEF dbm__savepoint dbm__savepoint_begin(dbm_session *s, dbm_status *status,
     return p; }
 /* The end of the body: kept, or undone when something in it failed. */
 DBM__DEF bool dbm__savepoint_release(dbm__savepoint *p) {
-    dbm__work *w;
-    dbm_status st;
+    dbm__work *w; dbm_status st;
     if (p->state != 1) return false;
     w = dbm__work_of(p->session);
     if (w != NULL && DBM__UNLIKELY(w->bulk != NULL) && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
@@ -12460,8 +12434,7 @@ static dbm_status dbm__sent_failed(dbm__work *w, const dbm_op *op, dbm_status st
     dbm_error_info *e = &dbm__self()->last;
     const dbm__sent s = w->sent[w->sent_first];
     bool writes = op->prepared != NULL ? op->prepared->writes : op->write;
-    dbm__level *level;
-    int i;
+    dbm__level *level; int i;
     for (i = 0; i < w->sent_count && !writes; i++) writes = w->sent[(w->sent_first + i) % DBM_PIPELINE_MAX].entry->prepared.writes;
     if (writes) dbm__work_doubt(w, st);
     e->stage = DBM_STAGE_STATEMENT;
@@ -12487,8 +12460,7 @@ DBM__FN dbm_status dbm__connection_answered(dbm_connection *c, dbm_op *op, dbm_s
     return dbm__sent_failed(w, op, st); }
 DBM__FN DBM__NOINLINE dbm_status dbm__work_wait(dbm__work *w) {
     dbm_connection *c = &w->slot.connection;
-    dbm_status st;
-    dbm_op op;
+    dbm_status st; dbm_op op;
     dbm__op_init(&op, DBM_OP_SYNC, dbm__work_deadline(w));
     if (c->broken) {
         st = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, NULL, "the connection was lost before the answer came");
@@ -12534,8 +12506,7 @@ DBM__FN dbm_status dbm__call_end(dbm__call *call, dbm_status st) {
 /* On one line and cut short. Values are never shown. */
 DBM__FN DBM__NOINLINE void dbm__statement_shown(dbm__work *w, const char *sql) {
     dbm_error_info *e = &dbm__self()->last;
-    char what[640];
-    dbm__text t;
+    char what[640]; dbm__text t;
     size_t i, shown = 0;
     bool blank = false;
     if (e->status == DBM_E_NOMEM || sql == NULL) return;
@@ -12556,16 +12527,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__statement_failed(dbm__work *w, const char 
     dbm__statement_shown(w, sql);
     return dbm__work_fail(w, site); }
 DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_value *values, int count, const char *site) {
-    char block[1000];
-    dbm__text t;
-    int i;
+    char block[1000]; dbm__text t; int i;
     if (!dbm__event_wanted(w->db->host, DBM_LOG_INFO)) return;
     t = dbm__text_in(block, sizeof block);
     dbm__put(&t, text);
     if (w->db->settings->config.echo == DBM_ECHO_VALUES) {
         for (i = 0; i < count; i++) {
-            char number[64];
-            size_t size;
+            char number[64]; size_t size;
             const char *shown = values[i].type == DBM_TYPE_NULL ? "NULL" : values[i].type == DBM_TYPE_BLOB ? "(blob)" : dbm__to_text(&values[i], number, sizeof number, &size);
             dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
@@ -12829,9 +12797,7 @@ static void dbm__exec_op(dbm_op *op) {
     op->row_buffer = 0;
     op->native = op->state = NULL; }
 DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *st, dbm_value *values, int count, bool named, bool send, const char *site) {
-    dbm__entry *entry;
-    dbm_op op;
-    dbm_status rc;
+    dbm__entry *entry; dbm_op op; dbm_status rc;
     DBM_ASSERT(w != NULL);
     dbm__exec_op(&op);
     op.no_wait = send && w->db->pipeline;
@@ -12853,8 +12819,7 @@ static DBM__NOINLINE dbm_status dbm__exec_lane_else(dbm__work *w, dbm__entry *e,
     return dbm__exec_rest(w, e, op, site); }
 /* `e` is taken, its use counted. */
 DBM__INLINE dbm_status dbm__exec_quick(dbm__work *w, dbm__entry *e, const dbm_value *values, int count, const char *site) {
-    dbm_op op;
-    dbm_status rc;
+    dbm_op op; dbm_status rc;
     dbm__exec_op(&op);
     op.kind = DBM_OP_EXECUTE;
     op.sql = e->prepared.sql;
@@ -12992,8 +12957,7 @@ static dbm_status dbm__pipeline_begin(dbm__call *call, dbm_session *on, const ch
 /* A command that is put in the pipeline of a session. With values NULL and count 0, the two above give the reply to the oldest one that was not given
  * yet; DBM_DONE: there is none. */
 DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes) {
-    dbm__call call;
-    dbm_op op;
+    dbm__call call; dbm_op op;
     dbm_status st = dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
     DBM_ASSERT(call.work != NULL);
@@ -13001,9 +12965,7 @@ DBM__FN dbm_status dbm__command_send(dbm_session *on, const char *site, const db
 /* A command of the backend's own, on a session or a database: `values` are its arguments, any number, values[0] the text that names it. *out
  * holds its rows (none: it is at its end) until dbm_rows_end(). For data/. */
 DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_rows **out) {
-    dbm__call call;
-    dbm_rows *rows;
-    dbm_status st;
+    dbm__call call; dbm_rows *rows; dbm_status st;
     *out = NULL;
     st = values != NULL ? dbm__call_begin(&call, on, DBM__KIND_ROWS, site) : dbm__pipeline_begin(&call, on, site);
     if (st != DBM_OK) return st;
@@ -13022,8 +12984,7 @@ DBM__FN dbm_status dbm__command(dbm_session *on, const char *site, const dbm_val
 /* The same for its first row alone, in the place of the row of dbm_query_one(): on a session it lives until the next statement, on a database
  * until dbm_row_end(). DBM_OK with NULL in *out: it has none. */
 DBM__FN dbm_status dbm__command_one(dbm_session *on, const char *site, const dbm_value *values, int count, bool writes, dbm_row **out) {
-    dbm__call call;
-    dbm_rows *rows;
+    dbm__call call; dbm_rows *rows;
     const char *none = NULL;
     dbm_status st;
     *out = NULL;
@@ -13072,24 +13033,18 @@ DBM__FN dbm_status dbm__given_read(dbm__work *w, const dbm__given *given, dbm_va
         st = dbm__values_check(out, given->count, w->db->name, site); }
     return DBM__LIKELY(st == DBM_OK) ? DBM_OK : dbm__work_fail(w, site); }
 static DBM__NOINLINE dbm_status dbm__exec_given(dbm_session *on, const char *site, bool send, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    dbm__call call;
-    bool named;
-    int count;
+    dbm_value values[DBM__MAX_VALUES]; dbm__call call; bool named; int count;
     dbm_status st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
     if (DBM__UNLIKELY(st != DBM_OK)) return st;
     st = dbm__given_read(call.work, &given, values, &count, &named, site);
     if (DBM__LIKELY(st == DBM_OK)) st = dbm__work_exec(call.work, sql, NULL, values, count, named, send, site);
     return call.owns ? dbm__call_end(&call, st) : st; }
 DBM__DEF dbm_status dbm__exec(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
-    dbm__work *w;
+    va_list ap; dbm_status st; dbm__work *w;
     if (DBM__LIKELY(on != NULL && on->step != DBM__ON_DATABASE && sql != NULL && (w = dbm__work_of(on)) != NULL && dbm__exec_lane(w))) {
         dbm__entry *e = dbm__cache_known(&w->slot.connection, sql);
         if (DBM__LIKELY(e != NULL && e->quick && e->uses == 0)) {
-            dbm_value values[DBM__LANE_VALUES];
-            int count;
+            dbm_value values[DBM__LANE_VALUES]; int count;
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
             va_end(ap);
@@ -13116,8 +13071,7 @@ static dbm_status dbm__send_given(dbm_session *on, const char *site, const char 
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
 DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
+    va_list ap; dbm_status st;
     va_start(ap, codes);
     st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13142,8 +13096,7 @@ DBM__INLINE void dbm__statements_spare(dbm__work *w, dbm_statement *first) {
         if (st->next == NULL) break; }
     w->last_spare_statement = st; }
 DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement **out, const char *site) {
-    dbm__work *w;
-    dbm_statement *st;
+    dbm__work *w; dbm_statement *st;
     dbm__entry *entry = NULL;
     dbm_status rc;
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_prepare: out is NULL");
@@ -13183,8 +13136,7 @@ DBM__DEF dbm_status dbm__prepare(dbm_session *s, const char *sql, dbm_statement 
     *out = st;
     return DBM_OK; }
 DBM__DEF void dbm_stmt_end(dbm_statement *st) {
-    dbm__work *w;
-    dbm_statement **p;
+    dbm__work *w; dbm_statement **p;
     if (st == NULL || st->gen == 0) return;
     w = st->work;
     dbm__fork_look();
@@ -13208,9 +13160,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
     return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
+    dbm_value values[DBM__MAX_VALUES]; bool named; int count;
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
     rc = dbm__given_read(st->work, &given, values, &count, &named, site);
@@ -13221,8 +13171,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     dbm_status rc = dbm__statement_ready(st, site);
     if (rc != DBM_OK) return rc;
     if (DBM__LIKELY(dbm__exec_lane(st->work) && st->entry != NULL && st->entry->quick && st->entry->uses == 1)) {
-        dbm_value values[DBM__LANE_VALUES];
-        int count;
+        dbm_value values[DBM__LANE_VALUES]; int count;
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, true, codes, &ap);
         va_end(ap);
@@ -13234,8 +13183,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     va_end(ap);
     return rc; }
 DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
-    va_list ap;
-    dbm_status rc;
+    va_list ap; dbm_status rc;
     va_start(ap, codes);
     rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13283,10 +13231,7 @@ DBM__FN dbm_status dbm__on_fail(dbm_session *on, dbm_status status, const char *
     dbm__fail(status, DBM_STAGE_STATEMENT, db != NULL ? db->name : NULL, site, "%s", text);
     return w != NULL ? dbm__work_fail(w, site) : status; }
 DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (*fn)(dbm_session *s, void *ud), void *ud) {
-    dbm_session own;
-    dbm__work *w;
-    dbm_status st;
-    dbm_error_info kept;
+    dbm_session own; dbm__work *w; dbm_status st; dbm_error_info kept;
     if (on == NULL || on->step != DBM__ON_DATABASE) {
         w = on != NULL ? dbm__work_of(on) : NULL;
         if (w == NULL) return dbm__session_bad(on, site);
@@ -13544,11 +13489,7 @@ static dbm_status dbm__rows_advance(dbm_rows *rows) {
     if (DBM__UNLIKELY(st == DBM_E_UNSUPPORTED)) { st = dbm__op_run(&w->slot.connection, &row->op); reported = true; }
     return dbm__rows_got(rows, st, reported); }
 static dbm_status dbm__query_given(dbm_session *on, int kind, dbm_rows **rows, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
-    dbm_status st;
+    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query: rows is NULL");
     *rows = NULL;
     st = dbm__call_begin(&call, on, kind, site);
@@ -13575,8 +13516,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
 DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
+    va_list ap; dbm_status st;
     va_start(ap, codes);
     st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13591,8 +13531,7 @@ static DBM__NOINLINE dbm_status dbm__lane_again(dbm__work *w, dbm__entry *e, con
     dbm_value values[DBM__LANE_VALUES];
     int i, count = w->one.row.op.value_count;
     char *sql = dbm__copy_text(w->db->host, e->text, e->text_size); /* the entry goes with the connection */
-    dbm__call call;
-    dbm_status st;
+    dbm__call call; dbm_status st;
     dbm__cache_give(&w->slot.connection, e);
     if (sql == NULL) { dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, site); return dbm__work_fail(w, site); }
     for (i = 0; i < count; i++) values[i] = w->one.row.op.values[i];
@@ -13662,11 +13601,7 @@ DBM__INLINE dbm_status dbm__lane_one(dbm__work *w, dbm__entry *e, const dbm_valu
     *out = row;
     return DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **row, const char *site, const char *sql, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
-    dbm_status st;
+    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_query_one: row is NULL");
     *row = NULL;
     st = dbm__call_begin(&call, on, DBM__KIND_CALL, site);
@@ -13674,12 +13609,9 @@ static DBM__NOINLINE dbm_status dbm__query_one_given(dbm_session *on, dbm_row **
     st = dbm__given_read(call.work, &given, values, &count, &named, site);
     return st == DBM_OK ? dbm__one_values(&call, sql, NULL, values, count, named, site, row) : dbm__call_end(&call, st); }
 DBM__DEF dbm_status dbm__query_one(dbm_session *on, dbm_row **row, const char *site, const char *sql, const char *codes, ...) {
-    dbm__work *w;
-    va_list ap;
-    dbm_status st;
+    dbm__work *w; va_list ap; dbm_status st;
     if (DBM__LIKELY(on != NULL && row != NULL && on->step != DBM__ON_DATABASE && (w = dbm__work_of(on)) != NULL && dbm__lane_open(w) && sql != NULL)) {
-        dbm_value values[DBM__LANE_VALUES];
-        int count;
+        dbm_value values[DBM__LANE_VALUES]; int count;
         va_start(ap, codes);
         count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
         va_end(ap);
@@ -13734,18 +13666,14 @@ DBM__DEF dbm__cursor dbm__eachv(dbm_session *on, const char *site, const char *s
     (void)dbm__query_given(on, DBM__KIND_CALL, &rows, site, sql, dbm__given_array(values, count));
     return dbm__cursor_of(rows); }
 static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepared, dbm_rows **rows, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm_status st;
+    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm_status st;
     if (rows == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query: rows is NULL");
     *rows = NULL;
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
 DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
+    va_list ap; dbm_status st;
     va_start(ap, codes);
     st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
     va_end(ap);
@@ -13753,11 +13681,7 @@ DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, d
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
-    dbm_value values[DBM__MAX_VALUES];
-    bool named;
-    int count;
-    dbm__call call;
-    dbm_status st;
+    dbm_value values[DBM__MAX_VALUES]; bool named; int count; dbm__call call; dbm_status st;
     if (row == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_stmt_query_one: row is NULL");
     *row = NULL;
     st = dbm__statement_ready(prepared, site);
@@ -13767,14 +13691,12 @@ static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_
     call.work = prepared->work;
     return dbm__one_values(&call, NULL, prepared, values, count, named, site, row); }
 DBM__DEF dbm_status dbm__stmt_query_one(const char *site, dbm_statement *prepared, dbm_row **row, const char *codes, ...) {
-    va_list ap;
-    dbm_status st;
+    va_list ap; dbm_status st;
     if (DBM__LIKELY(prepared != NULL && row != NULL)) {
         dbm__work *w = prepared->work;
         dbm__fork_look();
         if (DBM__LIKELY(prepared->gen == w->base.gen && dbm__lane_open(w) && dbm__load(&w->slot.pool->fork) == dbm__fork_epoch())) {
-            dbm_value values[DBM__LANE_VALUES];
-            int count;
+            dbm_value values[DBM__LANE_VALUES]; int count;
             va_start(ap, codes);
             count = dbm__values_short(values, DBM__LANE_VALUES, false, codes, &ap);
             va_end(ap);
@@ -13817,8 +13739,7 @@ DBM__DEF bool dbm__row_step(dbm_row *row) {
     if (DBM__UNLIKELY(dbm__load(&row->work->trouble) != 0) && dbm__work_trouble(row->work, row->site) != DBM_OK) return false;
     return row->open && dbm__rows_advance(rows) == DBM_OK; }
 DBM__DEF void dbm_rows_end(dbm_rows *rows) {
-    dbm__work *w;
-    bool owns;
+    dbm__work *w; bool owns;
     if (rows == NULL || !rows->row.open) return;
     w = rows->row.work;
     if (DBM__UNLIKELY(w->side != NULL) && dbm__work_busy(w, rows->row.site)) return;
@@ -13895,34 +13816,29 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site); }
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
+    dbm_value v; dbm__why why;
     int64_t x = 0;
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return 0;
     if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
 DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
+    dbm_value v; dbm__why why;
     uint64_t x = 0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
 DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
+    dbm_value v; dbm__why why;
     double x = 0.0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
 DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
+    dbm_value v; dbm__why why;
     bool x = false;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
 DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v;
-    dbm__why why;
+    dbm_value v; dbm__why why;
     int64_t x = 0;
     if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
@@ -13938,9 +13854,7 @@ static char *dbm__row_block(dbm_row *row, int i) {
         row->texts_columns = row->op.columns; }
     return row->texts + (size_t)i * 64u; }
 DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
-    dbm_value v;
-    char *block;
-    size_t size;
+    dbm_value v; char *block; size_t size;
     if (DBM__UNLIKELY(dbm__column(row, i, &v) != DBM_OK)) return "";
     if (DBM__LIKELY(v.type == DBM_TYPE_TEXT)) return v.as.text.data;
     if (v.type == DBM_TYPE_NULL) return "";
@@ -13953,8 +13867,7 @@ DBM__DEF const char *dbm_row_text(dbm_row *row, int i) {
 DBM__DEF const void *dbm_row_blob(dbm_row *row, int i, size_t *size) {
     dbm_value v;
     size_t n = 0;
-    const char *data;
-    char *block;
+    const char *data; char *block;
     if (size != NULL) *size = 0;
     if (dbm__column(row, i, &v) != DBM_OK || v.type == DBM_TYPE_NULL) return NULL;
     if (v.type >= DBM_TYPE_TEXT && v.type != DBM_TYPE_TIMESTAMP) {
@@ -13997,8 +13910,7 @@ DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
 /* A target whose column can't be had is 0 or "" all the same. */
 static void dbm__target_clear(const dbm_target *t) {
     dbm_value v = t->kind == DBM__TO_TEXT || t->kind == DBM__TO_BUFFER ? dbm_textn("", 0) : t->kind == DBM__TO_VALUE || t->kind >= DBM__TO_OPTIONAL_INT || t->kind == DBM__TO_BYTES ? dbm_null() : dbm_int(0);
-    char block[64];
-    dbm__why why;
+    char block[64]; dbm__why why;
     dbm__to_target(&v, t, block, sizeof block, &why); }
 /* What needs no conversion. */
 DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
@@ -14013,8 +13925,7 @@ DBM__INLINE bool dbm__target_same(const dbm_value *v, const dbm_target *t) {
 /* One target of a scan, which is not simply a copy. */
 static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v, const dbm_target *t) {
     char *block = NULL;
-    dbm__why why;
-    dbm_status st;
+    dbm__why why; dbm_status st;
     if (t->kind == DBM__TO_TEXT && v->type == DBM_TYPE_BLOB) {
         v->as.text.data = dbm__row_keep(row, v->as.text.data, v->as.text.size);
         if (v->as.text.data == NULL) { dbm__target_clear(t); return DBM_E_NOMEM; }
@@ -14079,8 +13990,7 @@ static const char *dbm__blanks(const char *p) {
 /* One name and the blanks around it; other languages have names that only their commas end. Copies it to `to`, with a NUL, and answers what
  * follows, or NULL. */
 static const char *dbm__name_take(const char *p, unsigned lexer, bool list, char **to, const char **bad) {
-    const char *end;
-    size_t n;
+    const char *end; size_t n;
     p = dbm__blanks(p);
     if (lexer & DBM_LEX_NOT_SQL) {
         end = p + (list ? strcspn(p, ",") : strlen(p));
@@ -14102,9 +14012,7 @@ static dbm_status dbm__bulk_names(dbm__work *w, dbm_bulk *b, const char *table, 
     const dbm_adapter *a = w->db->adapter;
     size_t table_size, names_size, need;
     const char *p = columns, *bad = NULL;
-    char *to;
-    dbm__text sql;
-    int i;
+    char *to; dbm__text sql; int i;
     if (table == NULL || columns == NULL || columns[0] == 0) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site,
                          table == NULL ? "dbm_bulk_begin: the table's name is NULL" : "dbm_bulk_begin: name the columns, as in \"id,name\""); }
@@ -14152,46 +14060,67 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     if (b->wrapped) w->no_transaction = true;
     b->own_point = b->wrapped = false;
     dbm__work_look_again(w); }
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool broken = w->slot.connection.broken;
+    if (!b->own_way) return NULL;
+    b->plan.abandon = true;
+    b->op.kind = DBM_OP_BULK_END;
+    b->op.deadline_us = broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
+    return &b->op; }
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st) {
+    dbm__work *w = b->work;
+    if (b->own_way && st != DBM_OK) w->slot.connection.broken = true;
+    b->own_way = false;
+    if (!w->in_transaction || w->slot.connection.broken || b->point < 0 || w->points_sent < b->point) return NULL;
+    dbm__op_init(op, b->point == 0 ? DBM_OP_ROLLBACK : DBM_OP_ROLLBACK_TO, dbm__work_grace(w));
+    op->savepoint = b->point;
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w);
+    return op; }
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    bool undone = !b->sent;
+    if (st != DBM_OK) c->broken = true; /* an open transaction never goes to the next user */
+    dbm__store(&w->committing, 0);
+    if (w->in_transaction && b->point >= 0) undone = !c->broken;
+    if (w->in_transaction && b->point == 0) {
+        w->in_transaction = w->wrote = false;
+        w->points_sent = 0;
+        dbm__work_gate_leave(w);
+    } else if (w->in_transaction && b->point > 0 && undone && w->points_sent >= b->point) { w->points_sent = b->point - 1; }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    return undone; }
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
-    dbm__work *w = b->work;
-    dbm_connection *c = &w->slot.connection;
+    dbm_connection *c = &b->work->slot.connection;
     dbm_error_info kept = dbm__self()->last;
-    bool undone = true, was_broken = c->broken;
-    if (b->own_way) {
-        b->plan.abandon = true;
-        b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
-        if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
-        dbm__store(&w->committing, 0);
-        b->own_way = false; }
-    if (w->in_transaction) {
-        if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
-        else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
-        else undone = !b->sent;
-        if (!undone && b->point > 0) c->broken = true;
-    } else { undone = !b->sent; }
+    bool undone, was_broken = c->broken;
+    dbm_op own, *op = dbm__bulk_dropping(b);
+    op = dbm__bulk_dropped(b, &own, op != NULL ? dbm__op_run(c, op) : DBM_OK);
+    undone = dbm__bulk_undone(b, op != NULL ? dbm__op_run(c, op) : DBM_OK);
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
-    if (w->no_transaction) dbm__work_gate_leave(w);
-    dbm__bulk_detach(b);
     dbm__self()->last = kept;
     return undone; }
-/* What stands as this thread's last failure has failed the bulk. */
-static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+DBM__FN dbm_status dbm__bulk_failure(dbm_bulk *b, bool undone) {
     dbm__work *w = b->work;
-    dbm__level *level = w->top;
-    bool fresh = level->sticky == DBM_OK, undone;
-    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
-    undone = dbm__bulk_undo(b, NULL);
+    b->fails = false;
     dbm__self()->last = b->error;
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
-    if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
+    if (b->fresh && undone && w->top->sticky != DBM_OK && !w->slot.connection.broken) w->top->undone = true;
     return b->error.status; }
+/* What stands as this thread's last failure has failed the bulk. */
+static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
+    b->fresh = b->work->top->sticky == DBM_OK;
+    b->fails = b->stepped;
+    return b->stepped ? b->error.status : dbm__bulk_failure(b, dbm__bulk_undo(b, NULL)); }
 /* The same of a row, or of one among those that were sent; said in front. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     dbm__work *w = b->work;
     char text[700];
@@ -14207,11 +14136,11 @@ static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, d
         dbm__redact(w->db->settings, e->message); }
     return dbm__bulk_failed(b); }
 static bool dbm__bulk_of_parent(const dbm_bulk *b) { dbm__fork_look(); return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch(); }
-/* Of a bulk that is open: what stands in the way of the next call on it. */
-static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
     if (b == NULL) return dbm__fail_null("bulk");
     w = b->work;
+    if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
     if (w->bulk != b) {
         if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
@@ -14249,8 +14178,7 @@ static void dbm__bulk_refused(dbm_bulk_plan *plan, int64_t row) {
 static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *values) {
     dbm__work *w = b->work;
     dbm_connection *c = &w->slot.connection;
-    dbm_op op;
-    dbm_status st;
+    dbm_op op; dbm_status st;
     bool point = b->plan.each_row && w->in_transaction && w->db->savepoints && !(w->db->adapter->flags & DBM_ADAPTER_FAILS_ALONE);
     if (point) {
         dbm__op_init(&op, DBM_OP_SAVEPOINT, b->op.deadline_us);
@@ -14276,17 +14204,20 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
         if (undone != DBM_OK) c->broken = true; }
     return st; }
 /* BULK_SEND or BULK_END, with a time limit of its own. */
-static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
+DBM__FN dbm_op *dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
     b->op.deadline_us = dbm__work_deadline(b->work);
     b->op.affected = -1;
     b->sent = true;
-    return dbm__op_run(&b->work->slot.connection, &b->op); }
+    return &b->op; }
 /* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
 static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const char *site) {
     dbm__work *w = b->work;
     const char *begun = b->site;
-    if (st == DBM_DONE) { st = dbm__bulk_op(b, DBM_OP_BULK_SEND); return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
+    if (st == DBM_DONE) {
+        b->full = b->stepped;
+        st = b->stepped ? DBM_OK : dbm__op_run(&w->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_SEND));
+        return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st); }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
     b->site = site;
     if (b->plan.each_row && dbm__row_alone(w, st)) {
@@ -14301,7 +14232,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
     dbm__fail(DBM_E_TIMEOUT, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the session's deadline (timeout_ms) passed");
     return dbm__bulk_row_failed(b, b->plan.rows, DBM_E_TIMEOUT); }
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
     b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
@@ -14317,6 +14248,11 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     if (DBM__LIKELY(st == DBM_OK)) { b->plan.rows++; return DBM_OK; }
     if (st == DBM_DONE) b->plan.rows++;
     return dbm__bulk_took(b, st, site); }
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site) {
+    bool named = false;
+    int i;
+    for (i = 0; i < count; i++) if (values[i].name != NULL) named = true;
+    return named || count != b->plan.column_count ? dbm__bulk_row_wrong(b, count, named, DBM_OK, site) : dbm__bulk_take(b, values, site); }
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -14331,15 +14267,12 @@ DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *cod
     return dbm__bulk_take(b, values, site); }
 DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
-    for (i = 0; i < count; i++) { copy[i] = values[i]; if (values[i].name != NULL) named = true; }
+    memcpy(copy, values, (size_t)count * sizeof *copy);
     st = dbm__values_check(copy, count, b->work->db->name, site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
-    return dbm__bulk_take(b, copy, site); }
+    return st != DBM_OK ? dbm__bulk_row_wrong(b, count, false, st, site) : dbm__bulk_pass(b, copy, count, site); }
 /* Whether the C type of a column can be what .type says. */
 static bool dbm__column_type_fits(const dbm_column *c) {
     bool text = c->kind == DBM__TO_TEXT || c->kind == DBM__TO_BUFFER;
@@ -14362,8 +14295,7 @@ static dbm_status dbm__bulk_columns_check(dbm_bulk *b, const dbm_column *columns
     return DBM_OK; }
 /* Row i of arrays, made to values. */
 static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_t i) {
-    dbm_value values[DBM__MAX_VALUES];
-    int k;
+    dbm_value values[DBM__MAX_VALUES]; int k;
     for (k = 0; k < b->plan.column_count; k++) {
         dbm_status st = dbm_adapter_element(&columns[k], i, &values[k]);
         if (DBM__LIKELY(st == DBM_OK)) continue;
@@ -14374,26 +14306,56 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
         b->plan.failed_column = -1;
         return DBM_OK; }
     return dbm__bulk_take(b, values, b->site); }
-DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
-    const dbm_adapter *a;
-    size_t at = 0, taken;
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at) {
+    const dbm_adapter *a; bool arrays;
     dbm_status st = dbm__bulk_ready(b);
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    while (b->own_way && a->bulk_columns != NULL && at < rows) {
+    arrays = b->own_way && a->bulk_columns != NULL;
+    while (st == DBM_OK && *at < rows && !b->full) {
+        size_t taken = 0, left = rows - *at;
+        if (*at != 0 && *at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK) return st; /* also cancelled */
+        if (!arrays) { st = dbm__bulk_row_of(b, columns, (*at)++); continue; }
         if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
-        taken = 0;
-        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
-        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
+        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, *at, left < 4096 ? left : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) {
+            arrays = false;
+            st = DBM_OK;
+            continue; }
         b->plan.rows += (int64_t)taken;
-        at += taken;
-        if (st != DBM_OK) {
-            if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st, b->site); }
-        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */ }
-    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
+        *at += taken;
+        if (st == DBM_OK) continue;
+        if (st != DBM_DONE) ++*at; /* the one that was refused, if the bulk goes on */
+        st = dbm__bulk_took(b, st, b->site);
+        if (st == DBM_OK && *at < rows && !b->full) st = dbm__bulk_ready(b); }
     return st; }
+DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    size_t at = 0;
+    return dbm__bulk_pass_columns(b, columns, count, rows, &at); }
+DBM__FN void dbm__bulk_starts(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
+    b->op.bulk = &b->plan;
+    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL; }
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    b->own_way = st == DBM_OK;
+    if (st == DBM_E_UNSUPPORTED) {
+        if (b->plan.sql == NULL) {
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", w->db->adapter->type,
+                             b->plan.each_row && w->db->adapter->bulk_row != NULL ? " with .each_row" : ""); }
+        st = b->entry != NULL ? DBM_OK : dbm__cache_take(&w->slot.connection, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+        if (st != DBM_OK) return st;
+        b->op.sql = b->entry->prepared.sql;
+        b->op.sql_size = b->entry->prepared.sql_size;
+        b->op.prepared = &b->entry->prepared; }
+    if (st != DBM_OK) return st;
+    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, b->site);
+    dbm__work_look_again(w);
+    return DBM_OK; }
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     const dbm_adapter *a = w->db->adapter;
@@ -14404,36 +14366,19 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     if (st == DBM_OK && b->plan.sql != NULL && prepared) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st == DBM_OK) st = dbm__work_start(w, true, b->site);
     if (st != DBM_OK) return st;
-    w->top->ran = true;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
-    b->op.bulk = &b->plan;
-    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
-    if (a->bulk_row != NULL) {
-        st = dbm__op_run(c, &b->op);
-        b->own_way = st == DBM_OK;
-        if (st != DBM_E_UNSUPPORTED) return st; }
-    if (b->plan.sql == NULL) {
-        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
-                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : ""); }
-    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
-    if (st != DBM_OK) return st;
-    b->op.sql = b->entry->prepared.sql;
-    b->op.sql_size = b->entry->prepared.sql_size;
-    b->op.prepared = &b->entry->prepared;
-    return DBM_OK; }
+    dbm__bulk_starts(b);
+    return dbm__bulk_inserts(b, a->bulk_row != NULL ? dbm__op_run(c, &b->op) : DBM_E_UNSUPPORTED); }
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
 static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     dbm_bulk **place = &w->bulks[w->bulk_next++ % DBM__SPARE];
     if (*place == NULL) *place = (dbm_bulk *)dbm__alloc_zero(w->db->host, sizeof **place);
     return *place; }
-static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+/* One that is the session's from here on. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
-    dbm_status st;
-    bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    dbm_status st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
     if (w->read_only) {
         st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
@@ -14465,18 +14410,19 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
         b->point = w->points_sent + 1;
         b->own_point = w->points_sent == w->points;
         if (b->own_point) w->points++; }
-    w->bulk = b;
+    *out = w->bulk = b;
+    return DBM_OK; }
+static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm_bulk *b = NULL;
+    bool was_clean = !w->in_transaction;
+    dbm_status st = dbm__bulk_make(w, &b, table, columns, options, site);
+    if (st != DBM_OK || b == NULL) return st;
     st = dbm__bulk_start(w, b);
     if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
         if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
         b->entry = NULL;
         st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status; }
-    if (st != DBM_OK) {
-        st = dbm__bulk_row_failed(b, -1, st);
-        b->error.status = DBM_OK;
-        return st; }
-    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
-    dbm__work_look_again(w);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, -1, st));
     *out = b;
     return DBM_OK; }
 DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options,
@@ -14492,8 +14438,8 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     DBM_ASSERT(*out != NULL);
     (*out)->owns_session = call.owns;
     return DBM_OK; }
-/* The handle stands for nothing from here on; one on a database gives its connection back. */
-static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
+/* One on a database gives its connection back. */
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
     if (b->owns_session) {
         dbm__call call;
@@ -14505,56 +14451,62 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
         call.owns = true;
         dbm__call_end(&call, st); }
     return st; }
-DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_status st = dbm__bulk_ready(b);
-    bool wrapped;
-    if (st == DBM_OK && b->work->timed) st = dbm__bulk_timed(b);
-    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
-    w = b->work;
-    if (b->own_way) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_END);
-        b->own_way = false; /* ended in either case */
-        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused; }
-    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
-    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool wrapped = b->wrapped;
+    if (b->op.kind == DBM_OP_BULK_END) b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
+    if (b->own_point && w->points_sent >= b->point) w->points_sent = b->point - 1;
     w->affected = b->affected;
     w->last_id = 0;
     if (b->affected > 0 || b->refused > 0) w->wrote = w->top->wrote = true;
-    wrapped = b->wrapped;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
-    if (wrapped) st = dbm__work_commit(w);
+    return wrapped; }
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ready(b);
+    return st == DBM_OK && b->work->timed ? dbm__bulk_timed(b) : st; }
+DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ending(b);
+    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
+    if (b->own_way) {
+        st = dbm__op_run(&b->work->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_END));
+        b->own_way = false; /* ended in either case */ }
+    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(b->work, b->point);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+    if (dbm__bulk_ended(b)) st = dbm__work_commit(b->work);
     return dbm__bulk_close(b, st); }
-DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_error_info why;
-    if (b == NULL) return dbm__fail_null("bulk");
-    w = b->work;
-    why.status = DBM_OK;
-    if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
-    if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
-    if (b->gen != w->gen) return dbm__bulk_bad(b);
-    if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
+DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error_info *why) {
+    dbm__work *w = b->work;
+    if (!undone && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
-        if (why.status != DBM_OK) dbm__self()->last = why;
+        if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     return dbm__bulk_close(b, DBM_OK); }
-DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
-    dbm_bulk *b = w->bulk;
-    bool rows = b->plan.rows != 0;
-    if (b->gen != level->gen) return;
-    dbm__bulk_undo(b, NULL);
-    if (!rows) return;
-    level->wrote = true;
-    if (w->no_transaction && level->sticky == DBM_OK) {
+DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
+    dbm_error_info why; bool undone;
+    if (b == NULL) return dbm__fail_null("bulk");
+    why.status = DBM_OK;
+    if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
+    if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    undone = dbm__bulk_undo(b, &why);
+    return dbm__bulk_abandoned(b, undone, &why); }
+DBM__FN void dbm__bulk_left(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    if (b->plan.rows == 0) return;
+    w->top->wrote = true;
+    if (w->no_transaction && w->top->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(w, level, &dbm__self()->last, 0); } }
+        dbm__level_stick(w, w->top, &dbm__self()->last, 0); } }
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
+    dbm_bulk *b = w->bulk;
+    if (b->gen != level->gen) return;
+    dbm__bulk_undo(b, NULL);
+    dbm__bulk_left(b); }
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {
     dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->bulk->site, "the block ends while the bulk of %s is open: say dbm_bulk_end(b) to keep its rows, or "
               "dbm_bulk_abandon(b)", w->bulk->site);
@@ -14820,8 +14772,7 @@ static dbm_status dbm__field_text(dbm_row *row, int column, const dbm_value *v, 
 static dbm_status dbm__field_read(dbm_row *row, int column, const dbm_field *f, char *record, dbm_status before) {
     bool fine = column >= 0 && dbm__load(&row->work->trouble) == 0;
     dbm_value v = column >= 0 ? dbm_row_value(row, column) : dbm_null();
-    dbm__why why;
-    dbm_status st;
+    dbm__why why; dbm_status st;
     if (f->kind == DBM__TO_TEXT) {
         const char *text;
         st = dbm__field_text(row, column, &v, &text, &why);
@@ -14970,8 +14921,7 @@ static dbm_status dbm__create_run(dbm_session *s, void *ud) {
 DBM__DEF dbm_status dbm__create_all(dbm_session *on, const char *site, const dbm_model *const *models, size_t count) {
     char block[320];
     dbm__text text = dbm__text_in(block, sizeof block);
-    dbm__create_call call;
-    size_t i;
+    dbm__create_call call; size_t i;
     if (!dbm__on_database(on)) return dbm__model_no_target(on, site);
     if (!models && count) return dbm__on_fail(on, DBM_E_MISUSE, site, "dbm_create_all: the array of models is NULL");
     for (i = 0; i < count; i++) {
@@ -15006,10 +14956,7 @@ static dbm_status dbm__insert_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
     const dbm__dialect *d = dbm__dialect_of(s);
-    dbm__model_sql q;
-    dbm_status st;
-    int i;
-    size_t f;
+    dbm__model_sql q; dbm_status st; int i; size_t f;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put(&q, "INSERT INTO %n", m->table);
     for (f = 0; f < m->field_count; f++) {
@@ -15048,11 +14995,7 @@ DBM__DEF dbm_status dbm__insert_struct(dbm_session *on, const char *site, const 
 static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     const dbm__model_call *call = (const dbm__model_call *)ud;
     const dbm_model *m = call->model;
-    dbm_column columns[DBM__MODEL_FIELDS];
-    dbm__model_sql q;
-    dbm_bulk *bulk;
-    dbm_status st;
-    size_t f, table;
+    dbm_column columns[DBM__MODEL_FIELDS]; dbm__model_sql q; dbm_bulk *bulk; dbm_status st; size_t f, table;
     if (dbm__on_database(s)->adapter->lexer & DBM_LEX_NOT_SQL) {
         return dbm__on_fail(s, DBM_E_UNSUPPORTED, call->site, "dbm_insert_structs: models need SQL, and a backend of type %q has none", dbm__on_database(s)->adapter->type); }
     dbm__model_sql_begin(&q, s, call->site);
@@ -15076,9 +15019,7 @@ static dbm_status dbm__insert_all_run(dbm_session *s, void *ud) {
     (void)dbm_bulk_columns(bulk, columns, q.count, call->count);
     return dbm_bulk_end(bulk); /* its failure too */ }
 DBM__DEF dbm_status dbm__insert_structs(dbm_session *on, const char *site, const dbm_model *model, const void *records, size_t count, size_t size) {
-    dbm__model_call call;
-    dbm_status st;
-    size_t i, r;
+    dbm__model_call call; dbm_status st; size_t i, r;
     if (count == 0) records = ""; /* no array is one without structs */
     st = dbm__model_check(on, site, "dbm_insert_structs", model, records, size, false);
     if (st != DBM_OK) return st;
@@ -15102,8 +15043,7 @@ static dbm_status dbm__changed(dbm_session *s, dbm__model_call *call, dbm__model
 static dbm_status dbm__update_run(dbm_session *s, void *ud) {
     dbm__model_call *call = (dbm__model_call *)ud;
     const dbm_model *m = call->model;
-    dbm__model_sql q;
-    size_t i;
+    dbm__model_sql q; size_t i;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put(&q, "UPDATE %n", m->table);
     for (i = 0; i < m->field_count; i++) {
@@ -15151,8 +15091,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     const dbm_model *m = call->model;
     dbm__model_sql q;
     dbm_row *row = NULL;
-    char place[200];
-    dbm_status st;
+    char place[200]; dbm_status st;
     dbm__model_sql_begin(&q, s, call->site);
     dbm__model_put_select(&q, m);
     dbm__model_put_keys(&q, m);
@@ -15169,8 +15108,7 @@ static dbm_status dbm__find_run(dbm_session *s, void *ud) {
     dbm__model_sql_end(&q);
     return st; }
 DBM__DEF dbm_status dbm__findv(dbm_session *on, const char *site, const dbm_model *model, void *record, size_t size, const dbm_value *key, int count) {
-    dbm__model_call call;
-    const dbm_field *pointer;
+    dbm__model_call call; const dbm_field *pointer;
     dbm_status st = dbm__model_check(on, site, "dbm_find", model, record, size, true);
     if (st != DBM_OK) return st;
     dbm__model_call_of(&call, site, model, record);
@@ -15267,8 +15205,7 @@ static void dbm__all_point(const dbm_field *f, char *record, const char *texts, 
 /* One block of what was read. */
 static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     size_t structs = dbm__all_round(DBM__ALL_HEAD + a->n * a->model->size), at = 0, i, f;
-    dbm__all_head head;
-    char *block;
+    dbm__all_head head; char *block;
     if (!a->n) return true;
     if (a->used > SIZE_MAX / 2 - structs) return false;
     block = (char *)dbm__resize(host, a->block, structs + a->used);
@@ -15284,9 +15221,7 @@ static bool dbm__all_join(dbm__all *a, dbm__host *host) {
     return true; }
 static dbm_status dbm__all_row(dbm__all *a, dbm_session *s, dbm__host *host, dbm_row *row) {
     const dbm_model *m = a->model;
-    dbm_status st;
-    char *record;
-    size_t i;
+    dbm_status st; char *record; size_t i;
     if (!dbm__all_grow(a, host)) return dbm__model_no_memory(s, a->site);
     record = dbm__all_record(a, a->n);
     memset(record, 0, m->size);
@@ -15353,9 +15288,7 @@ DBM__DEF dbm_status dbm__query_all(dbm_session *on, const dbm_model *model, void
     if (n) *n = 0;
     return st; }
 DBM__DEF void dbm_free(void *block) {
-    dbm__all_head head;
-    dbm__host host;
-    char *start;
+    dbm__all_head head; dbm__host host; char *start;
     if (!block) return;
     start = (char *)block - DBM__ALL_HEAD;
     memcpy(&head, start, sizeof head);
@@ -15579,9 +15512,7 @@ static void dbm__redis_format(dbm__redis_command *c, const char *format, const d
                 p = end;
                 continue; } }
         for (; p < end; p++) {
-            char block[64];
-            const char *text;
-            size_t size;
+            char block[64]; const char *text; size_t size;
             if (*p != '%') {
                 if (!dbm__redis_mix(c, p, 1)) return;
                 continue; }
@@ -15663,8 +15594,7 @@ DBM__INLINE dbm__work *dbm__redis_work(dbm_session *on) {
 /* Whether a command writes, by its name; a session remembers the last short one. */
 static bool dbm__redis_writes(dbm__work *w, const dbm_value *name) {
     uint64_t packed = 0;
-    size_t i;
-    bool writes;
+    size_t i; bool writes;
     if (name->type != DBM_TYPE_TEXT && name->type != DBM_TYPE_BLOB) return true;
     if (w != NULL && name->as.text.size <= 8) {
         for (i = 0; i < name->as.text.size; i++) packed = packed << 8 | (unsigned char)name->as.text.data[i];
@@ -15738,9 +15668,7 @@ static dbm_status dbm__redis_formatted(dbm_session *on, const char *site, int wa
 /* What a call needs before its values are looked at. */
 static dbm_status dbm__redis_ready(dbm_session *on, const char *site, int want, void *out, const char *name) {
     bool complete = dbm__redis_clear(want, out);
-    const dbm_database *db;
-    dbm__work *w;
-    dbm_status st;
+    const dbm_database *db; dbm__work *w; dbm_status st;
     if (DBM__LIKELY(complete && dbm__redis_work(on) != NULL)) return DBM_OK;
     db = dbm__on_database(on);
     if (db == NULL) return on == NULL ? dbm__fail_null("session or database") : on->step == DBM__ON_DATABASE ? dbm__fail_null("database") : dbm__session_bad(on, site);
@@ -15799,8 +15727,7 @@ static dbm_status dbm__redis_list(dbm_session *on, const char *site, int want, v
 DBM__FN dbm_status dbm__redis_commanded(dbm_session *on, const char *site, dbm__redis_use *use, const char *format, const char *codes, va_list *ap) {
     return dbm__redis_list(on, site, DBM__REDIS_FORMAT | DBM__REDIS_WANT_WORDS, use, format, codes, *ap); }
 DBM__DEF dbm_status dbm__redis_call(dbm_session *on, const char *site, int want, void *out, const char *name, const char *codes, ...) {
-    dbm_status st;
-    va_list ap;
+    dbm_status st; va_list ap;
     va_start(ap, codes);
     st = dbm__redis_list(on, site, want, out, name, codes, ap);
     va_end(ap);
@@ -15885,8 +15812,7 @@ static bool dbm__mongo_command_writes(const char *json) {
         "ping", "hello", "isMaster", "find", "count", "distinct", "getMore", "listCollections", "listIndexes", "listDatabases", "dbStats", "collStats",
         "serverStatus", "buildInfo", "explain", "connectionStatus", "hostInfo", "getParameter", "currentOp", "validate", "top", "dataSize", "whatsmyuri"
     };
-    const char *end;
-    size_t i;
+    const char *end; size_t i;
     while (dbm__mongo_blank(*json) || *json == '{') json++;
     if (*json++ != '"') return true;
     end = strchr(json, '"');
@@ -16317,8 +16243,7 @@ DBM__INLINE bool dbm__sqlite_cancelled(dbm__sqlite *q) {
     return dbm__load(&q->state) == DBM__SQLITE_CANCELLED || (dbm__load(&q->c->cancelled) != 0 && !q->ending); }
 /* Reports what the connection's last call answered. Called before the statement is reset. */
 static DBM__NOINLINE dbm_status dbm__sqlite_fail(dbm__sqlite *q, int rc) {
-    const char *said, *sqlstate;
-    dbm_status status;
+    const char *said, *sqlstate; dbm_status status;
     bool retryable, cancelled = dbm__sqlite_cancelled(q), timed_out = q->timed_out;
     int primary = rc & 0xff;
     char why[DBM__SQLITE_PATH < 600 ? DBM__SQLITE_PATH : 600], block[1000];
@@ -16477,8 +16402,7 @@ static DBM__NOINLINE int dbm__sqlite_word_unkept(dbm__sqlite *q, int word) {
     return rc; }
 static dbm_status dbm__sqlite_word(dbm__sqlite *q, int word, int64_t deadline_us) {
     sqlite3_stmt *stmt = DBM__LIKELY(word < DBM__SQLITE_WORDS) ? q->words[word] : NULL;
-    dbm_status status;
-    int rc;
+    dbm_status status; int rc;
     dbm__sqlite_enter(q, NULL, deadline_us); /* only its wait for a lock can be long */
     rc = DBM__LIKELY(stmt != NULL) ? sqlite3_step(stmt) : dbm__sqlite_word_unkept(q, word);
     if (DBM__LIKELY(rc == SQLITE_DONE || rc == SQLITE_ROW || rc == SQLITE_OK)) {
@@ -16553,8 +16477,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_prepare(dbm__sqlite *q, dbm_op *op) 
     dbm_prepared *p = op->prepared;
     const char *sql = p->sql, *tail = NULL;
     sqlite3_stmt *stmt = NULL;
-    dbm__sqlite_statement *s;
-    int rc, found;
+    dbm__sqlite_statement *s; int rc, found;
     if (p->sql_size >= INT_MAX) return dbm__sqlite_fail(q, SQLITE_TOOBIG);
     dbm__sqlite_enter(q, NULL, op->deadline_us);
     /* One byte more, the NUL: so SQLite need not copy the text. */
@@ -16712,8 +16635,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_fetch_held(dbm__sqlite_statement *s)
     return s->row != NULL ? DBM_OK : DBM_DONE; }
 static dbm_status dbm__sqlite_fetch(dbm_connection *c, dbm_op *op) {
     dbm__sqlite_statement *s = (dbm__sqlite_statement *)op->result;
-    dbm__sqlite *q;
-    int rc;
+    dbm__sqlite *q; int rc;
     (void)c;
     if (s == NULL || s->ended) return DBM_DONE;
     if (DBM__UNLIKELY(s->held)) return dbm__sqlite_fetch_held(s);
@@ -16751,8 +16673,7 @@ static dbm_status dbm__sqlite_copy(dbm__sqlite_statement *s, sqlite3_stmt *stmt,
     dbm_status status = DBM_OK;
     size_t size = DBM__ASIDE_ALIGNED(sizeof(dbm__sqlite_row)) + (size_t)s->columns * sizeof(dbm_value);
     dbm__sqlite_row *row = (dbm__sqlite_row *)dbm__aside_room(s->q->owner, &s->aside, &s->q->spare, size, limit, &status);
-    dbm_value *cells;
-    int i;
+    dbm_value *cells; int i;
     if (row == NULL) return status;
     row->next = NULL;
     cells = dbm__sqlite_cells(row);
@@ -16794,8 +16715,7 @@ static dbm_status dbm__sqlite_hold_here(dbm__sqlite_statement *s, size_t limit) 
 static dbm_status dbm__sqlite_hold_aside(dbm__sqlite_statement *s, const dbm_op *op) {
     dbm__sqlite *q = s->q;
     sqlite3_stmt *again = NULL;
-    dbm_status status;
-    int64_t i;
+    dbm_status status; int64_t i;
     int rc = sqlite3_prepare_v2(q->db, sqlite3_sql(s->stmt), -1, &again, NULL);
     if (rc != SQLITE_OK) return dbm__sqlite_fail(q, rc);
     status = dbm__sqlite_bind(s, again, op->values, op->value_count);
@@ -16895,9 +16815,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_write(dbm__sqlite *q, dbm__sqlite_st
 static DBM__NOINLINE dbm_status dbm__sqlite_wrong_count(dbm__sqlite *q, int expected, int given) {
     return dbm__adapter_say(q->c, DBM_E_RANGE, "07001", 0, "the statement has %d placeholders, and %d values were passed", expected, given); }
 static DBM__NOINLINE dbm_status dbm__sqlite_start(dbm__sqlite_statement *s, dbm_op *op) {
-    dbm__sqlite *q;
-    dbm_status status;
-    int rc;
+    dbm__sqlite *q; dbm_status status; int rc;
     if (DBM__UNLIKELY(op->value_count != s->parameters)) return dbm__sqlite_wrong_count(s->q, s->parameters, op->value_count);
     status = dbm__sqlite_bind(s, s->stmt, op->values, op->value_count);
     if (DBM__UNLIKELY(status != DBM_OK)) return status;
@@ -17007,8 +16925,7 @@ static dbm_status dbm__sqlite_classify(dbm_connection *c, const char *sqlstate, 
 /* What every connection has, set again when a session may have changed it. */
 static int dbm__sqlite_set_up(dbm__sqlite *q) {
     const dbm__sqlite_base *base = q->base;
-    char text[64];
-    int rc;
+    char text[64]; int rc;
     sqlite3_extended_result_codes(q->db, 1);
     sqlite3_busy_handler(q->db, dbm__sqlite_busy, q);
 #if DBM__THREADS
@@ -17211,8 +17128,7 @@ static const char *dbm__sqlite_choice(dbm_database *db, const char *key, const c
     dbm__adapter_refuse(db, DBM_E_CONFIG, "%s = %s: expected one of %s", key, value, list);
     return NULL; }
 static dbm_status dbm__sqlite_check_parameters(dbm_database *db) {
-    const char *value, *where;
-    dbm_option one;
+    const char *value, *where; dbm_option one;
     size_t i = 0, k;
     while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
         for (k = 0; k < DBM__SQLITE_URI_KEYS && strcmp(one.name, dbm__sqlite_uri_keys[k]) != 0; k++) {}
@@ -17285,14 +17201,12 @@ static bool dbm__sqlite_canonical(const char *path, const char *vfs_name, char *
     dbm__copy_cut(out, DBM__SQLITE_PATH, path);
     return true; }
 static void dbm__sqlite_put_encoded(dbm__text *t, const char *text) {
-    char code[3];
-    size_t i;
+    char code[3]; size_t i;
     for (i = 0; text[i] != '\0'; i++) dbm__put_n(t, code, dbm__percent(text[i], i != 1 ? "._-:/" : "._-:", code)); /* `file://` would begin a host */ }
 /* The block of a database: its settings, then its path, then its URI. */
 static dbm_status dbm__sqlite_make(dbm_database *db, const dbm__sqlite_base *settings, const char *path) {
     size_t path_size = strlen(path) + 1, uri_size = 3 * path_size + 32, i;
-    dbm__sqlite_base *base;
-    dbm__text t;
+    dbm__sqlite_base *base; dbm__text t;
     char *texts, between = '?';
     for (i = 0; i < DBM__SQLITE_URI_KEYS; i++) {
         const char *value = dbm_adapter_option(db, dbm__sqlite_uri_keys[i]);
@@ -17331,8 +17245,7 @@ static dbm_status dbm__sqlite_init_file(dbm_database *db, const dbm__sqlite_base
 static dbm_status dbm__sqlite_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
     const char *path = url->path != NULL ? url->path : "", *mode, *immutable = dbm_adapter_option(db, "immutable");
-    dbm__sqlite_base settings;
-    dbm_status status;
+    dbm__sqlite_base settings; dbm_status status;
     bool yes = false;
     memset(&settings, 0, sizeof settings);
 #if !DBM__SQLITE_MEMSTATUS
@@ -17893,8 +17806,7 @@ static size_t dbm__pg_put_era(char *at, const dbm__calendar *c, const char *from
     memcpy(at, c->year > 0 ? "" : " BC", c->year > 0 ? 1 : 4);
     return (size_t)(at - from) + strlen(at); }
 DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
-    dbm__calendar c;
-    char *at;
+    dbm__calendar c; char *at;
     dbm__calendar_of(us, &c);
     at = dbm__put_digits(dbm__pg_put_date(block, &c), ' ', c.hour, 2);
     at = dbm__put_digits(dbm__put_digits(at, ':', c.minute, 2), ':', c.second, 2);
@@ -17912,8 +17824,7 @@ DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
  * and 0, which every type that takes a truth value reads, integers among them. */
 static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     size_t need = op->sql_size + 64;
-    char *at;
-    int i;
+    char *at; int i;
     q->bytes = (size_t)op->value_count * 64;
     if (op->value_count > q->params_capacity) {
         int capacity = op->value_count + 16;
@@ -18182,10 +18093,7 @@ static bool dbm__pg_columns_room(dbm__pg *q, dbm__pg_statement *s, int columns) 
 /* Puts a row aside. */
 static bool dbm__pg_keep(dbm__pg *q, dbm__pg_statement *s, const dbm__pg_cell *cells, int columns) {
     size_t size = sizeof(dbm__pg_held) + (size_t)columns * sizeof *cells;
-    dbm__pg_held *held;
-    dbm_status status;
-    char *at;
-    int i;
+    dbm__pg_held *held; dbm_status status; char *at; int i;
     for (i = 0; i < columns; i++) size += (size_t)(cells[i].size > 0 ? cells[i].size : 0) + 1;
     held = (dbm__pg_held *)dbm__aside_room(q->owner, &s->aside, &q->spare_chunk, size, s->of != NULL ? s->limit : q->op->row_buffer, &status);
     if (held == NULL) {
@@ -18446,8 +18354,7 @@ static void dbm__pg_failed_before(dbm__pg *q, const dbm__pg_item *item, const ch
     if (s != item->s) item->s->undone = stale || misfit; }
 /* The connection dies or fails where nobody waits: whoever uses it next hears of it. */
 static void dbm__pg_failed_item(dbm__pg *q, const dbm__pg_item *item, PGresult *res) {
-    const dbm__pg_item *about;
-    PGresult **to;
+    const dbm__pg_item *about; PGresult **to;
     if (item->silent) {
         if (item->kind != DBM__PG_COMMIT) q->poisoned = true; /* a reset; a COMMIT of what only read has nothing to lose */
         PQclear(res);
@@ -18826,8 +18733,7 @@ static int dbm__pg_lane_look(dbm__pg *q, dbm__pg_in *in) {
 static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
     for (;;) {
         size_t left = in->end - in->at, got, need;
-        dbm_status st;
-        int how;
+        dbm_status st; int how;
         if (q->lane && q->main != NULL && q->mode == DBM__PG_TAKE && q->main->rows > 0) in->keep = in->at; /* rows that nobody has seen yet */
         if (left != 0 && in->keep != in->at) memmove(in->data + in->keep, in->data + in->at, left);
         in->at = in->keep;
@@ -19113,8 +19019,7 @@ DBM__INLINE bool dbm__pg_lane_free(const dbm__pg *q) {
 static void dbm__pg_cursor_name(char block[20], uint32_t number) { dbm__format(block, 20, "dbm_c%u", (uint64_t)number); }
 /* What waits, `unknown` to be prepared, cursors and statements that are done with, and room for what follows. NULL: no memory. */
 static DBM__NOINLINE char *dbm__pg_lane_begin_with(dbm__pg *q, size_t size, dbm__pg_statement *unknown) {
-    char name[28], *to;
-    int i;
+    char name[28], *to; int i;
     size += 256 + 40 * (size_t)(q->closes.count + q->drops.count);
     if (dbm__pg_out(q, size + 160 * (size_t)q->wait.count) == NULL) return NULL;
     q->beginning = q->wait.count == 1 && q->wait.at[0].kind == DBM__PG_BEGIN && !q->ours && unknown == NULL;
@@ -19252,8 +19157,7 @@ static bool dbm__pg_start_fetch(dbm__pg *q, dbm_op *op) {
     dbm__pg_go(q);
     return true; }
 static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
-    bool quick;
-    dbm__pg_item *item;
+    bool quick; dbm__pg_item *item;
     if (q->tx != DBM__PG_TX_OPEN) { /* it was never sent */
         dbm__pg_transaction_over(q);
         dbm__pg_end_local(q, DBM_OK);
@@ -19306,8 +19210,7 @@ static void dbm__pg_start_reset(dbm__pg *q) {
 static int dbm__pg_return_from_native(dbm__pg *q) {
     (void)PQsetnonblocking(q->conn, 1);
     for (;;) {
-        PGresult *res;
-        ExecStatusType status;
+        PGresult *res; ExecStatusType status;
         if (PQisBusy(q->conn)) return PQstatus(q->conn) == CONNECTION_BAD ? DBM__PG_DEAD : DBM__PG_WAITS;
         res = PQgetResult(q->conn);
         status = PQresultStatus(res);
@@ -19396,9 +19299,7 @@ static dbm_status dbm__pg_each_begin(dbm__pg *q, dbm_bulk_plan *plan) {
 static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
     struct dbm__pg_each *e = q->each;
-    dbm_value *to;
-    size_t from;
-    int i;
+    dbm_value *to; size_t from; int i;
     if (DBM__LIKELY(e == NULL)) return dbm__pg_bulk_row(c, op, values);
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
@@ -19423,9 +19324,7 @@ static dbm_status dbm__pg_take_columns(dbm_connection *c, dbm_op *op, const dbm_
 /* The INSERT of one row. */
 static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     struct dbm__pg_each *e = q->each;
-    dbm_value values[DBM__MAX_VALUES];
-    dbm_op op;
-    int i;
+    dbm_value values[DBM__MAX_VALUES]; dbm_op op; int i;
     memset(&op, 0, sizeof op);
     op.values = values;
     op.value_count = e->columns;
@@ -19591,8 +19490,7 @@ static void dbm__pg_start(dbm_connection *c, dbm_op *op) {
 static bool dbm__pg_listen(dbm__pg *q, dbm_op *op) {
     const char *verb = op->listen == DBM_LISTEN_CHANNEL ? "LISTEN \"" : op->listen == (DBM_LISTEN_CHANNEL | DBM_LISTEN_STOP) ? "UNLISTEN \"" : NULL;
     size_t need = 1, i;
-    int v;
-    char *out;
+    int v; char *out;
     if (verb == NULL) return dbm__pg_end_local(q, dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "PostgreSQL has channels by their names alone, neither patterns nor shards"));
     for (v = 0; v < op->value_count; v++) {
         const dbm_value *name = &op->values[v];
@@ -19773,8 +19671,7 @@ static dbm_step dbm__pg_kill_step(dbm__pg *q, dbm__pg_kill *k) {
 /* Of any thread. */
 static void dbm__pg_cancel(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    dbm__pg_kill k;
-    dbm_step want;
+    dbm__pg_kill k; dbm_step want;
     if (q == NULL) return;
     dbm__store(&q->cancelled, 1);
     dbm__pg_kill_begin(q, &k);
@@ -20056,8 +19953,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
     return true; }
 static dbm_step dbm__pg_connect_step(dbm_connection *c, dbm_op *op);
 static dbm_step dbm__pg_step_on(dbm_connection *c, dbm__pg *q, dbm_op *op) {
-    int how, unsent;
-    dbm_step step;
+    int how, unsent; dbm_step step;
     bool stirred = false; /* under TLS, where a part of a record may lie in libpq, unseen by poll: look again soon after something has come */
     if (op->kind == DBM_OP_CONNECT) return op->state != NULL ? DBM_STEP_DONE : dbm__pg_connect_step(c, op);
     if (DBM__UNLIKELY(op->kind == DBM_OP_NOTIFIED)) return dbm__pg_notified(q, op);
@@ -20238,8 +20134,7 @@ static dbm_status dbm__pg_too_late(dbm__pg *q, int i) {
 static dbm_status dbm__pg_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__pg_statement *s = (dbm__pg_statement *)op->result;
     dbm__pg *q = s->q;
-    const char *data;
-    size_t size;
+    const char *data; size_t size;
     Oid type = s->types[i];
     (void)c;
     out->name = NULL;
@@ -20320,8 +20215,7 @@ static const char *dbm__pg_column_name(dbm_connection *c, dbm_op *op, int i) {
     return PQfname(s->res != NULL ? s->res : s->about->res, i); }
 /* The first column of RETURNING, when it is a number. */
 static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
-    dbm_op look;
-    dbm_value v;
+    dbm_op look; dbm_value v;
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
@@ -20400,8 +20294,7 @@ static const char *dbm__pg_nth(const char *list, int n) {
  * first one as long as the system does. */
 static dbm_status dbm__pg_connect_begin(dbm__pg *q, dbm_op *op) {
     const dbm__pg_base *base = q->base;
-    dbm_credentials who;
-    const char **values;
+    dbm_credentials who; const char **values;
     dbm_status status = dbm_adapter_credentials(q->c, &who);
     int64_t now;
     int left = base->host_count - q->host;
@@ -20562,8 +20455,7 @@ static void dbm__pg_disconnect(dbm_connection *c, dbm_disconnect how) {
 /* Without a round trip: what came unasked, and what nobody waited for, is read; then the stream must be open and silent. */
 static dbm_status dbm__pg_alive(dbm_connection *c) {
     dbm__pg *q = (dbm__pg *)dbm_adapter_data(c);
-    PGnotify *told;
-    int round;
+    PGnotify *told; int round;
     if (q->poisoned || PQstatus(q->conn) == CONNECTION_BAD) return DBM_E_LOST;
     if (q->state == DBM__PG_NATIVE_USE) return DBM_OK;
     if (q->owed != 0 || q->ours) {
@@ -20661,8 +20553,7 @@ static dbm_status dbm__pg_init(dbm_database *db) {
     const dbm_config *config = dbm_adapter_config(db);
     size_t pairs = 24 + url->parameter_count + config->option_count;
     size_t size = sizeof(dbm__pg_base) + 2 * pairs * sizeof(char *) + 2 * (strlen(url->hosts) + 1) + 5 * 16;
-    dbm__pg_base *base;
-    dbm_status status;
+    dbm__pg_base *base; dbm_status status;
     if (!PQisthreadsafe()) return dbm__adapter_refuse(db, DBM_E_CONFIG, "libpq was built without thread safety");
     base = (dbm__pg_base *)dbm_adapter_alloc(db, size);
     if (base == NULL) return dbm_adapter_fail_init(db, DBM_E_NOMEM, dbm_status_text(DBM_E_NOMEM));
@@ -20721,9 +20612,7 @@ struct dbm__pg_copy {
 };
 DBM__FN dbm__pg_copy *dbm__pg_copy_make(dbm_database *db, dbm_bulk_plan *plan) {
     size_t n = (size_t)plan->column_count, names = strlen(plan->table), size;
-    dbm__pg_copy *k;
-    dbm__text list;
-    int i;
+    dbm__pg_copy *k; dbm__text list; int i;
     for (i = 0; i < plan->column_count; i++) names += strlen(plan->columns[i]) + 2;
     names += 64;
     size = sizeof *k + 2 * n + 2 * names;
@@ -20929,9 +20818,7 @@ static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__w
     k->size += i;
     return DBM_OK; }
 static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
-    double x;
-    float single;
-    int32_t bits;
+    double x; float single; int32_t bits;
     dbm_status st = dbm__to_double(v, &x, why);
     if (st != DBM_OK) return st;
     if (how == DBM__PG_AS_FLOAT8) { k->size = (size_t)(dbm__pg_to_double(k->rows + k->size, x) - k->rows); return DBM_OK; }
@@ -20944,12 +20831,7 @@ static dbm_status dbm__pg_cell_real(dbm__pg_copy *k, int how, const dbm_value *v
     return DBM_OK; }
 /* One cell in binary. There is room for all of the row that has a fixed size. */
 static dbm_status dbm__pg_put_value(dbm__pg_copy *k, int how, const dbm_value *v, dbm__why *why) {
-    char block[64];
-    const char *text;
-    size_t size;
-    int64_t x;
-    bool yes;
-    dbm_status st;
+    char block[64]; const char *text; size_t size; int64_t x; bool yes; dbm_status st;
     switch (how) {
     case DBM__PG_AS_INT2: case DBM__PG_AS_INT4: case DBM__PG_AS_INT8: case DBM__PG_AS_OID:
         st = dbm__to_int(v, dbm__pg_limits[how].min, dbm__pg_limits[how].max, &x, why);
@@ -21073,8 +20955,7 @@ static DBM__NOINLINE dbm_status dbm__pg_element(dbm__pg_copy *k, int i, const db
     return st; }
 DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm_column *columns, size_t first, size_t count, size_t *taken) {
     dbm__pg_copy *k = (dbm__pg_copy *)op->bulk->data;
-    dbm__why why;
-    size_t row;
+    dbm__why why; size_t row;
     int i, n = k->plan->column_count;
     for (i = 0; i < n; i++) k->fast[i] = dbm__pg_copy_fast(k->how[i], &columns[i]);
     for (row = first; row < first + count; row++) {
@@ -21092,8 +20973,7 @@ DBM__FN dbm_status dbm__pg_bulk_columns(dbm_connection *c, dbm_op *op, const dbm
             if (a->nulls != NULL && (a->nulls[row / 8] >> row % 8 & 1) != 0) {
                 if (fast != DBM__PG_FAST_NONE) { to = dbm__pg_to32(to, UINT32_MAX); continue; }
             } else if (fast == DBM__PG_FAST_INT32 || fast == DBM__PG_FAST_INT64) {
-                int64_t x;
-                int32_t half;
+                int64_t x; int32_t half;
                 if (fast == DBM__PG_FAST_INT64) memcpy(&x, at, sizeof x);
                 else { memcpy(&half, at, sizeof half); x = half; }
                 if (DBM__LIKELY(x >= dbm__pg_limits[how].min && x <= dbm__pg_limits[how].max)) {
@@ -21458,8 +21338,7 @@ static void dbm__mysql_part(const char *text, const char *before, char end, char
 static void dbm__mysql_constraint(dbm__mysql *q, int native, const char *said) {
     dbm_constraint kind = DBM_CONSTRAINT_OTHER;
     const char *before = "";
-    char name[128], *quote;
-    size_t size;
+    char name[128], *quote; size_t size;
     switch (native) {
     case 1022: case 1062: case 1169: case 1557: case 1586: case 1761: case 1762: case 1859: kind = DBM_CONSTRAINT_UNIQUE, before = "for key '"; break;
     case 1048: kind = DBM_CONSTRAINT_NOT_NULL, before = "Column '"; break;
@@ -21921,8 +21800,7 @@ DBM__INLINE void dbm__mysql_value(dbm__mysql_statement *s, dbm__mysql_cell *cell
 static void dbm__mysql_value_of_text(dbm__mysql_statement *s, int i, dbm_value *out) {
     const char *text = s->text_row[i];
     size_t size = (size_t)s->text_sizes[i];
-    dbm__mysql_cell cell;
-    double real;
+    dbm__mysql_cell cell; double real;
     cell.how = dbm__mysql_how(&mysql_fetch_fields(s->text_rows)[i]);
     *out = dbm_null();
     if (text == NULL) return;
@@ -21974,8 +21852,7 @@ static dbm_status dbm__mysql_keep_row(dbm__mysql *q, dbm__mysql_statement *s, si
     dbm_status status = DBM_OK;
     size_t head = DBM__ASIDE_ALIGNED(sizeof(dbm__mysql_row));
     dbm__mysql_row *row = (dbm__mysql_row *)dbm__aside_room(q->owner, &s->aside, &q->spare, head + (size_t)s->columns * sizeof(dbm_value), limit, &status);
-    dbm_value *cells;
-    int i;
+    dbm_value *cells; int i;
     if (row == NULL) return status;
     row->next = NULL;
     cells = (dbm_value *)(void *)((char *)row + head);
@@ -22110,8 +21987,7 @@ static bool dbm__mysql_as_text(const dbm__mysql_statement *s, const dbm_prepared
     return p->parameters == 0 && !p->returns_rows && !s->changes && !s->calls; }
 /* Prepares s->stmt for p. A failure is reported; s->stmt is NULL when it must go as text. */
 static int dbm__mysql_prepare(dbm__mysql *q, dbm__mysql_statement *s, dbm_prepared *p) {
-    int found;
-    bool failed;
+    int found; bool failed;
     DBM__MYSQL_FLOW(q->sub)
     s->generation = q->generation;
     s->stmt = mysql_stmt_init(q->my);
@@ -22671,8 +22547,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
     dbm__mysql_bulk *b = q->bulk;
     size_t bytes = 0;
     bool fits = true;
-    dbm_status status;
-    int i;
+    dbm_status status; int i;
     for (i = 0; i < b->columns; i++) {
         const dbm_value *v = &values[i];
         MYSQL_BIND *bind = &b->binds[i], value;
@@ -22708,8 +22583,7 @@ static dbm_status dbm__mysql_bulk_put(dbm__mysql *q, dbm_op *op, size_t r, const
 static dbm_status dbm__mysql_bulk_row(dbm_connection *c, dbm_op *op, const dbm_value *values) {
     dbm__mysql *q = (dbm__mysql *)dbm_adapter_data(c);
     dbm__mysql_bulk *b = q->bulk;
-    dbm_status status;
-    int i;
+    dbm_status status; int i;
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     status = dbm__mysql_bulk_put(q, op, b->rows, values, true);
     if (DBM__LIKELY(status == DBM_OK)) return ++b->rows == b->most ? DBM_DONE : DBM_OK;
@@ -22745,8 +22619,7 @@ static bool dbm__mysql_bulk_text(dbm__mysql *q, dbm__mysql_bulk *b, const dbm_bu
 /* Tells the library of the rows. False: reported. */
 static bool dbm__mysql_bulk_bind(dbm__mysql *q, dbm__mysql_bulk *b, MYSQL_STMT *stmt) {
     MYSQL_BIND *binds = b->binds;
-    size_t r;
-    int i;
+    size_t r; int i;
     if (b->arrays) {
 #if DBM__MYSQL_MARIADB
         unsigned rows = (unsigned)b->rows;
@@ -22840,8 +22713,7 @@ static dbm_status dbm__mysql_bulk_columns(dbm_connection *c, dbm_op *op, const d
     bool in_place = b->arrays && b->rows == 0 && count >= b->most / 4;
     dbm_value values[DBM__MYSQL_BULK_COLUMNS];
     dbm_status status = DBM_OK;
-    size_t r;
-    int i;
+    size_t r; int i;
     memset(values, 0, sizeof values); /* dbm_null() */
     if (b->rows == 0) dbm__mysql_bulk_clean(b);
     if (in_place && count > b->most) count = b->most;
@@ -23087,9 +22959,7 @@ static void dbm__mysql_sever(MYSQL *my) {
 static int dbm__mysql_kill(dbm__mysql *q);
 /* Ends the library's side of a connection, whatever it was in the middle of. */
 static void dbm__mysql_close_library(dbm__mysql *q, bool polite) {
-    dbm__mysql_statement *s;
-    dbm__hush quiet;
-    int turns;
+    dbm__mysql_statement *s; dbm__hush quiet; int turns;
     if (q->my == NULL) return;
     if (!polite || q->wait != 0) {
         dbm__mysql_sever(q->my);
@@ -23168,9 +23038,7 @@ static int dbm__mysql_op_connect(dbm__mysql *q, dbm_op *op) {
 /* Makes what we keep of a connection. NULL: reported. */
 static DBM__NOINLINE dbm__mysql *dbm__mysql_new(dbm_connection *c) {
     dbm_database *owner = dbm_adapter_database(c);
-    dbm_credentials who;
-    dbm__mysql *q;
-    size_t user, password;
+    dbm_credentials who; dbm__mysql *q; size_t user, password;
     if (dbm_adapter_credentials(c, &who) != DBM_OK) return NULL;
     user = who.user != NULL ? strlen(who.user) : 0;
     password = who.password != NULL ? strlen(who.password) : 0;
@@ -23212,8 +23080,7 @@ static int dbm__mysql_kill_call(dbm__mysql *q, int ready) {
  * What it waits for; 0: it is through. */
 static int dbm__mysql_kill(dbm__mysql *q) {
     dbm__mysql_killer *k = &q->killer;
-    dbm__hush quiet;
-    int turns;
+    dbm__hush quiet; int turns;
     if (k->my == NULL) {
         memset(k, 0, sizeof *k);
         k->until_us = dbm_adapter_clock(q->owner) + DBM__MYSQL_KILL_US;
@@ -23369,8 +23236,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     const char *names[DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS], *near_one;
     char hint[600] = "";
     dbm__text t = dbm__text_in(hint, sizeof hint);
-    size_t i, size;
-    bool flag;
+    size_t i, size; bool flag;
     for (i = 0; i < DBM__MYSQL_ARGS + DBM__MYSQL_OWN_ARGS; i++) {
         int kind = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].kind : DBM__MYSQL_ARG_TEXT;
         names[i] = i < DBM__MYSQL_ARGS ? dbm__mysql_args[i].name : dbm__mysql_own_args[i - DBM__MYSQL_ARGS];
@@ -23392,8 +23258,7 @@ static dbm_status dbm__mysql_check_arg(dbm_database *db, const char *name, const
     dbm__text_end(&t);
     return dbm__adapter_refuse(db, DBM_E_CONFIG, "%s %q is unknown%s", where, name, hint); }
 static dbm_status dbm__mysql_check_args(dbm_database *db) {
-    dbm_option one;
-    const char *where;
+    dbm_option one; const char *where;
     dbm_status status = DBM_OK;
     size_t i = 0;
     while (status == DBM_OK && (where = dbm__adapter_argument(db, &i, &one)) != NULL) status = dbm__mysql_check_arg(db, one.name, one.value, where);
@@ -23457,9 +23322,7 @@ static dbm_status dbm__mysql_init(dbm_database *db) {
     const char *hosts = url->hosts != NULL ? url->hosts : "", *path = url->path != NULL ? url->path : "", *p;
     const char *socket_path = dbm_adapter_option(db, "unix_socket"), *mode = dbm_adapter_option(db, "sql_mode");
     size_t count = 1, hosts_size = strlen(hosts) + 1, path_size = strlen(path) + 1;
-    dbm__mysql_base *base;
-    dbm_status status;
-    char *texts;
+    dbm__mysql_base *base; dbm_status status; char *texts;
     if (socket_path == NULL) socket_path = dbm_adapter_option(db, "socket");
     if (!dbm__mysql_library()) return dbm_adapter_fail_init(db, DBM_E_NOMEM, "the MySQL client library could not be initialised");
     status = dbm__mysql_check_args(db);
@@ -23674,8 +23537,7 @@ typedef struct dbm__redis {
 static dbm_status dbm__redis_no_memory(dbm_connection *c) { return dbm_adapter_fail(c, DBM_E_NOMEM, NULL, 0, "out of memory"); }
 /* Room for `more` bytes behind `size`; false without memory. */
 static DBM__NOINLINE bool dbm__redis_more(dbm_database *db, char **block, size_t *room, size_t size, size_t more) {
-    size_t want;
-    char *bigger;
+    size_t want; char *bigger;
     if (more > SIZE_MAX / 4 - size) return false;
     want = size + more < 1000 ? 1024 : (size + more) + (size + more) / 2;
     bigger = (char *)dbm_adapter_resize(db, *block, want);
@@ -24119,9 +23981,7 @@ static bool dbm__redis_waits(const dbm_op *op) {
 /* What a command is about, before it is sent. Refuses what would take the connection out of step. */
 static dbm_status dbm__redis_look(dbm__redis *r, dbm_op *op) {
     const dbm_value *v = op->values;
-    char first;
-    size_t i;
-    int j;
+    char first; size_t i; int j;
     r->command = DBM__REDIS_PLAIN;
     r->pairs = DBM__REDIS_SINGLE;
     if (op->value_count < 1 || (v[0].type != DBM_TYPE_TEXT && v[0].type != DBM_TYPE_BLOB) || v[0].as.text.data == NULL || v[0].as.text.size == 0) {
@@ -24208,9 +24068,7 @@ static SSL_CTX *dbm__redis_tls_settings(dbm__redis *r, dbm_tls mode) {
     return made; }
 static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     SSL_CTX *settings = dbm__redis_tls_settings(r, mode);
-    dbm__hush hush;
-    ASN1_OCTET_STRING *address;
-    bool named;
+    dbm__hush hush; ASN1_OCTET_STRING *address; bool named;
     int rc = 1;
     if (settings == NULL) return DBM_E_TLS;
     r->context = redisConnectFd(r->fd);
@@ -24239,8 +24097,7 @@ static dbm_status dbm__redis_tls_begin(dbm__redis *r, dbm_tls mode) {
     return DBM_OK; }
 /* The handshake goes on: DONE says that it is over, well or not. */
 static dbm_step dbm__redis_tls_shake(dbm__redis *r, dbm_status *st) {
-    dbm__hush hush;
-    int rc, e;
+    dbm__hush hush; int rc, e;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_do_handshake(r->ssl);
@@ -24266,8 +24123,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     if (rc != REDIS_OK) return DBM_E_LOST;
     return done ? DBM_OK : DBM_E_TIMEOUT; }
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
-    dbm__hush hush;
-    int rc, e;
+    dbm__hush hush; int rc, e;
     dbm__hush_begin(&hush, true);
     ERR_clear_error();
     rc = SSL_read(r->ssl, into, room < INT32_MAX ? (int)room : INT32_MAX);
@@ -24466,8 +24322,7 @@ static void dbm__redis_scan_texts(dbm__redis *r) {
 /* Looks for the ends of replies in what was read. False: that is no reply. */
 static bool dbm__redis_scan(dbm__redis *r) {
     while (r->scanned < r->raw_size && (r->unanswered != 0 || r->open != 0 || r->raw[r->scanned] == '>')) {
-        const char *c, *end;
-        size_t size;
+        const char *c, *end; size_t size;
         uint64_t more = 0;
         int64_t n = 0;
         if (r->open == 0) dbm__redis_scan_texts(r);
@@ -24499,8 +24354,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
     return true; }
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
-    size_t n;
-    dbm_status st;
+    size_t n; dbm_status st;
     if (r->raw_at > r->raw_size / 2) {
         memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
         r->raw_size -= r->raw_at;
@@ -24541,8 +24395,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     void *got = NULL;
-    bool fed;
-    dbm__redis_asked s;
+    bool fed; dbm__redis_asked s;
     r->straight = true;
     if (r->building == NULL && (r->building = dbm__redis_reply_new(r)) == NULL) return dbm__redis_garbage(r);
     fed = redisReaderFeed(r->reader, r->raw + r->raw_at, r->raw_size - r->raw_at) == REDIS_OK && redisReaderGetReply(r->reader, &got) == REDIS_OK;
@@ -24595,8 +24448,7 @@ static bool dbm__redis_reached_end(dbm__redis *r, dbm_op *op) {
 /* Sends and reads until the operation has what it waits for. */
 static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
     bool looked = !op->no_wait; /* one that needs room alone reads all the same, or what is to be read piles up at the server */
-    dbm_status st;
-    size_t i;
+    dbm_status st; size_t i;
     for (;;) {
         dbm__redis_push(r);
         op->fd = r->fd;
@@ -25316,8 +25168,7 @@ static mongoc_stream_t *dbm__mongo_stream_new(dbm__mongo_wire *w, int fd, mongoc
 static mongoc_stream_t *dbm__mongo_encrypt(dbm__mongo_wire *w, mongoc_stream_t *below, const char *host, int32_t timeout_ms, bson_error_t *error) {
     const mongoc_uri_t *uri = w->uri;
     bool insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
-    mongoc_ssl_opt_t options;
-    mongoc_stream_t *tls, *stream;
+    mongoc_ssl_opt_t options; mongoc_stream_t *tls, *stream;
     memset(&options, 0, sizeof options);
     options.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL);
     options.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD, NULL);
@@ -25342,9 +25193,7 @@ static mongoc_stream_t *dbm__mongo_dial(const mongoc_uri_t *uri, const mongoc_ho
     const dbm_config *config = dbm_adapter_config(w->base->db);
     int32_t connect_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS, 10000);
     int64_t until_us = dbm__mongo_until(w, connect_ms);
-    mongoc_stream_t *stream;
-    dbm__dial d;
-    dbm_step want;
+    mongoc_stream_t *stream; dbm__dial d; dbm_step want;
     dbm__dial_init(&d);
     if (host->family == AF_UNIX) d.path = host->host;
     else d.hosts = host->host_and_port;
@@ -25556,8 +25405,7 @@ static dbm_status dbm__mongo_append(dbm__mongo_lease *m, bson_t *b, const char *
         else ok = bson_append_binary(b, key, key_size, BSON_SUBTYPE_BINARY, (const uint8_t *)v->as.text.data, (uint32_t)v->as.text.size);
         break;
     case DBM_TYPE_DECIMAL: {
-        bson_decimal128_t d;
-        char text[64];
+        bson_decimal128_t d; char text[64];
         if (v->as.text.size >= sizeof text) return dbm__mongo_range(m, number, "has more than the 34 digits of a Decimal128");
         memcpy(text, v->as.text.data, v->as.text.size);
         text[v->as.text.size] = 0;
@@ -25594,8 +25442,7 @@ static const char *dbm__mongo_span(const char *at, const char *end, bool whole, 
 static bson_t *dbm__mongo_foreign(dbm__mongo_json *j, const char *end, bson_iter_t *it) {
     size_t size = (size_t)(end - j->at);
     char *text = (char *)dbm_adapter_alloc(j->m->owner, size + 7);
-    bson_error_t error;
-    bson_t *doc;
+    bson_error_t error; bson_t *doc;
     if (text == NULL) { j->status = dbm_adapter_fail(j->m->c, DBM_E_NOMEM, NULL, 0, NULL); return NULL; }
     memcpy(text, "{\"v\":", 5);
     memcpy(text + 5, j->at, size);
@@ -25878,8 +25725,7 @@ static void dbm__mongo_put_hex(char *out, const uint8_t *bytes, size_t n, bool d
 static dbm_status dbm__mongo_column(dbm_connection *c, dbm_op *op, int i, dbm_value *out) {
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_result *r = (dbm__mongo_result *)op->result;
-    dbm__mongo_field *f;
-    bson_iter_t it;
+    dbm__mongo_field *f; bson_iter_t it;
     const bson_iter_t *at = &it;
     size_t size = 0;
     if (i < 0 && r->doc == NULL) r->doc = r->made = bson_new_from_data(r->data, r->size);
@@ -26058,9 +25904,7 @@ static dbm_status dbm__mongo_shown(dbm__mongo_job *j, dbm__mongo_result *r, dbm_
 /* The answer is this document, or the one that `path` leads to in it (DBM_DONE where it leads nowhere). Takes it over. */
 static dbm_status dbm__mongo_answer(dbm__mongo_job *j, bson_t *doc, const char *path) {
     dbm__mongo_result *r = dbm__mongo_result_new(j->m);
-    const uint8_t *data;
-    uint32_t size;
-    bson_iter_t it, at;
+    const uint8_t *data; uint32_t size; bson_iter_t it, at;
     if (r == NULL) { bson_destroy(doc); return DBM_E_NOMEM; }
     if (r->reply == NULL) r->reply = bson_new();
     bson_steal(r->reply, doc); /* a small one moves */
@@ -26091,8 +25935,7 @@ static const bson_t *dbm__mongo_with_id(const bson_t *doc, bson_t **made) {
     return *made; }
 static dbm_status dbm__mongo_insert(dbm__mongo_job *j) {
     bson_t *made, row = BSON_INITIALIZER;
-    const bson_t *doc;
-    bson_iter_t it;
+    const bson_t *doc; bson_iter_t it;
     doc = dbm__mongo_with_id(j->doc[0], &made);
     j->replied = true;
     if (!mongoc_collection_insert_one(j->collection, doc, &j->given, &j->reply, &j->error)) {
@@ -26112,8 +25955,7 @@ static dbm_status dbm__mongo_many_failed(dbm__mongo_job *j) {
                     dbm__mongo_number(&j->reply, "insertedCount"), text); }
     return dbm__mongo_failed(j); }
 static dbm_status dbm__mongo_insert_many(dbm__mongo_job *j) {
-    const bson_t **docs;
-    bson_t **owned;
+    const bson_t **docs; bson_t **owned;
     dbm_status status = DBM_OK;
     size_t n = (size_t)j->documents, i, made = 0;
     if (n == 0) { j->op->affected = 0; return DBM_OK; }
@@ -26263,9 +26105,7 @@ static dbm_status dbm__mongo_job_run(dbm__mongo_job *j) {
     if (j->kind->flags & DBM__MONGO_LIMITED) dbm__mongo_limit(j, &j->given);
     return j->kind->run(j); }
 static dbm_status dbm__mongo_command(dbm__mongo_lease *m, dbm_op *op) {
-    dbm__mongo_job j;
-    dbm_status status;
-    size_t i;
+    dbm__mongo_job j; dbm_status status; size_t i;
     op->result = NULL;
     op->row = false;
     op->columns = 0;
@@ -26324,8 +26164,7 @@ static void dbm__mongo_bulk_free(dbm__mongo_lease *m) {
     dbm_adapter_free(m->owner, b); }
 static dbm_status dbm__mongo_bulk_begin(dbm__mongo_lease *m, dbm_op *op) {
     const dbm_bulk_plan *plan = op->bulk;
-    dbm__mongo_bulk *b;
-    bson_error_t error;
+    dbm__mongo_bulk *b; bson_error_t error;
     bool inside = m->session != NULL && mongoc_client_session_in_transaction(m->session);
     int i;
     if (inside && plan->each_row) return DBM_E_UNSUPPORTED; /* a row that is refused ends a transaction */
@@ -26348,9 +26187,7 @@ static dbm_status dbm__mongo_bulk_row(dbm_connection *c, dbm_op *op, const dbm_v
     dbm__mongo_lease *m = (dbm__mongo_lease *)dbm_adapter_data(c);
     dbm__mongo_bulk *b = m->bulk;
     dbm_bulk_plan *plan = op->bulk;
-    bson_error_t error;
-    bson_oid_t oid;
-    int i;
+    bson_error_t error; bson_oid_t oid; int i;
     bson_reinit(b->row);
     if (!b->with_id) {
         bson_oid_init(&oid, NULL);
@@ -26390,8 +26227,7 @@ static dbm_status dbm__mongo_bulk_refused(dbm__mongo_lease *m, dbm_op *op, const
     return any && error->domain != MONGOC_ERROR_WRITE_CONCERN ? status : dbm__mongo_fail(m, op, error, reply, "bulk", op->bulk->table); }
 static dbm_status dbm__mongo_bulk_send(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk *b = m->bulk;
-    bson_error_t error;
-    bson_t reply;
+    bson_error_t error; bson_t reply;
     dbm_status status = DBM_OK;
     bool ok;
     if (b->batch == NULL) return DBM_OK;
@@ -26414,8 +26250,7 @@ static dbm_status dbm__mongo_bulk_end(dbm__mongo_lease *m, dbm_op *op) {
     dbm__mongo_bulk_free(m);
     return status; }
 static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) {
-    bson_error_t error;
-    mongoc_server_description_t *server;
+    bson_error_t error; mongoc_server_description_t *server;
     mongoc_transaction_opt_t *options = NULL;
     bool alone, ok;
     if (op->isolation != DBM_ISOLATION_DEFAULT) {
@@ -26437,10 +26272,7 @@ static dbm_status dbm__mongo_begin_transaction(dbm__mongo_lease *m, dbm_op *op) 
     if (options != NULL) mongoc_transaction_opts_destroy(options);
     return ok ? DBM_OK : dbm__mongo_fail(m, op, &error, NULL, "beginning a transaction", NULL); }
 static dbm_status dbm__mongo_commit(dbm__mongo_lease *m, dbm_op *op) {
-    bson_error_t error;
-    bson_t reply;
-    bool unknown;
-    dbm_status status;
+    bson_error_t error; bson_t reply; bool unknown; dbm_status status;
     if (m->session == NULL || !mongoc_client_session_in_transaction(m->session)) return DBM_OK;
     dbm__mongo_bound(m->wire, op);
     if (mongoc_client_session_commit_transaction(m->session, &reply, &error)) { bson_destroy(&reply); return DBM_OK; }
@@ -26591,8 +26423,7 @@ static dbm__mongo_pool *dbm__mongo_pool_take(dbm__mongo_base *base, const char *
     if (idle != NULL) dbm__mongo_pool_free(base, idle);
     return p; }
 static void dbm__mongo_pool_give(dbm__mongo_base *base, dbm__mongo_pool *p) {
-    dbm__mongo_pool **at;
-    bool gone;
+    dbm__mongo_pool **at; bool gone;
     dbm__mongo_after_fork(base);
     dbm__lock_take(&base->lock);
     gone = --p->users == 0 && p != base->pools;
@@ -26641,8 +26472,7 @@ static bool dbm__mongo_looked(dbm__mongo_lease *m, int64_t left_ms, bson_error_t
 /* Before the first command of a client: that the driver will find a server for it in time, or why it won't. */
 static dbm_status dbm__mongo_search(dbm__mongo_lease *m, const dbm_op *op) {
     int64_t began = dbm_adapter_clock(m->owner), limit = op->deadline_us, left_ms = limit == INT64_MAX ? INT64_MAX : (limit - began) / 1000;
-    bson_error_t error;
-    dbm_status status;
+    bson_error_t error; dbm_status status;
     memset(&error, 0, sizeof error);
     if (mongoc_uri_get_tls(m->pool->uri) && !dbm__mongo_wait(m, limit < began + DBM__MONGO_SOON_US ? limit : began + DBM__MONGO_SOON_US, false)) {
         if (dbm__mongo_looked(m, left_ms, &error)) return DBM_OK;
@@ -26713,9 +26543,7 @@ static void dbm__mongo_lease_end(dbm__mongo_lease *m) {
 static dbm_status dbm__mongo_connect(dbm_connection *c, dbm_op *op) {
     dbm_database *db = dbm_adapter_database(c);
     dbm__mongo_base *base = (dbm__mongo_base *)dbm_adapter_db_data(db);
-    dbm_credentials who;
-    bson_error_t error;
-    dbm__mongo_lease *m;
+    dbm_credentials who; bson_error_t error; dbm__mongo_lease *m;
     dbm_status status = dbm_adapter_credentials(c, &who);
     if (status == DBM_OK) status = dbm__mongo_tls_files(c);
     if (status != DBM_OK) return status;
@@ -26808,8 +26636,7 @@ static const char *const dbm__mongo_known[] = {
 };
 enum { DBM__MONGO_KNOWN = (int)(sizeof dbm__mongo_known / sizeof dbm__mongo_known[0]) };
 static dbm_status dbm__mongo_check_options(dbm_database *db) {
-    const char *where;
-    dbm_option one;
+    const char *where; dbm_option one;
     size_t i = 0;
     int k;
     while ((where = dbm__adapter_argument(db, &i, &one)) != NULL) {
@@ -26833,8 +26660,7 @@ static dbm_status dbm__mongo_check_tls(dbm_database *db) {
         return dbm__adapter_refuse(db, DBM_E_CONFIG, "tls_key: MongoDB's driver wants certificate and key in one PEM file: name it as tls_cert, and leave tls_key out"); }
     return DBM_OK; }
 static bool dbm__mongo_local(const char *hosts) {
-    char host[256];
-    int port;
+    char host[256]; int port;
     while (hosts != NULL && *hosts != 0) {
         (void)dbm__host_next(&hosts, host, sizeof host, &port);
         if (host[0] != '/' && !dbm__same_word(host, "localhost") && strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0) return false; }
@@ -26885,9 +26711,7 @@ static dbm_status dbm__mongo_configure(dbm_database *db, dbm__mongo_base *base) 
     return dbm__mongo_check_tls(db); }
 static dbm_status dbm__mongo_init(dbm_database *db) {
     const dbm_url *url = dbm_adapter_url(db);
-    dbm__mongo_base *base;
-    dbm__mongo_pool *p;
-    bson_error_t error;
+    dbm__mongo_base *base; dbm__mongo_pool *p; bson_error_t error;
     dbm_status status = dbm__mongo_check_options(db);
     if (status == DBM_OK) status = dbm__mongo_start(db);
     if (status != DBM_OK) return status;
@@ -27016,10 +26840,7 @@ static const dbm_adapter *dbm__adapter_of_scheme(dbm_manager *mgr, const char *s
         if (dbm__list_has(a->schemes != NULL ? a->schemes : a->type, scheme, size)) return a; }
     return NULL; }
 DBM__DEF dbm_status dbm_register(dbm_manager *mgr, const dbm_adapter *adapter) {
-    dbm_status st;
-    const dbm_adapter **more;
-    const char *schemes, *scheme;
-    size_t size;
+    dbm_status st; const dbm_adapter **more; const char *schemes, *scheme; size_t size;
     if (mgr == NULL) return dbm__fail_null("manager");
     st = dbm__adapter_check(adapter);
     if (st != DBM_OK) return st;
@@ -27088,8 +26909,7 @@ DBM__FN dbm_status dbm__manager_add(dbm_manager *mgr, dbm__settings **settings, 
     dbm__host *host = &mgr->shared->host;
     dbm__names *old, *names;
     dbm_status st = DBM_OK;
-    size_t i;
-    int at;
+    size_t i; int at;
     dbm__lock_take(&mgr->lock);
     old = dbm__manager_names(mgr);
     at = old->count;
@@ -27140,8 +26960,7 @@ static dbm_status dbm__configure(dbm_manager *mgr, const char *path, const char 
     dbm__host *host = &mgr->shared->host;
     dbm__known_type *types = NULL;
     dbm__settings *one = NULL;
-    dbm__settings_list list;
-    dbm__problems problems;
+    dbm__settings_list list; dbm__problems problems;
     char block[sizeof ((dbm_error_info *)0)->message];
     size_t type_count = 0, end;
     dbm_status st = dbm__known_types(mgr, &types, &type_count);
@@ -27277,12 +27096,7 @@ static void dbm__shutdown_drivers(void) {
 #endif
 }
 DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *options) {
-    dbm__host host;
-    dbm__shared *shared;
-    dbm_manager *mgr;
-    dbm__names *names;
-    dbm_status st;
-    size_t i;
+    dbm__host host; dbm__shared *shared; dbm_manager *mgr; dbm__names *names; dbm_status st; size_t i;
     if (out == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_CONFIG, NULL, NULL, "dbm_manager_create: out is NULL");
     *out = NULL;
     st = dbm__host_init(&host, options);
@@ -27332,11 +27146,7 @@ DBM__DEF dbm_status dbm_manager_load(dbm_manager **out, const char *path, const 
 /* Whether the adapter has connections at all; one with init and close alone has none. */
 static bool dbm__database_connects(const dbm_database *db) { return db->adapter->connect != NULL || db->adapter->start != NULL; }
 static dbm_status dbm__database_check(dbm_database *db, const char *site) {
-    dbm_session s;
-    dbm__work *w;
-    dbm_op op;
-    dbm_status st;
-    dbm_error_info kept;
+    dbm_session s; dbm__work *w; dbm_op op; dbm_status st; dbm_error_info kept;
     if (!dbm__database_connects(db)) return DBM_OK;
     st = dbm__session_open(db, NULL, NULL, DBM__KIND_CALL, site, &s);
     if (st != DBM_OK) return st;
@@ -27377,12 +27187,7 @@ static void dbm__open_side_by_side(dbm__slot **openings, dbm__net_item *items, i
         if (left > 0) dbm__net_wait_many(host, items, left, until);
         for (i = 0; i < count; i++) (void)dbm__opening_step(&openings[i], &items[i], result, first); } }
 DBM__DEF dbm_status dbm_init_all(dbm_manager *mgr) {
-    const dbm__names *names;
-    dbm__host *host;
-    dbm__slot **openings;
-    dbm__net_item items[DBM__NET_MANY];
-    bool *tried;
-    dbm_error_info first;
+    const dbm__names *names; dbm__host *host; dbm__slot **openings; dbm__net_item items[DBM__NET_MANY]; bool *tried; dbm_error_info first;
     dbm_status st, result = DBM_OK;
     int i, opening = 0, room;
     if (mgr == NULL) return dbm__fail_null("manager");
@@ -27425,16 +27230,14 @@ DBM__DEF dbm_status dbm_ping(dbm_database *db) {
         return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_CONNECT, db->name, NULL, "an adapter of type %q has no connections to ping", db->adapter->type); }
     return dbm__database_check(db, "dbm_ping"); }
 DBM__DEF dbm_status dbm_health(dbm_manager *mgr, void (*fn)(void *ud, const dbm_health_info *info), void *ud) {
-    const dbm__names *names;
-    dbm_error_info first;
+    const dbm__names *names; dbm_error_info first;
     dbm_status result = DBM_OK;
     int i;
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
         dbm_database *db = names->items[i];
-        dbm_health_info info;
-        char text[512];
+        dbm_health_info info; char text[512];
         int64_t began = dbm__now(db->host);
         info.name = db->name;
         info.type = db->adapter->type;
@@ -27465,8 +27268,7 @@ DBM__DEF dbm_status dbm_stats(dbm_database *db, dbm_stats_info *out) {
     if (db->pool != NULL) dbm__pool_stats(db->pool, out);
     return DBM_OK; }
 DBM__DEF dbm_status dbm_maintain(dbm_manager *mgr) {
-    const dbm__names *names;
-    int i;
+    const dbm__names *names; int i;
     if (mgr == NULL) return dbm__fail_null("manager");
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) {
@@ -27504,8 +27306,7 @@ DBM__FN void dbm__upkeep_start(dbm_manager *mgr) { mgr->upkeep_running = false; 
 DBM__FN void dbm__upkeep_end(dbm_manager *mgr) { (void)mgr; }
 #endif
 DBM__DEF dbm_status dbm_close_all(dbm_manager *mgr) {
-    const dbm__names *names;
-    int64_t until;
+    const dbm__names *names; int64_t until;
     int i, leaked = 0;
     char block[600];
     dbm__text who = dbm__text_in(block, sizeof block);
@@ -27555,9 +27356,7 @@ static void dbm__shared_free_all(dbm__shared *shared) {
     dbm__shared_drop(shared);
     if (own_drivers) dbm__shutdown_drivers(); }
 DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
-    dbm__shared *shared;
-    const dbm__names *names;
-    int i;
+    dbm__shared *shared; const dbm__names *names; int i;
     if (mgr == NULL) return;
     shared = mgr->shared;
     (void)dbm_close_all(mgr);
@@ -27999,8 +27798,7 @@ static bool dbm__fd_due(dbm_loop *loop, dbm__fd *f, int what, dbm_status st) {
     return any; }
 /* Not for ever: what can't be watched, without memory, is due again at once. */
 static void dbm__loop_tell_due(dbm_loop *loop) {
-    dbm__watch *w;
-    int most;
+    dbm__watch *w; int most;
     for (most = 0; (w = loop->due) != NULL && most < DBM__LOOP_ROUNDS && !dbm__loop_forked(loop); most++) {
         loop->due = w->next;
         if (loop->due == NULL) loop->last_due = &loop->due;
@@ -28051,8 +27849,7 @@ static void dbm__loop_tell_changes(dbm_loop *loop) {
     while (loop->changed >= 0) {
         int fd = DBM__FD_OF(loop->changed), want = 0;
         dbm__fd *f = &loop->fds[loop->changed];
-        const dbm__watch *w;
-        dbm_status st;
+        const dbm__watch *w; dbm_status st;
         loop->changed = f->next_changed;
         f->changed = false;
         for (w = f->first; w != NULL; w = w->next) want |= w->want;
@@ -28147,8 +27944,7 @@ static void dbm__poll_wait(dbm_loop *loop, int ms) {
     dbm__store(&loop->sleeping, 0);
     if (n <= 0) return;
     for (i = loop->polled_count; i-- > 0;) { /* downwards: one that is forgotten is replaced by one that was told */
-        int fd, e;
-        bool broken;
+        int fd, e; bool broken;
         if (i >= loop->polled_count || (e = loop->polled[i].revents) == 0) continue;
         loop->polled[i].revents = 0;
         fd = (int)loop->polled[i].fd;
@@ -28352,9 +28148,7 @@ static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     if (o->hooks != NULL && (o->hooks->watch == NULL || o->hooks->timer == NULL)) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: hooks without watch or timer");
     return DBM_OK; }
 DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options) {
-    dbm_loop *loop;
-    dbm__fd *f;
-    dbm_status st;
+    dbm_loop *loop; dbm__fd *f; dbm_status st;
     if (out == NULL) return dbm__fail_null("dbm_loop_create: out");
     *out = NULL;
     if (mgr == NULL) return dbm__fail_null("dbm_loop_create: manager");
@@ -28405,8 +28199,7 @@ static void dbm__loop_unhook(dbm_loop *loop) {
     loop->hooks.wake = NULL;
     (void)dbm__loop_open(loop); /* without a descriptor: poll() */ }
 static void dbm__loop_end(dbm_loop *loop) {
-    int64_t until_us;
-    int i;
+    int64_t until_us; int i;
     loop->ends = loop->turning = true;
     if (loop->hooked && !dbm__loop_forked(loop)) dbm__loop_unhook(loop);
     until_us = dbm__now(loop->host) + loop->mgr->shared->grace_us;
@@ -28432,8 +28225,7 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) {
 DBM__FN dbm__host *dbm__host_of(dbm_manager *mgr) { return &mgr->shared->host; }
 /* Makes a loop with these hooks, for the program and for the hooks' own use; when it can't, the hooks are ended. */
 DBM__FN dbm_status dbm__loop_bind(dbm_loop **out, dbm_loop **own, dbm_manager *mgr, const dbm_loop_options *options, const dbm_loop_hooks *hooks) {
-    dbm_loop_options o;
-    dbm_status st;
+    dbm_loop_options o; dbm_status st;
     *out = NULL;
     memset(&o, 0, sizeof o);
     if (options != NULL) o = *options;
@@ -28534,8 +28326,7 @@ static void dbm__worker_join(dbm__workers *ws, int i) { (void)WaitForSingleObjec
 static void *dbm__worker_thread(void *ud) { dbm__worker_main((dbm__workers *)ud); return NULL; }
 /* The program's signals are for its own threads. */
 static bool dbm__worker_start(dbm__workers *ws) {
-    sigset_t all, before;
-    bool ok;
+    sigset_t all, before; bool ok;
     sigfillset(&all);
     if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0) return false;
     ok = pthread_create(&ws->thread[ws->threads], NULL, dbm__worker_thread, ws) == 0;
@@ -29000,8 +28791,7 @@ DBM__FN void dbm__act_stop(dbm_act *act) {
 static void dbm__acts_stop(dbm_act *first) { for (; first != NULL; first = first->next) dbm__act_stop(first); }
 /* Somebody is told, soon. */
 static void dbm__act_ended(dbm_act *act) {
-    dbm_task *t;
-    dbm__joined *joined;
+    dbm_task *t; dbm__joined *joined;
     act->done = true;
     if (act->of_loop) { dbm__soon(act, dbm__act_tell); return; }
     t = act->of.task;
@@ -29442,16 +29232,19 @@ typedef struct dbm__request {
     dbm__async_kind kind;
     unsigned hint;                       /* dbm__cache_hint() of the caller's text */
     bool named;
+    bool arrays;                         /* BULK_ROWS: `values` is one blob, `count` dbm_columns; else one row */
     bool writes;                         /* COMMAND: it does; END: what was done is committed */
     dbm_row *row;                        /* what it found */
     dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
     dbm_row **row_out;
     dbm_rows **rows_out;
+    dbm_bulk *bulk, **bulk_out;          /* BULK_BEGIN makes it; its `values` are dbm_bulk_options, table and columns */
+    size_t row_count, rows_at;           /* BULK_ROWS */
     dbm_async_fn fn;                     /* the callback form */
     void *ud;
     dbm_async_run_fn run;                /* RUN */
     void *run_ud;
-    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_error_info *error;               /* FAIL, and BULK_ROWS with such a `status`: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
     bool patient;                        /* it may wait for its turn on the worker */
@@ -29523,6 +29316,7 @@ typedef struct dbm__async {
     dbm_op own, *op;
     dbm__entry *entry;
     dbm_rows *rows;
+    dbm_bulk *bulk;
     dbm_row *holding;
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
@@ -29533,6 +29327,11 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
+DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
+DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow goes on */
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
@@ -29551,7 +29350,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_BULK,
+    DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
@@ -29569,12 +29369,14 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a); }
+/* op NULL: there is nothing to run before what is next. */
 static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     dbm_connection *c = &a->work->slot.connection;
     const dbm_adapter *adapter = c->db->adapter;
     dbm_status st = DBM_E_UNSUPPORTED;
     a->op = op;
     a->at = next;
+    if (op == NULL) { a->rc = DBM_OK; return true; }
     c->reported = op->queued = op->of_pipeline = false;
     op->answered = 0;
     op->sent_affected = op->sent_last_id = -1;
@@ -29595,6 +29397,8 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
+    if (a->bulk != NULL) a->bulk->stepped = false;
+    a->bulk = NULL;
     return true; }
 static dbm_op *dbm__flow_finish(dbm_row *row) { row->op.kind = DBM_OP_FINISH; return &row->op; }
 static void dbm__flow_finished(dbm__work *w, dbm_row *row) {
@@ -29617,11 +29421,34 @@ static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
     return NULL; }
 /* The statement's own place: of its rows, or for the call alone. */
 static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
+/* A bulk begins as a statement does: prepared where it must be, and behind BEGIN. */
+static dbm_status dbm__flow_bulk(dbm__async *a) {
+    dbm__request *r = a->first;
+    const dbm_bulk_options *options = (const dbm_bulk_options *)(const void *)r->values[0].as.text.data;
+    dbm_status st = dbm__bulk_make(a->work, &a->bulk, r->values[1].as.text.data, r->values[2].as.text.data, options, r->site);
+    if (st != DBM_OK) return st;
+    a->bulk->stepped = true;
+    r->bulk = a->bulk;
+    r->sql = a->bulk->plan.sql;
+    r->hint = dbm__cache_hint(r->sql);
+    r->count = a->bulk->plan.column_count;
+    return DBM_OK; }
+/* Where a call goes on that has its place: whether it is prepared first. */
+static int dbm__flow_way(const dbm__async *a) {
+    dbm__async_kind kind = a->first->kind;
+    bool bulk = kind == DBM__ASYNC_BULK_BEGIN && !(a->work->db->adapter->flags & DBM_ADAPTER_BULK_PREPARED);
+    return kind == DBM__ASYNC_COMMAND || kind == DBM__ASYNC_BEGIN || bulk ? DBM__AT_BEGIN : DBM__AT_TAKE; }
+/* Its own savepoint, if it has one. */
+static dbm_op *dbm__flow_point(dbm__async *a, dbm_op_kind kind) {
+    dbm_op *op = a->bulk->own_point ? dbm__flow_op(a, kind) : NULL;
+    if (op != NULL) op->savepoint = a->bulk->point;
+    return op; }
 /* What dbm__work_query() does first. */
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     DBM_ASSERT(w != NULL);
+    if (r->kind == DBM__ASYNC_BULK_BEGIN) return dbm__flow_bulk(a);
     a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
     if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
@@ -29731,7 +29558,7 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
     op->isolation = w->isolation;
     op->read_only = w->read_only;
-    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    op->write = w->write || a->bulk != NULL || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
     return op; }
 static void dbm__flow_begun(dbm__work *w) {
     w->in_transaction = true;
@@ -29748,8 +29575,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
     dbm_connection *c = &w->slot.connection;
     for (;;) {
         dbm__request *r = a->first;
-        dbm_row *row;
-        dbm_op *op;
+        dbm_row *row; dbm_op *op;
         switch (a->at) {
         case DBM__AT_START:
             a->replaced = false;
@@ -29757,9 +29583,10 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rows = NULL;
             a->was_clean = !w->in_transaction;
             a->after = DBM__AT_OVER;
-            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+            if (w->bulk != NULL && (r->kind >= DBM__ASYNC_ROLLBACK || (r->kind == DBM__ASYNC_COMMIT && w->top->sticky != DBM_OK))) {
                 if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
-                dbm__bulk_leave(w, w->top); }
+                a->bulk = w->bulk;
+                a->at = DBM__AT_BULK_UNDO; break; }
             if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
             case DBM__ASYNC_COMMIT:
@@ -29790,6 +29617,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_ROWS_CLOSED;
                 if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
                 break;
+            case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON:
+                a->bulk = r->bulk;
+                a->bulk->stepped = true;
+                a->at = r->kind == DBM__ASYNC_BULK_ABANDON && w->bulk == r->bulk ? DBM__AT_BULK_UNDO : DBM__AT_BULK_ON;
+                if (r->kind == DBM__ASYNC_BULK_ROWS) a->rc = dbm__bulk_feed(r);
+                else if (r->kind == DBM__ASYNC_BULK_END) a->rc = dbm__bulk_ending(r->bulk);
+                else if (a->at == DBM__AT_BULK_ON) a->rc = r->bulk->error.status != DBM_OK ? dbm__bulk_close(r->bulk, DBM_OK) : dbm__bulk_bad(r->bulk);
+                break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_STATEMENT; break; }
@@ -29805,9 +29640,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 if (c->broken && (a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc); /* cancelled meanwhile */ }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             dbm__lent_end(w);
-            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            a->at = a->after = dbm__flow_way(a);
             if (a->renews) a->at = DBM__AT_RENEW;
-            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND || a->bulk != NULL)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
         case DBM__AT_HOLD:
             row = dbm__flow_next_row(a, true);
@@ -29816,7 +29651,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             DBM__RUN(&row->op, DBM__AT_HELD); break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after; break;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->bulk != NULL ? DBM__AT_FAILED : a->after; break;
         case DBM__AT_TAKE:
             if (a->rc != DBM_OK) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
             a->at = DBM__AT_ENTRY;
@@ -29828,8 +29663,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_ENTRY; break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
+                a->at = a->bulk != NULL ? DBM__AT_FAILED : DBM__AT_RENEW;
+                if (a->bulk != NULL) break;
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
-                a->at = DBM__AT_RENEW;
                 a->after = DBM__AT_TAKE; break; }
             a->rc = dbm__flow_refuse(a);
             a->at = a->after = DBM__AT_BEGIN;
@@ -29846,6 +29682,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = DBM__AT_EXECUTE; break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                DBM__RUN(dbm__flow_point(a, DBM_OP_SAVEPOINT), DBM__AT_BULK); break; }
             a->rc = dbm__flow_execute(a);
             a->at = DBM__AT_FAILED;
             if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
@@ -29855,12 +29694,16 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->at = a->rc != DBM_OK ? DBM__AT_FAILED : r->kind == DBM__ASYNC_EXEC ? DBM__AT_REST : r->kind == DBM__ASYNC_ONE ? DBM__AT_ROW : DBM__AT_OVER;
             break;
         case DBM__AT_FAILED: { /* before it was run, or by it */
-            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->bulk == NULL && a->entry != NULL && a->entry->prepared.writes;
             if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE; break; }
+                a->after = dbm__flow_way(a); break; }
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                (void)dbm__bulk_row_failed(a->bulk, -1, a->rc);
+                a->at = DBM__AT_BULK_UNDO; break; }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
             op = dbm__flow_statement_op(a);
             a->failed = a->rc;
@@ -29968,6 +29811,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             if (r->kind == DBM__ASYNC_END) {
                 dbm__session_finish(w, true);
                 a->at = DBM__AT_OVER; break; }
+            if (r->kind == DBM__ASYNC_BULK_END) { /* it had a transaction of its own */
+                w->wrote = false;
+                return dbm__flow_end(a, w->top->sticky != DBM_OK ? dbm__level_again(w->top) : DBM_OK); }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
         case DBM__AT_UNDO:
             a->at = DBM__AT_UNDONE;
@@ -29982,7 +29828,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             w->in_transaction = false;
             w->points_sent = 0;
-            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+            if (r->kind == DBM__ASYNC_COMMIT || r->kind == DBM__ASYNC_BULK_END || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break; }
             if (r->kind == DBM__ASYNC_END) { a->at = DBM__AT_OVER; break; }
@@ -30008,8 +29854,61 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->at = DBM__AT_FAILED;
+            if (a->bulk != NULL) break;
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+        case DBM__AT_BULK:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->points_sent = w->points;
+            dbm__bulk_starts(a->bulk);
+            DBM__RUN(&a->bulk->op, DBM__AT_BULK_BEGUN); break;
+        case DBM__AT_BULK_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) return dbm__flow_end(a, dbm__bulk_inserts(a->bulk, DBM_OK));
+            if (a->rc == DBM_E_UNSUPPORTED) return dbm__flow_end(a, DBM_OK); /* act.c goes on with it */
+            break;
+        case DBM__AT_BULK_ON: /* so far nothing had to wait */
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->bulk->fails) break;
+            if (a->rc != DBM_OK) return dbm__flow_end(a, r->kind == DBM__ASYNC_BULK_END ? dbm__bulk_close(a->bulk, a->rc) : a->rc);
+            if (r->kind != DBM__ASYNC_BULK_END && !a->bulk->full) return dbm__flow_end(a, DBM_OK);
+            DBM__RUN(dbm__bulk_op(a->bulk, a->bulk->full ? DBM_OP_BULK_SEND : DBM_OP_BULK_END), DBM__AT_BULK_SENT); break;
+        case DBM__AT_BULK_SENT:
+            a->at = DBM__AT_BULK_ON;
+            if (r->kind == DBM__ASYNC_BULK_END) {
+                a->bulk->own_way = false; /* ended in either case */
+                a->at = DBM__AT_BULK_ENDED;
+                if (a->rc == DBM_OK) DBM__RUN(dbm__flow_point(a, DBM_OP_RELEASE), DBM__AT_BULK_ENDED);
+                break; }
+            a->bulk->full = false;
+            if (a->rc != DBM_OK) (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc);
+            else if (r->rows_at < r->row_count) a->rc = dbm__bulk_feed(r);
+            break;
+        case DBM__AT_BULK_ENDED:
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->rc != DBM_OK) { (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc); break; }
+            a->at = DBM__AT_COMMIT;
+            if (!dbm__bulk_ended(a->bulk)) return dbm__flow_end(a, DBM_OK);
+            break;
+        case DBM__AT_BULK_UNDO:
+            a->kept = dbm__self()->last;
+            a->was_clean = !c->broken;
+            DBM__RUN(dbm__bulk_dropping(a->bulk), DBM__AT_BULK_DROPPED); break;
+        case DBM__AT_BULK_DROPPED:
+            DBM__RUN(dbm__bulk_dropped(a->bulk, &a->own, a->rc), DBM__AT_BULK_UNDONE); break;
+        case DBM__AT_BULK_UNDONE: {
+            bool undone = dbm__bulk_undone(a->bulk, a->rc);
+            if (a->bulk->fails) {
+                a->rc = dbm__bulk_failure(a->bulk, undone);
+                return dbm__flow_end(a, r->kind != DBM__ASYNC_BULK_ROWS ? dbm__bulk_close(a->bulk, a->rc) : a->rc); }
+            if (a->was_clean && c->broken) a->kept = dbm__self()->last;
+            else a->kept.status = DBM_OK;
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            dbm__bulk_left(a->bulk);
+            (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
+            break; }
         default: return dbm__flow_end(a, DBM_OK); } } }
 /* ---- several at once ---------------------------------------------------------------------------------------------------------
  *
@@ -30253,7 +30152,9 @@ static void dbm__request_reap(dbm_act *act) {
     if (!act->of_loop) dbm__request_shows(r);
     if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
     if (r->line != NULL) dbm__share_untold(r);
-    else dbm__loop_give(dbm__act_loop(act), r, r->size); }
+    else {
+        dbm__free(dbm__loop_host(dbm__act_loop(act)), r->error);
+        dbm__loop_give(dbm__act_loop(act), r, r->size); } }
 static void dbm__request_tell(dbm_act *act) {
     dbm__request *r = (dbm__request *)(void *)act;
     dbm_status st = act->status;
@@ -30264,7 +30165,7 @@ static void dbm__request_tell(dbm_act *act) {
         st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_ROW, NULL, r->site, "the loop is being freed"); }
     if (r->fn != NULL) r->fn(r->ud, st); }
 static bool dbm__request_stops(const dbm__request *r) {
-    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END; }
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END && r->kind != DBM__ASYNC_BULK_ABANDON; }
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
 enum { DBM__CALL_CANCELLED = 2 };
 static void dbm__request_stop(dbm_act *act) {
@@ -30288,11 +30189,9 @@ static void dbm__request_stop(dbm_act *act) {
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate); } }
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
-static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
-    dbm__request *r;
-    char *at;
-    int i;
+    dbm__request *r; char *at; int i;
     if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
@@ -30325,6 +30224,7 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
         return; }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
+    if (r->bulk_out != NULL) *r->bulk_out = st == DBM_OK ? r->bulk : NULL;
     dbm__act_done(&r->act, st); }
 static void dbm__async_turn(dbm__job *job) {
     dbm__async *a = DBM__ASYNC_OF(turn, job);
@@ -30339,7 +30239,7 @@ static void dbm__async_put_off(dbm__async *a) {
     dbm__loop_at_turn_end(a->loop, &a->turn); }
 static void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;
-    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (busy && dbm__load(&a->work->trouble) != 1) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
     if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
 static void dbm__async_queue(dbm__async *a, dbm__request *r) {
     r->side = a;
@@ -30430,6 +30330,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     case DBM__ASYNC_COMMAND: return dbm__command_one(&s, r->site, r->values, r->count, r->writes, &r->row);
     case DBM__ASYNC_NEXT: { dbm_status st = dbm_rows_next(r->rows, &r->row); return st == DBM_DONE ? DBM_OK : st; }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_BULK_BEGIN: case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON: return dbm__bulk_sync(r, &s);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
@@ -30504,8 +30405,7 @@ static void dbm__turns_look(void *ud) {
 /* dbm_cancel was called for one or the other session of the loop. */
 static void dbm__async_look(void *ud) {
     const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
-    dbm__async *a;
-    int i;
+    dbm__async *a; int i;
     for (i = 0; i < 2; i++)
         for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud); }
@@ -30536,8 +30436,7 @@ static dbm__turns *dbm__turns_of(dbm_loop *loop, dbm__gate *gate, const char *si
 static void dbm__async_ran(dbm__worked *worked) {
     dbm__request *r = (dbm__request *)(void *)((char *)worked - offsetof(dbm__request, worked));
     dbm__async *a = r->side;
-    dbm__turns *turns;
-    dbm_status st;
+    dbm__turns *turns; dbm_status st;
     if (r->given) {
         turns = r->turns;
         dbm__async_ended(worked->loop, r);
@@ -30674,7 +30573,7 @@ static void dbm__async_go(dbm__async *a) {
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
-        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
@@ -30696,6 +30595,7 @@ static void dbm__async_go(dbm__async *a) {
             if (!over) return;
             a->on = false;
             st = a->rc;
+            if (st == DBM_OK && r->kind == DBM__ASYNC_BULK_BEGIN && !r->bulk->own_way) continue;
             if (r->kind == DBM__ASYNC_END) {
                 a->first = NULL;
                 dbm__async_give(a, r);
@@ -30836,8 +30736,7 @@ static void dbm__line_left(dbm__line *line) {
     if (dbm__load(&line->posted) == 0) dbm__loop_give(line->loop, line, sizeof *line); }
 static void dbm__line_heard(dbm__watch *watch, dbm_status heard) {
     dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, watch));
-    dbm__taking *t;
-    int64_t until_us;
+    dbm__taking *t; int64_t until_us;
     (void)heard;
     line->users++;
     while ((t = dbm__taker_next(&line->by, &until_us)) != NULL) {
@@ -31171,8 +31070,7 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     if (loop == NULL) return dbm__fail_null("loop");
     if (dbm__loop_alive(loop, site) != DBM_OK) return dbm__self()->last.status;
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
-/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
-static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
@@ -31184,7 +31082,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
     return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
-static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
     r->ud = to.ud;
@@ -31215,8 +31113,7 @@ static dbm__async *dbm__async_ready(dbm_session *s, dbm__async_to to, const char
     return dbm__async_of(s, !to.told, site); }
 /* A command's words; its values by codes, or from an array. */
 static dbm_act *dbm__async_command(dbm__async *a, dbm__async_to to, const char *site, const char *format, const dbm_value *values, int count, const char *codes, va_list *ap) {
-    dbm__async_words x;
-    dbm__redis_use use;
+    dbm__async_words x; dbm__redis_use use;
     dbm_session on = dbm__database_target(a->db);
     dbm_status st;
     x.a = a;
@@ -31238,8 +31135,7 @@ static dbm_act *dbm__async_do(dbm_session *s, dbm__async_to to, const char *site
     if (codes[0] != 0 && dbm__values_read(values, &count, &named, codes, *ap) != DBM_OK) return dbm__async_bad(a, to, site);
     return dbm__async_add_statement(a, to, site, sql, values, count, named); }
 DBM__DEF dbm_act *dbm__async_statement(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const char *codes, ...) {
-    dbm_act *act;
-    va_list ap;
+    dbm_act *act; va_list ap;
     va_start(ap, codes);
     act = dbm__async_do(s, to, site, sql, codes, &ap);
     va_end(ap);
@@ -31284,9 +31180,7 @@ DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run
     r->run_ud = ud;
     return dbm__async_add(a, r, to); }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) {
-    dbm_session s;
-    dbm__async *a;
-    dbm__request *r;
+    dbm_session s; dbm__async *a; dbm__request *r;
     if (to.out != NULL) *(void **)to.out = NULL;
     if (rows == NULL) {
         (void)dbm__fail_null("rows");
@@ -31305,8 +31199,7 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
-    dbm__work *w;
-    dbm_status st;
+    dbm__work *w; dbm_status st;
     if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
@@ -31347,6 +31240,129 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
 DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/bulk.c --- */
+#if DBM_HAS_ASYNC
+DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r) {
+    if (a->at != 0 || r->kind < DBM__ASYNC_BULK_BEGIN || r->kind > DBM__ASYNC_BULK_ABANDON) return false;
+    return a->work->db->adapter->bulk_row == NULL || (r->bulk != NULL && a->work->bulk == r->bulk && !r->bulk->own_way); }
+DBM__FN dbm_status dbm__bulk_feed(dbm__request *r) {
+    dbm_bulk *b = r->bulk;
+    dbm_status st = dbm__bulk_bad(b);
+    if (st != DBM_OK) return st;
+    if (r->status != DBM_OK) { /* of the call's values */
+        st = dbm__error_kept(b->work->db->host, r->error, r->status);
+        r->error = NULL;
+        return dbm__bulk_row_wrong(b, r->count, false, st, r->site); }
+    if (r->arrays) return dbm__bulk_pass_columns(b, (const dbm_column *)(const void *)r->values[0].as.text.data, r->count, r->row_count, &r->rows_at);
+    return r->rows_at++ < r->row_count ? dbm__bulk_pass(b, r->values, r->count, r->site) : DBM_OK; }
+DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
+    dbm_status st;
+    if (r->kind == DBM__ASYNC_BULK_ROWS) return dbm__bulk_feed(r);
+    if (r->kind == DBM__ASYNC_BULK_END) return dbm_bulk_end(r->bulk);
+    if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm_bulk_abandon(r->bulk);
+    if (r->bulk == NULL) return dbm__bulk_begin(s, &r->bulk, r->values[1].as.text.data, r->values[2].as.text.data, (const dbm_bulk_options *)(const void *)r->values[0].as.text.data, r->site);
+    st = dbm__bulk_inserts(r->bulk, DBM_E_UNSUPPORTED); /* the adapter was asked on the loop */
+    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
+DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
+    *(dbm_bulk **)to.out = NULL;
+    a = dbm__async_of(s, !to.told, site);
+    memset(&none, 0, sizeof none);
+    values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
+    values[1] = dbm_text(table);
+    values[2] = dbm_text(columns);
+    if (a == NULL || dbm__values_check(values, 3, a->work->db->name, site) != DBM_OK) return NULL;
+    r = dbm__request_make(a->loop, to.kind, site, NULL, values, 3, false);
+    if (r == NULL) return NULL;
+    r->bulk_out = (dbm_bulk **)to.out;
+    return dbm__async_add(a, r, to); }
+/* A row, arrays, or what ends it. `bad`: what is wrong with the row's values, this thread's last failure. */
+static dbm_act *dbm__bulk_call(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, dbm_status bad, const char *site) {
+    dbm_session s = { b != NULL ? b->work : NULL, b != NULL ? b->gen : 0, 0 };
+    dbm__async *a = dbm__async_of(b != NULL ? &s : NULL, !to.told, site);
+    dbm_value arrays = dbm_blob(columns, columns != NULL && count > 0 ? (size_t)count * sizeof *columns : 0);
+    dbm__request *r;
+    if (a == NULL) return NULL;
+    r = dbm__request_make(a->loop, to.kind, site, NULL, columns != NULL ? &arrays : values, columns != NULL ? 1 : bad == DBM_OK ? count : 0, false);
+    if (r == NULL) {
+        (void)dbm__work_fail(a->work, site); /* or what follows would go on without it */
+        return NULL; }
+    r->bulk = b;
+    r->count = count;
+    r->row_count = rows;
+    r->arrays = columns != NULL; /* a copy of them, behind the one value, so as well aligned */
+    r->status = bad;
+    if (bad != DBM_OK) r->error = dbm__error_keep(a->work->db->host, bad);
+    return dbm__async_add(a, r, to); }
+DBM__DEF dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES]; bool named;
+    int count = 0;
+    va_list ap; dbm_status st;
+    va_start(ap, codes);
+    st = dbm__values_read(values, &count, &named, codes, ap);
+    va_end(ap);
+    return dbm__bulk_call(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), values, count, NULL, 1, st, site); }
+DBM__DEF dbm_act *dbm__async_bulk(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site) {
+    dbm_value copy[DBM__MAX_VALUES];
+    if (to.kind != DBM__ASYNC_BULK_ROWS || columns != NULL) return dbm__bulk_call(b, to, NULL, count, columns, rows, DBM_OK, site);
+    if (values == NULL || count < 0 || count > DBM__MAX_VALUES) count = 0; /* which is wrong, too */
+    if (count != 0) memcpy(copy, values, (size_t)count * sizeof *copy);
+    return dbm__bulk_call(b, to, copy, count, NULL, 1, dbm__values_check(copy, count, b != NULL ? b->work->db->name : NULL, site), site); }
+typedef struct dbm__producing {
+    dbm_session session;
+    dbm_bulk *bulk;
+    dbm_async_row_fn row;
+    dbm_async_fn fn;
+    void *ud;
+    const char *site;
+    dbm_loop *loop;
+    dbm_error_info *error;               /* of `row`, while the bulk is dropped */
+    dbm_status status;
+} dbm__producing;
+static void dbm__producing_over(void *ud, dbm_status st) {
+    dbm__producing p = *(dbm__producing *)ud;
+    dbm__free(dbm__loop_host(p.loop), ud);
+    if (p.status > DBM_ROLLED_BACK) st = dbm__error_kept(dbm__loop_host(p.loop), p.error, p.status);
+    if (p.fn != NULL) p.fn(p.ud, st); }
+static void dbm__producing_on(void *ud, dbm_status st) {
+    dbm__producing *p = (dbm__producing *)ud;
+    dbm__async_to more = dbm__async_tell(DBM__ASYNC_BULK_ROWS, dbm__producing_on, p), over = dbm__async_tell(DBM__ASYNC_BULK_END, dbm__producing_over, p);
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_act *act = NULL;
+    if (st == DBM_OK && dbm__loop_ends(p->loop)) st = dbm__fail(DBM_E_CLOSED, DBM_STAGE_STATEMENT, "", p->site, "the loop is being freed");
+    if (st == DBM_OK) {
+        int count = p->bulk->plan.column_count;
+        memset(values, 0, sizeof values);
+        p->status = p->row(p->ud, values);
+        if (p->status > DBM_ROLLED_BACK) {
+            over.kind = DBM__ASYNC_BULK_ABANDON;
+            if (dbm__self()->last.status != p->status) (void)dbm__fail(p->status, DBM_STAGE_STATEMENT, "", p->site, NULL);
+            p->error = dbm__error_keep(dbm__loop_host(p->loop), p->status); }
+        if (dbm__async_of(&p->session, false, p->site) == NULL) act = NULL; /* it has ended it */
+        else if (p->status != DBM_OK) act = dbm__bulk_call(p->bulk, over, NULL, 0, NULL, 0, DBM_OK, p->site);
+        else act = dbm__bulk_call(p->bulk, more, values, count, NULL, 1, dbm__values_check(values, count, "", p->site), p->site);
+        if (act == NULL) st = dbm__self()->last.status; }
+    if (act == NULL) dbm__producing_over(p, st); }
+DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
+                                       const char *site) {
+    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
+    if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
+    p->session = *s;
+    p->row = row;
+    p->fn = fn;
+    p->ud = ud;
+    p->site = site;
+    p->loop = a->loop;
+    if (dbm__async_bulk_begin(s, dbm__async_how(DBM__ASYNC_BULK_BEGIN, &p->bulk, true, dbm__producing_on, p), table, columns, options, site) != NULL) return DBM_OK;
+    dbm__free(dbm__loop_host(p->loop), p);
+    return dbm__self()->last.status; }
+#else
+DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) { (void)table; (void)columns; (void)options; return dbm__async_step(s, to, site); }
+DBM__DEF dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) { (void)b; (void)codes; return dbm__async_step(NULL, dbm__async_await(DBM__ASYNC_BULK_ROWS), site); }
+DBM__DEF dbm_act *dbm__async_bulk(dbm_bulk *b, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site) { (void)b; (void)values; (void)count; (void)columns; (void)rows; return dbm__async_step(NULL, to, site); }
+DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud, const char *site) { (void)table; (void)columns; (void)options; (void)row; (void)fn; (void)ud; return dbm__async_began(dbm__async_step(s, dbm__async_await(DBM__ASYNC_BULK_BEGIN), site)); }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/listen.c --- */
 /* Listeners: a connection of their own that hears what others publish, and is made again when it breaks.
@@ -31626,8 +31642,7 @@ DBM__DEF void dbm_listen_end(dbm_listener *l) {
     if (dbm__loop_forked(l->loop) && !l->works) dbm__listen_job(&l->job); /* no turn will come */
     else dbm__listen_soon(l); }
 static dbm_status dbm__listen_name(dbm_listener *l, int kind, const char *channel, bool wanted) {
-    dbm__heard_name **p, *n;
-    size_t size;
+    dbm__heard_name **p, *n; size_t size;
     if (l == NULL) return dbm__fail_null("listener");
     if (channel == NULL || l->state == DBM__LISTEN_ENDED || kind < DBM_LISTEN_CHANNEL || kind > DBM_LISTEN_SHARD) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, l->db->name, NULL, "dbm_listen_to: %s", l->state == DBM__LISTEN_ENDED ? "the listener has ended"

@@ -4,7 +4,7 @@
 
 /* >>async-sessions
  * The calls of a session for a task, each awaited: DBM_AWAIT(t, dbm_async_exec(&x->s, "UPDATE ...", n)). The loop waits for none of them, but at a
- * session's commit or end for an open bulk and what dbm_send() has sent; and for a driver's goodbye to its server.
+ * session's commit or end, and at the begin of a bulk, for what dbm_send() has sent; and for a driver's goodbye to its server.
  *   dbm_async_session(t, name, &s)                 as dbm_session_begin(); waits in the pool's queue among the threads that wait there
  *   dbm_async_session_on(t, db, &s)                the same by handle
  *   dbm_async_session_opt(t, name, &s, .read_only = 1), dbm_async_session_on_opt(t, db, &s, ...)   any of dbm_session_options
@@ -18,7 +18,12 @@
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
  *   dbm_async_end(&s)                              ends the session before its task does: by a commit, or, when a call of it failed, rolled back. The value is emptied
- *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: bulks, models, scripts, dbm_mongo_...(). In
+ *   dbm_async_bulk_begin(&s, &b, "table", "a,b"), dbm_async_bulk_begin_opt(&s, &b, "table", "a,b", .each_row = 1, ...)   as dbm_bulk_begin() on a session
+ *   dbm_async_bulk_row(b, ...), dbm_async_bulk_rowv(b, values, n)   takes the row in the call; the await waits only where what was gathered must be sent. Await
+ *                                                  them: nothing else bounds the rows that wait
+ *   dbm_async_bulk_columns(b, columns, n, rows)    the arrays must stay until it was awaited. Where calls run on workers each row is a call, so there it is faster
+ *   dbm_async_bulk_end(b), dbm_async_bulk_abandon(b)
+ *   dbm_async_run(&s, fn, ud)                      fn(&s, ud) on a worker thread, for what there is no other form of: models, scripts, dbm_mongo_...(). In
  *                                                  there calls wait as they always do; its status, when it is a failure, is that of the await
  * A session is a dbm_session as any other: dbm_row_...(), dbm_scan(), dbm_affected(), dbm_last_id(), dbm_status_of() and dbm_cancel() work on it, and it promises what the
  * table of sessions says, the end of the task being the end of the block. Errors stick, so that awaiting may be left out: calls of one session run one after the
@@ -48,18 +53,21 @@
  *   dbm_async_exec_cb(&s, fn, ud, sql, ...), dbm_async_query_one_cb(&s, &row, fn, ud, sql, ...)
  *   dbm_async_query_cb(&s, &rows, fn, ud, sql, ...), then dbm_async_next_cb(rows, &row, fn, ud) for each row: the next ones are not asked for before
  *   dbm_async_redis_command_cb(&s, &row, fn, ud, format, ...)
+ *   dbm_async_bulk_cb(&s, "table", "a,b", &options, row, fn, ud)   a whole bulk: the loop calls row(ud, values) when there is room for a row, to fill in a value a column
+ *     (which are NULL) and return DBM_OK; or DBM_DONE: there are no more; or a failure, which drops the bulk and is that of fn. options may be NULL
  *   dbm_async_run_cb(&s, run, run_ud, fn, ud)
  *   dbm_async_rows_end_cb(rows, fn, ud), dbm_async_commit_cb(&s, fn, ud), dbm_async_rollback_cb(&s, fn, ud), dbm_async_end_cb(&s, fn, ud)
  * fn may be NULL. A session begun so must be ended by dbm_async_end_cb(); dbm_loop_free() rolls it back. They may be used on a session of a task as well. */
 typedef enum dbm__async_kind {
     DBM__ASYNC_SIGNED = -1,
-    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END,
-    DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
+    DBM__ASYNC_FAIL = 0, DBM__ASYNC_BEGIN, DBM__ASYNC_EXEC, DBM__ASYNC_QUERY, DBM__ASYNC_ONE, DBM__ASYNC_COMMAND, DBM__ASYNC_RUN, DBM__ASYNC_BULK_BEGIN,
+    DBM__ASYNC_BULK_ROWS, DBM__ASYNC_BULK_END, DBM__ASYNC_BULK_ABANDON, DBM__ASYNC_NEXT, DBM__ASYNC_ROWS_END, DBM__ASYNC_COMMIT, DBM__ASYNC_ROLLBACK, DBM__ASYNC_END
 } dbm__async_kind;
 typedef struct dbm_shared dbm_shared; /* a database, for calls from one loop */
 #define DBM__ON_LOOP 0xDBDBDBDCu /* step of a session value that stands for one */
 typedef void (*dbm_async_fn)(void *ud, dbm_status status);
 typedef dbm_status (*dbm_async_run_fn)(dbm_session *s, void *ud);
+typedef dbm_status (*dbm_async_row_fn)(void *ud, dbm_value *values);
 typedef struct dbm__async_to { dbm__async_kind kind; bool told; void *out; dbm_async_fn fn; void *ud; } dbm__async_to;
 
 #ifdef __cplusplus
@@ -75,6 +83,11 @@ DBM_API dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const c
 DBM_API dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site);
 DBM_API dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site);
 DBM_API dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site);
+DBM_API dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...);
+DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
+DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
+                                      const char *site);
 DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
 DBM_API void dbm__async_came(dbm_rows *rows);
 #ifdef __cplusplus
@@ -95,6 +108,13 @@ static inline dbm__async_to dbm__async_await_rows(dbm_rows **rows) { return dbm_
 static inline dbm__async_to dbm__async_tell(dbm__async_kind kind, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, NULL, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_row(dbm__async_kind kind, dbm_row **row, dbm_async_fn fn, void *ud) { return dbm__async_how(kind, row, true, fn, ud); }
 static inline dbm__async_to dbm__async_tell_rows(dbm_rows **rows, dbm_async_fn fn, void *ud) { return dbm__async_how(DBM__ASYNC_QUERY, rows, true, fn, ud); }
+static inline dbm__async_to dbm__async_await_bulk(dbm_bulk **bulk) { return dbm__async_how(DBM__ASYNC_BULK_BEGIN, bulk, false, NULL, NULL); }
+#ifdef __cplusplus
+template <class... V> inline dbm_act *dbm__async_bulk_row_cpp(const char *site, dbm_bulk *bulk, const V &...v) {
+    const dbm_value a[] = { v..., dbm_null() };
+    return dbm__async_bulk(bulk, dbm__async_await(DBM__ASYNC_BULK_ROWS), a, static_cast<int>(sizeof...(V)), NULL, 0, site);
+}
+#endif
 static inline dbm_status dbm__async_began(const dbm_act *act) { return act != NULL ? DBM_OK : dbm_last_error()->status; }
 
 #define dbm_async_session(t, name, out) dbm__async_session(t, name, NULL, out, DBM__SITE)
@@ -126,6 +146,14 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_commandv(s, row, values, count) dbm__async_statementv(DBM__ASYNC_ON(s), dbm__async_await_row(DBM__ASYNC_COMMAND, row), DBM__SITE, NULL, values, count)
 #define dbm_async_next(rows, row) dbm__async_rows(rows, dbm__async_await_row(DBM__ASYNC_NEXT, row), DBM__SITE)
 #define dbm_async_rows_end(rows) dbm__async_rows(rows, dbm__async_await(DBM__ASYNC_ROWS_END), DBM__SITE)
+#define dbm_async_bulk_begin(s, out, table, columns) dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, NULL, DBM__SITE)
+#define dbm_async_bulk_begin_opt(s, out, table, columns, ...) \
+    dbm__async_bulk_begin(s, dbm__async_await_bulk(out), table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_async_bulk_row(...) DBM__CALL(dbm__async_bulk_row)(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_async_bulk_rowv(b, values, count) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), values, count, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_columns(b, columns, count, rows) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ROWS), NULL, count, columns, rows, DBM__SITE)
+#define dbm_async_bulk_end(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_END), NULL, 0, NULL, 0, DBM__SITE)
+#define dbm_async_bulk_abandon(b) dbm__async_bulk(b, dbm__async_await(DBM__ASYNC_BULK_ABANDON), NULL, 0, NULL, 0, DBM__SITE)
 #define dbm_async_run(s, run, ud) dbm__async_run(s, dbm__async_await(DBM__ASYNC_RUN), run, ud, DBM__SITE)
 #define dbm_async_commit(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_COMMIT), DBM__SITE)
 #define dbm_async_rollback(s) dbm__async_step(s, dbm__async_await(DBM__ASYNC_ROLLBACK), DBM__SITE)
@@ -137,6 +165,7 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 #define dbm_async_redis_command_cb(s, row, fn, ud, ...) dbm__async_began(DBM__ASYNC(s, dbm__async_tell_row(DBM__ASYNC_COMMAND, row, fn, ud), __VA_ARGS__))
 #define dbm_async_next_cb(rows, row, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell_row(DBM__ASYNC_NEXT, row, fn, ud), DBM__SITE))
 #define dbm_async_rows_end_cb(rows, fn, ud) dbm__async_began(dbm__async_rows(rows, dbm__async_tell(DBM__ASYNC_ROWS_END, fn, ud), DBM__SITE))
+#define dbm_async_bulk_cb(s, table, columns, options, row, fn, ud) dbm__async_bulk_cb(s, table, columns, options, row, fn, ud, DBM__SITE)
 #define dbm_async_run_cb(s, run, run_ud, fn, ud) dbm__async_began(dbm__async_run(s, dbm__async_tell(DBM__ASYNC_RUN, fn, ud), run, run_ud, DBM__SITE))
 #define dbm_async_commit_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_COMMIT, fn, ud), DBM__SITE))
 #define dbm_async_rollback_cb(s, fn, ud) dbm__async_began(dbm__async_step(s, dbm__async_tell(DBM__ASYNC_ROLLBACK, fn, ud), DBM__SITE))

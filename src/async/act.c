@@ -57,7 +57,10 @@ static void dbm__request_reap(dbm_act *act) {
     if (!act->of_loop) dbm__request_shows(r);
     if (r->row != NULL && r->gen != 0 && dbm__load32(&r->side->work->gen) == r->gen && r->row->lent_to == r) r->row->lent_to = r->row->work;
     if (r->line != NULL) dbm__share_untold(r);
-    else dbm__loop_give(dbm__act_loop(act), r, r->size);
+    else {
+        dbm__free(dbm__loop_host(dbm__act_loop(act)), r->error);
+        dbm__loop_give(dbm__act_loop(act), r, r->size);
+    }
 }
 
 static void dbm__request_tell(dbm_act *act) {
@@ -73,7 +76,7 @@ static void dbm__request_tell(dbm_act *act) {
 }
 
 static bool dbm__request_stops(const dbm__request *r) {
-    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END;
+    return r->kind != DBM__ASYNC_END && r->kind != DBM__ASYNC_ROLLBACK && r->kind != DBM__ASYNC_ROWS_END && r->kind != DBM__ASYNC_BULK_ABANDON;
 }
 
 /* The call alone: its failure sticks, but what is under way is cancelled as by dbm_cancel() until it has ended. */
@@ -107,7 +110,7 @@ static void dbm__request_stop(dbm_act *act) {
 static const dbm__act_kind dbm__request_awaited = { dbm__request_stop, NULL, dbm__request_reap };
 static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request_tell, dbm__request_reap };
 
-static dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
+DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
     dbm__request *r;
     char *at;
@@ -151,6 +154,7 @@ static void dbm__request_done(dbm__request *r, dbm_status st) {
     }
     if (r->row_out != NULL) *r->row_out = r->row;
     if (r->rows_out != NULL) *r->rows_out = r->rows;
+    if (r->bulk_out != NULL) *r->bulk_out = st == DBM_OK ? r->bulk : NULL;
     dbm__act_done(&r->act, st);
 }
 
@@ -173,7 +177,7 @@ static void dbm__async_put_off(dbm__async *a) {
 
 static void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;
-    if (busy && dbm__load(&a->work->trouble) == 0) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
+    if (busy && dbm__load(&a->work->trouble) != 1) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
     if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work);
 }
 
@@ -291,6 +295,7 @@ static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
         return st == DBM_DONE ? DBM_OK : st;
     }
     case DBM__ASYNC_RUN: return r->run(&s, r->run_ud);
+    case DBM__ASYNC_BULK_BEGIN: case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON: return dbm__bulk_sync(r, &s);
     case DBM__ASYNC_ROWS_END: dbm_rows_end(r->rows); return DBM_OK;
     case DBM__ASYNC_COMMIT: return dbm_commit(&s);
     case DBM__ASYNC_ROLLBACK: return dbm_rollback(&s);
@@ -620,7 +625,7 @@ static void dbm__async_go(dbm__async *a) {
         } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
-        } else if (a->blocks || r->kind == DBM__ASYNC_RUN) {
+        } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
@@ -643,6 +648,7 @@ static void dbm__async_go(dbm__async *a) {
             if (!over) return;
             a->on = false;
             st = a->rc;
+            if (st == DBM_OK && r->kind == DBM__ASYNC_BULK_BEGIN && !r->bulk->own_way) continue;
             if (r->kind == DBM__ASYNC_END) {
                 a->first = NULL;
                 dbm__async_give(a, r);
@@ -1256,8 +1262,7 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status;
 }
 
-/* The side of a session, for a call of a task (fn NULL) or of the callback form. */
-static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
     if (w == NULL) {
@@ -1276,7 +1281,7 @@ static dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site)
     return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL;
 }
 
-static dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
     if (r == NULL) return NULL;
     r->fn = to.fn;
     r->ud = to.ud;

@@ -10,7 +10,8 @@ enum {
     DBM__AT_START = 0, DBM__AT_STATEMENT, DBM__AT_ONE_ENDED, DBM__AT_TAKE, DBM__AT_PREPARED, DBM__AT_ENTRY, DBM__AT_BEGIN, DBM__AT_BEGUN, DBM__AT_EXECUTE,
     DBM__AT_EXECUTED, DBM__AT_FAILED, DBM__AT_FAILED_ENDED, DBM__AT_REST, DBM__AT_RESTED, DBM__AT_REST_ENDED, DBM__AT_ROW, DBM__AT_FETCHED, DBM__AT_FETCH_ENDED,
     DBM__AT_ROW_GOT, DBM__AT_COMMAND, DBM__AT_COMMANDED, DBM__AT_HOLD, DBM__AT_HELD, DBM__AT_END_ROWS, DBM__AT_ROWS_ENDED, DBM__AT_ROWS_CLOSED,
-    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_OVER,
+    DBM__AT_COMMIT, DBM__AT_COMMITTED, DBM__AT_COMMIT_OVER, DBM__AT_UNDO, DBM__AT_UNDONE, DBM__AT_ROLLED_BACK, DBM__AT_RENEW, DBM__AT_RENEWED, DBM__AT_BULK,
+    DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 
@@ -40,12 +41,17 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
     return dbm__flow_on(a);
 }
 
+/* op NULL: there is nothing to run before what is next. */
 static bool dbm__flow_run(dbm__async *a, dbm_op *op, int next) {
     dbm_connection *c = &a->work->slot.connection;
     const dbm_adapter *adapter = c->db->adapter;
     dbm_status st = DBM_E_UNSUPPORTED;
     a->op = op;
     a->at = next;
+    if (op == NULL) {
+        a->rc = DBM_OK;
+        return true;
+    }
     c->reported = op->queued = op->of_pipeline = false;
     op->answered = 0;
     op->sent_affected = op->sent_last_id = -1;
@@ -80,6 +86,8 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
+    if (a->bulk != NULL) a->bulk->stepped = false;
+    a->bulk = NULL;
     return true;
 }
 
@@ -116,11 +124,40 @@ static dbm_row *dbm__flow_next_row(dbm__async *a, bool hold) {
 /* The statement's own place: of its rows, or for the call alone. */
 static dbm_op *dbm__flow_statement_op(dbm__async *a) { return a->rows != NULL ? &a->rows->row.op : &a->own; }
 
+/* A bulk begins as a statement does: prepared where it must be, and behind BEGIN. */
+static dbm_status dbm__flow_bulk(dbm__async *a) {
+    dbm__request *r = a->first;
+    const dbm_bulk_options *options = (const dbm_bulk_options *)(const void *)r->values[0].as.text.data;
+    dbm_status st = dbm__bulk_make(a->work, &a->bulk, r->values[1].as.text.data, r->values[2].as.text.data, options, r->site);
+    if (st != DBM_OK) return st;
+    a->bulk->stepped = true;
+    r->bulk = a->bulk;
+    r->sql = a->bulk->plan.sql;
+    r->hint = dbm__cache_hint(r->sql);
+    r->count = a->bulk->plan.column_count;
+    return DBM_OK;
+}
+
+/* Where a call goes on that has its place: whether it is prepared first. */
+static int dbm__flow_way(const dbm__async *a) {
+    dbm__async_kind kind = a->first->kind;
+    bool bulk = kind == DBM__ASYNC_BULK_BEGIN && !(a->work->db->adapter->flags & DBM_ADAPTER_BULK_PREPARED);
+    return kind == DBM__ASYNC_COMMAND || kind == DBM__ASYNC_BEGIN || bulk ? DBM__AT_BEGIN : DBM__AT_TAKE;
+}
+
+/* Its own savepoint, if it has one. */
+static dbm_op *dbm__flow_point(dbm__async *a, dbm_op_kind kind) {
+    dbm_op *op = a->bulk->own_point ? dbm__flow_op(a, kind) : NULL;
+    if (op != NULL) op->savepoint = a->bulk->point;
+    return op;
+}
+
 /* What dbm__work_query() does first. */
 static dbm_status dbm__flow_place(dbm__async *a) {
     const dbm__request *r = a->first;
     dbm__work *w = a->work;
     DBM_ASSERT(w != NULL);
+    if (r->kind == DBM__ASYNC_BULK_BEGIN) return dbm__flow_bulk(a);
     a->rows = r->kind == DBM__ASYNC_EXEC || r->kind == DBM__ASYNC_QUERY ? NULL : &w->one;
     if (r->kind == DBM__ASYNC_QUERY && (a->rows = dbm__rows_new(w)) == NULL) {
         dbm__no_memory(DBM_STAGE_STATEMENT, w->db->name, r->site);
@@ -259,7 +296,7 @@ static dbm_op *dbm__flow_begin_op(dbm__async *a) {
     dbm_op *op = dbm__flow_op(a, DBM_OP_BEGIN);
     op->isolation = w->isolation;
     op->read_only = w->read_only;
-    op->write = w->write || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
+    op->write = w->write || a->bulk != NULL || (a->first->kind == DBM__ASYNC_COMMAND ? a->first->writes : a->entry != NULL && a->entry->prepared.writes);
     return op;
 }
 
@@ -294,9 +331,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             a->rows = NULL;
             a->was_clean = !w->in_transaction;
             a->after = DBM__AT_OVER;
-            if (r->kind >= DBM__ASYNC_ROLLBACK && w->bulk != NULL) { /* which waits, as all its calls do; so does what dbm_send() has sent */
+            if (w->bulk != NULL && (r->kind >= DBM__ASYNC_ROLLBACK || (r->kind == DBM__ASYNC_COMMIT && w->top->sticky != DBM_OK))) {
                 if (r->kind == DBM__ASYNC_END && r->writes && w->top->sticky == DBM_OK) dbm__bulk_forgotten(w);
-                dbm__bulk_leave(w, w->top);
+                a->bulk = w->bulk;
+                a->at = DBM__AT_BULK_UNDO;
+                break;
             }
             if (r->kind >= DBM__ASYNC_COMMIT && (w->sent_count != 0 || w->commands != 0)) (void)dbm__work_wait(w);
             switch (r->kind) {
@@ -334,6 +373,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_ROWS_CLOSED;
                 if (row->open && row->op.result != NULL) DBM__RUN(dbm__flow_finish(row), DBM__AT_ROWS_CLOSED);
                 break;
+            case DBM__ASYNC_BULK_ROWS: case DBM__ASYNC_BULK_END: case DBM__ASYNC_BULK_ABANDON:
+                a->bulk = r->bulk;
+                a->bulk->stepped = true;
+                a->at = r->kind == DBM__ASYNC_BULK_ABANDON && w->bulk == r->bulk ? DBM__AT_BULK_UNDO : DBM__AT_BULK_ON;
+                if (r->kind == DBM__ASYNC_BULK_ROWS) a->rc = dbm__bulk_feed(r);
+                else if (r->kind == DBM__ASYNC_BULK_END) a->rc = dbm__bulk_ending(r->bulk);
+                else if (a->at == DBM__AT_BULK_ON) a->rc = r->bulk->error.status != DBM_OK ? dbm__bulk_close(r->bulk, DBM_OK) : dbm__bulk_bad(r->bulk);
+                break;
             default: /* a statement */
                 if ((a->rc = dbm__flow_first(a)) != DBM_OK) return dbm__flow_end(a, a->rc);
                 a->at = DBM__AT_STATEMENT;
@@ -353,9 +400,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             }
             if ((a->rc = dbm__flow_place(a)) != DBM_OK) return dbm__flow_over(a, a->rc);
             dbm__lent_end(w);
-            a->at = a->after = r->kind == DBM__ASYNC_COMMAND ? DBM__AT_BEGIN : DBM__AT_TAKE;
+            a->at = a->after = dbm__flow_way(a);
             if (a->renews) a->at = DBM__AT_RENEW;
-            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
+            else if (w->open_rows != 0 && (w->db->one_result || r->kind == DBM__ASYNC_COMMAND || a->bulk != NULL)) a->at = DBM__AT_HOLD; /* preparing may already talk to the server */
             break;
 
         case DBM__AT_HOLD:
@@ -369,7 +416,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_HELD:
             a->rc = dbm__row_held(w, a->holding, a->rc, r->site);
-            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->after;
+            a->at = a->rc == DBM_OK ? DBM__AT_HOLD : a->bulk != NULL ? DBM__AT_FAILED : a->after;
             break;
 
         case DBM__AT_TAKE:
@@ -387,8 +434,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_ENTRY:
             if (a->rc != DBM_OK) {
+                a->at = a->bulk != NULL ? DBM__AT_FAILED : DBM__AT_RENEW;
+                if (a->bulk != NULL) break;
                 if (a->replaced || !dbm__may_replace(w, a->rc, a->was_clean, false)) return dbm__flow_over(a, dbm__statement_failed(w, r->sql, r->site));
-                a->at = DBM__AT_RENEW;
                 a->after = DBM__AT_TAKE;
                 break;
             }
@@ -409,6 +457,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_EXECUTE:
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, DBM_OK);
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                DBM__RUN(dbm__flow_point(a, DBM_OP_SAVEPOINT), DBM__AT_BULK);
+                break;
+            }
             a->rc = dbm__flow_execute(a);
             a->at = DBM__AT_FAILED;
             if (a->rc == DBM_OK) DBM__RUN(dbm__flow_statement_op(a), r->kind == DBM__ASYNC_COMMAND ? DBM__AT_COMMANDED : DBM__AT_EXECUTED);
@@ -419,12 +472,18 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
 
         case DBM__AT_FAILED: { /* before it was run, or by it */
-            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->entry != NULL && a->entry->prepared.writes;
+            bool writes = r->kind == DBM__ASYNC_COMMAND ? r->writes : a->bulk == NULL && a->entry != NULL && a->entry->prepared.writes;
             if (!a->replaced && dbm__may_replace(w, a->rc, a->was_clean, writes)) {
                 if (a->entry != NULL) dbm__cache_give(c, a->entry);
                 a->entry = NULL;
                 a->at = DBM__AT_RENEW;
-                a->after = r->kind == DBM__ASYNC_COMMAND || r->kind == DBM__ASYNC_BEGIN ? DBM__AT_BEGIN : DBM__AT_TAKE;
+                a->after = dbm__flow_way(a);
+                break;
+            }
+            if (a->bulk != NULL) {
+                a->bulk->entry = a->entry;
+                (void)dbm__bulk_row_failed(a->bulk, -1, a->rc);
+                a->at = DBM__AT_BULK_UNDO;
                 break;
             }
             if (r->kind == DBM__ASYNC_BEGIN) return dbm__flow_end(a, dbm__work_fail(w, r->site));
@@ -561,6 +620,10 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 a->at = DBM__AT_OVER;
                 break;
             }
+            if (r->kind == DBM__ASYNC_BULK_END) { /* it had a transaction of its own */
+                w->wrote = false;
+                return dbm__flow_end(a, w->top->sticky != DBM_OK ? dbm__level_again(w->top) : DBM_OK);
+            }
             return dbm__flow_end(a, dbm__level_commit(w, w->top));
 
         case DBM__AT_UNDO:
@@ -577,7 +640,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             w->in_transaction = false;
             w->points_sent = 0;
-            if (r->kind == DBM__ASYNC_COMMIT || (r->kind == DBM__ASYNC_END && r->writes)) {
+            if (r->kind == DBM__ASYNC_COMMIT || r->kind == DBM__ASYNC_BULK_END || (r->kind == DBM__ASYNC_END && r->writes)) {
                 a->at = DBM__AT_COMMIT_OVER; /* which hears of the failure that sticks */
                 break;
             }
@@ -609,8 +672,72 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             dbm__store(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
+            a->at = DBM__AT_FAILED;
+            if (a->bulk != NULL) break;
             a->rc = dbm__work_fail(w, r->site);
             return r->kind == DBM__ASYNC_BEGIN ? dbm__flow_end(a, a->rc) : dbm__flow_over(a, a->rc);
+
+        case DBM__AT_BULK:
+            a->at = DBM__AT_FAILED;
+            if (a->rc != DBM_OK) break;
+            w->points_sent = w->points;
+            dbm__bulk_starts(a->bulk);
+            DBM__RUN(&a->bulk->op, DBM__AT_BULK_BEGUN);
+            break;
+        case DBM__AT_BULK_BEGUN:
+            a->at = DBM__AT_FAILED;
+            if (a->rc == DBM_OK) return dbm__flow_end(a, dbm__bulk_inserts(a->bulk, DBM_OK));
+            if (a->rc == DBM_E_UNSUPPORTED) return dbm__flow_end(a, DBM_OK); /* act.c goes on with it */
+            break;
+        case DBM__AT_BULK_ON: /* so far nothing had to wait */
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->bulk->fails) break;
+            if (a->rc != DBM_OK) return dbm__flow_end(a, r->kind == DBM__ASYNC_BULK_END ? dbm__bulk_close(a->bulk, a->rc) : a->rc);
+            if (r->kind != DBM__ASYNC_BULK_END && !a->bulk->full) return dbm__flow_end(a, DBM_OK);
+            DBM__RUN(dbm__bulk_op(a->bulk, a->bulk->full ? DBM_OP_BULK_SEND : DBM_OP_BULK_END), DBM__AT_BULK_SENT);
+            break;
+        case DBM__AT_BULK_SENT:
+            a->at = DBM__AT_BULK_ON;
+            if (r->kind == DBM__ASYNC_BULK_END) {
+                a->bulk->own_way = false; /* ended in either case */
+                a->at = DBM__AT_BULK_ENDED;
+                if (a->rc == DBM_OK) DBM__RUN(dbm__flow_point(a, DBM_OP_RELEASE), DBM__AT_BULK_ENDED);
+                break;
+            }
+            a->bulk->full = false;
+            if (a->rc != DBM_OK) (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc);
+            else if (r->rows_at < r->row_count) a->rc = dbm__bulk_feed(r);
+            break;
+        case DBM__AT_BULK_ENDED:
+            a->at = DBM__AT_BULK_UNDO;
+            if (a->rc != DBM_OK) {
+                (void)dbm__bulk_row_failed(a->bulk, a->bulk->plan.failed_row, a->rc);
+                break;
+            }
+            a->at = DBM__AT_COMMIT;
+            if (!dbm__bulk_ended(a->bulk)) return dbm__flow_end(a, DBM_OK);
+            break;
+        case DBM__AT_BULK_UNDO:
+            a->kept = dbm__self()->last;
+            a->was_clean = !c->broken;
+            DBM__RUN(dbm__bulk_dropping(a->bulk), DBM__AT_BULK_DROPPED);
+            break;
+        case DBM__AT_BULK_DROPPED:
+            DBM__RUN(dbm__bulk_dropped(a->bulk, &a->own, a->rc), DBM__AT_BULK_UNDONE);
+            break;
+        case DBM__AT_BULK_UNDONE: {
+            bool undone = dbm__bulk_undone(a->bulk, a->rc);
+            if (a->bulk->fails) {
+                a->rc = dbm__bulk_failure(a->bulk, undone);
+                return dbm__flow_end(a, r->kind != DBM__ASYNC_BULK_ROWS ? dbm__bulk_close(a->bulk, a->rc) : a->rc);
+            }
+            if (a->was_clean && c->broken) a->kept = dbm__self()->last;
+            else a->kept.status = DBM_OK;
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            dbm__bulk_left(a->bulk);
+            (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
+            break;
+        }
 
         default: return dbm__flow_end(a, DBM_OK);
         }

@@ -25,16 +25,19 @@ typedef struct dbm__request {
     dbm__async_kind kind;
     unsigned hint;                       /* dbm__cache_hint() of the caller's text */
     bool named;
+    bool arrays;                         /* BULK_ROWS: `values` is one blob, `count` dbm_columns; else one row */
     bool writes;                         /* COMMAND: it does; END: what was done is committed */
     dbm_row *row;                        /* what it found */
     dbm_rows *rows;                      /* the same; NEXT, ROWS_END: of these */
     dbm_row **row_out;
     dbm_rows **rows_out;
+    dbm_bulk *bulk, **bulk_out;          /* BULK_BEGIN makes it; its `values` are dbm_bulk_options, table and columns */
+    size_t row_count, rows_at;           /* BULK_ROWS */
     dbm_async_fn fn;                     /* the callback form */
     void *ud;
     dbm_async_run_fn run;                /* RUN */
     void *run_ud;
-    dbm_error_info *error;               /* FAIL: why; from a worker: its failure; END: that of the session */
+    dbm_error_info *error;               /* FAIL, and BULK_ROWS with such a `status`: why; from a worker: its failure; END: that of the session */
     dbm_status status;
     int want;                            /* what a blocking step said */
     bool patient;                        /* it may wait for its turn on the worker */
@@ -108,6 +111,7 @@ typedef struct dbm__async {
     dbm_op own, *op;
     dbm__entry *entry;
     dbm_rows *rows;
+    dbm_bulk *bulk;
     dbm_row *holding;
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
@@ -120,6 +124,15 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
+
+DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named);
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+
+/* ---- bulk.c ---- */
+DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
+DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
+DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
 
 /* ---- flow.c ---- */
 DBM__FN bool dbm__flow(dbm__async *a);       /* the first call, or what is left of it; true: it has ended with a->rc */

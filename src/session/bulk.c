@@ -139,53 +139,81 @@ static void dbm__bulk_detach(dbm_bulk *b) {
     dbm__work_look_again(w);
 }
 
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool broken = w->slot.connection.broken;
+    if (!b->own_way) return NULL;
+    b->plan.abandon = true;
+    b->op.kind = DBM_OP_BULK_END;
+    b->op.deadline_us = broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
+    return &b->op;
+}
+
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st) {
+    dbm__work *w = b->work;
+    if (b->own_way && st != DBM_OK) w->slot.connection.broken = true;
+    b->own_way = false;
+    if (!w->in_transaction || w->slot.connection.broken || b->point < 0 || w->points_sent < b->point) return NULL;
+    dbm__op_init(op, b->point == 0 ? DBM_OP_ROLLBACK : DBM_OP_ROLLBACK_TO, dbm__work_grace(w));
+    op->savepoint = b->point;
+    if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w);
+    return op;
+}
+
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    dbm_connection *c = &w->slot.connection;
+    bool undone = !b->sent;
+    if (st != DBM_OK) c->broken = true; /* an open transaction never goes to the next user */
+    dbm__store(&w->committing, 0);
+    if (w->in_transaction && b->point >= 0) undone = !c->broken;
+    if (w->in_transaction && b->point == 0) {
+        w->in_transaction = w->wrote = false;
+        w->points_sent = 0;
+        dbm__work_gate_leave(w);
+    } else if (w->in_transaction && b->point > 0 && undone && w->points_sent >= b->point) {
+        w->points_sent = b->point - 1;
+    }
+    if (w->no_transaction) dbm__work_gate_leave(w);
+    dbm__bulk_detach(b);
+    return undone;
+}
+
 /* Drops an open bulk: the adapter forgets it, and what was sent is undone, where that can be. The thread's last failure stays as it is; *why (or
  * NULL) gets the one that broke the connection meanwhile. Answers whether nothing of it is left. */
 static bool dbm__bulk_undo(dbm_bulk *b, dbm_error_info *why) {
-    dbm__work *w = b->work;
-    dbm_connection *c = &w->slot.connection;
+    dbm_connection *c = &b->work->slot.connection;
     dbm_error_info kept = dbm__self()->last;
-    bool undone = true, was_broken = c->broken;
-    if (b->own_way) {
-        b->plan.abandon = true;
-        b->op.kind = DBM_OP_BULK_END;
-        b->op.deadline_us = c->broken ? dbm__deadline(w->db->host, 100) : dbm__work_grace(w); /* broken: for the adapter to free what it has */
-        if (dbm__load(&w->cancelled) != 0) dbm__work_shield(w); /* a cancel in flight must not hit what follows */
-        if (dbm__op_run(c, &b->op) != DBM_OK) c->broken = true;
-        dbm__store(&w->committing, 0);
-        b->own_way = false;
-    }
-    if (w->in_transaction) {
-        if (b->point == 0) undone = dbm__work_undo(w) == DBM_OK && !c->broken;
-        else if (b->point > 0) undone = dbm__work_point_rollback(w, b->point) == DBM_OK && !c->broken;
-        else undone = !b->sent;
-        if (!undone && b->point > 0) c->broken = true;
-    } else {
-        undone = !b->sent;
-    }
+    bool undone, was_broken = c->broken;
+    dbm_op own, *op = dbm__bulk_dropping(b);
+    op = dbm__bulk_dropped(b, &own, op != NULL ? dbm__op_run(c, op) : DBM_OK);
+    undone = dbm__bulk_undone(b, op != NULL ? dbm__op_run(c, op) : DBM_OK);
     if (why != NULL && c->broken && !was_broken) *why = dbm__self()->last;
-    if (w->no_transaction) dbm__work_gate_leave(w);
-    dbm__bulk_detach(b);
     dbm__self()->last = kept;
     return undone;
 }
 
-/* What stands as this thread's last failure has failed the bulk. */
-static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+DBM__FN dbm_status dbm__bulk_failure(dbm_bulk *b, bool undone) {
     dbm__work *w = b->work;
-    dbm__level *level = w->top;
-    bool fresh = level->sticky == DBM_OK, undone;
-    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
-    undone = dbm__bulk_undo(b, NULL);
+    b->fails = false;
     dbm__self()->last = b->error;
     dbm__work_fail(w, b->site);
     b->error = dbm__self()->last;
-    if (fresh && undone && level->sticky != DBM_OK && !w->slot.connection.broken) level->undone = true;
+    if (b->fresh && undone && w->top->sticky != DBM_OK && !w->slot.connection.broken) w->top->undone = true;
     return b->error.status;
 }
 
+/* What stands as this thread's last failure has failed the bulk. */
+static DBM__NOINLINE dbm_status dbm__bulk_failed(dbm_bulk *b) {
+    if (b->error.status == DBM_OK) b->error = dbm__self()->last;
+    b->fresh = b->work->top->sticky == DBM_OK;
+    b->fails = b->stepped;
+    return b->stepped ? b->error.status : dbm__bulk_failure(b, dbm__bulk_undo(b, NULL));
+}
+
 /* The same of a row, or of one among those that were sent; said in front. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st) {
     dbm_error_info *e = &dbm__self()->last;
     dbm__work *w = b->work;
     char text[700];
@@ -208,11 +236,11 @@ static bool dbm__bulk_of_parent(const dbm_bulk *b) {
     return dbm__load(&b->work->slot.pool->fork) != dbm__fork_epoch();
 }
 
-/* Of a bulk that is open: what stands in the way of the next call on it. */
-static DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_bad(dbm_bulk *b) {
     dbm__work *w;
     if (b == NULL) return dbm__fail_null("bulk");
     w = b->work;
+    if (w->bulk == b && dbm__work_busy(w, b->site)) return DBM_E_MISUSE; /* the loop has it */
     if (dbm__bulk_of_parent(b)) return dbm__fail(DBM_E_FORKED, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk was open when the process forked; it belongs to the parent");
     if (w->bulk != b) {
         if (b->error.status != DBM_OK) return dbm__fail_again(&b->error);
@@ -301,12 +329,12 @@ static DBM__NOINLINE dbm_status dbm__bulk_insert(dbm_bulk *b, const dbm_value *v
 }
 
 /* BULK_SEND or BULK_END, with a time limit of its own. */
-static dbm_status dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
+DBM__FN dbm_op *dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind) {
     b->op.kind = kind;
     b->op.deadline_us = dbm__work_deadline(b->work);
     b->op.affected = -1;
     b->sent = true;
-    return dbm__op_run(&b->work->slot.connection, &b->op);
+    return &b->op;
 }
 
 /* A row, or the one after *taken rows, was not simply taken. A failure is of the call that passes the row. */
@@ -314,7 +342,8 @@ static DBM__NOINLINE dbm_status dbm__bulk_took(dbm_bulk *b, dbm_status st, const
     dbm__work *w = b->work;
     const char *begun = b->site;
     if (st == DBM_DONE) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_SEND);
+        b->full = b->stepped;
+        st = b->stepped ? DBM_OK : dbm__op_run(&w->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_SEND));
         return st == DBM_OK ? DBM_OK : dbm__bulk_row_failed(b, b->plan.failed_row, st);
     }
     if (b->own_way) dbm__op_failed(&w->slot.connection, DBM_OP_BULK, st);
@@ -336,7 +365,7 @@ static DBM__NOINLINE dbm_status dbm__bulk_timed(dbm_bulk *b) {
 }
 
 /* What is wrong with a row before the adapter sees it. */
-static DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
+DBM__FN DBM__NOINLINE dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site) {
     b->site = site;
     if (st == DBM_OK && named) {
         st = dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, b->work->db->name, b->site, "the values of a bulk go by position, without dbm_named()");
@@ -360,6 +389,13 @@ DBM__INLINE dbm_status dbm__bulk_take(dbm_bulk *b, const dbm_value *values, cons
     return dbm__bulk_took(b, st, site);
 }
 
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site) {
+    bool named = false;
+    int i;
+    for (i = 0; i < count; i++) if (values[i].name != NULL) named = true;
+    return named || count != b->plan.column_count ? dbm__bulk_row_wrong(b, count, named, DBM_OK, site) : dbm__bulk_take(b, values, site);
+}
+
 DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *codes, ...) {
     dbm_value values[DBM__MAX_VALUES];
     bool named = false;
@@ -376,18 +412,12 @@ DBM__DEF dbm_status dbm__bulk_row(const char *site, dbm_bulk *b, const char *cod
 
 DBM__DEF dbm_status dbm__bulk_rowv(const char *site, dbm_bulk *b, const dbm_value *values, int count) {
     dbm_value copy[DBM__MAX_VALUES];
-    bool named = false;
-    int i;
     dbm_status st = dbm__bulk_ready(b);
     if (st != DBM_OK) return st;
     if (count != b->plan.column_count || values == NULL) return dbm__bulk_row_wrong(b, values != NULL ? count : 0, false, DBM_OK, site);
-    for (i = 0; i < count; i++) {
-        copy[i] = values[i];
-        if (values[i].name != NULL) named = true;
-    }
+    memcpy(copy, values, (size_t)count * sizeof *copy);
     st = dbm__values_check(copy, count, b->work->db->name, site);
-    if (st != DBM_OK || named) return dbm__bulk_row_wrong(b, count, named, st, site);
-    return dbm__bulk_take(b, copy, site);
+    return st != DBM_OK ? dbm__bulk_row_wrong(b, count, false, st, site) : dbm__bulk_pass(b, copy, count, site);
 }
 
 /* ---- arrays -------------------------------------------------------------------------------------------------------------------------- */
@@ -435,31 +465,73 @@ static dbm_status dbm__bulk_row_of(dbm_bulk *b, const dbm_column *columns, size_
     return dbm__bulk_take(b, values, b->site);
 }
 
-DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at) {
     const dbm_adapter *a;
-    size_t at = 0, taken;
+    bool arrays;
     dbm_status st = dbm__bulk_ready(b);
     if (st == DBM_OK) st = dbm__bulk_columns_check(b, columns, count, rows);
     if (st != DBM_OK) return st;
     a = b->work->db->adapter;
-    while (b->own_way && a->bulk_columns != NULL && at < rows) {
-        if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
-        taken = 0;
-        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, at, rows - at < 4096 ? rows - at : 4096, &taken);
-        if (st == DBM_E_UNSUPPORTED && taken == 0) break;
-        b->plan.rows += (int64_t)taken;
-        at += taken;
-        if (st != DBM_OK) {
-            if (st != DBM_DONE) at++; /* the one that was refused, if the bulk goes on */
-            st = dbm__bulk_took(b, st, b->site);
+    arrays = b->own_way && a->bulk_columns != NULL;
+    while (st == DBM_OK && *at < rows && !b->full) {
+        size_t taken = 0, left = rows - *at;
+        if (*at != 0 && *at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK) return st; /* also cancelled */
+        if (!arrays) {
+            st = dbm__bulk_row_of(b, columns, (*at)++);
+            continue;
         }
-        if (st != DBM_OK || (at < rows && (st = dbm__bulk_ready(b)) != DBM_OK)) return st; /* also cancelled */
+        if (b->work->timed && (st = dbm__bulk_timed(b)) != DBM_OK) return st;
+        st = a->bulk_columns(&b->work->slot.connection, &b->op, columns, *at, left < 4096 ? left : 4096, &taken);
+        if (st == DBM_E_UNSUPPORTED && taken == 0) {
+            arrays = false;
+            st = DBM_OK;
+            continue;
+        }
+        b->plan.rows += (int64_t)taken;
+        *at += taken;
+        if (st == DBM_OK) continue;
+        if (st != DBM_DONE) ++*at; /* the one that was refused, if the bulk goes on */
+        st = dbm__bulk_took(b, st, b->site);
+        if (st == DBM_OK && *at < rows && !b->full) st = dbm__bulk_ready(b);
     }
-    for (st = DBM_OK; st == DBM_OK && at < rows; at++) st = at % 64 == 0 && (st = dbm__bulk_ready(b)) != DBM_OK ? st : dbm__bulk_row_of(b, columns, at);
     return st;
 }
 
+DBM__DEF dbm_status dbm_bulk_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows) {
+    size_t at = 0;
+    return dbm__bulk_pass_columns(b, columns, count, rows, &at);
+}
+
 /* ---- beginning and ending ------------------------------------------------------------------------------------------------------------- */
+
+DBM__FN void dbm__bulk_starts(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    w->top->ran = true;
+    dbm__store(&w->slot.statements, w->slot.statements + 1u);
+    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
+    b->op.bulk = &b->plan;
+    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
+}
+
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st) {
+    dbm__work *w = b->work;
+    b->own_way = st == DBM_OK;
+    if (st == DBM_E_UNSUPPORTED) {
+        if (b->plan.sql == NULL) {
+            return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", w->db->adapter->type,
+                             b->plan.each_row && w->db->adapter->bulk_row != NULL ? " with .each_row" : "");
+        }
+        st = b->entry != NULL ? DBM_OK : dbm__cache_take(&w->slot.connection, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
+        if (st != DBM_OK) return st;
+        b->op.sql = b->entry->prepared.sql;
+        b->op.sql_size = b->entry->prepared.sql_size;
+        b->op.prepared = &b->entry->prepared;
+    }
+    if (st != DBM_OK) return st;
+    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, b->site);
+    dbm__work_look_again(w);
+    return DBM_OK;
+}
 
 /* Sends what must come first, and BULK, or gets the INSERT ready. */
 static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
@@ -471,26 +543,8 @@ static dbm_status dbm__bulk_start(dbm__work *w, dbm_bulk *b) {
     if (st == DBM_OK && b->plan.sql != NULL && prepared) st = dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
     if (st == DBM_OK) st = dbm__work_start(w, true, b->site);
     if (st != DBM_OK) return st;
-    w->top->ran = true;
-    dbm__store(&w->slot.statements, w->slot.statements + 1u);
-    dbm__op_init(&b->op, DBM_OP_BULK, dbm__work_deadline(w));
-    b->op.bulk = &b->plan;
-    b->op.prepared = b->entry != NULL ? &b->entry->prepared : NULL;
-    if (a->bulk_row != NULL) {
-        st = dbm__op_run(c, &b->op);
-        b->own_way = st == DBM_OK;
-        if (st != DBM_E_UNSUPPORTED) return st;
-    }
-    if (b->plan.sql == NULL) {
-        return dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "a backend of type %q takes no rows in bulk%s", a->type,
-                         b->plan.each_row && a->bulk_row != NULL ? " with .each_row" : "");
-    }
-    st = b->entry != NULL ? DBM_OK : dbm__cache_take(c, b->plan.sql, false, dbm__work_deadline(w), b->site, &b->entry);
-    if (st != DBM_OK) return st;
-    b->op.sql = b->entry->prepared.sql;
-    b->op.sql_size = b->entry->prepared.sql_size;
-    b->op.prepared = &b->entry->prepared;
-    return DBM_OK;
+    dbm__bulk_starts(b);
+    return dbm__bulk_inserts(b, a->bulk_row != NULL ? dbm__op_run(c, &b->op) : DBM_E_UNSUPPORTED);
 }
 
 /* The place in w->bulks that was used longest ago: a handle that is used after its end then stands for nothing for some time. */
@@ -500,13 +554,12 @@ static dbm_bulk *dbm__bulk_new(dbm__work *w) {
     return *place;
 }
 
-static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+/* One that is the session's from here on. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm_bulk *b = NULL;
-    dbm_status st;
-    bool was_clean = !w->in_transaction;
     const char *none = NULL;
     const dbm_value *no_values = NULL;
-    st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
+    dbm_status st = dbm__work_settle(w); /* what was sent before is none of the bulk's failures */
     if (st != DBM_OK) return st;
     if (w->read_only) {
         st = dbm__fail(DBM_E_READ_ONLY, DBM_STAGE_STATEMENT, w->db->name, site, "the session is .read_only and a bulk writes");
@@ -541,20 +594,22 @@ static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table
         b->own_point = w->points_sent == w->points;
         if (b->own_point) w->points++;
     }
-    w->bulk = b;
+    *out = w->bulk = b;
+    return DBM_OK;
+}
+
+static dbm_status dbm__bulk_open(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    dbm_bulk *b = NULL;
+    bool was_clean = !w->in_transaction;
+    dbm_status st = dbm__bulk_make(w, &b, table, columns, options, site);
+    if (st != DBM_OK || b == NULL) return st;
     st = dbm__bulk_start(w, b);
     if (st != DBM_OK && dbm__may_replace(w, st, was_clean, false)) { /* no row has been sent */
         if (b->entry != NULL) dbm__cache_give(&w->slot.connection, b->entry);
         b->entry = NULL;
         st = dbm__work_renew(w) == DBM_OK ? dbm__bulk_start(w, b) : dbm__self()->last.status;
     }
-    if (st != DBM_OK) {
-        st = dbm__bulk_row_failed(b, -1, st);
-        b->error.status = DBM_OK;
-        return st;
-    }
-    if (w->echo) dbm__echo(w, b->plan.sql != NULL ? b->plan.sql : b->plan.table, NULL, 0, site);
-    dbm__work_look_again(w);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, -1, st));
     *out = b;
     return DBM_OK;
 }
@@ -574,8 +629,8 @@ DBM__DEF dbm_status dbm__bulk_begin(dbm_session *on, dbm_bulk **out, const char 
     return DBM_OK;
 }
 
-/* The handle stands for nothing from here on; one on a database gives its connection back. */
-static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
+/* One on a database gives its connection back. */
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     b->error.status = DBM_OK;
     if (b->owns_session) {
         dbm__call call;
@@ -590,64 +645,79 @@ static dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st) {
     return st;
 }
 
-DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_status st = dbm__bulk_ready(b);
-    bool wrapped;
-    if (st == DBM_OK && b->work->timed) st = dbm__bulk_timed(b);
-    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
-    w = b->work;
-    if (b->own_way) {
-        st = dbm__bulk_op(b, DBM_OP_BULK_END);
-        b->own_way = false; /* ended in either case */
-        b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
-    }
-    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(w, b->point);
-    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    bool wrapped = b->wrapped;
+    if (b->op.kind == DBM_OP_BULK_END) b->affected = b->op.affected >= 0 ? b->op.affected : b->plan.rows - b->refused;
+    if (b->own_point && w->points_sent >= b->point) w->points_sent = b->point - 1;
     w->affected = b->affected;
     w->last_id = 0;
     if (b->affected > 0 || b->refused > 0) w->wrote = w->top->wrote = true;
-    wrapped = b->wrapped;
     if (w->no_transaction) dbm__work_gate_leave(w);
     dbm__bulk_detach(b);
-    if (wrapped) st = dbm__work_commit(w);
+    return wrapped;
+}
+
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ready(b);
+    return st == DBM_OK && b->work->timed ? dbm__bulk_timed(b) : st;
+}
+
+DBM__DEF dbm_status dbm_bulk_end(dbm_bulk *b) {
+    dbm_status st = dbm__bulk_ending(b);
+    if (st != DBM_OK) return b != NULL && b->work->bulk != b && b->error.status != DBM_OK && !dbm__bulk_of_parent(b) ? dbm__bulk_close(b, st) : st;
+    if (b->own_way) {
+        st = dbm__op_run(&b->work->slot.connection, dbm__bulk_op(b, DBM_OP_BULK_END));
+        b->own_way = false; /* ended in either case */
+    }
+    if (st == DBM_OK && b->own_point) st = dbm__work_point_release(b->work, b->point);
+    if (st != DBM_OK) return dbm__bulk_close(b, dbm__bulk_row_failed(b, b->plan.failed_row, st));
+    if (dbm__bulk_ended(b)) st = dbm__work_commit(b->work);
     return dbm__bulk_close(b, st);
 }
 
-DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
-    dbm__work *w;
-    dbm_error_info why;
-    if (b == NULL) return dbm__fail_null("bulk");
-    w = b->work;
-    why.status = DBM_OK;
-    if (dbm__bulk_of_parent(b)) return dbm__bulk_bad(b);
-    if (w->bulk != b) return b->error.status != DBM_OK ? dbm__bulk_close(b, DBM_OK) : dbm__bulk_bad(b); /* it has failed, and left nothing */
-    if (b->gen != w->gen) return dbm__bulk_bad(b);
-    if (!dbm__bulk_undo(b, &why) && !w->no_transaction && !w->slot.connection.broken) {
+DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error_info *why) {
+    dbm__work *w = b->work;
+    if (!undone && !w->no_transaction && !w->slot.connection.broken) {
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
-        if (why.status != DBM_OK) dbm__self()->last = why;
+        if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
     return dbm__bulk_close(b, DBM_OK);
 }
 
-DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
-    dbm_bulk *b = w->bulk;
-    bool rows = b->plan.rows != 0;
-    if (b->gen != level->gen) return;
-    dbm__bulk_undo(b, NULL);
-    if (!rows) return;
-    level->wrote = true;
-    if (w->no_transaction && level->sticky == DBM_OK) {
+DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
+    dbm_error_info why;
+    bool undone;
+    if (b == NULL) return dbm__fail_null("bulk");
+    why.status = DBM_OK;
+    if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
+    if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    undone = dbm__bulk_undo(b, &why);
+    return dbm__bulk_abandoned(b, undone, &why);
+}
+
+DBM__FN void dbm__bulk_left(dbm_bulk *b) {
+    dbm__work *w = b->work;
+    if (b->plan.rows == 0) return;
+    w->top->wrote = true;
+    if (w->no_transaction && w->top->sticky == DBM_OK) {
         dbm__fail(DBM_E_LEFT_EARLY, DBM_STAGE_STATEMENT, w->db->name, b->site, "the bulk of %s was left before dbm_bulk_end, so its rows were dropped%s", b->site,
                   w->db->transactions ? "" : ", as far as they had not been sent");
-        dbm__level_stick(w, level, &dbm__self()->last, 0);
+        dbm__level_stick(w, w->top, &dbm__self()->last, 0);
     }
+}
+
+DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level) {
+    dbm_bulk *b = w->bulk;
+    if (b->gen != level->gen) return;
+    dbm__bulk_undo(b, NULL);
+    dbm__bulk_left(b);
 }
 
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w) {

@@ -108,6 +108,8 @@ struct dbm_bulk {
     bool wrapped;                        /* the session is in autocommit, and has a transaction for this bulk */
     bool sent;                           /* rows may be with the server */
     bool owns_session;                   /* of a call on a database */
+    bool stepped;                        /* nothing may wait now: what comes next is noted, for who drives it */
+    bool full, fails, fresh;             /* namely: BULK_SEND; it is to be undone, and then dbm__bulk_failure() told that it is the session's first one */
     int64_t affected, refused;
     const char *site;
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
@@ -337,6 +339,25 @@ DBM__FN dbm_status dbm__bulk_in_the_way(dbm__work *w, const char *site); /* of a
 DBM__FN dbm_status dbm__bulk_forgotten(dbm__work *w);                   /* at the end of a block that has not ended its bulk: fails and sticks */
 DBM__FN void dbm__bulk_leave(dbm__work *w, dbm__level *level);          /* w->bulk, if it is this level's, ends with it: undone */
 DBM__FN void dbm__bulks_free(dbm__work *w);
+/* Parts of a bulk's way, for who can't wait in between. */
+DBM__FN dbm_status dbm__bulk_make(dbm__work *w, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site);
+DBM__FN void dbm__bulk_starts(dbm_bulk *b);                             /* before BULK */
+DBM__FN dbm_status dbm__bulk_inserts(dbm_bulk *b, dbm_status st);       /* after it, with what it said: it has begun; where that is UNSUPPORTED, rows go by the INSERT */
+DBM__FN dbm_status dbm__bulk_bad(dbm_bulk *b);                          /* what stands in the way of the next call on it */
+DBM__FN dbm_status dbm__bulk_row_failed(dbm_bulk *b, int64_t row, dbm_status st); /* row -1: it is not known which */
+DBM__FN dbm_status dbm__bulk_pass(dbm_bulk *b, const dbm_value *values, int count, const char *site); /* a row */
+DBM__FN dbm_status dbm__bulk_row_wrong(dbm_bulk *b, int count, bool named, dbm_status st, const char *site);
+DBM__FN dbm_status dbm__bulk_pass_columns(dbm_bulk *b, const dbm_column *columns, int count, size_t rows, size_t *at); /* from row *at on */
+DBM__FN dbm_op *dbm__bulk_op(dbm_bulk *b, dbm_op_kind kind);
+DBM__FN dbm_op *dbm__bulk_dropping(dbm_bulk *b);                        /* NULL: the adapter has nothing to forget */
+DBM__FN dbm_op *dbm__bulk_dropped(dbm_bulk *b, dbm_op *op, dbm_status st); /* the one that undoes it, in `op`; NULL: none */
+DBM__FN bool dbm__bulk_undone(dbm_bulk *b, dbm_status st);              /* whether nothing of it is left */
+DBM__FN dbm_status dbm__bulk_failure(dbm_bulk *b, bool undone);
+DBM__FN dbm_status dbm__bulk_ending(dbm_bulk *b);                       /* what stands in the way of that */
+DBM__FN bool dbm__bulk_ended(dbm_bulk *b);                              /* whether its transaction is to be committed */
+DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error_info *why);
+DBM__FN void dbm__bulk_left(dbm_bulk *b);
+DBM__FN dbm_status dbm__bulk_close(dbm_bulk *b, dbm_status st);         /* the handle stands for nothing from here on */
 
 DBM__INLINE void dbm__lane_close_one(dbm__work *w) {
     dbm_row *row = &w->one.row;

@@ -61,7 +61,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_trouble(dbm__work *w, const char *sit
 
 /* Lifts `trouble` where nothing is left of it. A dbm_cancel that comes meanwhile is not lifted: it sets `cancelled` first. */
 DBM__FN DBM__NOINLINE void dbm__work_look_again(dbm__work *w) {
-    dbm__swap(&w->trouble, w->bulk != NULL ? DBM__BULK_OPEN : w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : 0);
+    dbm__swap(&w->trouble, w->side != NULL && w->side->busy ? DBM__SIDE_BUSY : w->bulk != NULL ? DBM__BULK_OPEN : 0);
     if (w->top->sticky != DBM_OK || dbm__load_ordered(&w->cancelled) != 0) dbm__store(&w->trouble, 1);
 }
 

@@ -1,6 +1,6 @@
 /* The calls of sessions, each begun in its asynchronous form and waited for by turns of a loop, behind the names of the synchronous ones: so a test that was
  * written for those runs through the asynchronous side. Comes after dbm_test.h, and before what is to be turned.
- * What there is no asynchronous form of (bulks, models, scripts, prepared statements, savepoints) runs as it is, on sessions that were begun asynchronously.
+ * What there is no asynchronous form of (models, scripts, prepared statements, savepoints) runs as it is, on sessions that were begun asynchronously.
  * A block that is left early says dbm_async_rollback(): nothing else can leave a task's session so. */
 #ifndef AWAITED_H
 #define AWAITED_H
@@ -38,9 +38,11 @@ TEST_HELPER dbm_status awaited_begin(dbm_database *db, const dbm_session_options
     awaited a = { 0 };
     return awaited_wait(&a, dbm_async_session_cb(awaited_loop, db, options, s, awaited_fn, &a));
 }
+/* A bulk has a savepoint of its own. */
+TEST_HELPER bool awaited_in_savepoint(const dbm__work *w) { return w != NULL && w->points > (w->bulk != NULL && w->bulk->own_point ? 1 : 0); }
 TEST_HELPER dbm_status awaited_step(dbm_session *s, dbm__async_kind kind) {
     awaited a = { 0 };
-    if (((dbm__work *)s->slot) != NULL && ((dbm__work *)s->slot)->points != 0) return kind == DBM__ASYNC_COMMIT ? dbm_commit(s) : dbm_rollback(s);
+    if (awaited_in_savepoint((dbm__work *)s->slot)) return kind == DBM__ASYNC_COMMIT ? dbm_commit(s) : dbm_rollback(s);
     return awaited_wait(&a, dbm__async_began(dbm__async_step(s, dbm__async_tell(kind, awaited_fn, &a), DBM__SITE)));
 }
 
@@ -58,7 +60,7 @@ TEST_HELPER dbm_status awaited_run(dbm_session *on, dbm__async_kind kind, void *
         st = awaited_begin((dbm_database *)on->slot, &options, &s);
         if (st != DBM_OK) return st;
         at = &s;
-    } else if (dbm__work_of(on) != NULL && dbm__work_of(on)->points != 0) { /* in a savepoint */
+    } else if (awaited_in_savepoint(dbm__work_of(on))) {
         if (kind == DBM__ASYNC_EXEC) return dbm__execv(on, site, sql, values, count);
         return kind == DBM__ASYNC_ONE ? dbm__query_onev(on, (dbm_row **)out, site, sql, values, count) : dbm__queryv(on, (dbm_rows **)out, site, sql, values, count);
     }
@@ -122,7 +124,7 @@ TEST_HELPER bool awaited_row_step(dbm_row *row) {
     dbm_rows *rows = (dbm_rows *)(void *)row;
     awaited a = { 0 };
     dbm_row *next = NULL;
-    if (rows->row.work->points != 0) return dbm__row_step(row);
+    if (awaited_in_savepoint(rows->row.work)) return dbm__row_step(row);
     if (dbm__async_row(rows, &next)) return next != NULL;
     return awaited_wait(&a, dbm_async_next_cb(rows, &next, awaited_fn, &a)) == DBM_OK && next != NULL;
 }
@@ -132,6 +134,76 @@ TEST_HELPER void awaited_cursor_end(dbm__cursor *cursor) {
     cursor->dbm__row = NULL;
     if (rows == NULL || awaited_is_own(rows, true)) return;
     if (rows->row.open) (void)awaited_wait(&a, dbm_async_rows_end_cb(rows, awaited_fn, &a));
+}
+
+/* Bulks; one on a database has a session of its own. */
+static struct { dbm_bulk *bulk; dbm_session session; } awaited_bulks[4];
+TEST_HELPER bool awaited_bulk_waits(const dbm_bulk *bulk) { return bulk == NULL || bulk->gen != bulk->work->gen || awaited_in_savepoint(bulk->work); } /* or its session is over */
+
+TEST_HELPER dbm_status awaited_bulk_begin(dbm_session *on, dbm_bulk **out, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
+    awaited a = { 0 };
+    dbm_session s, *at = on;
+    dbm_session_options autocommit;
+    dbm_status st;
+    memset(&autocommit, 0, sizeof autocommit);
+    autocommit.autocommit = true;
+    *out = NULL;
+    if (on != NULL && on->step == DBM__ON_DATABASE) {
+        st = awaited_begin((dbm_database *)on->slot, &autocommit, &s);
+        if (st != DBM_OK) return st;
+        at = &s;
+    } else if (awaited_in_savepoint(dbm__work_of(on))) {
+        return dbm__bulk_begin(on, out, table, columns, options, site);
+    }
+    st = awaited_wait(&a, dbm__async_began(dbm__async_bulk_begin(at, dbm__async_how(DBM__ASYNC_BULK_BEGIN, out, true, awaited_fn, &a), table, columns, options, site)));
+    if (at != &s) return st;
+    if (st == DBM_OK) {
+        int i = 0;
+        while (awaited_bulks[i].bulk != NULL) i++;
+        awaited_bulks[i].bulk = *out;
+        awaited_bulks[i].session = s;
+        return st;
+    }
+    a.error = *dbm_last_error();
+    (void)awaited_step(&s, DBM__ASYNC_END);
+    return dbm__fail_again(&a.error);
+}
+TEST_HELPER dbm_status awaited_bulk_call(dbm_bulk *bulk, dbm__async_kind kind, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site) {
+    awaited a = { 0 };
+    dbm_status st = DBM_OK;
+    dbm_act *act = dbm__async_bulk(bulk, dbm__async_how(kind, NULL, true, awaited_fn, &a), values, count, columns, rows, site);
+    st = awaited_wait(&a, dbm__async_began(act));
+    for (int i = 0; i < 4 && kind != DBM__ASYNC_BULK_ROWS; i++) {
+        if (awaited_bulks[i].bulk != bulk) continue;
+        a.error = *dbm_last_error();
+        awaited_bulks[i].bulk = NULL;
+        (void)awaited_step(&awaited_bulks[i].session, DBM__ASYNC_END);
+        if (st != DBM_OK) (void)dbm__fail_again(&a.error);
+    }
+    return st;
+}
+TEST_HELPER dbm_status awaited_bulk_row(const char *site, dbm_bulk *bulk, const char *codes, ...) {
+    dbm_value values[DBM__MAX_VALUES];
+    int count = 0;
+    bool named;
+    va_list ap;
+    va_start(ap, codes);
+    if (dbm__values_read(values, &count, &named, codes, ap) != DBM_OK) fail_msg("%s", dbm_last_error()->message);
+    va_end(ap);
+    if (awaited_bulk_waits(bulk)) return dbm__bulk_rowv(site, bulk, values, count);
+    return awaited_bulk_call(bulk, DBM__ASYNC_BULK_ROWS, values, count, NULL, 1, site);
+}
+TEST_HELPER dbm_status awaited_bulk_columns(dbm_bulk *bulk, const dbm_column *columns, int count, size_t rows) {
+    if (awaited_bulk_waits(bulk)) return dbm_bulk_columns(bulk, columns, count, rows);
+    return awaited_bulk_call(bulk, DBM__ASYNC_BULK_ROWS, NULL, count, columns, rows, DBM__SITE);
+}
+TEST_HELPER dbm_status awaited_bulk_end(dbm_bulk *bulk) {
+    if (awaited_bulk_waits(bulk)) return dbm_bulk_end(bulk);
+    return awaited_bulk_call(bulk, DBM__ASYNC_BULK_END, NULL, 0, NULL, 0, DBM__SITE);
+}
+TEST_HELPER dbm_status awaited_bulk_abandon(dbm_bulk *bulk) {
+    if (awaited_bulk_waits(bulk)) return dbm_bulk_abandon(bulk);
+    return awaited_bulk_call(bulk, DBM__ASYNC_BULK_ABANDON, NULL, 0, NULL, 0, DBM__SITE);
 }
 
 /* Blocks. */
@@ -184,12 +256,22 @@ TEST_HELPER dbm_status awaited_session_end(dbm_session *s) {
 
 #if defined(TEST_AWAITED)
 #define LEFT_EARLY DBM_ROLLED_BACK
+#define LEFT_EARLY_ALONE DBM_OK /* in autocommit a rollback has nothing to undo but the bulk */
 #undef dbm_exec
 #undef dbm_query_one
 #undef dbm_session_begin
 #define dbm_exec(on, ...) awaited_statement(DBM__ON(on), DBM__ASYNC_EXEC, NULL, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_query_one(on, row, ...) awaited_statement(DBM__ON(on), DBM__ASYNC_ONE, row, DBM__SITE, DBM__VALUES(__VA_ARGS__))
 #define dbm_row_end(row) awaited_row_end(row)
+#undef dbm_bulk_begin
+#undef dbm_bulk_begin_opt
+#undef dbm_bulk_row
+#define dbm_bulk_begin(on, out, table, columns) awaited_bulk_begin(DBM__ON(on), out, table, columns, NULL, DBM__SITE)
+#define dbm_bulk_begin_opt(on, out, table, columns, ...) awaited_bulk_begin(DBM__ON(on), out, table, columns, DBM__OPTIONS(dbm_bulk_options, __VA_ARGS__), DBM__SITE)
+#define dbm_bulk_row(...) awaited_bulk_row(DBM__SITE, DBM__VALUES(__VA_ARGS__))
+#define dbm_bulk_columns awaited_bulk_columns
+#define dbm_bulk_end awaited_bulk_end
+#define dbm_bulk_abandon awaited_bulk_abandon
 #define dbm_commit(s) awaited_step(s, DBM__ASYNC_COMMIT)
 #define dbm_rollback(s) awaited_step(s, DBM__ASYNC_ROLLBACK)
 #define dbm_session_begin(db, options, s) awaited_begin(db, options, s)

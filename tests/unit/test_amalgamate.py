@@ -242,6 +242,12 @@ class Inlining(Case):
                 "#if A\nDBM__FN int dbm__five(void) { return 5; }\n#else\nDBM__FN int dbm__five(void) { return 6; }\n#endif\n")
         self.assertEqual(self.implementation("".join(code) + rest), "".join(code[1:]) + rest)
 
+    def test_variables_without_a_value_share_a_line(self):
+        code = "int (dbm_both)(int s) {\n    int i, j;\n    char *p;\n    int k = s;\n    int l;\n    i = j = l = k;\n    return i;\n    goto x;\n}\n"
+        self.assertIn("    int i, j; char *p;\n    int k = s;\n    int l;\n    i = j = l = k;\n    return i;\n", self.implementation(code))
+        code = "struct dbm__s {\n    int a;\n    int b;\n};\n"
+        self.assertEqual(self.implementation(code), code)
+
     def test_its_comment_stands_above_the_definition(self):
         comment, declared, rest = "/* One\n * promise. */\n", "DBM__FN int dbm__one(int a);\n", "int dbm__x;\n"
         defined = "DBM__FN int dbm__one(int a) { return a; }\n"

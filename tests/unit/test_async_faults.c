@@ -8,7 +8,7 @@
 
 enum { STEPS = 40 };
 typedef struct outcome { dbm_status step[STEPS]; int steps, rows; char words[STEPS][200], log[8192]; int64_t affected; dbm_status end; dbm_stats_info stats; } outcome;
-typedef struct shape { const char *form; bool as_sql, no_prepare, write_first, timer_first, autocommit, read_only, full; int timeout_ms; } shape;
+typedef struct shape { const char *form; bool as_sql, no_prepare, write_first, timer_first, autocommit, read_only, full; int timeout_ms; bool bulk, each_row; int window, bad; } shape;
 
 static bool async_side;
 static dbm_manager *mgr;
@@ -53,6 +53,20 @@ static dbm_status step(dbm_session *s, dbm__async_kind kind) {
     return kind == DBM__ASYNC_COMMIT ? dbm_commit(s) : dbm_rollback(s);
 }
 
+static void leave(outcome *o, dbm_session *s) {
+    if (async_side) {
+        (void)note(o, awaited_step(s, DBM__ASYNC_END));
+    } else {
+        dbm__work *w = (dbm__work *)s->slot;
+        dbm_status st;
+        (void)dbm__block_commit(s);
+        st = o->end;
+        if (st != DBM_OK && st != DBM_ROLLED_BACK) (void)dbm__level_again(&w->base);
+        (void)note(o, st == DBM_ROLLED_BACK ? DBM_OK : st);
+        if (s->slot != NULL) dbm__block_end(s);
+    }
+}
+
 static void work(outcome *o, const shape *f) {
     dbm_session s;
     dbm_session_options options;
@@ -85,17 +99,70 @@ static void work(outcome *o, const shape *f) {
     (void)note(o, step(&s, DBM__ASYNC_ROLLBACK));
     (void)note(o, exec(&s, f->read_only ? "rows 1 x 1" : "write last"));
     (void)note(o, query(&s, &rows, "rows 5 x 1")); /* open when it ends */
-    if (async_side) {
-        (void)note(o, awaited_step(&s, DBM__ASYNC_END));
-    } else {
-        dbm__work *w = (dbm__work *)s.slot;
-        dbm_status st;
-        (void)dbm__block_commit(&s);
-        st = o->end;
-        if (st != DBM_OK && st != DBM_ROLLED_BACK) (void)dbm__level_again(&w->base);
-        (void)note(o, st == DBM_ROLLED_BACK ? DBM_OK : st);
-        if (s.slot != NULL) dbm__block_end(&s);
+    leave(o, &s);
+}
+
+/* ---- rows in bulk ---- */
+
+static void skipped(void *ud, int64_t row, const dbm_error_info *error) {
+    outcome *o = (outcome *)ud;
+    CHECK(error->status != DBM_OK);
+    o->rows += 1000 + (int)row;
+}
+static dbm_status bulk_begin(dbm_session *s, dbm_bulk **b, const dbm_bulk_options *options) {
+    return async_side ? awaited_bulk_begin(s, b, "t", "a,b", options, "here") : dbm__bulk_begin(s, b, "t", "a,b", options, "here");
+}
+static dbm_status bulk_row(dbm_bulk *b, int a) {
+    dbm_value values[2];
+    values[0] = dbm_int(a);
+    values[1] = dbm_text("x");
+    return async_side ? awaited_bulk_call(b, DBM__ASYNC_BULK_ROWS, values, 2, NULL, 1, "row") : dbm__bulk_rowv("row", b, values, 2);
+}
+static dbm_status bulk_columns(dbm_bulk *b, int *ids, size_t rows) {
+    const dbm_column columns[] = { DBM_COLUMN(ids), DBM_COLUMN(ids) };
+    return async_side ? awaited_bulk_columns(b, columns, 2, rows) : dbm_bulk_columns(b, columns, 2, rows);
+}
+static dbm_status bulk_over(dbm_bulk *b, dbm__async_kind kind) {
+    if (async_side) return awaited_bulk_call(b, kind, NULL, 0, NULL, 0, "over");
+    return kind == DBM__ASYNC_BULK_END ? dbm_bulk_end(b) : dbm_bulk_abandon(b);
+}
+
+/* All ways of a bulk in one session: after a statement, as the first one of a transaction, dropped, left open; and what clears a failure. */
+static void bulk_work(outcome *o, const shape *f) {
+    dbm_session s;
+    dbm_session_options options;
+    dbm_bulk_options each;
+    dbm_bulk *b;
+    int ids[10], i, way;
+    memset(&options, 0, sizeof options);
+    memset(&each, 0, sizeof each);
+    options.autocommit = f->autocommit;
+    options.timeout_ms = f->timeout_ms;
+    options.status = &o->end;
+    each.each_row = f->each_row;
+    each.failed = skipped;
+    each.failed_ud = o;
+    for (i = 0; i < 10; i++) ids[i] = i;
+    if (async_side) (void)note(o, awaited_begin(db, &options, &s));
+    else (void)note(o, dbm_session_begin(db, &options, &s));
+    if (s.slot == NULL) return;
+    for (way = 0; way < 4; way++) {
+        dbm_status st = DBM_OK;
+        if (way != 1) (void)note(o, exec(&s, "write"));
+        if (note(o, bulk_begin(&s, &b, &each)) == DBM_OK) {
+            for (i = 0; i < 6 && st == DBM_OK; i++) st = bulk_row(b, i);
+            (void)note(o, st);
+            if (way < 2) (void)note(o, bulk_columns(b, ids, 10));
+            if (way == 3) break; /* it is open at the end */
+            (void)note(o, bulk_over(b, way == 2 ? DBM__ASYNC_BULK_ABANDON : DBM__ASYNC_BULK_END));
+        }
+        o->affected = dbm_affected(&s);
+        if (((dbm__work *)s.slot)->slot.connection.broken) break;
+        (void)note(o, dbm_clear_error(&s));
+        if (way == 0) (void)note(o, step(&s, DBM__ASYNC_COMMIT));
+        if (way == 1 && f->full) (void)note(o, step(&s, DBM__ASYNC_ROLLBACK));
     }
+    leave(o, &s);
 }
 
 static void run_side(outcome *o, const shape *f, int kind, int nth, plan_action action, dbm_status status) {
@@ -114,10 +181,11 @@ static void run_side(outcome *o, const shape *f, int kind, int nth, plan_action 
     v->no_prepare = f->no_prepare;
     v->write_first = f->write_first;
     v->timer_first = f->timer_first;
+    v->bulk_window = f->window;
     mgr = server_manager(NULL);
     db = server_add(mgr, v, f->form, &config);
     if (async_side) awaited_open(mgr);
-    work(o, f); /* warm: statements are known then */
+    (f->bulk ? bulk_work : work)(o, f); /* warm: statements are known then */
     memset(o, 0, sizeof *o);
     log_clear(v);
     if (kind >= 0) {
@@ -128,7 +196,8 @@ static void run_side(outcome *o, const shape *f, int kind, int nth, plan_action 
         }
     }
     if (kind == DBM_OP_CONNECT) server_kill(v, 0);
-    work(o, f);
+    v->bulk_bad = f->bad;
+    (f->bulk ? bulk_work : work)(o, f);
     plan_clear(v);
     (void)snprintf(o->log, sizeof o->log, "%s", log_text(v));
     if (async_side) awaited_close();
@@ -187,6 +256,34 @@ static void every_failure(void **state) {
                 if (nth > 6) continue;
                 compare(&shapes[i], kinds[k], nth, LOSE, DBM_OK);
                 if (kinds[k] != DBM_OP_FINISH) compare(&shapes[i], kinds[k], nth, REFUSE, DBM_OK);
+            }
+        }
+    }
+    print_message("%d plans\n", compared);
+}
+
+static const shape bulks[] = {
+    { .form = "stepped", .window = 4 }, { .form = "stepped", .window = 4, .autocommit = true }, { .form = "stepped", .window = 4, .bad = 3 }, { .form = "stepped", .window = 4, .timeout_ms = 30000, .full = true },
+    { .form = "stepped", .window = 3, .each_row = true, .bad = 2, .write_first = true }, { .form = "stepped" }, { .form = "stepped", .each_row = true }, { .form = "piped", .window = 4, .bad = 5, .timer_first = true },
+    { .form = "scripted", .window = 4, .bad = 3 }, { .form = "scripted", .each_row = true }, { .form = "serial", .window = 1 }, { .form = "socketed", .autocommit = true, .window = 4, .bad = 9 },
+};
+
+static void every_failure_of_a_bulk(void **state) {
+    static const int kinds[] = { DBM_OP_BEGIN, DBM_OP_COMMIT, DBM_OP_ROLLBACK, DBM_OP_SAVEPOINT, DBM_OP_RELEASE, DBM_OP_ROLLBACK_TO, DBM_OP_PREPARE, DBM_OP_EXECUTE, DBM_OP_BULK, DBM_OP_BULK_SEND, DBM_OP_BULK_END };
+    static const dbm_status statuses[] = { DBM_E_SQL, DBM_E_LOST, DBM_E_CONSTRAINT };
+    (void)state;
+    compared = 0;
+    for (size_t i = 0; i < sizeof bulks / sizeof bulks[0]; i++) {
+        shape f = bulks[i];
+        f.bulk = true;
+        compare(&f, -1, 0, FAIL, DBM_OK);
+        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+            for (int nth = 1; nth <= 9; nth++) {
+                if (nth > 3 && kinds[k] != DBM_OP_BULK_SEND && kinds[k] != DBM_OP_EXECUTE) break;
+                for (size_t s = 0; s < sizeof statuses / sizeof statuses[0]; s++) if (nth < 4 || statuses[s] == DBM_E_LOST) compare(&f, kinds[k], nth, FAIL, statuses[s]);
+                if (nth > 6) continue;
+                compare(&f, kinds[k], nth, LOSE, DBM_OK);
+                compare(&f, kinds[k], nth, REFUSE, DBM_OK);
             }
         }
     }
@@ -294,7 +391,7 @@ static void the_server_is_silent(void **state) {
 }
 
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(the_loop_goes_while_one_begins), cmocka_unit_test(the_server_is_silent) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(every_failure_of_a_bulk), cmocka_unit_test(the_loop_goes_while_one_begins), cmocka_unit_test(the_server_is_silent) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
