@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1ce52462d1cdb809: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 910a39db39415bb4: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -17681,7 +17681,8 @@ static bool dbm__pg_in_binary(Oid type) {
     default: return false; } }
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    while (said != NULL && *said != '\0') {
+    if (said == NULL) return;
+    while (*said != '\0') {
         size_t n = strcspn(said, "\n\t");
         dbm__put_n(t, said, n);
         said += n + strspn(said + n, "\n\t ");
@@ -18805,7 +18806,8 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+        int parts = item->kind == DBM__PG_ROLLBACK_TO ? 2 : 1;
+        for (part = 0; part < parts; part++) {
             dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent; } }
     q->wait_used = q->wait.count; }

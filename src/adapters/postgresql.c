@@ -339,7 +339,8 @@ static bool dbm__pg_in_binary(Oid type) {
 
 /* libpq's own words, in one line. */
 static void dbm__pg_words(dbm__text *t, const char *said) {
-    while (said != NULL && *said != '\0') {
+    if (said == NULL) return;
+    while (*said != '\0') {
         size_t n = strcspn(said, "\n\t");
         dbm__put_n(t, said, n);
         said += n + strspn(said + n, "\n\t ");
@@ -1832,7 +1833,8 @@ static void dbm__pg_push_waiting(dbm__pg *q, bool silent) {
     int i, part;
     for (i = 0; i < q->wait.count; i++) {
         const dbm__pg_item *item = &q->wait.at[i];
-        for (part = 0; part <= (item->kind == DBM__PG_ROLLBACK_TO); part++) {
+        int parts = item->kind == DBM__PG_ROLLBACK_TO ? 2 : 1;
+        for (part = 0; part < parts; part++) {
             dbm__pg_item *sent = dbm__pg_add(q, &q->sent, part == 0 ? item->kind : (unsigned)DBM__PG_RELEASE, item->number);
             if (sent != NULL) sent->silent = silent;
         }
