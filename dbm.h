@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1ce52462d1cdb809: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ccbe1f7cacd007f2: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30043,8 +30043,9 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_PUT_BEGUN:
             a->at = DBM__AT_PUT_DONE;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
-            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc != DBM_OK || r->act.stopped) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
             if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            r->gen = w->gen; /* from here on it may be done */
             op->no_wait = op->reply = true;
             op->alone = w->no_transaction;
             op->site = r->site;
@@ -30057,6 +30058,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             DBM_ASSERT(a->rc != DBM_OK || op->queued);
             r->alone = a->rc == DBM_E_UNSUPPORTED;
             if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) r->gen = 0;
             if (r->alone) break;
             a->first = r->next;
             r->next = NULL;
@@ -30064,7 +30066,6 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             a->last_sent = &r->next;
             a->sent_count++;
             a->sent_size += r->size - sizeof *r;
-            r->gen = w->gen;
             r->status = a->rc;
             r->error = dbm__error_keep(w->db->host, a->rc);
             if (a->rc == DBM_OK) a->at = DBM__AT_PUT;

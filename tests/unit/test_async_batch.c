@@ -220,6 +220,13 @@ static dbm_task_status ask_once(dbm_task *t) {
     x->times++;
     DBM_TASK_END(t);
 }
+static dbm_task_status ask_other(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_TRY_AWAIT(t, &x->rc, x->act = dbm_async_exec(db, "write other"));
+    x->times++;
+    DBM_TASK_END(t);
+}
 static void ask_all(lone *all) {
     memset(all, 0, CALLS * sizeof *all);
     for (int i = 0; i < CALLS; i++) {
@@ -286,6 +293,32 @@ static void cancelled_cancels_nobody_else(void **state) {
             }
         }
     }
+}
+
+/* A call that is cancelled while the server is asked to prepare its statement: it is not sent any more. */
+static void cancelled_while_prepared(void **state) {
+    lone all[3];
+    long executed;
+    (void)state;
+    open_all("batched", 1, false);
+    v->prepare_waits = true;
+    memset(all, 0, sizeof all);
+    for (int i = 0; i < 3; i++) all[i].writes = true;
+    CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL); /* so that the server knows the statement of the one behind it */
+    run();
+    executed = server_count(v, DBM_OP_EXECUTE);
+    plan_delay(v, DBM_OP_PREPARE, 1, 20000);
+    CHECK(dbm_spawn(loop, ask_other, &all[0]).loop != NULL);
+    CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+    for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 0);
+    CHECK(all[0].times == 0);
+    dbm_async_cancel(all[0].act);
+    run();
+    CHECK(all[0].times == 1 && all[1].times == 1);
+    CHECK_STATUS(all[0].rc, DBM_E_CANCELLED); /* which is: not done */
+    CHECK_STATUS(all[1].rc, DBM_OK);
+    CHECK(server_count(v, DBM_OP_EXECUTE) == executed + 1);
+    close_all();
 }
 
 /* The loop is freed with calls at every stage; and whatever memory there is none for, each is told once. */
@@ -403,7 +436,7 @@ static void others_get_connections(void **state) {
 
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
-    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(freed_at_every_turn),
+    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
