@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ccbe1f7cacd007f2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5cc50b9afe665d7c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12084,7 +12084,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
         return dbm__work_fail(w, NULL); }
     for (r = w->rows; r != NULL; r = r->next) {
         if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
-        if (!r->row.ended || r->row.looping) {
+        if ((!r->row.ended || r->row.looping) && r->row.lent_to == NULL) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
             return dbm__work_fail(w, NULL); } }
@@ -30531,6 +30531,11 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
 static bool dbm__async_shows(const dbm__async *a) {
     const dbm_row *row = &a->work->one.row;
     return row->open && row->lent_to != NULL && row->lent_to != a->work; }
+/* Whether a row of a batch was not told yet. */
+static bool dbm__async_lends(const dbm__async *a) {
+    const dbm_rows *rows = a->work->rows;
+    while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
+    return rows != NULL; }
 /* A carrier whose connection must go back before the next call. */
 static bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
@@ -30564,6 +30569,9 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue; }
+        if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
+            r->alone = true; /* but once */
+            dbm__async_put_off(a); break; }
         if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */
             st = DBM_E_CANCELLED;

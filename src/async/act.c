@@ -573,6 +573,13 @@ static bool dbm__async_shows(const dbm__async *a) {
     return row->open && row->lent_to != NULL && row->lent_to != a->work;
 }
 
+/* Whether a row of a batch was not told yet. */
+static bool dbm__async_lends(const dbm__async *a) {
+    const dbm_rows *rows = a->work->rows;
+    while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
+    return rows != NULL;
+}
+
 /* A carrier whose connection must go back before the next call. */
 static bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
@@ -614,6 +621,11 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue;
+        }
+        if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
+            r->alone = true; /* but once */
+            dbm__async_put_off(a);
+            break;
         }
         if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */

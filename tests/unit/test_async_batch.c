@@ -109,6 +109,32 @@ static void one_send_for_a_turn(void **state) {
     }
 }
 
+/* A commit, a rollback or the end behind a batch, made in the same turn or later: the rows are there when their calls are told, and hinder nothing. */
+static void ends_behind_a_batch(void **state) {
+    told t[3];
+    (void)state;
+    for (int autocommit = 0; autocommit < 2; autocommit++) {
+        for (int how = 0; how < 6; how++) {
+            dbm_status st;
+            open_all("batched", 1, false);
+            begin(autocommit != 0);
+            memset(t, 0, sizeof t);
+            for (int i = 0; i < 2; i++) CHECK_STATUS(dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], "rows 1 x 2"), DBM_OK);
+            t[0].value = t[1].value = -1;
+            if (how >= 3) run();
+            if (how % 3 == 0) st = dbm_async_commit_cb(&session, fn, &t[2]);
+            else if (how % 3 == 1) st = dbm_async_rollback_cb(&session, fn, &t[2]);
+            else st = dbm_async_end_cb(&session, fn, &t[2]);
+            CHECK_STATUS(st, DBM_OK);
+            run();
+            for (int i = 0; i < 3; i++) CHECK(t[i].times == 1 && t[i].status == DBM_OK && t[i].order == i + 1);
+            CHECK(t[0].value == 0 && t[1].value == 0);
+            if (how % 3 != 2) end(DBM_OK);
+            close_all();
+        }
+    }
+}
+
 /* The call that fails, by itself or by the adapter, at each place. */
 static void one_that_fails(void **state) {
     told t[CALLS];
@@ -435,7 +461,7 @@ static void others_get_connections(void **state) {
 }
 
 const struct CMUnitTest tests[] = {
-    cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
+    cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections)
 };
