@@ -30,11 +30,12 @@ typedef struct dbm__line {
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
     dbm__async *carriers;
-    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    bool begins, named, looks;           /* one more is being taken, since began_us; dbm_async_on() has given it out; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
 static void dbm__line_left(dbm__line *line);
 static void dbm__share_go(dbm__line *h);
 static void dbm__share_left(dbm__async *a);
@@ -607,8 +608,7 @@ static void dbm__async_go(dbm__async *a) {
         dbm__request *r = a->first;
         dbm_status st;
         if (a->line != NULL && !a->on && !a->batches) {
-            if (dbm__async_shows(a)) return;
-            if (dbm__async_spent(a)) {
+            if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
                 dbm__async_busy(a, false);
                 dbm__side_back(a, r, &a->last->next);
@@ -831,6 +831,7 @@ static void dbm__line_left(dbm__line *line) {
     dbm__line **p;
     if (--line->users != 0) return;
     dbm__loop_unwatch(line->loop, &line->watch);
+    dbm__loop_unwatch(line->loop, &line->later);
     for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
     *p = line->next;
     dbm__taker_end(&line->by);
@@ -859,6 +860,14 @@ static void dbm__line_woken(dbm__job *job) {
     else dbm__line_heard(&line->watch, DBM_OK);
 }
 
+/* Calls may still wait, and nobody says when others have given a connection back. */
+static void dbm__line_later(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, later));
+    (void)heard;
+    line->looks = false;
+    if (line->waiting != 0) dbm__async_put_off(&line->front);
+}
+
 /* Any thread. */
 static void dbm__line_wake(void *ud) {
     dbm__line *line = (dbm__line *)ud;
@@ -875,6 +884,7 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        dbm__watch_init(&line->later, dbm__line_later);
         line->front.line = line;
         line->front.loop = loop;
         line->front.db = db;
@@ -1064,18 +1074,23 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
 
 /* ---- calls on a database ----------------------------------------------------------------------------------------------------------------- */
 
-/* The oldest call that is still wanted. */
-static dbm__request *dbm__share_pop(dbm__line *h) {
+/* The oldest call that is still wanted; */
+static dbm__request *dbm__share_first(dbm__line *h) {
     dbm__request *r;
-    while ((r = h->front.first) != NULL) {
+    while ((r = h->front.first) != NULL && r->act.done) {
         h->front.first = r->next;
-        r->next = NULL;
-        if (!r->act.done) {
-            h->waiting--;
-            break;
-        }
         dbm__request_done(r, DBM_OK);
     }
+    return r;
+}
+
+/* it waits no more. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r = dbm__share_first(h);
+    if (r == NULL) return NULL;
+    h->front.first = r->next;
+    r->next = NULL;
+    h->waiting--;
     return r;
 }
 
@@ -1193,6 +1208,16 @@ static void dbm__carrier_begin(dbm__line *h) {
     dbm__line_left(h);
 }
 
+/* All carriers have something to do, and no other connection is to be had: calls wait as long as sessions do. */
+static void dbm__share_late(dbm__line *h) {
+    int64_t most = (int64_t)h->by.db->settings->config.pool.timeout_ms * 1000, waited;
+    dbm__request *r;
+    while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
+        (void)dbm__share_pop(h);
+        dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
+    }
+}
+
 static void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
@@ -1200,9 +1225,8 @@ static void dbm__share_go(dbm__line *h) {
     for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
-        if (!dbm__carrier_free(a)) {
-            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
-        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+        if (!dbm__carrier_free(a)) continue;
+        if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
             idle--;
         } else {
@@ -1211,7 +1235,15 @@ static void dbm__share_go(dbm__line *h) {
             idle--;
         }
     }
-    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h);
+    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
+    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
+        dbm__carrier_begin(h);
+    } else {
+        dbm__share_late(h);
+        if (h->looks || h->waiting == 0) return;
+        h->looks = true;
+        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US);
+    }
 }
 
 /* The loop ends: calls have been asked to, and carriers will be. */

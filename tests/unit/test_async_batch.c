@@ -15,6 +15,7 @@ static server *v;
 static test_heap heap;
 static int told_so_far;
 static dbm_session session;
+static int pool_timeout_ms = 5000;
 static bool reads = true; /* rows of calls that go together; one that goes alone ends with the next call on its session */
 
 static void open_all(const char *form, int connections, bool autocommit) {
@@ -26,7 +27,7 @@ static void open_all(const char *form, int connections, bool autocommit) {
     options.allocator = test_heap_allocator(&heap);
     config.pool.size = connections;
     config.pool.max_overflow = -1;
-    config.pool.timeout_ms = 5000;
+    config.pool.timeout_ms = pool_timeout_ms;
     config.pool.pre_ping = DBM_PRE_PING_OFF;
     if (autocommit) config.isolation = DBM_AUTOCOMMIT;
     v = server_make();
@@ -460,9 +461,71 @@ static void others_get_connections(void **state) {
     close_all();
 }
 
+/* A connection that a session gives back is had by the call that waits, though what is before it is slow and nothing else happens. */
+static dbm_task_status holds_one(dbm_task *t) {
+    static dbm_session s;
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &s));
+    x->times = 1;
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    DBM_AWAIT(t, dbm_async_end(&s));
+    x->times = 2;
+    DBM_TASK_END(t);
+}
+static void a_connection_comes_back(void **state) {
+    static lone all[3];
+    (void)state;
+    open_all("batched", 2, false);
+    memset(all, 0, sizeof all);
+    CHECK(dbm_spawn(loop, holds_one, &all[0]).loop != NULL);
+    while (all[0].times == 0) (void)dbm_loop_step(loop, 10);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 3000000);
+    CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 1);
+    CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL);
+    while (all[2].times == 0) (void)dbm_loop_step(loop, 100);
+    CHECK(all[1].times == 0); /* that one is still waited for */
+    run();
+    CHECK(all[0].times == 2 && all[1].rc == DBM_OK && all[2].rc == DBM_OK);
+    close_all();
+}
+
+/* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
+static dbm_task_status ask_two(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    dbm_act *first;
+    DBM_TASK_BEGIN(t);
+    first = dbm_async_query_one(db, &x[0].row, "rows 1 x 2");
+    CHECK(first != NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 5));
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "write"));
+    x->times++;
+    DBM_TASK_END(t);
+}
+static void a_row_is_kept(void **state) {
+    static const char *const forms[] = { "batched", "stepped", "scripted" };
+    lone two[2];
+    (void)state;
+    pool_timeout_ms = 100;
+    for (int f = 0; f < 3; f++) {
+        for (int connections = 1; connections < 3; connections++) {
+            open_all(forms[f], connections, false);
+            memset(two, 0, sizeof two);
+            CHECK(dbm_spawn(loop, ask_two, two).loop != NULL);
+            run();
+            CHECK(two[0].times == 1);
+            CHECK_STATUS(two[0].rc, connections == 1 ? DBM_E_POOL_TIMEOUT : DBM_OK);
+            close_all();
+        }
+    }
+    pool_timeout_ms = 5000;
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
-    cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections)
+    cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
+    cmocka_unit_test(a_row_is_kept)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
