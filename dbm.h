@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6428a472ca44b95e: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 966c9b9724ac3375: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30275,7 +30275,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
-        a->served++;
+        if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }

@@ -218,7 +218,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
-        a->served++;
+        if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r;
     }
