@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 966c9b9724ac3375: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 3f3a24268c4c8a02: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27438,7 +27438,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end, and once more when it has; naming one again changes nothing. In a child process too, where
  * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
@@ -28216,7 +28216,8 @@ static void dbm__loop_end(dbm_loop *loop) {
                 while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_CLOSED);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
-            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
+            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -30133,7 +30134,7 @@ typedef struct dbm__line {
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
     dbm__async *carriers;
-    bool begins, named, looks;           /* one more is being taken, since began_us; dbm_async_on() has given it out; `later` is set: */
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
@@ -31071,8 +31072,10 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->users++;
         for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
         (void)dbm__share_pop(h);
-        if (h->named) dbm__line_left(h);
-        h->named = false;
+        if (h->named && h->ends) { /* nobody is told anything any more who might name it */
+            h->named = false;
+            dbm__line_left(h); }
+        h->ends = true;
         dbm__line_left(h); } }
 /* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
 static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {

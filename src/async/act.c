@@ -30,7 +30,7 @@ typedef struct dbm__line {
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
     dbm__async *carriers;
-    bool begins, named, looks;           /* one more is being taken, since began_us; dbm_async_on() has given it out; `later` is set: */
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
@@ -1255,8 +1255,11 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->users++;
         for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
         (void)dbm__share_pop(h);
-        if (h->named) dbm__line_left(h);
-        h->named = false;
+        if (h->named && h->ends) { /* nobody is told anything any more who might name it */
+            h->named = false;
+            dbm__line_left(h);
+        }
+        h->ends = true;
         dbm__line_left(h);
     }
 }

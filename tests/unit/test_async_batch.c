@@ -522,10 +522,41 @@ static void a_row_is_kept(void **state) {
     pool_timeout_ms = 5000;
 }
 
+/* What stands for a database lives as long as the loop: also in what its end still tells. */
+static dbm_shared *named;
+static dbm_status late_status;
+static void fn_late(void *ud, dbm_status status) {
+    fn(ud, status);
+    late_status = dbm_async_exec_cb(named, fn, NULL, "write");
+}
+static void a_name_lives_as_long_as_its_loop(void **state) {
+    told t;
+    (void)state;
+    for (int warm = 0; warm < 2; warm++) {
+        open_all("stepped", 2, false);
+        named = dbm_async_on(loop, db);
+        CHECK(named != NULL);
+        begin(false);
+        memset(&t, 0, sizeof t);
+        if (warm) {
+            CHECK_STATUS(dbm_async_exec_cb(named, fn, &t, "write"), DBM_OK);
+            run();
+            memset(&t, 0, sizeof t);
+        }
+        plan_delay(v, DBM_OP_EXECUTE, 1, 20000);
+        CHECK_STATUS(dbm_async_exec_cb(&session, fn_late, &t, "write"), DBM_OK);
+        for (int i = 0; i < 3; i++) (void)dbm_loop_step(loop, 0);
+        session.slot = NULL;
+        close_all();
+        CHECK(t.times == 1);
+        CHECK_STATUS(late_status, DBM_E_CLOSED);
+    }
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(a_row_is_kept)
+    cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
