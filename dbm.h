@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3f3a24268c4c8a02: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 77bbb819ff26c347: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30572,6 +30572,11 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue; }
+        if (a->line != NULL && !a->on && r->next != NULL) { /* it goes alone, for nobody knows how long */
+            dbm__request *others = r->next;
+            dbm__side_back(a, others, &a->last->next);
+            r->next = NULL;
+            a->last = r; }
         if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
             r->alone = true; /* but once */
             dbm__async_put_off(a); break; }

@@ -622,6 +622,12 @@ static void dbm__async_go(dbm__async *a) {
             if (a->batches) return;
             continue;
         }
+        if (a->line != NULL && !a->on && r->next != NULL) { /* it goes alone, for nobody knows how long */
+            dbm__request *others = r->next;
+            dbm__side_back(a, others, &a->last->next);
+            r->next = NULL;
+            a->last = r;
+        }
         if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
             r->alone = true; /* but once */
             dbm__async_put_off(a);

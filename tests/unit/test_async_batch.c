@@ -491,6 +491,23 @@ static void a_connection_comes_back(void **state) {
     close_all();
 }
 
+/* Calls that were taken with one that goes alone, and takes its time, need not wait for it. */
+static void behind_a_slow_one(void **state) {
+    static lone all[CALLS];
+    (void)state;
+    open_all("batched", 2, false);
+    ask_all(all);
+    run();
+    (void)plan(v, DBM_OP_EXECUTE, 1, REFUSE);
+    plan_delay(v, DBM_OP_EXECUTE, 2, 3000000);
+    ask_all(all);
+    while (all[1].times + all[2].times + all[3].times + all[4].times < 4) (void)dbm_loop_step(loop, 100);
+    CHECK(all[0].times == 0); /* that one is still waited for */
+    run();
+    for (int i = 0; i < CALLS; i++) CHECK(all[i].rc == DBM_OK && all[i].times == 1);
+    close_all();
+}
+
 /* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
 static dbm_task_status ask_two(dbm_task *t) {
     lone *x = dbm_task_data(t);
@@ -557,6 +574,6 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
