@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 910a39db39415bb4: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ef438592f1d92bad: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3157,6 +3157,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * Calls on a database: dbm_async_exec(db, sql, ...), dbm_async_query, _query_one, dbm_async_redis_command and their forms with v and _cb take a dbm_database * in
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
+ * One that waits for a connection for longer than pool_timeout fails as a session would.
  * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
  * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
  * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
@@ -8521,7 +8522,8 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
         dbm__slot *slot = dbm__pool_slot(pool, i);
         dbm__word none = 0;
         if (dbm__load(&slot->site) != 0 && dbm__load(&slot->since_ms) == 0) dbm__cas(&slot->since_ms, &none, (dbm__word)(now / 1000) | 1u); } }
-static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
+/* What is said of whoever has waited in vain for so many microseconds: by pool_timeout (pools_own), or by its own deadline. */
+DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
     char block[600], cause[512];
     dbm__text holders = dbm__text_in(block, sizeof block);
@@ -12084,7 +12086,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
         return dbm__work_fail(w, NULL); }
     for (r = w->rows; r != NULL; r = r->next) {
         if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
-        if (!r->row.ended || r->row.looping) {
+        if ((!r->row.ended || r->row.looping) && r->row.lent_to == NULL) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
             return dbm__work_fail(w, NULL); } }
@@ -27438,7 +27440,7 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end, and once more when it has; naming one again changes nothing. In a child process too, where
  * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */
@@ -28216,7 +28218,8 @@ static void dbm__loop_end(dbm_loop *loop) {
                 while (loop->time_count > 0) dbm__watch_due(loop, loop->times[0], DBM_E_CLOSED);
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
-            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); } }
+            dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -30045,8 +30048,9 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_PUT_BEGUN:
             a->at = DBM__AT_PUT_DONE;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
-            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc != DBM_OK || r->act.stopped) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
             if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            r->gen = w->gen; /* from here on it may be done */
             op->no_wait = op->reply = true;
             op->alone = w->no_transaction;
             op->site = r->site;
@@ -30059,6 +30063,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             DBM_ASSERT(a->rc != DBM_OK || op->queued);
             r->alone = a->rc == DBM_E_UNSUPPORTED;
             if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) r->gen = 0;
             if (r->alone) break;
             a->first = r->next;
             r->next = NULL;
@@ -30066,7 +30071,6 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             a->last_sent = &r->next;
             a->sent_count++;
             a->sent_size += r->size - sizeof *r;
-            r->gen = w->gen;
             r->status = a->rc;
             r->error = dbm__error_keep(w->db->host, a->rc);
             if (a->rc == DBM_OK) a->at = DBM__AT_PUT;
@@ -30132,11 +30136,12 @@ typedef struct dbm__line {
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
     dbm__async *carriers;
-    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
 static void dbm__line_left(dbm__line *line);
 static void dbm__share_go(dbm__line *h);
 static void dbm__share_left(dbm__async *a);
@@ -30273,7 +30278,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
-        a->served++;
+        if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }
@@ -30532,6 +30537,11 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
 static bool dbm__async_shows(const dbm__async *a) {
     const dbm_row *row = &a->work->one.row;
     return row->open && row->lent_to != NULL && row->lent_to != a->work; }
+/* Whether a row of a batch was not told yet. */
+static bool dbm__async_lends(const dbm__async *a) {
+    const dbm_rows *rows = a->work->rows;
+    while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
+    return rows != NULL; }
 /* A carrier whose connection must go back before the next call. */
 static bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
@@ -30554,8 +30564,7 @@ static void dbm__async_go(dbm__async *a) {
         dbm__request *r = a->first;
         dbm_status st;
         if (a->line != NULL && !a->on && !a->batches) {
-            if (dbm__async_shows(a)) return;
-            if (dbm__async_spent(a)) {
+            if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
                 dbm__async_busy(a, false);
                 dbm__side_back(a, r, &a->last->next); break; } }
@@ -30565,6 +30574,14 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue; }
+        if (a->line != NULL && !a->on && r->next != NULL) { /* it goes alone, for nobody knows how long */
+            dbm__request *others = r->next;
+            dbm__side_back(a, others, &a->last->next);
+            r->next = NULL;
+            a->last = r; }
+        if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
+            r->alone = true; /* but once */
+            dbm__async_put_off(a); break; }
         if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */
             st = DBM_E_CANCELLED;
@@ -30732,6 +30749,7 @@ static void dbm__line_left(dbm__line *line) {
     dbm__line **p;
     if (--line->users != 0) return;
     dbm__loop_unwatch(line->loop, &line->watch);
+    dbm__loop_unwatch(line->loop, &line->later);
     for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
     *p = line->next;
     dbm__taker_end(&line->by);
@@ -30752,6 +30770,12 @@ static void dbm__line_woken(dbm__job *job) {
     dbm__store_release(&line->posted, 0);
     if (line->users == 0) dbm__loop_give(line->loop, line, sizeof *line);
     else dbm__line_heard(&line->watch, DBM_OK); }
+/* Calls may still wait, and nobody says when others have given a connection back. */
+static void dbm__line_later(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, later));
+    (void)heard;
+    line->looks = false;
+    if (line->waiting != 0) dbm__async_put_off(&line->front); }
 /* Any thread. */
 static void dbm__line_wake(void *ud) {
     dbm__line *line = (dbm__line *)ud;
@@ -30766,6 +30790,7 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        dbm__watch_init(&line->later, dbm__line_later);
         line->front.line = line;
         line->front.loop = loop;
         line->front.db = db;
@@ -30912,14 +30937,18 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
-/* The oldest call that is still wanted. */
-static dbm__request *dbm__share_pop(dbm__line *h) {
+/* The oldest call that is still wanted; */
+static dbm__request *dbm__share_first(dbm__line *h) {
     dbm__request *r;
-    while ((r = h->front.first) != NULL) {
-        h->front.first = r->next;
-        r->next = NULL;
-        if (!r->act.done) { h->waiting--; break; }
-        dbm__request_done(r, DBM_OK); }
+    while ((r = h->front.first) != NULL && r->act.done) { h->front.first = r->next; dbm__request_done(r, DBM_OK); }
+    return r; }
+/* it waits no more. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r = dbm__share_first(h);
+    if (r == NULL) return NULL;
+    h->front.first = r->next;
+    r->next = NULL;
+    h->waiting--;
     return r; }
 /* Nobody is to be told any more. */
 static void dbm__share_untold(dbm__request *r) {
@@ -31011,6 +31040,13 @@ static void dbm__carrier_begin(dbm__line *h) {
     h->begins = false;
     dbm__carrier_failed(h, dbm__self()->last.status);
     dbm__line_left(h); }
+/* All carriers have something to do, and no other connection is to be had: calls wait as long as sessions do. */
+static void dbm__share_late(dbm__line *h) {
+    int64_t most = (int64_t)h->by.db->settings->config.pool.timeout_ms * 1000, waited;
+    dbm__request *r;
+    while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
+        (void)dbm__share_pop(h);
+        dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 static void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
@@ -31018,16 +31054,22 @@ static void dbm__share_go(dbm__line *h) {
     for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
-        if (!dbm__carrier_free(a)) {
-            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
-        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+        if (!dbm__carrier_free(a)) continue;
+        if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
             idle--;
         } else {
             int most = (h->waiting + idle - 1) / idle;
             dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
             idle--; } }
-    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h); }
+    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
+    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
+        dbm__carrier_begin(h);
+    } else {
+        dbm__share_late(h);
+        if (h->looks || h->waiting == 0) return;
+        h->looks = true;
+        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US); } }
 /* The loop ends: calls have been asked to, and carriers will be. */
 static void dbm__shares_end(dbm_loop *loop) {
     dbm__line *h, *next;
@@ -31037,8 +31079,10 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->users++;
         for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
         (void)dbm__share_pop(h);
-        if (h->named) dbm__line_left(h);
-        h->named = false;
+        if (h->named && h->ends) { /* nobody is told anything any more who might name it */
+            h->named = false;
+            dbm__line_left(h); }
+        h->ends = true;
         dbm__line_left(h); } }
 /* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
 static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {

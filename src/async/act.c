@@ -30,11 +30,12 @@ typedef struct dbm__line {
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
     dbm__async *carriers;
-    bool begins, named;                  /* one more is being taken, since began_us; dbm_async_on() has given it out */
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
 static void dbm__line_left(dbm__line *line);
 static void dbm__share_go(dbm__line *h);
 static void dbm__share_left(dbm__async *a);
@@ -217,7 +218,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (r->act.stopped && dbm__cas(&a->work->cancelled, &mine, 0)) dbm__store(&a->work->slot.connection.cancelled, 0); /* that is over */
     if (a->first == NULL && a->sent == NULL) dbm__async_busy(a, false);
     if (a->line != NULL) {
-        a->served++;
+        if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r;
     }
@@ -573,6 +574,13 @@ static bool dbm__async_shows(const dbm__async *a) {
     return row->open && row->lent_to != NULL && row->lent_to != a->work;
 }
 
+/* Whether a row of a batch was not told yet. */
+static bool dbm__async_lends(const dbm__async *a) {
+    const dbm_rows *rows = a->work->rows;
+    while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
+    return rows != NULL;
+}
+
 /* A carrier whose connection must go back before the next call. */
 static bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
@@ -600,8 +608,7 @@ static void dbm__async_go(dbm__async *a) {
         dbm__request *r = a->first;
         dbm_status st;
         if (a->line != NULL && !a->on && !a->batches) {
-            if (dbm__async_shows(a)) return;
-            if (dbm__async_spent(a)) {
+            if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
                 dbm__async_busy(a, false);
                 dbm__side_back(a, r, &a->last->next);
@@ -614,6 +621,17 @@ static void dbm__async_go(dbm__async *a) {
             dbm__store(&a->side.runner, 0);
             if (a->batches) return;
             continue;
+        }
+        if (a->line != NULL && !a->on && r->next != NULL) { /* it goes alone, for nobody knows how long */
+            dbm__request *others = r->next;
+            dbm__side_back(a, others, &a->last->next);
+            r->next = NULL;
+            a->last = r;
+        }
+        if (r->kind >= DBM__ASYNC_COMMIT && !r->alone && dbm__async_lends(a)) { /* their callbacks, and tasks, look at them first */
+            r->alone = true; /* but once */
+            dbm__async_put_off(a);
+            break;
         }
         if (!a->on) dbm__async_limit(a, r);
         if (r->act.done) { /* a call on a database that nobody waits for any more */
@@ -819,6 +837,7 @@ static void dbm__line_left(dbm__line *line) {
     dbm__line **p;
     if (--line->users != 0) return;
     dbm__loop_unwatch(line->loop, &line->watch);
+    dbm__loop_unwatch(line->loop, &line->later);
     for (p = &((dbm__sides *)*dbm__loop_of_acts(line->loop))->lines; *p != line; p = &(*p)->next) {}
     *p = line->next;
     dbm__taker_end(&line->by);
@@ -847,6 +866,14 @@ static void dbm__line_woken(dbm__job *job) {
     else dbm__line_heard(&line->watch, DBM_OK);
 }
 
+/* Calls may still wait, and nobody says when others have given a connection back. */
+static void dbm__line_later(dbm__watch *watch, dbm_status heard) {
+    dbm__line *line = (dbm__line *)(void *)((char *)watch - offsetof(dbm__line, later));
+    (void)heard;
+    line->looks = false;
+    if (line->waiting != 0) dbm__async_put_off(&line->front);
+}
+
 /* Any thread. */
 static void dbm__line_wake(void *ud) {
     dbm__line *line = (dbm__line *)ud;
@@ -863,6 +890,7 @@ static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *sit
         line->loop = loop;
         line->woken.run = dbm__line_woken;
         dbm__watch_init(&line->watch, dbm__line_heard);
+        dbm__watch_init(&line->later, dbm__line_later);
         line->front.line = line;
         line->front.loop = loop;
         line->front.db = db;
@@ -1052,18 +1080,23 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
 
 /* ---- calls on a database ----------------------------------------------------------------------------------------------------------------- */
 
-/* The oldest call that is still wanted. */
-static dbm__request *dbm__share_pop(dbm__line *h) {
+/* The oldest call that is still wanted; */
+static dbm__request *dbm__share_first(dbm__line *h) {
     dbm__request *r;
-    while ((r = h->front.first) != NULL) {
+    while ((r = h->front.first) != NULL && r->act.done) {
         h->front.first = r->next;
-        r->next = NULL;
-        if (!r->act.done) {
-            h->waiting--;
-            break;
-        }
         dbm__request_done(r, DBM_OK);
     }
+    return r;
+}
+
+/* it waits no more. */
+static dbm__request *dbm__share_pop(dbm__line *h) {
+    dbm__request *r = dbm__share_first(h);
+    if (r == NULL) return NULL;
+    h->front.first = r->next;
+    r->next = NULL;
+    h->waiting--;
     return r;
 }
 
@@ -1181,6 +1214,16 @@ static void dbm__carrier_begin(dbm__line *h) {
     dbm__line_left(h);
 }
 
+/* All carriers have something to do, and no other connection is to be had: calls wait as long as sessions do. */
+static void dbm__share_late(dbm__line *h) {
+    int64_t most = (int64_t)h->by.db->settings->config.pool.timeout_ms * 1000, waited;
+    dbm__request *r;
+    while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
+        (void)dbm__share_pop(h);
+        dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
+    }
+}
+
 static void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
@@ -1188,9 +1231,8 @@ static void dbm__share_go(dbm__line *h) {
     for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
-        if (!dbm__carrier_free(a)) {
-            if (a->first != NULL && !a->on && !a->batches) dbm__async_go(a); /* it may have waited for a row to be looked at */
-        } else if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
+        if (!dbm__carrier_free(a)) continue;
+        if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
             idle--;
         } else {
@@ -1199,7 +1241,15 @@ static void dbm__share_go(dbm__line *h) {
             idle--;
         }
     }
-    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop) && (h->carriers == NULL || dbm__pool_has(pool) != 0)) dbm__carrier_begin(h);
+    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
+    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
+        dbm__carrier_begin(h);
+    } else {
+        dbm__share_late(h);
+        if (h->looks || h->waiting == 0) return;
+        h->looks = true;
+        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US);
+    }
 }
 
 /* The loop ends: calls have been asked to, and carriers will be. */
@@ -1211,8 +1261,11 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->users++;
         for (r = h->front.first; r != NULL; r = r->next) dbm__act_stop(&r->act);
         (void)dbm__share_pop(h);
-        if (h->named) dbm__line_left(h);
-        h->named = false;
+        if (h->named && h->ends) { /* nobody is told anything any more who might name it */
+            h->named = false;
+            dbm__line_left(h);
+        }
+        h->ends = true;
         dbm__line_left(h);
     }
 }

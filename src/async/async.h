@@ -52,7 +52,7 @@ DBM__FN void dbm__loop_hold(dbm_loop *loop);
 DBM__FN void dbm__loop_release(dbm_loop *loop);
 DBM__FN dbm_manager *dbm__loop_manager(dbm_loop *loop);
 DBM__FN dbm__host *dbm__loop_host(dbm_loop *loop);
-/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end; naming one again changes nothing. In a child process too, where
+/* What dbm_loop_free() calls, in this order, so that all that is under way is asked to end, and once more when it has; naming one again changes nothing. In a child process too, where
  * nothing may be said to anybody. */
 DBM__FN void dbm__loop_at_end(dbm_loop *loop, void (*end_all)(dbm_loop *loop));
 DBM__FN bool dbm__loop_ends(dbm_loop *loop); /* what is begun now ends at once, with E_CLOSED */

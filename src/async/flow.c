@@ -907,8 +907,9 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_PUT_BEGUN:
             a->at = DBM__AT_PUT_DONE;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) dbm__flow_begun(w);
-            else if (a->rc != DBM_OK) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
+            if (a->rc != DBM_OK || r->act.stopped) a->rc = DBM_E_UNSUPPORTED; /* what is wrong is said when the call is run alone */
             if (a->rc == DBM_OK) a->rc = dbm__flow_execute(a);
+            r->gen = w->gen; /* from here on it may be done */
             op->no_wait = op->reply = true;
             op->alone = w->no_transaction;
             op->site = r->site;
@@ -924,6 +925,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             DBM_ASSERT(a->rc != DBM_OK || op->queued);
             r->alone = a->rc == DBM_E_UNSUPPORTED;
             if (r->alone && r->entry != NULL) dbm__cache_answered(c, r->entry);
+            if (r->alone) r->gen = 0;
             if (r->alone) break;
             a->first = r->next;
             r->next = NULL;
@@ -931,7 +933,6 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             a->last_sent = &r->next;
             a->sent_count++;
             a->sent_size += r->size - sizeof *r;
-            r->gen = w->gen;
             r->status = a->rc;
             r->error = dbm__error_keep(w->db->host, a->rc);
             if (a->rc == DBM_OK) a->at = DBM__AT_PUT;

@@ -910,6 +910,7 @@ static void dbm__loop_end(dbm_loop *loop) {
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN);
         }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
     }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);

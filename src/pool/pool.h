@@ -248,6 +248,8 @@ DBM__FN int dbm__pool_drain(dbm__pool *pool, int64_t until_us);
 /* The manager goes: sessions that are still out are counted into shared->orphans, each to be taken off at its return. */
 DBM__FN void dbm__pool_orphan(dbm__pool *pool);
 DBM__FN void dbm__pool_stats(dbm__pool *pool, dbm_stats_info *out);
+/* What is said of whoever has waited in vain for so many microseconds: by pool_timeout (pools_own), or by its own deadline. */
+DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site);
 /* "app.c:12 for at least 3 s, app.c:40": who holds connections. */
 DBM__FN void dbm__pool_holders(dbm__pool *pool, dbm__text *out);
 /* A connection of this pool died under a session: others of the same age are suspect. */

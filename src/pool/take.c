@@ -37,7 +37,7 @@ static void dbm__pool_look(dbm__pool *pool, int64_t now) {
     }
 }
 
-static dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
+DBM__FN dbm_status dbm__pool_timed_out(dbm__pool *pool, bool pools_own, int64_t waited, const char *site) {
     dbm_database *db = pool->db;
     char block[600], cause[512];
     dbm__text holders = dbm__text_in(block, sizeof block);

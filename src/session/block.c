@@ -505,7 +505,7 @@ DBM__FN dbm_status dbm__end_allowed(dbm__work *w, const char *call) {
     }
     for (r = w->rows; r != NULL; r = r->next) {
         if (w->top != &w->base && r->row.gen != w->top->gen) continue; /* of the block outside, which goes on with them */
-        if (!r->row.ended || r->row.looping) {
+        if ((!r->row.ended || r->row.looping) && r->row.lent_to == NULL) {
             dbm__fail(DBM_E_MISUSE, DBM_STAGE_COMMIT, w->db->name, w->top->site,
                       "%s while the rows of %s are being read: end the loop, or call dbm_rows_end, first", call, r->row.site);
             return dbm__work_fail(w, NULL);

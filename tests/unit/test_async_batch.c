@@ -15,6 +15,7 @@ static server *v;
 static test_heap heap;
 static int told_so_far;
 static dbm_session session;
+static int pool_timeout_ms = 5000;
 static bool reads = true; /* rows of calls that go together; one that goes alone ends with the next call on its session */
 
 static void open_all(const char *form, int connections, bool autocommit) {
@@ -26,7 +27,7 @@ static void open_all(const char *form, int connections, bool autocommit) {
     options.allocator = test_heap_allocator(&heap);
     config.pool.size = connections;
     config.pool.max_overflow = -1;
-    config.pool.timeout_ms = 5000;
+    config.pool.timeout_ms = pool_timeout_ms;
     config.pool.pre_ping = DBM_PRE_PING_OFF;
     if (autocommit) config.isolation = DBM_AUTOCOMMIT;
     v = server_make();
@@ -106,6 +107,32 @@ static void one_send_for_a_turn(void **state) {
         end(DBM_OK);
         assert_int_equal(v->commits, autocommit ? 0 : 1);
         close_all();
+    }
+}
+
+/* A commit, a rollback or the end behind a batch, made in the same turn or later: the rows are there when their calls are told, and hinder nothing. */
+static void ends_behind_a_batch(void **state) {
+    told t[3];
+    (void)state;
+    for (int autocommit = 0; autocommit < 2; autocommit++) {
+        for (int how = 0; how < 6; how++) {
+            dbm_status st;
+            open_all("batched", 1, false);
+            begin(autocommit != 0);
+            memset(t, 0, sizeof t);
+            for (int i = 0; i < 2; i++) CHECK_STATUS(dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], "rows 1 x 2"), DBM_OK);
+            t[0].value = t[1].value = -1;
+            if (how >= 3) run();
+            if (how % 3 == 0) st = dbm_async_commit_cb(&session, fn, &t[2]);
+            else if (how % 3 == 1) st = dbm_async_rollback_cb(&session, fn, &t[2]);
+            else st = dbm_async_end_cb(&session, fn, &t[2]);
+            CHECK_STATUS(st, DBM_OK);
+            run();
+            for (int i = 0; i < 3; i++) CHECK(t[i].times == 1 && t[i].status == DBM_OK && t[i].order == i + 1);
+            CHECK(t[0].value == 0 && t[1].value == 0);
+            if (how % 3 != 2) end(DBM_OK);
+            close_all();
+        }
     }
 }
 
@@ -220,6 +247,13 @@ static dbm_task_status ask_once(dbm_task *t) {
     x->times++;
     DBM_TASK_END(t);
 }
+static dbm_task_status ask_other(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_TRY_AWAIT(t, &x->rc, x->act = dbm_async_exec(db, "write other"));
+    x->times++;
+    DBM_TASK_END(t);
+}
 static void ask_all(lone *all) {
     memset(all, 0, CALLS * sizeof *all);
     for (int i = 0; i < CALLS; i++) {
@@ -286,6 +320,32 @@ static void cancelled_cancels_nobody_else(void **state) {
             }
         }
     }
+}
+
+/* A call that is cancelled while the server is asked to prepare its statement: it is not sent any more. */
+static void cancelled_while_prepared(void **state) {
+    lone all[3];
+    long executed;
+    (void)state;
+    open_all("batched", 1, false);
+    v->prepare_waits = true;
+    memset(all, 0, sizeof all);
+    for (int i = 0; i < 3; i++) all[i].writes = true;
+    CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL); /* so that the server knows the statement of the one behind it */
+    run();
+    executed = server_count(v, DBM_OP_EXECUTE);
+    plan_delay(v, DBM_OP_PREPARE, 1, 20000);
+    CHECK(dbm_spawn(loop, ask_other, &all[0]).loop != NULL);
+    CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+    for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 0);
+    CHECK(all[0].times == 0);
+    dbm_async_cancel(all[0].act);
+    run();
+    CHECK(all[0].times == 1 && all[1].times == 1);
+    CHECK_STATUS(all[0].rc, DBM_E_CANCELLED); /* which is: not done */
+    CHECK_STATUS(all[1].rc, DBM_OK);
+    CHECK(server_count(v, DBM_OP_EXECUTE) == executed + 1);
+    close_all();
 }
 
 /* The loop is freed with calls at every stage; and whatever memory there is none for, each is told once. */
@@ -401,9 +461,119 @@ static void others_get_connections(void **state) {
     close_all();
 }
 
+/* A connection that a session gives back is had by the call that waits, though what is before it is slow and nothing else happens. */
+static dbm_task_status holds_one(dbm_task *t) {
+    static dbm_session s;
+    lone *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &s));
+    x->times = 1;
+    DBM_AWAIT(t, dbm_async_sleep(t, 50));
+    DBM_AWAIT(t, dbm_async_end(&s));
+    x->times = 2;
+    DBM_TASK_END(t);
+}
+static void a_connection_comes_back(void **state) {
+    static lone all[3];
+    (void)state;
+    open_all("batched", 2, false);
+    memset(all, 0, sizeof all);
+    CHECK(dbm_spawn(loop, holds_one, &all[0]).loop != NULL);
+    while (all[0].times == 0) (void)dbm_loop_step(loop, 10);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 3000000);
+    CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 1);
+    CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL);
+    while (all[2].times == 0) (void)dbm_loop_step(loop, 100);
+    CHECK(all[1].times == 0); /* that one is still waited for */
+    run();
+    CHECK(all[0].times == 2 && all[1].rc == DBM_OK && all[2].rc == DBM_OK);
+    close_all();
+}
+
+/* Calls that were taken with one that goes alone, and takes its time, need not wait for it. */
+static void behind_a_slow_one(void **state) {
+    static lone all[CALLS];
+    (void)state;
+    open_all("batched", 2, false);
+    ask_all(all);
+    run();
+    (void)plan(v, DBM_OP_EXECUTE, 1, REFUSE);
+    plan_delay(v, DBM_OP_EXECUTE, 2, 3000000);
+    ask_all(all);
+    while (all[1].times + all[2].times + all[3].times + all[4].times < 4) (void)dbm_loop_step(loop, 100);
+    CHECK(all[0].times == 0); /* that one is still waited for */
+    run();
+    for (int i = 0; i < CALLS; i++) CHECK(all[i].rc == DBM_OK && all[i].times == 1);
+    close_all();
+}
+
+/* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
+static dbm_task_status ask_two(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    dbm_act *first;
+    DBM_TASK_BEGIN(t);
+    first = dbm_async_query_one(db, &x[0].row, "rows 1 x 2");
+    CHECK(first != NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 5));
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "write"));
+    x->times++;
+    DBM_TASK_END(t);
+}
+static void a_row_is_kept(void **state) {
+    static const char *const forms[] = { "batched", "stepped", "scripted" };
+    lone two[2];
+    (void)state;
+    pool_timeout_ms = 100;
+    for (int f = 0; f < 3; f++) {
+        for (int connections = 1; connections < 3; connections++) {
+            open_all(forms[f], connections, false);
+            memset(two, 0, sizeof two);
+            CHECK(dbm_spawn(loop, ask_two, two).loop != NULL);
+            run();
+            CHECK(two[0].times == 1);
+            CHECK_STATUS(two[0].rc, connections == 1 ? DBM_E_POOL_TIMEOUT : DBM_OK);
+            close_all();
+        }
+    }
+    pool_timeout_ms = 5000;
+}
+
+/* What stands for a database lives as long as the loop: also in what its end still tells. */
+static dbm_shared *named;
+static dbm_status late_status;
+static void fn_late(void *ud, dbm_status status) {
+    fn(ud, status);
+    late_status = dbm_async_exec_cb(named, fn, NULL, "write");
+}
+static void a_name_lives_as_long_as_its_loop(void **state) {
+    told t;
+    (void)state;
+    for (int warm = 0; warm < 2; warm++) {
+        open_all("stepped", 2, false);
+        named = dbm_async_on(loop, db);
+        CHECK(named != NULL);
+        begin(false);
+        memset(&t, 0, sizeof t);
+        if (warm) {
+            CHECK_STATUS(dbm_async_exec_cb(named, fn, &t, "write"), DBM_OK);
+            run();
+            memset(&t, 0, sizeof t);
+        }
+        plan_delay(v, DBM_OP_EXECUTE, 1, 20000);
+        CHECK_STATUS(dbm_async_exec_cb(&session, fn_late, &t, "write"), DBM_OK);
+        for (int i = 0; i < 3; i++) (void)dbm_loop_step(loop, 0);
+        session.slot = NULL;
+        close_all();
+        CHECK(t.times == 1);
+        CHECK_STATUS(late_status, DBM_E_CLOSED);
+    }
+}
+
 const struct CMUnitTest tests[] = {
-    cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
-    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(freed_at_every_turn),
-    cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections)
+    cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
+    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
+    cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
