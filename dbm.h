@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 09a7a4b1a67248fc: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c91810fe0d3208b7: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -14481,19 +14481,22 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
-    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+    if (w->slot.connection.broken && (w->in_transaction || w->open_rows != 0 || w->slot.connection.state != DBM_STATE_NONE)) { /* what came before the bulk is gone with it */
         if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     return dbm__bulk_close(b, DBM_OK); }
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
-    dbm_error_info why; bool undone;
+    dbm_error_info why; bool undone, owns; dbm_status st;
     if (b == NULL) return dbm__fail_null("bulk");
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    owns = b->owns_session;
     undone = dbm__bulk_undo(b, &why);
-    return dbm__bulk_abandoned(b, undone, &why); }
+    st = dbm__bulk_abandoned(b, undone, &why);
+    if (st != DBM_OK || owns || !b->work->slot.connection.broken) return st;
+    return dbm__work_renew(b->work) == DBM_OK ? DBM_OK : dbm__work_fail(b->work, b->site); /* the session goes on, so with another one */ }
 DBM__FN void dbm__bulk_left(dbm_bulk *b) {
     dbm__work *w = b->work;
     if (b->plan.rows == 0) return;
@@ -29836,6 +29839,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken && r->act.stopped) {
+                a->renews = true;
                 return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
@@ -29906,7 +29910,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 return dbm__flow_end(a, r->kind != DBM__ASYNC_BULK_ROWS ? dbm__bulk_close(a->bulk, a->rc) : a->rc); }
             if (a->was_clean && c->broken) a->kept = dbm__self()->last;
             else a->kept.status = DBM_OK;
-            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) {
+                (void)dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+                if (a->rc != DBM_OK || !c->broken) return true;
+                a->renews = r->act.stopped; /* then the next call does */
+                if (a->renews) return true;
+                a->at = DBM__AT_RENEW; break; }
             dbm__bulk_left(a->bulk);
             (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
             break; }
