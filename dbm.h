@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c91810fe0d3208b7: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 9ed152211b92a2e3: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1991,7 +1991,8 @@ public:
 /* What a bulk may ask for. Zero is the default. */
 typedef struct dbm_bulk_options {
     bool each_row;            /* every row by itself: one that fails is skipped and told to `failed`, the others stay */
-    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. */
+    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. In an asynchronous session it is
+     * called while such a call is under way, on the loop's thread, or on a worker's where the session's calls run on workers or the rows go by the INSERT. */
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
     void *failed_ud;
 } dbm_bulk_options;
