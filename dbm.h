@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 9ed152211b92a2e3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 92ee506f0a03447c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -21199,7 +21199,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
-    bool simple;             /* its columns are numbers and texts */
+    bool simple;             /* its columns are numbers and texts, as the library is known to lay them out */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21243,6 +21243,7 @@ typedef struct dbm__mysql {
     bool broken;             /* no byte is sent any more */
     bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+    bool known;              /* the library is the version that its headers are of */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
     ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
@@ -21434,10 +21435,13 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
             return -1; } }
     return q->read(io, buffer, size); }
 #endif
-/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+/* Has the library read by dbm__mysql_read, where it is known. Over TLS it reads by OpenSSL. */
 static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    q->known = mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100;
+#endif
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
-    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    if (q->tls || !q->known) return;
     q->io = *q->my->net.pvio->methods;
     q->read = q->io.async_read;
     q->io.async_read = dbm__mysql_read;
@@ -21694,7 +21698,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
-        s->simple = true;
+        s->simple = q->known;
         for (i = 0; i < count; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             int type = (int)fields[i].type;
