@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 92ee506f0a03447c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 2a771fe3b2b6707e: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -18660,7 +18660,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
         n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (item->kind == DBM__PG_COMMIT && m[0] == 'C' && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (sent) dbm__pg_sent_done(q, item, n);
         if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
         if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
