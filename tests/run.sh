@@ -4,7 +4,7 @@
 #
 #   check        dbm.h is what src/ says; the tests of amalgamate.py
 #   unit         every test of tests/unit, tests/integration and tests/faults: gcc, dbm.h as one file; those that wait for servers to die
-#                (*_faults, *_tls) in asan alone, or when they are named
+#                (*_faults, *_tls) or cut answers at every byte (*_bytes, *_hostile) in asan alone, or when they are named
 #   asan         all of them with clang, the rooms of src/ as separate files, under ASan and UBSan
 #   tsan         the tests of pool, gates, session, manager, loop, tasks, async and threads (test_*threads*) under ThreadSanitizer, one file
 #   valgrind     tests of tasks, loop, listeners and asynchronous sessions under memcheck: any error and any leak fails; gcc, one file
@@ -370,7 +370,7 @@ tests_of() {
         [ -f "$f" ] || continue
         base=$(basename "${f%.*}")
         if [ "$1" = tsan ]; then
-            case $base in test_no_threads*) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
+            case $base in test_no_threads* | *_bytes) continue ;; test_pool* | test_gate* | test_session* | test_manager* | test_loop* | test_task* | test_async* | test_*threads*) ;; *) continue ;; esac
         fi
         if [ "$1" = valgrind ] && [ -z "$only" ]; then
             case $base in test_task | test_loop | test_listen | test_async | test_async_faults | test_async_backends) ;; *) continue ;; esac
@@ -378,7 +378,7 @@ tests_of() {
         if [ -n "$only" ]; then
             case " $only " in *" $base "*) ;; *) continue ;; esac
         elif [ "$1" = unit ]; then
-            case $f in tests/integration/*_faults.c | tests/integration/*_tls.c) continue ;; esac
+            case $f in tests/integration/*_faults.c | tests/integration/*_tls.c | tests/integration/*_bytes.c | tests/integration/*_hostile.c) continue ;; esac
         fi
         echo "$f"
     done

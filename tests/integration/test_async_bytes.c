@@ -589,7 +589,8 @@ static void tour_ended(void *ud, dbm_status status, const dbm_error_info *error)
     (void)snprintf(x->why, sizeof x->why, "%.500s", error != NULL ? error->message : "");
 }
 static bool tour_may(const tour *x) {
-    if (x->end == DBM_OK) return x->action == CUT || x->stop >= AT_COMMIT || x->stop == AT_YIELD;
+    /* Behind the last await that surely takes a turn, the rest may be over before the loop hears of a cancel: where the server answers at once. */
+    if (x->end == DBM_OK) return x->action == CUT || x->stop >= AT_COMMIT || (x->stop >= AT_YIELD && !x->held);
     if (x->end == DBM_E_IN_DOUBT) return x->stop == AT_COMMIT || x->stop >= AT_AFTER;
     switch (x->action) {
     case CANCEL: return x->end == DBM_E_CANCELLED;
