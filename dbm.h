@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content ef438592f1d92bad: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 078b18f7537dbb6d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1991,7 +1991,8 @@ public:
 /* What a bulk may ask for. Zero is the default. */
 typedef struct dbm_bulk_options {
     bool each_row;            /* every row by itself: one that fails is skipped and told to `failed`, the others stay */
-    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. */
+    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. In an asynchronous session it is
+     * called while such a call is under way, on the loop's thread, or on a worker's where the session's calls run on workers or the rows go by the INSERT. */
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
     void *failed_ud;
 } dbm_bulk_options;
@@ -14483,19 +14484,22 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
         dbm__fail(DBM_E_UNSUPPORTED, DBM_STAGE_STATEMENT, w->db->name, b->site, "dbm_bulk_abandon: a backend of type %q has no savepoints, so that the bulk can't be undone "
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
-    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+    if (w->slot.connection.broken && (w->in_transaction || w->open_rows != 0 || w->slot.connection.state != DBM_STATE_NONE)) { /* what came before the bulk is gone with it */
         if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site)); }
     return dbm__bulk_close(b, DBM_OK); }
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
-    dbm_error_info why; bool undone;
+    dbm_error_info why; bool undone, owns; dbm_status st;
     if (b == NULL) return dbm__fail_null("bulk");
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    owns = b->owns_session;
     undone = dbm__bulk_undo(b, &why);
-    return dbm__bulk_abandoned(b, undone, &why); }
+    st = dbm__bulk_abandoned(b, undone, &why);
+    if (st != DBM_OK || owns || !b->work->slot.connection.broken) return st;
+    return dbm__work_renew(b->work) == DBM_OK ? DBM_OK : dbm__work_fail(b->work, b->site); /* the session goes on, so with another one */ }
 DBM__FN void dbm__bulk_left(dbm_bulk *b) {
     dbm__work *w = b->work;
     if (b->plan.rows == 0) return;
@@ -18659,7 +18663,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
         n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (item->kind == DBM__PG_COMMIT && m[0] == 'C' && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (sent) dbm__pg_sent_done(q, item, n);
         if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
         if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);
@@ -21199,7 +21203,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
-    bool simple;             /* its columns are numbers and texts */
+    bool simple;             /* its columns are numbers and texts, as the library is known to lay them out */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -21243,6 +21247,7 @@ typedef struct dbm__mysql {
     bool broken;             /* no byte is sent any more */
     bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+    bool known;              /* the library is the version that its headers are of */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
     ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
@@ -21434,10 +21439,13 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
             return -1; } }
     return q->read(io, buffer, size); }
 #endif
-/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+/* Has the library read by dbm__mysql_read, where it is known. Over TLS it reads by OpenSSL. */
 static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    q->known = mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100;
+#endif
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
-    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    if (q->tls || !q->known) return;
     q->io = *q->my->net.pvio->methods;
     q->read = q->io.async_read;
     q->io.async_read = dbm__mysql_read;
@@ -21694,7 +21702,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
-        s->simple = true;
+        s->simple = q->known;
         for (i = 0; i < count; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             int type = (int)fields[i].type;
@@ -24284,11 +24292,19 @@ static void dbm__redis_push(dbm__redis *r) {
         memmove(r->out, r->out + r->out_sent, r->out_size - r->out_sent);
         r->out_size -= r->out_sent;
         r->out_sent = 0; } }
-/* Nothing of it is left: what it took is given back where it is much. */
+/* `size` bytes of raw at `at` go, all of them scanned. */
+static void dbm__redis_raw_cut(dbm__redis *r, size_t at, size_t size) {
+    memmove(r->raw + at, r->raw + at + size, r->raw_size - at - size);
+    r->raw_size -= size;
+    r->scanned -= size;
+    r->begun -= size; }
+/* Nothing of it is left, but for the beginning of a push: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
-    r->raw_at = r->raw_size = r->scanned = 0;
+    if (DBM__UNLIKELY(r->raw_size > r->raw_at && r->raw[r->raw_at] == '>')) dbm__redis_raw_cut(r, 0, r->raw_at);
+    else r->raw_size = r->scanned = 0;
+    r->raw_at = 0;
     r->draining = false;
-    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->raw_size == 0) dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
     if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
         dbm_adapter_free(r->db, r->line);
         r->line = NULL;
@@ -24349,9 +24365,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
         r->scanned += size;
         r->open += more - 1;
         if (r->open == 0 && r->raw[r->begun] == '>') { /* a push, which answers nothing: it goes */
-            memmove(r->raw + r->begun, r->raw + r->scanned, r->raw_size - r->scanned);
-            r->raw_size -= r->scanned - r->begun;
-            r->scanned = r->begun;
+            dbm__redis_raw_cut(r, r->begun, r->scanned - r->begun);
         } else if (r->open == 0) {
             dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0); } }
     if (r->scanned != r->raw_size && r->unanswered == 0) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
@@ -24359,12 +24373,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
 /* What has come goes behind the rest. DBM_E_TIMEOUT: nothing has. */
 static dbm_status dbm__redis_gather(dbm__redis *r) {
     size_t n; dbm_status st;
-    if (r->raw_at > r->raw_size / 2) {
-        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
-        r->raw_size -= r->raw_at;
-        r->scanned -= r->raw_at;
-        r->begun -= r->raw_at;
-        r->raw_at = 0; }
+    if (r->raw_at > r->raw_size / 2) { dbm__redis_raw_cut(r, 0, r->raw_at); r->raw_at = 0; }
     if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
     st = dbm__redis_hear(r, r->raw + r->raw_size, r->raw_room - r->raw_size, &n);
     if (st == DBM_OK) r->raw_size += n;
@@ -24385,7 +24394,7 @@ DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
-    size_t at = last ? r->scanned - s.size : r->raw_at;
+    size_t at = last ? (r->open != 0 ? r->begun : r->scanned) - s.size : r->raw_at; /* behind the last one a push may have begun */
     const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
@@ -24394,7 +24403,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     else if ((got = dbm__redis_plain(r, c, s.size)) == NULL && !reply->no_memory && redisReaderFeed(r->reader, c, s.size) == REDIS_OK) (void)redisReaderGetReply(r->reader, &got);
     if (DBM__LIKELY(!last)) {
         dbm__redis_left_line(r, s.size);
-    } else { r->raw_size = r->scanned = at; if (--r->line_count == 0) dbm__redis_line_empty(r); }
+    } else { dbm__redis_raw_cut(r, at, s.size); if (--r->line_count == 0) dbm__redis_line_empty(r); }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r); }
 /* An array that comes for the only command there is goes to hiredis as it comes. DBM_DONE: there is more of it to come. */
 static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
@@ -24466,7 +24475,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
-        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || (r->scanned == r->raw_at && strchr("*%~", r->raw[r->raw_at]) != NULL))) {
             if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
             op->status = st;
             return DBM_STEP_DONE; }
@@ -24626,7 +24635,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         r = (dbm__redis *)dbm_adapter_data(c); break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_take_on(r, op);
-        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && r->command != DBM__REDIS_REFUSED) op->status = DBM_OK; /* it waits for room */
         else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:
@@ -29840,6 +29849,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken && r->act.stopped) {
+                a->renews = true;
                 return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed")); }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
             break;
@@ -29910,7 +29920,12 @@ DBM__FN bool dbm__flow(dbm__async *a) {
                 return dbm__flow_end(a, r->kind != DBM__ASYNC_BULK_ROWS ? dbm__bulk_close(a->bulk, a->rc) : a->rc); }
             if (a->was_clean && c->broken) a->kept = dbm__self()->last;
             else a->kept.status = DBM_OK;
-            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) {
+                (void)dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+                if (a->rc != DBM_OK || !c->broken) return true;
+                a->renews = r->act.stopped; /* then the next call does */
+                if (a->renews) return true;
+                a->at = DBM__AT_RENEW; break; }
             dbm__bulk_left(a->bulk);
             (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
             break; }

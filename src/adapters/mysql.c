@@ -144,7 +144,7 @@ typedef struct dbm__mysql_statement {
     bool rebind;             /* where values go has changed */
     bool roomy[2];           /* each text of that set of cells has a place */
     bool large;              /* one of them has grown beyond what is kept */
-    bool simple;             /* its columns are numbers and texts */
+    bool simple;             /* its columns are numbers and texts, as the library is known to lay them out */
     bool open;               /* rows may still come from the server */
     bool ended;
     bool held;               /* the rest of the rows is in `first` */
@@ -193,6 +193,7 @@ typedef struct dbm__mysql {
     bool broken;             /* no byte is sent any more */
     bool connecting;
     bool may_wait, waits;    /* as of the operation; the next read waits for its bytes */
+    bool known;              /* the library is the version that its headers are of */
 #if DBM__MYSQL_AHEAD
     PVIO_METHODS io;         /* the library's, but for async_read, */
     ssize_t (*read)(MARIADB_PVIO *, unsigned char *, size_t); /* which is this */
@@ -425,10 +426,13 @@ static ssize_t dbm__mysql_read(MARIADB_PVIO *io, unsigned char *buffer, size_t s
 }
 #endif
 
-/* Has the library read by dbm__mysql_read, where it is the version that its headers are of. Over TLS it reads by OpenSSL. */
+/* Has the library read by dbm__mysql_read, where it is known. Over TLS it reads by OpenSSL. */
 static void dbm__mysql_let_wait(dbm__mysql *q) {
+#if DBM__MYSQL_AHEAD
+    q->known = mysql_get_client_version() / 100 == MARIADB_PACKAGE_VERSION_ID / 100;
+#endif
 #if DBM__MYSQL_AHEAD && DBM__MYSQL_POSIX
-    if (q->tls || mysql_get_client_version() / 100 != MARIADB_PACKAGE_VERSION_ID / 100) return;
+    if (q->tls || !q->known) return;
     q->io = *q->my->net.pvio->methods;
     q->read = q->io.async_read;
     q->io.async_read = dbm__mysql_read;
@@ -731,7 +735,7 @@ static bool dbm__mysql_plan(dbm__mysql *q, dbm__mysql_statement *s) {
         s->plan = (MYSQL_FIELD *)(void *)(s->binds + n);
         memcpy(s->plan, fields, n * sizeof *s->plan);
         s->columns = count;
-        s->simple = true;
+        s->simple = q->known;
         for (i = 0; i < count; i++) {
             dbm__mysql_cell *cell = &s->cells[i];
             int type = (int)fields[i].type;

@@ -1631,7 +1631,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (item->kind == DBM__PG_SYNC || item->kind == DBM__PG_PREPARE) return false;
         n = m[0] == 'C' ? dbm__pg_tag(q, m + 5) : -1;
         if (item->kind == DBM__PG_BEGIN) q->tx = DBM__PG_TX_OPEN;
-        if (item->kind == DBM__PG_COMMIT && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
+        if (item->kind == DBM__PG_COMMIT && m[0] == 'C' && strcmp(m + 5, "ROLLBACK") == 0) q->outcome = DBM_E_ROLLED_BACK;
         if (sent) dbm__pg_sent_done(q, item, n);
         if (sent && s->of != NULL && s->about == NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->known && !s->of->rowless && !dbm__pg_columns_share(q, s, s->of)) s->wrong = DBM_E_NOMEM;
         if (sent && (item->number & DBM__PG_ALONE) == 0) dbm__pg_sent_over(q, s);

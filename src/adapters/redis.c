@@ -1139,11 +1139,21 @@ static void dbm__redis_push(dbm__redis *r) {
 
 /* ---- the pipeline ---- */
 
-/* Nothing of it is left: what it took is given back where it is much. */
+/* `size` bytes of raw at `at` go, all of them scanned. */
+static void dbm__redis_raw_cut(dbm__redis *r, size_t at, size_t size) {
+    memmove(r->raw + at, r->raw + at + size, r->raw_size - at - size);
+    r->raw_size -= size;
+    r->scanned -= size;
+    r->begun -= size;
+}
+
+/* Nothing of it is left, but for the beginning of a push: what it took is given back where it is much. */
 static void dbm__redis_line_empty(dbm__redis *r) {
-    r->raw_at = r->raw_size = r->scanned = 0;
+    if (DBM__UNLIKELY(r->raw_size > r->raw_at && r->raw[r->raw_at] == '>')) dbm__redis_raw_cut(r, 0, r->raw_at);
+    else r->raw_size = r->scanned = 0;
+    r->raw_at = 0;
     r->draining = false;
-    dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
+    if (r->raw_size == 0) dbm__redis_shrink(r->db, &r->raw, &r->raw_room);
     if (r->line_room * sizeof *r->line > DBM__REDIS_KEPT) {
         dbm_adapter_free(r->db, r->line);
         r->line = NULL;
@@ -1221,9 +1231,7 @@ static bool dbm__redis_scan(dbm__redis *r) {
         r->scanned += size;
         r->open += more - 1;
         if (r->open == 0 && r->raw[r->begun] == '>') { /* a push, which answers nothing: it goes */
-            memmove(r->raw + r->begun, r->raw + r->scanned, r->raw_size - r->scanned);
-            r->raw_size -= r->scanned - r->begun;
-            r->scanned = r->begun;
+            dbm__redis_raw_cut(r, r->begun, r->scanned - r->begun);
         } else if (r->open == 0) {
             dbm__redis_answered(r, r->raw + r->begun, r->scanned - r->begun, 0);
         }
@@ -1237,10 +1245,7 @@ static dbm_status dbm__redis_gather(dbm__redis *r) {
     size_t n;
     dbm_status st;
     if (r->raw_at > r->raw_size / 2) {
-        memmove(r->raw, r->raw + r->raw_at, r->raw_size - r->raw_at);
-        r->raw_size -= r->raw_at;
-        r->scanned -= r->raw_at;
-        r->begun -= r->raw_at;
+        dbm__redis_raw_cut(r, 0, r->raw_at);
         r->raw_at = 0;
     }
     if (!dbm__redis_room(r->db, &r->raw, &r->raw_room, r->raw_size, DBM__REDIS_READ)) return DBM_E_NOMEM;
@@ -1270,7 +1275,7 @@ DBM__INLINE void dbm__redis_left_line(dbm__redis *r, size_t size) {
 /* Makes rows of a reply in raw: the first one in line, or the last one. */
 static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     const dbm__redis_asked s = *dbm__redis_in_line(r, last ? r->line_count - 1 : 0);
-    size_t at = last ? r->scanned - s.size : r->raw_at;
+    size_t at = last ? (r->open != 0 ? r->begun : r->scanned) - s.size : r->raw_at; /* behind the last one a push may have begun */
     const char *c = r->raw + at;
     void *got = NULL;
     const dbm__redis_reply *reply = r->building = dbm__redis_reply_new(r);
@@ -1280,7 +1285,7 @@ static dbm_status dbm__redis_given(dbm__redis *r, dbm_op *op, bool last) {
     if (DBM__LIKELY(!last)) {
         dbm__redis_left_line(r, s.size);
     } else {
-        r->raw_size = r->scanned = at;
+        dbm__redis_raw_cut(r, at, s.size);
         if (--r->line_count == 0) dbm__redis_line_empty(r);
     }
     return DBM__LIKELY(got != NULL) ? dbm__redis_answer(r, op, &s) : dbm__redis_garbage(r);
@@ -1372,7 +1377,7 @@ static dbm_step dbm__redis_flow(dbm__redis *r, dbm_op *op) {
         if (st == DBM_E_TIMEOUT && looked) return r->out_size != 0 ? DBM_STEP_BOTH : DBM_STEP_READ;
         looked = looked || st == DBM_E_TIMEOUT;
         if (st == DBM_E_TIMEOUT) continue;
-        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || strchr("*%~", r->raw[r->raw_at]) != NULL)) {
+        if (st == DBM_OK && op->kind == DBM_OP_COMMAND && !op->no_wait && r->line_count == 1 && (r->straight || (r->scanned == r->raw_at && strchr("*%~", r->raw[r->raw_at]) != NULL))) {
             if ((st = dbm__redis_straight(r, op)) == DBM_DONE) continue;
             op->status = st;
             return DBM_STEP_DONE;
@@ -1573,7 +1578,7 @@ static void dbm__redis_start(dbm_connection *c, dbm_op *op) {
         break;
     case DBM_OP_COMMAND:
         op->status = dbm__redis_take_on(r, op);
-        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && dbm__redis_full(r)) op->status = DBM_OK;
+        if (op->status == DBM_E_UNSUPPORTED && op->no_wait && !op->reply && r->command != DBM__REDIS_REFUSED) op->status = DBM_OK; /* it waits for room */
         else if (op->no_wait || op->status != DBM_OK) return;
         break;
     case DBM_OP_RECEIVE: case DBM_OP_SYNC:

@@ -4,7 +4,8 @@
 /* What a bulk may ask for. Zero is the default. */
 typedef struct dbm_bulk_options {
     bool each_row;            /* every row by itself: one that fails is skipped and told to `failed`, the others stay */
-    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. */
+    /* Called for each skipped row, from within dbm_bulk_row, dbm_bulk_columns or dbm_bulk_end; must not use the session. In an asynchronous session it is
+     * called while such a call is under way, on the loop's thread, or on a worker's where the session's calls run on workers or the rows go by the INSERT. */
     void (*failed)(void *ud, int64_t row, const dbm_error_info *error);
     void *failed_ud;
 } dbm_bulk_options;

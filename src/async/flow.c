@@ -651,6 +651,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             w->wrote = false;
             a->at = a->after = DBM__AT_ROLLED_BACK;
             if (c->broken && r->act.stopped) {
+                a->renews = true;
                 return dbm__flow_end(a, dbm__fail(DBM_E_CANCELLED, DBM_STAGE_COMMIT, w->db->name, r->site, "cancelled while it was rolled back; the connection is closed"));
             }
             if (c->broken) a->at = DBM__AT_RENEW; /* what follows needs another one */
@@ -733,7 +734,14 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             }
             if (a->was_clean && c->broken) a->kept = dbm__self()->last;
             else a->kept.status = DBM_OK;
-            if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+            if (r->kind == DBM__ASYNC_BULK_ABANDON) {
+                (void)dbm__flow_end(a, dbm__bulk_abandoned(a->bulk, undone, &a->kept));
+                if (a->rc != DBM_OK || !c->broken) return true;
+                a->renews = r->act.stopped; /* then the next call does */
+                if (a->renews) return true;
+                a->at = DBM__AT_RENEW;
+                break;
+            }
             dbm__bulk_left(a->bulk);
             (void)dbm__flow_end(a, DBM_OK); /* now what it was in the way of */
             break;

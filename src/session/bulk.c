@@ -683,7 +683,7 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
                   "alone: let the session end, or call dbm_rollback(s)", w->db->adapter->type);
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
     }
-    if (w->slot.connection.broken && w->in_transaction) { /* what came before the bulk is gone with it */
+    if (w->slot.connection.broken && (w->in_transaction || w->open_rows != 0 || w->slot.connection.state != DBM_STATE_NONE)) { /* what came before the bulk is gone with it */
         if (why->status != DBM_OK) dbm__self()->last = *why;
         else dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, b->site, "the connection was lost before the bulk was dropped");
         return dbm__bulk_close(b, dbm__work_fail(w, b->site));
@@ -693,13 +693,17 @@ DBM__FN dbm_status dbm__bulk_abandoned(dbm_bulk *b, bool undone, const dbm_error
 
 DBM__DEF dbm_status dbm_bulk_abandon(dbm_bulk *b) {
     dbm_error_info why;
-    bool undone;
+    bool undone, owns;
+    dbm_status st;
     if (b == NULL) return dbm__fail_null("bulk");
     why.status = DBM_OK;
     if (!dbm__bulk_of_parent(b) && b->work->bulk != b && b->error.status != DBM_OK) return dbm__bulk_close(b, DBM_OK); /* it has failed, and left nothing */
     if (dbm__bulk_of_parent(b) || b->work->bulk != b || b->gen != b->work->gen || dbm__work_busy(b->work, b->site)) return dbm__bulk_bad(b);
+    owns = b->owns_session;
     undone = dbm__bulk_undo(b, &why);
-    return dbm__bulk_abandoned(b, undone, &why);
+    st = dbm__bulk_abandoned(b, undone, &why);
+    if (st != DBM_OK || owns || !b->work->slot.connection.broken) return st;
+    return dbm__work_renew(b->work) == DBM_OK ? DBM_OK : dbm__work_fail(b->work, b->site); /* the session goes on, so with another one */
 }
 
 DBM__FN void dbm__bulk_left(dbm_bulk *b) {

@@ -612,6 +612,37 @@ static void lost(void **state) {
     assert_int_equal(server_end_all(), 0);
 }
 
+/* A ROLLBACK that fails takes the connection with it: the session, which has lost nothing else, goes on with another one. */
+static void dropped_with_its_connection(void **state) {
+    (void)state;
+    for (int way = 0; way < 4 * FORMS; way++) {
+        dbm_manager *m = server_manager(NULL);
+        server *v = server_make();
+        dbm_database *on = server_add(m, v, forms[way / 4], NULL);
+        dbm_stats_info stats;
+        dbm_status rc = DBM_OK;
+        v->bulk_window = 4;
+        if (way & 1) plan(v, DBM_OP_ROLLBACK, 1, LOSE);
+        else plan_fail(v, DBM_OP_ROLLBACK, 1, DBM_E_SQL, "XX000");
+        DBM_SESSION_OPT(m, NULL, s, .autocommit = (way & 2) != 0, .status = &rc) {
+            dbm_bulk *b;
+            OK(dbm_bulk_begin(s, &b, "t", "a"));
+            for (int i = 1; i <= 6; i++) OK(dbm_bulk_row(b, i));
+            OK(dbm_bulk_abandon(b));
+            OK(dbm_exec(s, "write after"));
+            OK(dbm_bulk_begin(s, &b, "t", "a"));
+            OK(dbm_bulk_row(b, 1));
+            OK(dbm_bulk_end(b));
+        }
+        assert_int_equal(rc, DBM_OK);
+        assert_int_equal(dbm_stats(on, &stats), DBM_OK);
+        assert_int_equal(stats.connects, 2);
+        assert_int_equal(v->bulk_kept, 1);
+        dbm_manager_free(m);
+        assert_int_equal(server_end_all(), 0);
+    }
+}
+
 /* No transactions at all: what was sent stays, and the session goes on. */
 static void without_transactions(void **state) {
     dbm_manager *m = server_manager(NULL);
@@ -657,7 +688,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(dropped_inside_of_a_loop, open_all, close_all),
         cmocka_unit_test_setup_teardown(each_row, open_all, close_all),
         cmocka_unit_test_setup_teardown(long_arrays, open_all, close_all),
-        cmocka_unit_test(its_own_way),
+        cmocka_unit_test(its_own_way), cmocka_unit_test(dropped_with_its_connection),
         cmocka_unit_test(faults),
         cmocka_unit_test(emulated),
         cmocka_unit_test(lost),

@@ -916,7 +916,7 @@ static void refused_in_order(void **state) {
     dbm_status rc = DBM_OK;
     dbm_row *row = NULL;
     dbm_error_info e;
-    char site[64];
+    char site[64], many[20001] = "";
     int line = 0, way;
     OK(dbm_redis_set(b->db, "text", "x", 0));
     DBM_SESSION_RC(b->mgr, NULL, s, &rc) {
@@ -963,6 +963,11 @@ static void refused_in_order(void **state) {
         OK(dbm_redis_send(s, "ECHO 2"));
         RECEIVES(s, "1");
         RECEIVES(s, "2");
+        memset(many, 'm', sizeof many - 1);
+        OK(dbm_redis_send(s, "ECHO %s", many)); /* there is no room for one more */
+        FAILS(dbm_redis_send(s, "SUBSCRIBE c"), DBM_E_UNSUPPORTED, "SUBSCRIBE");
+        OK(dbm_clear_error(s));
+        RECEIVES(s, many);
     }
     assert_int_equal(rc, DBM_OK);
     DBM_SESSION_OPT(b->mgr, NULL, s, .read_only = 1, .status = &rc) {
@@ -1190,7 +1195,7 @@ typedef struct fake {
     const char *reply;        /* to each command but the greeting */
     size_t size, stop_at;     /* bytes of it that are sent before it hangs up; size: all */
     const char *greeting;     /* to PING; NULL: +PONG */
-    bool drip;                /* byte by byte */
+    size_t drip;              /* not 0: so many bytes at a time */
     int connections;
 } fake;
 
@@ -1210,18 +1215,18 @@ static void *fake_serves(void *ud) {
         f->connections++;
         (void)pthread_mutex_unlock(&f->lock);
         while (fake_hears(fd, text, sizeof text)) {
-            bool ping = strstr(text, "PING") != NULL, cut, drip;
+            bool ping = strstr(text, "PING") != NULL, cut;
             const char *say;
-            size_t size, i;
+            size_t size, drip, i;
             (void)pthread_mutex_lock(&f->lock);
             say = ping ? (f->greeting != NULL ? f->greeting : "+PONG\r\n") : f->reply;
             size = ping ? strlen(say) : f->stop_at;
             cut = !ping && f->stop_at < f->size;
             drip = f->drip;
             (void)pthread_mutex_unlock(&f->lock);
-            if (ping || !drip) (void)send(fd, say, size, MSG_NOSIGNAL);
-            else for (i = 0; i < size; i++) {
-                (void)send(fd, say + i, 1, MSG_NOSIGNAL);
+            if (ping || drip == 0) (void)send(fd, say, size, MSG_NOSIGNAL);
+            else for (i = 0; i < size; i += drip) {
+                (void)send(fd, say + i, drip < size - i ? drip : size - i, MSG_NOSIGNAL);
                 pause_ms(1);
             }
             if (cut) break;
@@ -1258,7 +1263,7 @@ static void fake_says(fake *f, const char *reply, size_t stop_at) {
     f->stop_at = stop_at < f->size ? stop_at : f->size;
     (void)pthread_mutex_unlock(&f->lock);
 }
-static void fake_drips(fake *f, bool drip) {
+static void fake_drips(fake *f, size_t drip) {
     (void)pthread_mutex_lock(&f->lock);
     f->drip = drip;
     (void)pthread_mutex_unlock(&f->lock);
@@ -1408,10 +1413,10 @@ static void cut_at_every_byte(void **state) {
             while (st == DBM_OK && (st = dbm_rows_next(rows, &row)) == DBM_OK) (void)dbm_row_text(row, 0);
             dbm_rows_end(rows);
         }
-        fake_drips(&f, true);
+        fake_drips(&f, 1);
         fake_says(&f, whole_replies[i], SIZE_MAX);
         OK(dbm_redis_command(b.db, "SET k v"));
-        fake_drips(&f, false);
+        fake_drips(&f, 0);
         for (cut = 0; cut <= strlen(whole_replies[i]); cut++) { /* in a pipeline; the fake answers once for what it reads at once */
             bool whole = cut == strlen(whole_replies[i]);
             dbm_status rc = DBM_OK;
@@ -1422,13 +1427,13 @@ static void cut_at_every_byte(void **state) {
             }
             assert_int_equal(rc, whole ? DBM_OK : DBM_E_IN_DOUBT);
         }
-        fake_drips(&f, true);
+        fake_drips(&f, 1);
         DBM_SESSION(b.mgr, NULL, s) {
             OK(dbm_redis_send(s, "SET k v"));
             OK(dbm_redis_receive(s, NULL));
         }
         assert_false(dbm_session_failed(NULL));
-        fake_drips(&f, false);
+        fake_drips(&f, 0);
     }
     close_manager(&b);
     fake_stop(&f);
@@ -1653,7 +1658,7 @@ static void pushes_in_pieces(void **state) {
     for (drip = 0; drip < 2; drip++) {
         dbm_status rc = DBM_OK;
         fake_says(&f, said, SIZE_MAX);
-        fake_drips(&f, drip != 0);
+        fake_drips(&f, (size_t)drip);
         DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
             dbm_row *row = NULL;
             OK(dbm_redis_send(s, "GET a"));
@@ -1667,6 +1672,44 @@ static void pushes_in_pieces(void **state) {
             assert_string_equal(dbm_row_text(row, 0), "fine");
         }
         assert_int_equal(rc, DBM_OK);
+    }
+    close_manager(&b);
+    fake_stop(&f);
+}
+
+/* Behind a reply stands half of a push, and behind a push half of an array. */
+static void halves_of_pushes(void **state) {
+    static const char *const said[] = {
+        "$1\r\n1\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$1\r\nk\r\n", ">2\r\n$10\r\ninvalidate\r\n+k\r\n*3\r\n:1\r\n:2\r\n:3\r\n>2\r\n+m\r\n$4\r\ntail\r\n"
+    };
+    base b;
+    fake f;
+    size_t i, piece;
+    (void)state;
+    memset(&f, 0, sizeof f);
+    fake_start(&f);
+    open_fake(&b, &f);
+    for (i = 0; i < 4; i++) {
+        for (piece = 1; piece <= strlen(said[i / 2]); piece++) {
+            dbm_status rc = DBM_OK;
+            fake_says(&f, said[i / 2], SIZE_MAX);
+            fake_drips(&f, piece);
+            DBM_SESSION_RC(b.mgr, NULL, s, &rc) {
+                dbm_row *row = NULL;
+                if (i % 2 == 0) {
+                    OK(dbm_redis_query_one(s, &row, "GET a"));
+                } else {
+                    OK(dbm_redis_send(s, "GET a"));
+                    OK(dbm_redis_receive(s, &row));
+                }
+                assert_int_equal(dbm_row_int(row, 0), 1);
+                pause_ms(3);
+                fake_says(&f, "+fine\r\n", SIZE_MAX);
+                OK(dbm_redis_query_one(s, &row, "GET b"));
+                assert_string_equal(dbm_row_text(row, 0), "fine");
+            }
+            assert_int_equal(rc, DBM_OK);
+        }
     }
     close_manager(&b);
     fake_stop(&f);
@@ -2033,7 +2076,7 @@ int main(void) {
         cmocka_unit_test(cut_at_every_byte),
         cmocka_unit_test_setup_teardown(listens, set_up, tear_down), cmocka_unit_test_setup_teardown(a_listener_without_rights, set_up, tear_down),
         cmocka_unit_test_setup_teardown(no_isolation, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(pushes, set_up, tear_down), cmocka_unit_test(pushes_in_pieces),
+        cmocka_unit_test_setup_teardown(pushes, set_up, tear_down), cmocka_unit_test(pushes_in_pieces), cmocka_unit_test(halves_of_pushes),
         cmocka_unit_test(garbage),
         cmocka_unit_test(neither_waits_for_the_other),
         cmocka_unit_test(within_a_window),

@@ -390,8 +390,63 @@ static void the_server_is_silent(void **state) {
     }
 }
 
+typedef struct given_up { dbm_session s; dbm_bulk *b; bool bulk; dbm_status rc, status; int told; } given_up;
+static void on_given_up(void *ud, dbm_status status, const dbm_error_info *error) {
+    given_up *x = (given_up *)ud;
+    (void)error;
+    x->told++;
+    x->status = status;
+}
+static dbm_task_status gives_up(dbm_task *t) {
+    given_up *x = (given_up *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    if (x->bulk) {
+        DBM_AWAIT(t, dbm_async_bulk_begin(&x->s, &x->b, "t", "a,b"));
+        DBM_AWAIT(t, dbm_async_bulk_row(x->b, 1, "x"));
+        DBM_TRY_AWAIT_WITHIN(t, 50, &x->rc, dbm_async_bulk_abandon(x->b));
+    } else {
+        DBM_AWAIT(t, dbm_async_exec(&x->s, "write"));
+        DBM_TRY_AWAIT_WITHIN(t, 50, &x->rc, dbm_async_rollback(&x->s));
+    }
+    DBM_AWAIT(t, dbm_async_exec(&x->s, "write"));
+    DBM_AWAIT(t, dbm_async_commit(&x->s));
+    DBM_TASK_END(t);
+}
+
+/* A ROLLBACK that nobody answers, given up by who awaits it: what follows in the session does not meet its connection. */
+static void a_rollback_is_given_up(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        dbm_options options;
+        dbm_loop *loop;
+        given_up x;
+        memset(&options, 0, sizeof options);
+        memset(&x, 0, sizeof x);
+        options.grace_ms = GRACE_MS;
+        x.bulk = i == 1;
+        v = server_make();
+        v->bulk_window = 4;
+        mgr = server_manager(&options);
+        db = server_add(mgr, v, "stepped", NULL);
+        CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
+        (void)plan(v, DBM_OP_ROLLBACK, 1, DROP);
+        CHECK(dbm_spawn_opt(loop, gives_up, &x, .on_end = on_given_up, .on_end_ud = &x).loop != NULL);
+        CHECK_STATUS(dbm_loop_run(loop, 5000), DBM_OK);
+        dbm_loop_free(loop);
+        CHECK(x.told == 1);
+        assert_int_equal(x.status, DBM_OK);
+        assert_int_equal(stats_of(db).connects, 2);
+        CHECK_STATUS(dbm_close_all(mgr), DBM_OK);
+        dbm_manager_free(mgr);
+        CHECK(server_live(v) == 0);
+        (void)server_end_all();
+    }
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(every_failure_of_a_bulk), cmocka_unit_test(the_loop_goes_while_one_begins), cmocka_unit_test(the_server_is_silent) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(every_failure), cmocka_unit_test(every_failure_of_a_bulk), cmocka_unit_test(the_loop_goes_while_one_begins), cmocka_unit_test(the_server_is_silent),
+                                         cmocka_unit_test(a_rollback_is_given_up) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
