@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 078b18f7537dbb6d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content a199799c0219cd4c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -21555,8 +21555,10 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     q->sql = sql;
     q->sql_size = strlen(sql);
     return DBM__MYSQL_QUERY; }
-/* What the last complete reply said about the transaction. */
-static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+/* What the last complete reply said about the transaction. In autocommit one can be open all the same, when a procedure has begun it: the next user must not go on in it. */
+static void dbm__mysql_note_status(dbm__mysql *q) {
+    q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
+    if (DBM__UNLIKELY(q->open && !q->unit)) dbm_adapter_state(q->c, DBM_STATE_TRANSACTION); }
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
 #define DBM__MYSQL_FLOW(place) \
     int *const dbm__at = &(place); \

@@ -559,8 +559,11 @@ static int dbm__mysql_query(dbm__mysql *q, const char *sql) {
     return DBM__MYSQL_QUERY;
 }
 
-/* What the last complete reply said about the transaction. */
-static void dbm__mysql_note_status(dbm__mysql *q) { q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0; }
+/* What the last complete reply said about the transaction. In autocommit one can be open all the same, when a procedure has begun it: the next user must not go on in it. */
+static void dbm__mysql_note_status(dbm__mysql *q) {
+    q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
+    if (DBM__UNLIKELY(q->open && !q->unit)) dbm_adapter_state(q->c, DBM_STATE_TRANSACTION);
+}
 
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
 #define DBM__MYSQL_FLOW(place) \

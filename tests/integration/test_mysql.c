@@ -874,6 +874,12 @@ static void test_procedures(void **state) {
     assert_int_equal(rc, DBM_OK);
     assert_int_equal(number(fx.db, "SELECT SUM(a) FROM t"), 34);
     OK(dbm_exec(fx.db, "DROP PROCEDURE two"));
+    /* One that leaves a transaction open, in autocommit: nobody else goes on in it. */
+    OK(dbm_exec(fx.db, "CREATE OR REPLACE PROCEDURE opens() BEGIN START TRANSACTION; INSERT INTO t VALUES (70, 'by opens'); END"));
+    OK(dbm_exec(fx.db, "CALL opens()"));
+    assert_int_equal(number(fx.db, "SELECT @@in_transaction"), 0);
+    assert_int_equal(number(fx.db, "SELECT COUNT(*) FROM t WHERE a = 70"), 0);
+    OK(dbm_exec(fx.db, "DROP PROCEDURE opens"));
 }
 
 static void test_schema_change(void **state) {
