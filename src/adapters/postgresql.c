@@ -287,6 +287,7 @@ typedef struct dbm__pg {
     struct dbm__pg_each *each; /* or one of single rows */
     bool copying;            /* the server takes its rows */
     bool copy_blind;         /* what the server says meanwhile can't be told apart any more */
+    bool copy_tail;          /* its end was told, which libpq may still have to send */
     bool before_copy;        /* what must be done first is under way */
     uint32_t names, cursor_names, age, salt;
     dbm__word cancelled;     /* since the operation began */
@@ -2571,7 +2572,7 @@ static bool dbm__pg_each_end(dbm__pg *q) {
 /* The columns' types ride with BEGIN or SAVEPOINT; then COPY is sent alone, see dbm__pg_bulk_end. */
 static bool dbm__pg_start_bulk(dbm__pg *q, dbm_op *op) {
     q->main = NULL;
-    q->copying = q->copy_blind = false;
+    q->copying = q->copy_blind = q->copy_tail = false;
     if (op->bulk->each_row) return dbm__pg_end_local(q, dbm__pg_each_begin(q, op->bulk));
     q->copy = dbm__pg_copy_make(q->owner, op->bulk);
     if (q->copy == NULL) return dbm__pg_end_local(q, dbm__pg_no_memory(q));
@@ -3281,6 +3282,7 @@ static bool dbm__pg_copy_step(dbm__pg *q, dbm_step *step) {
         return true;
     }
     q->copying = false;
+    q->copy_tail = true;
     if (PQputCopyEnd(q->conn, why) != 0) return false;
     q->outcome = dbm__pg_lost(q);
     *step = dbm__pg_done(q);
@@ -3364,6 +3366,12 @@ answered:
             return dbm__pg_done(q);
         }
         if (how != DBM__PG_WAITS) {
+            if (DBM__UNLIKELY(q->copy_tail) && PQflush(q->conn) > 0) { /* the server has failed it early: what goes past libpq must not come amid what it still has */
+                op->fd = PQsocket(q->conn);
+                q->fresh = false;
+                return DBM_STEP_BOTH;
+            }
+            q->copy_tail = false;
             if (dbm__pg_end(q, how) || q->local) return dbm__pg_done(q);
             if (q->state == DBM__PG_NATIVE_USE) break; /* a script runs */
             how = dbm__pg_answers(q);
