@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 844eb21ec8e7d681: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 053d2bd8fa4998a0: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -6922,6 +6922,7 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
+DBM__FN void dbm__running_told(dbm__running *r); /* dbm_cancel has told the server to stop it: the answer has a second, and a second word might hit what comes next */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7234,6 +7235,10 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until; }
+DBM__FN void dbm__running_told(dbm__running *r) {
+    if (r->phase != DBM__RUNNING || !r->cancellable) return;
+    r->phase = DBM__STOPPED;
+    r->limit_us = dbm__now(r->c->db->host) + 1000000; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -30438,7 +30443,10 @@ static void dbm__async_look(void *ud) {
     const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
     dbm__async *a; int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
+            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
+            dbm__running_told(&a->running);
+            dbm__flow_cancel(a); }
     dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {

@@ -399,7 +399,11 @@ static void dbm__async_look(void *ud) {
     dbm__async *a;
     int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (a->waits && dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
+            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
+            dbm__running_told(&a->running);
+            dbm__flow_cancel(a);
+        }
     dbm__turns_look(ud);
 }
 

@@ -664,6 +664,7 @@ static void test_overtaking(void **state) {
         dbm__store(&overtakers, 0);
         CHECK_STATUS(the_waiter.t.status, DBM_OK);
         slot_give(the_waiter.slot);
+        dbm__taker_end(&the_waiter.by);
     }
     dbm__store(&stop, 1);
     for (int i = 0; i < N; i++) {
