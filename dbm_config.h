@@ -42,7 +42,7 @@
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
  * Requires  hiredis/hiredis.h (hiredis 0.14 or newer) to compile, -lhiredis to link (Debian: libhiredis-dev).
- * Costs     about 28 KiB of code (gcc -Os, x86-64), and hiredis. */
+ * Costs     about 36 KiB of code (gcc -Os, x86-64), and hiredis. */
 /* #define DBM_WITH_REDIS */
 
 /* DBM_WITH_REDIS_TLS: TLS for Redis: rediss:// and tls = require and better. Nothing without DBM_WITH_REDIS, and not part of DBM_WITH_ALL.
@@ -64,7 +64,7 @@
  * Values    off (default); empty or 1: on; 0: off, even with DBM_WITH_ALL.
  * Where     implementation.
  * Requires  nothing more: epoll on Linux, else poll(); on Windows -lws2_32. Without threads what blocks runs on the loop's own thread.
- * Costs     about 43 KiB of code (gcc -Os, x86-64). */
+ * Costs     about 62 KiB of code (gcc -Os, x86-64). */
 /* #define DBM_WITH_ASYNC */
 
 /* DBM_WITH_LIBUV: a dbm_loop inside of a libuv loop; brings DBM_WITH_ASYNC. Not part of DBM_WITH_ALL.
