@@ -116,7 +116,7 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     dbm__request *r;
     char *at;
     int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -129,8 +129,8 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n;
         }
     }
@@ -1322,13 +1322,16 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
+    bool runs;
     if (w == NULL) {
         (void)dbm__session_bad(s, site);
         return NULL;
     }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+    runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
+    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
+                  : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;
     }
     if (of_task && a->task == NULL) {
@@ -1458,7 +1461,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
 }
 
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
-    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__async *a = dbm__fn_given(run != NULL, site) ? dbm__async_of(s, !to.told, site) : NULL;
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;
