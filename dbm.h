@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content a510e72d584e1616: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c6642ab9e35d01e2: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29994,7 +29994,7 @@ static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, boo
     if (w->top->sticky != DBM_OK && !w->no_transaction) {
         st = dbm__level_again(w->top);
     } else {
-        if (writes) dbm__work_doubt(w, st);
+        if (writes && !r->act.done) dbm__work_doubt(w, st); /* else it was when that was told */
         if (r->sql != NULL) dbm__statement_shown(w, r->sql);
         st = dbm__work_fail(w, r->site); }
     dbm__side_answered(a, r, st); }
