@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c6642ab9e35d01e2: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b1c2ef27746ee255: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30662,10 +30662,10 @@ static void dbm__async_go(dbm__async *a) {
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__share_left(a);
     dbm__async_put(a, r); }
 static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
@@ -31014,6 +31014,7 @@ static void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h); }
 static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
@@ -31063,6 +31064,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else { dbm__carrier_failed(h, st); }
     dbm__share_go(h);
     dbm__line_left(h); }

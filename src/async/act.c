@@ -686,10 +686,10 @@ static void dbm__async_go(dbm__async *a) {
 static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__share_left(a);
     dbm__async_put(a, r);
 }
 
@@ -1135,6 +1135,7 @@ static void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h);
 }
@@ -1198,6 +1199,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else {
         dbm__carrier_failed(h, st);
     }
