@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b1c2ef27746ee255: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5c9cd3f43b731335: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2941,7 +2941,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 
@@ -7515,7 +7515,7 @@ typedef struct dbm__shared {
     uint32_t marks;
     dbm__gate *gates;
     int64_t grace_us;
-    dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word orphans;                   /* the manager, its loops, and sessions still out after it went; the last one frees everything */
     dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
@@ -27143,6 +27143,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
         dbm__shared_drop(shared);
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     mgr->shared = shared;
+    shared->orphans = 1; /* the manager; its loops and sessions count too, and whoever goes last frees all */
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
@@ -27389,8 +27390,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     (void)dbm_close_all(mgr);
     shared->owner = mgr;
     shared->free_all = dbm__shared_free_all;
-    /* One count for us, one for each session that is out; whoever brings it to zero frees. */
-    dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
@@ -28155,6 +28154,7 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
 }
 static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__host *host = loop->host;
+    dbm__shared *shared = loop->mgr->shared;
     size_t i;
     if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
     dbm__fd_close(loop->wake_read);
@@ -28171,7 +28171,8 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, loop->tasks);
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
-    dbm__free(host, loop); }
+    dbm__free(host, loop);
+    dbm__orphan_returned(shared); /* if the manager has gone, all of it now does */ }
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
     if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
@@ -28187,6 +28188,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     loop->mgr = mgr;
     loop->host = &mgr->shared->host;
+    (void)dbm__add(&mgr->shared->orphans, 1);
     if (options != NULL) loop->options = *options;
     if (loop->options.workers == 0) loop->options.workers = 4;
     if (loop->options.work_queue == 0) loop->options.work_queue = 10000;

@@ -608,10 +608,34 @@ static void a_name_lives_as_long_as_its_loop(void **state) {
     }
 }
 
+/* A manager that is freed before its loop: what is under way is told that it is closed, and the loop, which goes last, takes the memory with it. */
+static void the_manager_goes_first(void **state) {
+    told t = { 0 }, late = { 0 };
+    dbm_row *row;
+    (void)state;
+    open_all("batched", 1, false);
+    named = dbm_async_on(loop, db);
+    CHECK_STATUS(dbm_async_query_one_cb(named, &row, fn, &t, "rows 1 x 1"), DBM_OK);
+    run();
+    CHECK_STATUS(t.status, DBM_OK);
+    CHECK_STATUS(dbm_async_exec_cb(named, fn, &late, "write"), DBM_OK);
+    dbm_manager_free(mgr);
+    run();
+    CHECK(late.times == 1 && server_live(v) == 0);
+    CHECK_STATUS(late.status, DBM_E_CLOSED);
+    t.row = NULL;
+    CHECK_STATUS(dbm_async_exec_cb(named, fn, &t, "write"), DBM_OK);
+    CHECK(test_heap_live(&heap) != 0);
+    dbm_loop_free(loop);
+    CHECK(test_heap_live(&heap) == 0 && t.times == 2);
+    CHECK_STATUS(t.status, DBM_E_CANCELLED);
+    (void)server_end_all();
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
