@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 053d2bd8fa4998a0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 5345c4bdc8a2ef14: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29237,7 +29237,8 @@ DBM__DEF bool dbm__await_failed(dbm_task *t) { (void)t; return true; }
 DBM__DEF bool dbm__await_maybe(dbm_task *t, bool made) { (void)t; (void)made; return true; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/side.h --- */
-/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls), flow.c (one call), line.c (who waits for a connection) and share.c
+ * (calls on a database) have in common.
  * May call: api/, session/, async.h.
  * Must not know: how anything is done.
  *
@@ -29349,6 +29350,27 @@ typedef struct dbm__async {
     dbm_error_info reported;             /* what the adapter has said of an operation that is not over yet */
     dbm_error_info kept;                 /* why `failed` */
 } dbm__async;
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
@@ -29357,6 +29379,14 @@ DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); 
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+DBM__FN void dbm__async_go(dbm__async *a);
+DBM__FN void dbm__async_over(dbm__async *a);
+DBM__FN void dbm__line_left(dbm__line *line);
+DBM__FN void dbm__share_untold(dbm__request *r);
+DBM__FN bool dbm__share_stop(dbm__request *r);
+DBM__FN void dbm__share_left(dbm__async *a);
+DBM__FN void dbm__share_go(dbm__line *h);
+DBM__FN void dbm__shares_end(dbm_loop *loop);
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
 DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
 DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
@@ -30140,44 +30170,12 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 /* --- src/async/act.c --- */
 /* Sessions on a loop: their begin, the order of their calls, their end; and what of it blocks, on workers.
  * May call: api/, base/, adapter/, pool/, sql/, session/, data/, manager/, async.h, side.h.
- * Must not know: how a statement is run.
- *
- *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next
+ * Must not know: how a statement is run, who waits for a connection.
  *
  * From its last step on a slot that goes back is not ours, nor is the side: what is left to do then stands in the request. */
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
-static void dbm__async_go(dbm__async *a);
-static void dbm__async_over(dbm__async *a);
 static void dbm__turn_forego(dbm__async *a);
-/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
- * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
- * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
- * have waited in the pool for long. */
-typedef struct dbm__line {
-    dbm__taker by;
-    struct dbm__line *next;
-    dbm_loop *loop;
-    size_t users;                        /* 0: it is to be freed */
-    dbm__watch watch;
-    dbm__job woken;
-    dbm__word posted;                    /* `woken` is on its way */
-    dbm__async front;                    /* without a work: calls are put there, and wait */
-    int waiting;                         /* how many of them */
-    dbm__async *carriers;
-    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
-    dbm__watch later;                    /* when to look again whether others have given a connection back */
-    dbm_session begun;
-    int64_t began_us;
-} dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
-static void dbm__line_left(dbm__line *line);
-static void dbm__share_go(dbm__line *h);
-static void dbm__share_left(dbm__async *a);
-static void dbm__shares_end(dbm_loop *loop);
-static void dbm__async_end_all(dbm_loop *loop);
-static bool dbm__share_stop(dbm__request *r);
-static void dbm__share_untold(dbm__request *r);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
@@ -30248,12 +30246,12 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     r->hint = dbm__cache_hint(sql);
     return r; }
 /* One that has failed already, in its turn: this thread's last failure. */
-static dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
+DBM__FN dbm__request *dbm__request_failed(dbm_loop *loop, const char *site) {
     dbm__request *r = dbm__request_make(loop, DBM__ASYNC_FAIL, site, NULL, NULL, 0, false);
     if (r == NULL) return NULL;
     r->error = dbm__error_keep(dbm__loop_host(loop), dbm__self()->last.status);
     return r; }
-static void dbm__request_done(dbm__request *r, dbm_status st) {
+DBM__FN void dbm__request_done(dbm__request *r, dbm_status st) {
     r->listed = false;
     if (r->act.done) { /* whoever made it has been told */
         if (r->reaped) dbm__share_untold(r);
@@ -30267,17 +30265,17 @@ static void dbm__async_turn(dbm__job *job) {
     a->put_off = false;
     dbm__async_go(a); }
 /* At the end of the turn it goes on. */
-static void dbm__async_put_off(dbm__async *a) {
+DBM__FN void dbm__async_put_off(dbm__async *a) {
     if (a->put_off) return;
     a->put_off = true;
     a->turn.run = dbm__async_turn;
     if (a->work == NULL) a->line->users++;
     dbm__loop_at_turn_end(a->loop, &a->turn); }
-static void dbm__async_busy(dbm__async *a, bool busy) {
+DBM__FN void dbm__async_busy(dbm__async *a, bool busy) {
     a->side.busy = busy;
     if (busy && dbm__load(&a->work->trouble) != 1) dbm__store(&a->work->trouble, DBM__SIDE_BUSY);
     if (!busy && dbm__load(&a->work->trouble) != 0) dbm__work_look_again(a->work); }
-static void dbm__async_queue(dbm__async *a, dbm__request *r) {
+DBM__FN void dbm__async_queue(dbm__async *a, dbm__request *r) {
     r->side = a;
     if (a->turns != NULL || a->work == NULL) r->began_us = dbm__now(a->db->host);
     if (a->first != NULL) a->last->next = r;
@@ -30297,6 +30295,13 @@ static void dbm__async_put(dbm__async *a, dbm__request *r) {
         dbm__async_busy(a, true);
         if (a->pipes && r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND) dbm__async_put_off(a); /* there may be more */
         else dbm__async_go(a); } }
+DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
+    if (r == NULL) return NULL;
+    r->fn = to.fn;
+    r->ud = to.ud;
+    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__async_put(a, r);
+    return &r->act; }
 /* A call is over, and in no queue any more. A failure is this thread's last. */
 static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     dbm__word mine = DBM__CALL_CANCELLED;
@@ -30553,7 +30558,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
-static void dbm__async_unlink(dbm__async *a) {
+DBM__FN void dbm__async_unlink(dbm__async *a) {
     if (a->in == NULL) return;
     *a->in = a->next;
     if (a->next != NULL) a->next->in = a->in;
@@ -30566,7 +30571,7 @@ static void dbm__async_give(dbm__async *a, dbm__request *r) {
     if (slot->connection.broken) dbm__side_closes(a);
     if (!dbm__giving_start(slot) || dbm__side_way(a, r, dbm__giving_step)) dbm__async_ended(loop, r); }
 /* Whether somebody is looking at the row of dbm_query_one(). */
-static bool dbm__async_shows(const dbm__async *a) {
+DBM__FN bool dbm__async_shows(const dbm__async *a) {
     const dbm_row *row = &a->work->one.row;
     return row->open && row->lent_to != NULL && row->lent_to != a->work; }
 /* Whether a row of a batch was not told yet. */
@@ -30575,7 +30580,7 @@ static bool dbm__async_lends(const dbm__async *a) {
     while (rows != NULL && (rows->row.lent_to == NULL || rows->row.lent_to == a->work)) rows = rows->next;
     return rows != NULL; }
 /* A carrier whose connection must go back before the next call. */
-static bool dbm__async_spent(const dbm__async *a) {
+DBM__FN bool dbm__async_spent(const dbm__async *a) {
     const dbm__slot *slot = &a->work->slot;
     return slot->reset_full || slot->connection.broken || slot->connection.state != DBM_STATE_NONE || (slot->pool->full_reset && a->served != 0); }
 /* A transaction ends within what the task has left, as within what is left of its session's own time. */
@@ -30587,7 +30592,7 @@ static void dbm__async_limit(dbm__async *a, dbm__request *r) {
     a->own_limit_us = w->base.deadline_us;
     w->base.deadline_us = limit;
     w->timed = w->unusual = true; }
-static void dbm__async_go(dbm__async *a) {
+DBM__FN void dbm__async_go(dbm__async *a) {
     if (a->work == NULL) {
         dbm__share_go(a->line);
         dbm__line_left(a->line);
@@ -30654,24 +30659,24 @@ static void dbm__async_go(dbm__async *a) {
         dbm__async_next(a, st); }
     if (a->line != NULL && a->first == NULL) dbm__async_put_off(&a->line->front); }
 /* Nothing comes after it. */
-static void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, const dbm__act_kind *kind) {
+DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
     dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
-    dbm__act_begin(&r->act, a->loop, task, kind);
+    dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
     dbm__async_put(a, r); }
-static void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, &dbm__request_told); }
+DBM__FN void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, true); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
     dbm__async *a = DBM__ASYNC_OF(owned, owned);
     dbm__request *r = a->end;
     *st = DBM_OK;
     a->task = NULL;
-    dbm__async_end(a, r, task, !failed, &dbm__request_awaited);
+    dbm__async_end(a, r, task, !failed, false);
     return &r->act; }
 /* The loop ends: sessions of the callback form are rolled back. */
-static void dbm__async_end_all(dbm_loop *loop) {
+DBM__FN void dbm__async_end_all(dbm_loop *loop) {
     dbm__async *a, *next;
     if (dbm__loop_forked(loop)) return;
     dbm__shares_end(loop);
@@ -30679,14 +30684,14 @@ static void dbm__async_end_all(dbm_loop *loop) {
         next = a->next;
         if (a->sent != NULL) dbm__act_stop(&a->sent->act);
         if (a->first != NULL) dbm__act_stop(&a->first->act);
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told); } }
+        dbm__async_end(a, a->end, NULL, false, true); } }
 static void dbm__async_free(dbm__work *w) { dbm__free(w->db->host, w->side); }
-static dbm__sides *dbm__sides_of(dbm_loop *loop) {
+DBM__FN dbm__sides *dbm__sides_of(dbm_loop *loop) {
     void **sides = dbm__loop_of_acts(loop);
     if (*sides == NULL) *sides = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__sides));
     return (dbm__sides *)*sides; }
 /* To a task, or to the loop, as one of the callback form. */
-static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
+DBM__FN void dbm__async_belongs(dbm__async *a, dbm_task *task) {
     dbm__sides *sides = (dbm__sides *)*dbm__loop_of_acts(a->loop);
     dbm__async **all = task != NULL ? &sides->owned : &sides->told;
     a->task = task;
@@ -30696,7 +30701,7 @@ static void dbm__async_belongs(dbm__async *a, dbm_task *task) {
     if (a->next != NULL) a->next->in = &a->next;
     *all = a; }
 /* The side of a session that was just taken; NULL: no memory. */
-static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
+DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site) {
     dbm__async *a = (dbm__async *)(void *)w->side;
     dbm__request *end = dbm__request_make(loop, DBM__ASYNC_END, site, NULL, NULL, 0, false);
     dbm__turns *turns = NULL;
@@ -30732,6 +30737,14 @@ static dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task
     if (task == NULL) dbm__loop_at_end(loop, dbm__async_end_all);
     dbm__async_belongs(a, task);
     return a; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/line.c --- */
+/* Sessions that wait for a connection, in the pool's queue.
+ * May call: api/, base/, adapter/, pool/, session/, async.h, side.h.
+ * Must not know: what a session's calls are.
+ *
+ *     line [taking ... taking] --slot--> side: [first under way ... last] --END--> giving --> gone, to whoever takes the slot next */
+#if DBM_HAS_ASYNC
 /* A session that begins. What 10,000 tasks wait with is this and the task: `more` is made for those that need it. */
 typedef struct dbm__beginning {
     dbm_act act;                         /* own[0]: what it waits for */
@@ -30777,7 +30790,7 @@ static void dbm__beginning_reap(dbm_act *act) {
 static void dbm__beginning_tell(dbm_act *act) {
     const dbm__beginning_more *m = ((const dbm__beginning *)(const void *)act)->more;
     if (m->fn != NULL) m->fn(m->ud, act->status); }
-static void dbm__line_left(dbm__line *line) {
+DBM__FN void dbm__line_left(dbm__line *line) {
     dbm__line **p;
     if (--line->users != 0) return;
     dbm__loop_unwatch(line->loop, &line->watch);
@@ -30813,7 +30826,7 @@ static void dbm__line_wake(void *ud) {
     dbm__line *line = (dbm__line *)ud;
     if (dbm__swap(&line->posted, 1) == 0) dbm__loop_post(line->loop, &line->woken); }
 /* For one more that begins; NULL: no memory. */
-static dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
+DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site) {
     dbm__sides *sides = dbm__sides_of(loop);
     dbm__line *line = sides != NULL ? sides->lines : NULL;
     while (line != NULL && line->by.db != db) line = line->next;
@@ -30855,7 +30868,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     if (st == DBM_OK) st = dbm__beginning_late(b);
     if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
-        dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
+        dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
 static void dbm__beginning_taken(dbm__beginning *b) {
@@ -30868,6 +30881,7 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     dbm_status st = dbm__beginning_late(b);
     dbm__async *a = st == DBM_OK ? dbm__async_begin(w, loop, dbm__beginning_task(b), site) : NULL;
     bool begins = options != NULL && options->transaction && w->db->transactions_asked;
+    dbm__async_to to;
     if (a != NULL && begins) r = dbm__request_make(loop, DBM__ASYNC_BEGIN, site, NULL, NULL, 0, false);
     if (a == NULL) {
         dbm_error_info kept = dbm__self()->last;
@@ -30877,10 +30891,11 @@ static void dbm__beginning_taken(dbm__beginning *b) {
     } else if (begins && r == NULL) {
         dbm__beginning_begun(b, DBM_E_NOMEM);
     } else if (begins) {
-        r->fn = dbm__beginning_begun;
-        r->ud = b;
-        dbm__act_begin(&r->act, loop, NULL, &dbm__request_told);
-        dbm__async_put(a, r);
+        memset(&to, 0, sizeof to);
+        to.told = true;
+        to.fn = dbm__beginning_begun;
+        to.ud = b;
+        (void)dbm__async_add(a, r, to);
     } else {
         dbm__beginning_over(b, DBM_OK); } }
 static void dbm__beginning_run(dbm__worked *worked) {
@@ -30934,7 +30949,7 @@ static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning_cancelled(b); }
 static const dbm__act_kind dbm__beginning_awaited = { dbm__beginning_stop, NULL, dbm__beginning_reap };
 static const dbm__act_kind dbm__beginning_told = { dbm__beginning_stop, dbm__beginning_tell, dbm__beginning_reap };
-static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
+DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out,
                                 dbm_async_fn fn, void *ud, const char *site) {
     dbm__line *line;
     dbm__beginning *b;
@@ -30969,6 +30984,9 @@ static dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db
     if (dbm__act_task(&b->act) != task && !dbm__beginning_more_make(b, task)) dbm__beginning_failed(b); /* a child begins it for its parent */
     else dbm__beginning_step(b, DBM_OK);
     return &b->act; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/share.c --- */
+#if DBM_HAS_ASYNC
 /* The oldest call that is still wanted; */
 static dbm__request *dbm__share_first(dbm__line *h) {
     dbm__request *r;
@@ -30983,7 +31001,7 @@ static dbm__request *dbm__share_pop(dbm__line *h) {
     h->waiting--;
     return r; }
 /* Nobody is to be told any more. */
-static void dbm__share_untold(dbm__request *r) {
+DBM__FN void dbm__share_untold(dbm__request *r) {
     dbm__line *h = r->line;
     r->reaped = true;
     if (r->listed) return;
@@ -30991,7 +31009,7 @@ static void dbm__share_untold(dbm__request *r) {
     dbm__loop_give(h->loop, r, r->size);
     dbm__line_left(h); }
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
-static bool dbm__share_stop(dbm__request *r) {
+DBM__FN bool dbm__share_stop(dbm__request *r) {
     const dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
@@ -31002,7 +31020,7 @@ static bool dbm__share_stop(dbm__request *r) {
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
     return true; }
 /* It is no carrier any more. */
-static void dbm__share_left(dbm__async *a) {
+DBM__FN void dbm__share_left(dbm__async *a) {
     dbm__line *h = a->line;
     dbm__async **p = h != NULL ? &h->carriers : NULL;
     if (p == NULL) return;
@@ -31079,7 +31097,7 @@ static void dbm__share_late(dbm__line *h) {
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
-static void dbm__share_go(dbm__line *h) {
+DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
     dbm__async *a, *next;
     int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
@@ -31091,7 +31109,7 @@ static void dbm__share_go(dbm__line *h) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
             idle--;
         } else {
-            int most = (h->waiting + idle - 1) / idle;
+            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
             dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
             idle--; } }
     if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
@@ -31103,7 +31121,7 @@ static void dbm__share_go(dbm__line *h) {
         h->looks = true;
         dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US); } }
 /* The loop ends: calls have been asked to, and carriers will be. */
-static void dbm__shares_end(dbm_loop *loop) {
+DBM__FN void dbm__shares_end(dbm_loop *loop) {
     dbm__line *h, *next;
     for (h = dbm__sides_of(loop)->lines; h != NULL; h = next) {
         dbm__request *r;
@@ -31117,7 +31135,7 @@ static void dbm__shares_end(dbm_loop *loop) {
         h->ends = true;
         dbm__line_left(h); } }
 /* Where calls on it wait, for this thread's task or, `told`, of the callback form, for which it is held; NULL, and why. */
-static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
+DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site) {
     dbm__line *h = s->step == DBM__ON_LOOP ? (dbm__line *)s->slot : NULL;
     dbm_database *db = h != NULL ? h->by.db : (dbm_database *)s->slot;
     dbm_loop *loop = h != NULL ? h->loop : (dbm_loop *)dbm__self()->loop;
@@ -31133,6 +31151,9 @@ static dbm__async *dbm__share_front(const dbm_session *s, bool told, const char 
         dbm__line_left(h);
         return &h->front; }
     return NULL; }
+#endif /* DBM_HAS_ASYNC */
+/* --- src/async/call.c --- */
+#if DBM_HAS_ASYNC
 static bool dbm__async_task_given(dbm_task *t) {
     if (t == NULL) (void)dbm__fail_null("task");
     return t != NULL; }
@@ -31160,13 +31181,6 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
         return NULL; }
     return of_task || dbm__loop_alive(a->loop, site) == DBM_OK ? a : NULL; }
-DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to) {
-    if (r == NULL) return NULL;
-    r->fn = to.fn;
-    r->ud = to.ud;
-    dbm__act_begin(&r->act, a->loop, to.told ? NULL : a->task, to.told ? &dbm__request_told : &dbm__request_awaited);
-    dbm__async_put(a, r);
-    return &r->act; }
 static dbm_act *dbm__async_add_statement(dbm__async *a, dbm__async_to to, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     dbm__request *r = dbm__request_make(a->loop, to.kind, site, sql, values, count, named);
     if (r == NULL) return NULL;
@@ -31247,7 +31261,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         r->ud = to.ud;
         s->slot = NULL;
         s->gen = 0;
-        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told ? &dbm__request_told : &dbm__request_awaited);
+        dbm__async_end(a, r, to.told ? NULL : a->task, true, to.told);
         return &r->act; }
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to); }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
