@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5345c4bdc8a2ef14: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 4949ac49da15aada: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3559,15 +3559,8 @@ DBM__FN void dbm__putv(dbm__text *t, const char *format, va_list ap);
  * sequence is left half. */
 DBM__FN void dbm__text_end(dbm__text *t);
 /* In a variadic function: what it was given behind `format`, in `block`, cut in that way. */
-#define DBM__FORMAT(block, capacity, format) \
-    do { \
-        dbm__text text_ = dbm__text_in(block, capacity); \
-        va_list ap_; \
-        va_start(ap_, format); \
-        dbm__putv(&text_, format, ap_); \
-        va_end(ap_); \
-        dbm__text_end(&text_); \
-    } while (0)
+#define DBM__FORMAT(block, capacity, format) do { dbm__text text_ = dbm__text_in(block, capacity); va_list ap_; va_start(ap_, format); \
+        dbm__putv(&text_, format, ap_); va_end(ap_); dbm__text_end(&text_); } while (0)
 /* A byte of a URL into `code`: itself where it is a letter, a digit or in `plain`, else its percent encoding. Returns its size. */
 DBM__FN size_t dbm__percent(char c, const char *plain, char code[3]);
 DBM__FN int dbm__hex(char c); /* -1: not a digit */
@@ -9072,8 +9065,7 @@ DBM__FN bool dbm__sql_begins(const char *sql, size_t size, unsigned lexer, const
  * does it do) and the rewriter (placeholders). No byte is looked at more than a few times, nothing recurses, and every word
  * is known by a small number, its code. */
 /* The words that matter, in ASCII order, and what each says as a statement's first one. */
-#define DBM__KW_LIST(X) \
-    X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
+#define DBM__KW_LIST(X) X(ABORT, TRANSACTION) X(ALTER, SCHEMA) X(ANALYSE, SCHEMA) X(ANALYZE, SCHEMA) X(ATOMIC, OTHER) X(ATTACH, STATE) \
     X(BEGIN, TRANSACTION) X(CLOSE, STATE) X(CLUSTER, SCHEMA) X(COMMENT, SCHEMA) X(COMMIT, TRANSACTION) X(CONSTRAINTS, OTHER) \
     X(COPY, WRITE) X(CREATE, SCHEMA) X(DATA, OTHER) X(DEALLOCATE, STATE) X(DECLARE, STATE) X(DELETE, WRITE) X(DESC, READ) \
     X(DESCRIBE, READ) X(DETACH, STATE) X(DISCARD, STATE) X(DROP, SCHEMA) X(END, TRANSACTION) X(EVENT, OTHER) X(EXPLAIN, READ) \
@@ -10424,14 +10416,8 @@ DBM__FN dbm_status dbm__to_target(const dbm_value *v, const dbm_target *t, char 
     case DBM__TO_VALUE:
         memcpy(t->to, v, sizeof *v);
         return DBM_OK;
-#define DBM__OPTIONAL(type, conversion) { \
-        type x; \
-        memset(&x, 0, sizeof x); \
-        if (has) st = conversion; \
-        x.has = has && st == DBM_OK; \
-        memcpy(t->to, &x, sizeof x); \
-        return st; \
-    }
+#define DBM__OPTIONAL(type, conversion) { type x; memset(&x, 0, sizeof x); if (has) st = conversion; \
+        x.has = has && st == DBM_OK; memcpy(t->to, &x, sizeof x); return st; }
     case DBM__TO_OPTIONAL_INT: DBM__OPTIONAL(dbm_optional_int, dbm__to_int(v, INT64_MIN, INT64_MAX, &x.value, why))
     case DBM__TO_OPTIONAL_DOUBLE: DBM__OPTIONAL(dbm_optional_double, dbm__to_double(v, &x.value, why))
     case DBM__TO_OPTIONAL_BOOL: DBM__OPTIONAL(dbm_optional_bool, dbm__to_bool(v, &x.value, why))
@@ -15937,12 +15923,8 @@ static dbm_status dbm__mongo_given(dbm_session *on, const char *site, int call, 
     st = dbm__mongo_finish(&m, documents, count);
     return st == DBM_OK ? dbm__mongo_run(&m, want, out) : st; }
 /* A list of values, as an argument of the calls below. */
-#define DBM__MONGO_LIST(st, call, want, out, filter) do { \
-        va_list ap; \
-        va_start(ap, codes); \
-        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); \
-        va_end(ap); \
-    } while (0)
+#define DBM__MONGO_LIST(st, call, want, out, filter) do { va_list ap; va_start(ap, codes); \
+        st = dbm__mongo_given(on, site, call, want, out, coll, filter, json, dbm__given_list(codes, &ap)); va_end(ap); } while (0)
 DBM__DEF dbm_status dbm__mongo(dbm_session *on, const char *site, int call, const char *coll, const char *filter, const char *json, const char *codes, ...) {
     dbm_status st;
     DBM__MONGO_LIST(st, call, DBM__MONGO_WANT_NOTHING, NULL, filter);
@@ -16020,11 +16002,8 @@ static int dbm__doc_index(dbm_row *doc, const char *field) {
     else if (i < 0) dbm__row_fail(doc, DBM_E_UNKNOWN_NAME, -1, "the document has no field %q; ask dbm_doc_has first", field != NULL ? field : "(NULL)");
     return i; }
 DBM__DEF bool dbm_doc_has(dbm_row *doc, const char *field) { return dbm__doc_find(doc, field) >= 0; }
-#define DBM__DOC_GETTER(type, what, otherwise) \
-    DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { \
-        int i = dbm__doc_index(doc, field); \
-        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; \
-    }
+#define DBM__DOC_GETTER(type, what, otherwise) DBM__DEF type dbm_doc_##what(dbm_row *doc, const char *field) { int i = dbm__doc_index(doc, field); \
+        return i >= 0 ? dbm_row_##what(doc, i) : otherwise; }
 DBM__DOC_GETTER(int64_t, int, 0)
 DBM__DOC_GETTER(double, double, 0.0)
 DBM__DOC_GETTER(bool, bool, false)
@@ -21488,20 +21467,13 @@ DBM__INLINE int dbm__mysql_ahead(const dbm__mysql *q) {
 }
 #define DBM__MYSQL_FLAGS ((unsigned long)(CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS))
 /* Each call: its name here and there, where its result goes, whose it is, and its arguments. */
-#define DBM__MYSQL_CALLS(X) \
-    X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
-      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) \
-    X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
-    X(STORE, mysql_store_result, rows, q->my, q->my) \
-    X(NEXT, mysql_next_result, rc, q->my, q->my) \
-    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) \
-    X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
-    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) \
-    X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
-    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) \
-    X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
-    X(PING, mysql_ping, rc, q->my, q->my) \
-    X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
+#define DBM__MYSQL_CALLS(X) X(CONNECT, mysql_real_connect, made, q->my, q->my, host->name, q->user, q->password, base->schema, host->port, \
+      host->name == NULL ? base->socket : NULL, DBM__MYSQL_FLAGS) X(QUERY, mysql_real_query, rc, q->my, q->my, q->sql, (unsigned long)q->sql_size) \
+    X(STORE, mysql_store_result, rows, q->my, q->my) X(NEXT, mysql_next_result, rc, q->my, q->my) \
+    X(PREPARE, mysql_stmt_prepare, rc, q->stmt, q->stmt, q->sql, (unsigned long)q->sql_size) X(EXECUTE, mysql_stmt_execute, rc, q->stmt, q->stmt) \
+    X(FETCH, mysql_stmt_fetch, rc, q->stmt, q->stmt) X(FLUSH, mysql_stmt_free_result, flag, q->stmt, q->stmt) \
+    X(STMT_NEXT, mysql_stmt_next_result, rc, q->stmt, q->stmt) X(STMT_CLOSE, mysql_stmt_close, flag, q->stmt, q->stmt) \
+    X(PING, mysql_ping, rc, q->my, q->my) X(RESET_ALL, mysql_reset_connection, rc, q->my, q->my)
 #if DBM__MYSQL_MARIADB
 #  define DBM__MYSQL_RUN(id, name, out, of, ...) \
     case DBM__MYSQL_##id: wait = ready == 0 ? name##_start(&q->out, __VA_ARGS__) : name##_cont(&q->out, of, ready); break;
@@ -21572,54 +21544,20 @@ static void dbm__mysql_note_status(dbm__mysql *q) {
     q->open = (q->my->server_status & SERVER_STATUS_IN_TRANS) != 0;
     if (DBM__UNLIKELY(q->open && !q->unit)) dbm_adapter_state(q->c, DBM_STATE_TRANSACTION); }
 /* A flow is a function that is entered again and again; `place` says where it left off, and is 0 when it is through. `break` outside of a loop ends it. */
-#define DBM__MYSQL_FLOW(place) \
-    int *const dbm__at = &(place); \
-    switch (*dbm__at) { \
-    case 0:
-#define DBM__MYSQL_OVER \
-    break; \
-    default: break; \
-    } \
-    *dbm__at = 0; \
-    return DBM__MYSQL_DONE
+#define DBM__MYSQL_FLOW(place) int *const dbm__at = &(place); switch (*dbm__at) { case 0:
+#define DBM__MYSQL_OVER break; default: break; } *dbm__at = 0; return DBM__MYSQL_DONE
 /* In a flow: makes a call, and goes on behind it when it is through. */
-#define DBM__MYSQL_AWAIT(call) \
-    do { \
-        *dbm__at = __LINE__; \
-        if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT(call) do { *dbm__at = __LINE__; if ((q->wait = dbm__mysql_call(q, (call), 0)) != 0) { return DBM__MYSQL_WAITING; \
+        case __LINE__:; } } while (0)
 /* The same for a flow within a flow: its calls, until it is through; DO: unless it is refused. */
-#define DBM__MYSQL_AWAIT_ALL(flow) \
-    do { \
-        for (;;) { \
-            int dbm__more; /* without a value: C++ does not jump past one */ \
-            dbm__more = (flow); \
+#define DBM__MYSQL_AWAIT_ALL(flow) do { for (;;) { int dbm__more; /* without a value: C++ does not jump past one */ dbm__more = (flow); \
             if (dbm__more == DBM__MYSQL_DONE) break; \
-            *dbm__at = __LINE__; \
-            return dbm__more; \
-        case __LINE__:; \
-        } \
-    } while (0)
-#define DBM__MYSQL_DO(flow) \
-    DBM__MYSQL_AWAIT_ALL(flow); \
-    if (q->refused) break
+            *dbm__at = __LINE__; return dbm__more; case __LINE__:; } } while (0)
+#define DBM__MYSQL_DO(flow) DBM__MYSQL_AWAIT_ALL(flow); if (q->refused) break
 /* Has the server stop what it does for this operation, where nobody else has it do so just now. */
-#define DBM__MYSQL_AWAIT_STOP \
-    do { \
-        *dbm__at = __LINE__; \
-        if (dbm__mysql_stop(q)) { \
-            return DBM__MYSQL_WAITING; \
-        case __LINE__:; \
-        } \
-    } while (0)
+#define DBM__MYSQL_AWAIT_STOP do { *dbm__at = __LINE__; if (dbm__mysql_stop(q)) { return DBM__MYSQL_WAITING; case __LINE__:; } } while (0)
 /* Closes what a statement is to the library. */
-#define DBM__MYSQL_CLOSE(statement) \
-    q->stmt = (statement)->stmt; \
-    (statement)->stmt = NULL; \
-    DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
+#define DBM__MYSQL_CLOSE(statement) q->stmt = (statement)->stmt; (statement)->stmt = NULL; DBM__MYSQL_AWAIT(DBM__MYSQL_STMT_CLOSE)
 static void dbm__mysql_drop(dbm__mysql *q, dbm__mysql_statement *s) {
     dbm__aside_drop(q->owner, &s->aside, &q->spare);
     s->first = s->row = NULL;
