@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 4949ac49da15aada: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 37328f32246cc843: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3065,7 +3065,7 @@ DBM_API void dbm_task_stats(dbm_loop *loop, dbm_task_stats_info *out);
  * run side by side: a = dbm_async_task(t, f, x); b = dbm_async_task(t, f, y); DBM_AWAIT(t, a); DBM_AWAIT(t, b);
  *   dbm_async_task(t, fn, data)   a child: a task that ends before this one does. Its failure is that of the await
  *   dbm_async_all(t)              all that this task has begun and not awaited. When one fails, the others are asked to end, and that is its failure
- *   dbm_async_sleep(t, ms)
+ *   dbm_async_sleep(t, ms)        a time that is over already (0, or less) is none
  *   dbm_async_yield(t)            lets everything else have its turn. A task whose awaits are all fulfilled already does so by itself now and then
  *   dbm_async_call(t, fn, ud)     fn(ud), which may block, on a worker thread of the loop. A failed status is that of the await; a call that runs can't
  *                                 be cancelled
@@ -27450,6 +27450,9 @@ struct dbm__act {
     bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
+/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
+DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: the program's function is NULL */
 /* Exactly once, also within the call that began it: nobody is told in here. For a failure: this thread's last. */
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
@@ -28691,12 +28694,14 @@ static bool dbm__tasks_made(dbm_loop *loop) {
     void **tasks = dbm__loop_of_tasks(loop);
     if (*tasks == NULL && (*tasks = dbm__alloc_zero(dbm__loop_host(loop), sizeof(dbm__tasks))) != NULL) dbm__loop_at_end(loop, dbm__tasks_end);
     return *tasks != NULL; }
-/* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site) {
     void *p = dbm__tasks_made(loop) ? dbm__loop_take(loop, size) : NULL;
     if (p != NULL) memset(p, 0, size);
     else (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
     return p; }
+DBM__FN bool dbm__fn_given(bool given, const char *site) {
+    if (!given) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, "", site, "the function that is to be called is NULL");
+    return given; }
 static void dbm__act_link(dbm_act *act, dbm_act **in) {
     act->next = *in;
     act->in = in;
@@ -28967,7 +28972,7 @@ static dbm_task *dbm__task_new(dbm_loop *loop, dbm_task *parent, dbm_task_fn fn,
     dbm__tasks *tasks;
     dbm_task *t = NULL;
     uint32_t gen;
-    if (dbm__loop_alive(loop, site) != DBM_OK) return NULL;
+    if (!dbm__fn_given(fn != NULL, site) || dbm__loop_alive(loop, site) != DBM_OK) return NULL;
     if (dbm__tasks_made(loop) && (t = dbm__tasks_of(loop)->spare) == NULL) t = (dbm_task *)dbm__alloc_zero(dbm__loop_host(loop), sizeof *t);
     if (t == NULL) {
         (void)dbm__no_memory(DBM_STAGE_NONE, "", site);
@@ -28991,8 +28996,8 @@ DBM__DEF dbm_task_handle dbm__spawn(dbm_loop *loop, dbm_task_fn fn, void *data, 
     dbm__task_more *more = NULL;
     dbm_task *t;
     memset(&handle, 0, sizeof handle);
-    if (loop == NULL || fn == NULL) {
-        (void)dbm__fail_null("dbm_spawn without a loop, or without a function");
+    if (loop == NULL) {
+        (void)dbm__fail_null("dbm_spawn without a loop");
         return handle; }
     if (options != NULL && (more = (dbm__task_more *)dbm__act_take(loop, sizeof *more, site)) == NULL) return handle;
     t = dbm__task_new(loop, NULL, fn, data, site);
@@ -29110,7 +29115,7 @@ DBM__DEF dbm_act *dbm__async_sleep(dbm_task *t, int ms, const char *site) {
     if (sleep == NULL) return NULL;
     dbm__act_begin(&sleep->act, loop, t, &dbm__sleep_kind);
     dbm__watch_init(&sleep->watch, dbm__sleep_over);
-    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms));
+    dbm__loop_watch(loop, &sleep->watch, -1, 0, dbm__deadline(dbm__loop_host(loop), ms > 0 ? ms : 0)); /* what is left of a time may be less than nothing */
     return &sleep->act; }
 typedef struct dbm__called {
     dbm_act act;
@@ -29135,7 +29140,7 @@ static void dbm__called_reap(dbm_act *act) { dbm__loop_give(dbm__act_loop(act), 
 static const dbm__act_kind dbm__called_kind = { dbm__called_stop, NULL, dbm__called_reap };
 DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void *ud, const char *site) {
     dbm_loop *loop = t->loop;
-    dbm__called *call = (dbm__called *)dbm__act_take(loop, sizeof *call, site);
+    dbm__called *call = dbm__fn_given(fn != NULL, site) ? (dbm__called *)dbm__act_take(loop, sizeof *call, site) : NULL;
     if (call == NULL) return NULL;
     call->fn = fn;
     call->ud = ud;
@@ -29315,7 +29320,6 @@ DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us);
 DBM__FN void dbm__side_closes(dbm__async *a); /* its connection, soon */
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); /* one of a batch; a failure is this thread's last */
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
-DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
 DBM__FN void dbm__async_go(dbm__async *a);
 DBM__FN void dbm__async_over(dbm__async *a);
@@ -29325,6 +29329,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r);
 DBM__FN void dbm__share_left(dbm__async *a);
 DBM__FN void dbm__share_go(dbm__line *h);
 DBM__FN void dbm__shares_end(dbm_loop *loop);
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */
 DBM__FN bool dbm__bulk_blocks(const dbm__async *a, const dbm__request *r); /* rows that go by the INSERT go on a worker */
 DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s); /* a call of one, on a worker */
@@ -29957,7 +29962,7 @@ static void dbm__batch_failed(dbm__async *a, dbm__request *r, dbm_status st, boo
     if (w->top->sticky != DBM_OK && !w->no_transaction) {
         st = dbm__level_again(w->top);
     } else {
-        if (writes) dbm__work_doubt(w, st);
+        if (writes && !r->act.done) dbm__work_doubt(w, st); /* else it was when that was told */
         if (r->sql != NULL) dbm__statement_shown(w, r->sql);
         st = dbm__work_fail(w, r->site); }
     dbm__side_answered(a, r, st); }
@@ -30164,7 +30169,7 @@ static const dbm__act_kind dbm__request_told = { dbm__request_stop, dbm__request
 DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named) {
     size_t text = sql != NULL ? strlen(sql) + 1 : 0, room = dbm__values_room(values, count), head = (sizeof(dbm__request) + 15u) & ~(size_t)15u, size = head + room + text;
     dbm__request *r; char *at; int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -30177,8 +30182,8 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n; } }
     if (sql != NULL) r->sql = (const char *)memcpy(at, sql, text);
     r->hint = dbm__cache_hint(sql);
@@ -30600,10 +30605,10 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__share_left(a);
     dbm__async_put(a, r); }
 DBM__FN void dbm__async_over(dbm__async *a) { dbm__async_end(a, a->end, NULL, true, true); }
 static dbm_act *dbm__async_owned_end(dbm__owned *owned, dbm_task *task, bool failed, dbm_status *st) {
@@ -30965,6 +30970,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h); }
 static bool dbm__pool_wanted(const dbm__pool *pool) { return (dbm__load(&pool->slow) & DBM__SLOW_TAKE) != 0; }
@@ -31014,6 +31020,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else { dbm__carrier_failed(h, st); }
     dbm__share_go(h);
     dbm__line_left(h); }
@@ -31109,11 +31116,13 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
     return dbm__async_open(loop, NULL, db, options, out, fn, ud, site) != NULL ? DBM_OK : dbm__self()->last.status; }
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
-    dbm__async *a;
+    dbm__async *a; bool runs;
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+    runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
+    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
+                  : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }
     if (of_task && a->task == NULL) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "the session belongs to no task that could await: use the forms with _cb");
@@ -31203,7 +31212,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
         return &r->act; }
     return dbm__async_add(a, dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false), to); }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
-    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__async *a = dbm__fn_given(run != NULL, site) ? dbm__async_of(s, !to.told, site) : NULL;
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;
@@ -31296,8 +31305,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
-    *(dbm_bulk **)to.out = NULL;
-    a = dbm__async_of(s, !to.told, site);
+    if (to.out != NULL) *(dbm_bulk **)to.out = NULL;
+    else (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, NULL, site, "dbm_async_bulk_begin: out is NULL");
+    a = to.out != NULL ? dbm__async_of(s, !to.told, site) : NULL;
     memset(&none, 0, sizeof none);
     values[0] = dbm_blob(options != NULL ? options : &none, sizeof none); /* the first one, so that it is as well aligned */
     values[1] = dbm_text(table);
@@ -31376,7 +31386,7 @@ static void dbm__producing_on(void *ud, dbm_status st) {
     if (act == NULL) dbm__producing_over(p, st); }
 DBM__DEF dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                        const char *site) {
-    dbm__async *a = dbm__async_of(s, false, site);
+    dbm__async *a = dbm__fn_given(row != NULL, site) ? dbm__async_of(s, false, site) : NULL;
     dbm__producing *p = a != NULL ? (dbm__producing *)dbm__alloc_zero(a->work->db->host, sizeof *p) : NULL;
     if (p == NULL) return a != NULL ? dbm__no_memory(DBM_STAGE_STATEMENT, a->work->db->name, site) : dbm__self()->last.status;
     p->session = *s;

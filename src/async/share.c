@@ -55,6 +55,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h);
 }
@@ -118,6 +119,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else {
         dbm__carrier_failed(h, st);
     }
