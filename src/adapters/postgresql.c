@@ -135,13 +135,15 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
-    dbm__word schema;        /* of the database then */
+    dbm__word names;         /* and dbm__pg_names() then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, listens;
+    bool planned;            /* its columns stay as they are while the server keeps it, which those of FETCH and EXECUTE don't */
+    bool moves;              /* names may mean something else behind it */
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
@@ -269,7 +271,9 @@ typedef struct dbm__pg {
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
-    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool ddl;                /* the transaction has changed the schema, maybe; */
+    bool moved;              /* or what names mean here, */
+    dbm__word moves;         /* which this counts */
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
@@ -959,7 +963,12 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
 }
 
 /* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
- * value does not fit any more. */
+ * value does not fit any more; what this connection changes, search_path among it, is counted as it is said, for more may be sent before the answer. */
+static dbm__word dbm__pg_names(const dbm__pg *q) { return dbm__load(&q->base->schema) + q->moves; }
+static void dbm__pg_moved(dbm__pg *q) {
+    q->moves++;
+    q->moved = q->tx != DBM__PG_TX_NONE; /* and back when that is undone */
+}
 static void dbm__pg_schema_changed(dbm__pg *q) {
     dbm__add(&q->base->schema, 1);
     q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */
@@ -1537,7 +1546,7 @@ static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statemen
     }
     (void)dbm__pg_learned(s, res);
     if (s->about == NULL) return false;
-    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    if (kept == NULL || !kept->planned || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
     kept->binary = binary;
     kept->known = s->columns > 0;
     return true;
@@ -1625,7 +1634,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
         return true;
     case 'n':
-        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = s->of->planned;
         return true;
     case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
     case 'C': case 'I':
@@ -1964,7 +1973,7 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
 /* ---- the operations ----------------------------------------------------------------------------------------------- */
 
 DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
-    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema);
+    return s->kept && s->age == q->age && s->names == dbm__pg_names(q);
 }
 
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) {
@@ -1976,7 +1985,7 @@ static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
     s->age = q->age;
-    s->schema = dbm__load(&q->base->schema);
+    s->names = dbm__pg_names(q);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s;
@@ -2079,6 +2088,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     q->replies += op->reply;
     q->unasked++;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     op->queued = true;
     dbm__pg_room_end(q);
     if (q->ours) {
@@ -2300,6 +2310,8 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         return;
     }
     q->closes.count = 0;
+    q->moves += q->moved;
+    q->moved = false;
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
@@ -2394,6 +2406,12 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     if (out) op->prepared->writes = writes;
 }
 
+/* Anywhere in a text, a quoted one included. */
+static bool dbm__pg_has(const char *sql, const char *word) {
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, strlen(word), word)) return true;
+    return false;
+}
+
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     if (s == NULL) return dbm__pg_no_memory(q);
@@ -2402,6 +2420,8 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
     s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
     s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    s->planned = s->selects || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE ");
+    s->moves = dbm__pg_has(op->sql, "search_path") || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SET RESET ALTER CREATE DROP CALL DO ");
     if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
@@ -2421,12 +2441,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s);
-}
-
-/* Anywhere in a script, a quoted one included. */
-static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
-    return false;
 }
 
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
@@ -2784,6 +2798,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
     }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
+        q->moves += q->moved;
         dbm__pg_cursors_lost(q, op->savepoint);
         dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint);
         break;
@@ -2820,7 +2835,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             break;
         }
         dbm__pg_push_before(q);
-        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has(op->sql, "LISTEN")) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
@@ -2987,20 +3002,21 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->rowless = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept && s->planned;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return;
     }
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) {
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run && s->planned ? &s->binary : &s->next_binary)) {
             q->outcome = dbm__pg_no_memory(q);
             return;
         }
-        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
+        if (q->named_run && s->kept && s->planned) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS));
     }
     op->columns = s->columns;
     op->row = s->rows > 0;
