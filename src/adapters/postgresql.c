@@ -402,7 +402,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
-    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
+    bool class_08 = strncmp(state, "08", 2) == 0, error = strcmp(dbm__pg_or_empty(dbm__pg_said(q, 'V')), "ERROR") == 0; /* a value of the wrong size, a foreign server that is down */
+    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || (class_08 && !error)) return dbm__pg_lost(q);
     dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
@@ -426,6 +427,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED;
     }
+    if (class_08) status = DBM_E_SQL;
     status = dbm_adapter_fail(q->c, status, state, 0, block);
     if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
@@ -559,6 +561,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
+        if (DBM__UNLIKELY(q->bytes + op->sql_size >= (size_t)INT_MAX / 2)) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "the values have more than 1 GB, which PostgreSQL takes");
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size;
     }
     if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);

@@ -1338,6 +1338,29 @@ static void rows_of_another_type(void **state) {
     }
 }
 
+/* An error of the class of connections is not always the end of one. */
+static void an_error_is_no_end(void **state) {
+    static char half[1];
+    dbm_status rc;
+    int run;
+    (void)state;
+    for (run = 0; run < 3; run++) {
+        DBM_SESSION_OPT(mgr, NULL, s, .autocommit = true, .status = &rc) {
+            long before = backend(s);
+            assert_int_equal(dbm_exec(s, "SELECT ?::int", dbm_blob("abc", 3)), DBM_E_SQL);
+            assert_string_equal(dbm_last_error()->sqlstate, "08P01");
+            assert_false(dbm_last_error()->retryable);
+            dbm_clear_error(s);
+            assert_int_equal(backend(s), before);
+            OK(dbm_exec(s, "SELECT 1")); /* no row in hand: values are not copied */
+            /* What would be larger than a message can be is refused before it is sent, though each value is not. */
+            assert_int_equal(dbm_exec(s, "SELECT length(?::bytea) + length(?::bytea)", dbm_blob(half, 600000000), dbm_blob(half, 600000000)), DBM_E_LIMIT);
+            dbm_clear_error(s);
+            assert_int_equal(backend(s), before);
+        }
+    }
+}
+
 static void handles_and_the_cache(void **state) {
     dbm_config config;
     dbm_status rc;
@@ -1771,7 +1794,7 @@ int main(void) {
         T(large_values),
         T(schemas_change_under_statements),
         T(the_short_way),
-        T(tables_made_anew), T(names_mean_something_else), T(rows_of_another_type),
+        T(tables_made_anew), T(names_mean_something_else), T(rows_of_another_type), T(an_error_is_no_end),
         T(handles_and_the_cache),
         T(behind_a_pooler_of_transactions),
         T(sessions_begin_alike),
