@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content eacf0b54646448af: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 837f793f0414e066: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -22126,6 +22126,18 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true; }
+/* Of what is none the server takes a part, or 0, and says nothing. */
+static bool dbm__mysql_is_decimal(const char *text, size_t size) {
+    bool digits = false, point = false, power = false;
+    size_t i;
+    for (i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') digits = true;
+        else if (text[i] == '.' && !point) point = true;
+        else if ((text[i] == 'e' || text[i] == 'E') && digits && !power) {
+            digits = false;
+            point = power = true;
+        } else if ((text[i] != '-' && text[i] != '+') || (i != 0 && text[i - 1] != 'e' && text[i - 1] != 'E')) return false; }
+    return digits; }
 /* Describes a value to the library. False: reported. */
 DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
@@ -22145,7 +22157,9 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
-    return true; }
+    if (DBM__LIKELY(v->type != DBM_TYPE_DECIMAL || dbm__mysql_is_decimal((const char *)b->buffer, v->as.text.size))) return true;
+    DBM__MYSQL_SAY(q, DBM_E_RANGE, "22018", 0, "parameter %d is not a decimal number such as -12.50", number);
+    return false; }
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
  * server is then not told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
