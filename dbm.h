@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 837f793f0414e066: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b9f64d1758c8661f: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -1621,7 +1621,7 @@ DBM_API bool dbm_row_is_null(dbm_row *row, int i);
 DBM_API dbm_value dbm_row_value(dbm_row *row, int i);
 DBM_API int dbm_row_columns(dbm_row *row);
 DBM_API const char *dbm_row_name(dbm_row *row, int i);
-/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Without case, ASCII. */
+/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Spelt so, or else without case, ASCII. */
 DBM_API int dbm_row_index(dbm_row *row, const char *name);
 /* dbm_scan(row, &a, &b, ...): column 0 to a, column 1 to b, ... by the types of the pointers: integers of all widths, float, double, bool,
  * const char *, char[N], dbm_bytes, dbm_value, dbm_optional_int and its fellows. Every target is written, also on failure (0, "").
@@ -13902,10 +13902,10 @@ DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
     return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
-    int i;
+    int i, like = -1;
     if (row == NULL || name == NULL) return -1;
-    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1; }
+    for (i = 0; i < row->op.columns && strcmp(dbm_row_name(row, i), name) != 0; i++) if (like < 0 && dbm__same_word(dbm_row_name(row, i), name)) like = i;
+    return i < row->op.columns ? i : like; }
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);

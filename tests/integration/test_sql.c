@@ -467,6 +467,10 @@ static void rows_and_columns(void **state) {
         assert_true(dbm_row_is_null(row, 1) && dbm_row_is_null(row, 2) && !dbm_row_is_null(row, 0));
         assert_int_equal(dbm_rows_next(rows, &row), DBM_DONE);
         dbm_rows_end(rows);
+        GOOD(dbm_query_one(s, &row, "SELECT 1 AS \"ID\", 2 AS id, 3 AS \"Id\", 4 AS id"));
+        assert_int_equal(dbm_row_index(row, "ID"), 0);
+        assert_int_equal(dbm_row_index(row, "id"), 1); /* the first one that is spelt so, */
+        assert_int_equal(dbm_row_index(row, "iD"), 0); /* else the first one that is like it */
         GOOD(dbm_query(s, &empty, "SELECT id, b FROM t WHERE id > 99"));
         assert_int_equal(dbm_rows_columns(empty), 2); /* also without rows */
         assert_string_equal(dbm_rows_name(empty, 1), "b");
