@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b9f64d1758c8661f: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 286d8dd7ccdf938e: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -16549,6 +16549,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
+    if (v->type == DBM_TYPE_TIMESTAMP) return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number); }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
@@ -16578,6 +16579,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
+        if (text[0] < '0' || memcmp(text, "0000", 4) == 0) return dbm__sqlite_value_refused(q, v, number);
         rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
@@ -22113,7 +22115,7 @@ static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) {
+    if (c.year < 1 || c.year > 9999) {
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);

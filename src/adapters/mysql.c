@@ -1242,7 +1242,7 @@ static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) {
+    if (c.year < 1 || c.year > 9999) {
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false;
     }

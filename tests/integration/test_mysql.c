@@ -151,6 +151,7 @@ static void test_values_of_expressions(void **state) {
     assert_int_equal(dbm_last_error()->native_code, 1264);
     assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(INT64_MAX)), DBM_E_RANGE);
     assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(INT64_MIN)), DBM_E_RANGE);
+    assert_int_equal(dbm_exec(fx.db, "SELECT ?", dbm_timestamp(-62135596800000001)), DBM_E_RANGE); /* of the year 0, which is none when it is read */
 }
 
 /* Every microsecond goes there and back, also before 1970. */
