@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 37328f32246cc843: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c411707bf79f0334: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -229,7 +229,8 @@
  * checks the authority, as libpq has it. Ours is libpq 14's pipeline, which dbm_send goes through; with 12 and 13 it runs at once, and BEGIN is a round
  * trip before a statement that the server does not have yet. Those that it has go past libpq, in messages of our own, without TLS and GSSAPI; what libpq keeps of a
  * session's settings (PQparameterStatus) may then be older than they are. They are made again when a DROP, ALTER, DO, CALL or script has run on the same
- * database here; when somebody else made a table anew with other types, once a value does not fit. A cancel goes in clear before libpq 17, as PQcancel's does.
+ * database here, or on this connection a SET, RESET, CREATE or search_path; when somebody else made a table anew with other types, once a value does not fit. A
+ * cancel goes in clear before libpq 17, as PQcancel's does.
  * A bulk is COPY in binary, for which texts that are times must be of ISO 8601; one column that is no number, bool, text, bytea, json, uuid, date or
  * time (an array, enum, interval ...) makes it COPY of texts, as exact and slower. Tables with row-level security take INSERTs alone: .each_row = 1.
  * statement_timeout counts for the whole of a bulk. COPY (...) TO STDOUT is a query of one column `data`, a blob for each line.
@@ -1620,7 +1621,7 @@ DBM_API bool dbm_row_is_null(dbm_row *row, int i);
 DBM_API dbm_value dbm_row_value(dbm_row *row, int i);
 DBM_API int dbm_row_columns(dbm_row *row);
 DBM_API const char *dbm_row_name(dbm_row *row, int i);
-/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Without case, ASCII. */
+/* The number of the column of this name, or -1 and E_UNKNOWN_NAME that lists the names (sticks). Spelt so, or else without case, ASCII. */
 DBM_API int dbm_row_index(dbm_row *row, const char *name);
 /* dbm_scan(row, &a, &b, ...): column 0 to a, column 1 to b, ... by the types of the pointers: integers of all widths, float, double, bool,
  * const char *, char[N], dbm_bytes, dbm_value, dbm_optional_int and its fellows. Every target is written, also on failure (0, "").
@@ -13887,10 +13888,10 @@ DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
     if (rows == NULL) { dbm__fail_null("rows"); return ""; }
     return dbm_row_name(&rows->row, i); }
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
-    int i;
+    int i, like = -1;
     if (row == NULL || name == NULL) return -1;
-    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1; }
+    for (i = 0; i < row->op.columns && strcmp(dbm_row_name(row, i), name) != 0; i++) if (like < 0 && dbm__same_word(dbm_row_name(row, i), name)) like = i;
+    return i < row->op.columns ? i : like; }
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {
     char block[400];
     dbm__text t = dbm__text_in(block, sizeof block);
@@ -16527,6 +16528,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_value_refused(dbm__sqlite *q, const 
         return dbm__adapter_say(q->c, DBM_E_UNSUPPORTED, NULL, 0, "parameter %d is a double, and dbm.h was built with DBM_NO_FLOAT", number);
 #endif
     }
+    if (v->type == DBM_TYPE_TIMESTAMP) return dbm__adapter_say(q->c, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
     return dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "parameter %d has a type that can't be a value", number); }
 /* Binds parameter `number`, from 1. Texts stay where they are: the caller keeps them until FINISH. */
 static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stmt *stmt, const dbm_value *v, int number) {
@@ -16556,6 +16558,7 @@ static DBM__NOINLINE dbm_status dbm__sqlite_bind_one(dbm__sqlite *q, sqlite3_stm
     case DBM_TYPE_TIMESTAMP: {
         char text[32];
         dbm__timestamp_write(v->as.integer, text);
+        if (text[0] < '0' || memcmp(text, "0000", 4) == 0) return dbm__sqlite_value_refused(q, v, number);
         rc = sqlite3_bind_text(stmt, number, text, -1, SQLITE_TRANSIENT); break; }
     case DBM_TYPE_INVALID: case DBM__TYPE_SIGNED:
         return dbm__sqlite_value_refused(q, v, number); }
@@ -17478,13 +17481,15 @@ typedef struct dbm__pg_statement {
     uint32_t id;             /* of its name on the server */
     char name[28];
     uint32_t age;            /* of the connection when it was prepared there */
-    dbm__word schema;        /* of the database then */
+    dbm__word names;         /* and dbm__pg_names() then */
     bool kept;               /* is on the server */
     bool seen;               /* ran before */
     bool known;              /* so are the columns' types, in `types`, */
     bool rowless;            /* or that it has none */
     bool binary;             /* all columns of the one on the server can be read in binary */
     bool inserts, selects, listens;
+    bool planned;            /* its columns stay as they are while the server keeps it, which those of FETCH and EXECUTE don't */
+    bool moves;              /* names may mean something else behind it */
     bool copies_in, copies_out; /* COPY ... FROM STDIN, COPY ... TO STDOUT */
     unsigned char small_runs; /* in a row, whose rows were few */
     int row_size;            /* of the largest row so far, about */
@@ -17608,7 +17613,9 @@ typedef struct dbm__pg {
     bool beginning;          /* BEGIN is unanswered */
     bool closing;            /* the outcome is known, and the server will be ready soon */
     bool gather;             /* all rows are wanted at once */
-    bool ddl;                /* the transaction has changed the schema, maybe */
+    bool ddl;                /* the transaction has changed the schema, maybe; */
+    bool moved;              /* or what names mean here, */
+    dbm__word moves;         /* which this counts */
     bool bound;              /* the server has taken the values */
     bool laned;              /* libpq does not know of the transaction as it is */
     bool settings_moved;     /* nor of all settings */
@@ -17715,7 +17722,8 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     char block[1000], column[160];
     dbm__text t = dbm__text_in(block, sizeof block);
     dbm_status status = DBM_OK;
-    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || strncmp(state, "08", 2) == 0) return dbm__pg_lost(q);
+    bool class_08 = strncmp(state, "08", 2) == 0, error = strcmp(dbm__pg_or_empty(dbm__pg_said(q, 'V')), "ERROR") == 0; /* a value of the wrong size, a foreign server that is down */
+    if (PQstatus(q->conn) == CONNECTION_BAD || strncmp(state, "57P", 3) == 0 || (class_08 && !error)) return dbm__pg_lost(q);
     dbm__pg_words(&t, primary != NULL ? primary : PQresultErrorMessage(q->error));
     if (detail != NULL) {
         dbm__put(&t, ": ");
@@ -17735,6 +17743,7 @@ static dbm_status dbm__pg_refused(dbm__pg *q) {
     dbm__text_end(&t);
     if (strcmp(state, "57014") == 0) { /* nobody here asked for it: the server's own time limit did */
         status = dbm__load(&q->cancelled) == 0 && dbm_adapter_config(q->owner)->statement_timeout_ms > 0 ? DBM_E_TIMEOUT : DBM_E_CANCELLED; }
+    if (class_08) status = DBM_E_SQL;
     status = dbm_adapter_fail(q->c, status, state, 0, block);
     if (q->of_pipeline && dbm__pg_is_stale(state, dbm__pg_said(q, PG_DIAG_SOURCE_FUNCTION))) dbm_adapter_fail_retryable(q->c);
     if (status == DBM_E_CONSTRAINT) {
@@ -17835,6 +17844,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
+        if (DBM__UNLIKELY(q->bytes + op->sql_size >= (size_t)INT_MAX / 2)) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "the values have more than 1 GB, which PostgreSQL takes");
         if (v->type != DBM_TYPE_BLOB) need += v->as.text.size; }
     if (!dbm__pg_grow(q->owner, &q->block, &q->block_size, need)) return dbm__pg_no_memory(q);
     at = q->block;
@@ -18129,7 +18139,11 @@ DBM__INLINE void dbm__pg_res(dbm__pg_statement *s, PGresult *res) {
     if (s->res != NULL) PQclear(s->res);
     s->res = res; }
 /* The server keeps the types of a statement's parameters though the table be another one by now, and does not tell. What others change is found when a
- * value does not fit any more. */
+ * value does not fit any more; what this connection changes, search_path among it, is counted as it is said, for more may be sent before the answer. */
+static dbm__word dbm__pg_names(const dbm__pg *q) { return dbm__load(&q->base->schema) + q->moves; }
+static void dbm__pg_moved(dbm__pg *q) {
+    q->moves++;
+    q->moved = q->tx != DBM__PG_TX_NONE; /* and back when that is undone */ }
 static void dbm__pg_schema_changed(dbm__pg *q) {
     dbm__add(&q->base->schema, 1);
     q->ddl = q->tx != DBM__PG_TX_NONE; /* others see it when that ends */ }
@@ -18573,7 +18587,7 @@ static bool dbm__pg_described(dbm__pg *q, dbm__pg_statement *s, dbm__pg_statemen
     if (!ok) { PQclear(res); return false; }
     (void)dbm__pg_learned(s, res);
     if (s->about == NULL) return false;
-    if (kept == NULL || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
+    if (kept == NULL || !kept->planned || (kept != s && !dbm__pg_columns_share(q, kept, s))) return true;
     kept->binary = binary;
     kept->known = s->columns > 0;
     return true; }
@@ -18641,7 +18655,7 @@ static bool dbm__pg_ours_heard(dbm__pg *q, char *m, size_t size) {
         if (m != NULL && end - m >= 19) q->sent_type = dbm__pg_get32(m + 7);
         return true;
     case 'n':
-        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = true;
+        if (sent && s->of != NULL && (item->number & DBM__PG_NAMED) != 0 && s->of->kept) s->of->known = s->of->rowless = s->of->planned;
         return true;
     case 'D': return sent && dbm__pg_ours_row(q, item, m, size);
     case 'C': case 'I':
@@ -18888,15 +18902,14 @@ static void dbm__pg_result_end(dbm__pg *q, dbm__pg_statement *s) {
         } else { q->in.data = s->in.data; q->in.size = s->in.size; }
         s->in.data = NULL; }
     s->live = false; }
-DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) {
-    return s->kept && s->age == q->age && s->schema == dbm__load(&q->base->schema); }
+DBM__INLINE bool dbm__pg_keeps(const dbm__pg *q, const dbm__pg_statement *s) { return s->kept && s->age == q->age && s->names == dbm__pg_names(q); }
 static void dbm__pg_look_at_kept(dbm__pg *q, dbm__pg_statement *s) { if (s->kept && !dbm__pg_keeps(q, s)) dbm__pg_unkeep(q, s, s->age == q->age); }
 /* Names are this connection's alone: a pooler of transactions must not find another client's statement under one of them. */
 static void dbm__pg_add_prepare(dbm__pg *q, dbm__pg_statement *s) {
     dbm__pg_item *item = dbm__pg_add(q, &q->sent, DBM__PG_PREPARE, 0);
     s->id = ++q->names;
     s->age = q->age;
-    s->schema = dbm__load(&q->base->schema);
+    s->names = dbm__pg_names(q);
     s->known = s->rowless = s->binary = false;
     dbm__format(s->name, sizeof s->name, "dbm_%u_%u", (uint64_t)q->salt, (uint64_t)s->id);
     if (item != NULL) item->s = s; }
@@ -18979,6 +18992,7 @@ static bool dbm__pg_start_send(dbm__pg *q, dbm_op *op) {
     q->replies += op->reply;
     q->unasked++;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     op->queued = true;
     dbm__pg_room_end(q);
     if (q->ours) {
@@ -19156,6 +19170,8 @@ static void dbm__pg_start_commit(dbm__pg *q, dbm_op *op) {
         dbm__pg_end_local(q, DBM_OK);
         return; }
     q->closes.count = 0;
+    q->moves += q->moved;
+    q->moved = false;
     quick = op->kind == DBM_OP_COMMIT && op->no_wait && (DBM__PG_PIPELINE || q->lane_on);
     q->retried = false;
     if (op->kind == DBM_OP_ROLLBACK) q->wait.count = 0;
@@ -19232,6 +19248,10 @@ static void dbm__pg_look_at_copy(dbm__pg_statement *s, const dbm_op *op) {
     s->copies_in = in;
     s->copies_out = op->prepared->returns_rows = out;
     if (out) op->prepared->writes = writes; }
+/* Anywhere in a text, a quoted one included. */
+static bool dbm__pg_has(const char *sql, const char *word) {
+    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, strlen(word), word)) return true;
+    return false; }
 static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_statement *s = (dbm__pg_statement *)dbm_adapter_alloc(q->owner, sizeof *s);
     if (s == NULL) return dbm__pg_no_memory(q);
@@ -19240,6 +19260,8 @@ static dbm_status dbm__pg_prepare(dbm__pg *q, dbm_op *op) {
     s->inserts = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT ");
     s->listens = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "LISTEN ");
     s->selects = dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SELECT VALUES TABLE WITH ");
+    s->planned = s->selects || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "INSERT UPDATE DELETE MERGE ");
+    s->moves = dbm__pg_has(op->sql, "search_path") || dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "SET RESET ALTER CREATE DROP CALL DO ");
     if (DBM__UNLIKELY(dbm__sql_begins(op->sql, op->sql_size, DBM__PG_LEXER, "COPY "))) dbm__pg_look_at_copy(s, op);
     op->prepared->data = s;
     op->prepared->single = true;
@@ -19256,10 +19278,6 @@ static void dbm__pg_unprepare(dbm__pg *q, dbm_op *op) {
     dbm__pg_about_drop(s);
     dbm_adapter_free(q->owner, s->block);
     dbm_adapter_free(q->owner, s); }
-/* Anywhere in a script, a quoted one included. */
-static bool dbm__pg_has_listen(const char *sql) {
-    for (; *sql != '\0'; sql++) if (dbm__same_word_n(sql, 6, "LISTEN")) return true;
-    return false; }
 static void dbm__pg_wait_add(dbm__pg *q, int kind, int number) {
     bool added = dbm__pg_add(q, &q->wait, kind, (uint32_t)number) != NULL;
     q->no_memory = false;
@@ -19544,6 +19562,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
         dbm__pg_wait_add(q, DBM__PG_RELEASE, op->savepoint); break; }
     case DBM_OP_ROLLBACK_TO:
         q->depth = op->savepoint - 1;
+        q->moves += q->moved;
         dbm__pg_cursors_lost(q, op->savepoint);
         dbm__pg_wait_add(q, DBM__PG_ROLLBACK_TO, op->savepoint); break;
     case DBM_OP_COMMIT: case DBM_OP_ROLLBACK: dbm__pg_start_commit(q, op); break;
@@ -19574,7 +19593,7 @@ static void dbm__pg_start_now(dbm__pg *q, dbm_op *op) {
             op->native = q->conn;
             dbm__pg_end_local(q, DBM_OK); break; }
         dbm__pg_push_before(q);
-        if (op->kind == DBM_OP_NATIVE || dbm__pg_has_listen(op->sql)) q->lane_on = false;
+        if (op->kind == DBM_OP_NATIVE || dbm__pg_has(op->sql, "LISTEN")) q->lane_on = false;
         if (q->laned && op->kind == DBM_OP_NATIVE && q->sent.count == 0) dbm__pg_add(q, &q->sent, DBM__PG_PING, 0); /* so that PQtransactionStatus() is right */
         if (q->sent.count != 0) dbm__pg_go(q);
         break;
@@ -19709,16 +19728,19 @@ static void dbm__pg_execute_done(dbm__pg *q, dbm__pg_statement *s, int how) {
     dbm_op *op = q->op;
     op->ended = q->was_open && q->tx == DBM__PG_TX_NONE;
     s->seen = true;
+    if (DBM__UNLIKELY(s->moves)) dbm__pg_moved(q);
     s->live = how == DBM__PG_ROW;
     if (s->res == NULL && s->in.data == NULL) { /* it has no rows */
-        if (q->named_run) s->known = s->rowless = s->kept;
+        if (q->named_run) s->known = s->rowless = s->kept && s->planned;
         if (s->inserts) op->last_id = op->affected == 0 ? 0 : DBM_LAST_ID_UNKNOWN;
         return; }
     op->result = s;
     if (s->in.data == NULL && !(s->known && q->named_run)) {
         /* Types are known for sure while the cursor lives: the batches that follow come in binary. */
-        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run ? &s->binary : &s->next_binary)) { q->outcome = dbm__pg_no_memory(q); return; }
-        if (q->named_run && s->kept) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
+        if (!dbm__pg_look_at_types(q, s, s->res, q->named_run && s->planned ? &s->binary : &s->next_binary)) {
+            q->outcome = dbm__pg_no_memory(q);
+            return; }
+        if (q->named_run && s->kept && s->planned) s->known = dbm__pg_learned(s, PQcopyResult(s->res, PG_COPYRES_ATTRS)); }
     op->columns = s->columns;
     op->row = s->rows > 0;
     if (q->cursor_run) {
@@ -22031,7 +22053,7 @@ static int dbm__mysql_ready(dbm__mysql *q, size_t row_buffer) {
 static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int number) {
     dbm__calendar c;
     dbm__calendar_of(us, &c);
-    if (c.year < 0 || c.year > 9999) {
+    if (c.year < 1 || c.year > 9999) {
         DBM__MYSQL_SAY(q, DBM_E_RANGE, "22008", 0, "parameter %d is a timestamp outside of the years 0001 to 9999", number);
         return false; }
     memset(t, 0, sizeof *t);
@@ -22044,6 +22066,18 @@ static bool dbm__mysql_bind_time(dbm__mysql *q, int64_t us, MYSQL_TIME *t, int n
     t->second_part = (unsigned long)c.us;
     t->time_type = MYSQL_TIMESTAMP_DATETIME;
     return true; }
+/* Of what is none the server takes a part, or 0, and says nothing. */
+static bool dbm__mysql_is_decimal(const char *text, size_t size) {
+    bool digits = false, point = false, power = false;
+    size_t i;
+    for (i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') digits = true;
+        else if (text[i] == '.' && !point) point = true;
+        else if ((text[i] == 'e' || text[i] == 'E') && digits && !power) {
+            digits = false;
+            point = power = true;
+        } else if ((text[i] != '-' && text[i] != '+') || (i != 0 && text[i - 1] != 'e' && text[i - 1] != 'E')) return false; }
+    return digits; }
 /* Describes a value to the library. False: reported. */
 DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_TIME *time, int number, MYSQL_BIND *b) {
     static const unsigned char types[] = { MYSQL_TYPE_NULL, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_DOUBLE, MYSQL_TYPE_LONGLONG, MYSQL_TYPE_STRING,
@@ -22063,7 +22097,9 @@ DBM__INLINE bool dbm__mysql_bind_value(dbm__mysql *q, const dbm_value *v, MYSQL_
     if (v->type == DBM_TYPE_TIMESTAMP) { b->buffer = time; return dbm__mysql_bind_time(q, v->as.integer, time, number); }
     b->buffer = (void *)(uintptr_t)(v->as.text.data != NULL ? v->as.text.data : "");
     b->buffer_length = (unsigned long)v->as.text.size;
-    return true; }
+    if (DBM__LIKELY(v->type != DBM_TYPE_DECIMAL || dbm__mysql_is_decimal((const char *)b->buffer, v->as.text.size))) return true;
+    DBM__MYSQL_SAY(q, DBM_E_RANGE, "22018", 0, "parameter %d is not a decimal number such as -12.50", number);
+    return false; }
 /* Binds the values; q->total becomes what there is to send. What the library was told of the types stays when they are those of the time before: the
  * server is then not told them once more either. False: reported. */
 static bool dbm__mysql_bind(dbm__mysql *q, dbm__mysql_statement *s, const dbm_value *values, int count) {
