@@ -520,13 +520,48 @@ static void a_connection_comes_back(void **state) {
     while (all[0].times == 0) (void)dbm_loop_step(loop, 10);
     plan_delay(v, DBM_OP_EXECUTE, 1, 3000000);
     CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
-    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 1);
+    while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
     CHECK(dbm_spawn(loop, ask_once, &all[2]).loop != NULL);
     while (all[2].times == 0) (void)dbm_loop_step(loop, 100);
     CHECK(all[1].times == 0); /* that one is still waited for */
     run();
     CHECK(all[0].times == 2 && all[1].rc == DBM_OK && all[2].rc == DBM_OK);
     close_all();
+}
+
+/* Threads have the other connection, one after the other without end: a call that waits has its turn among them, as a session would. */
+static bool threads_end;
+static void *has_it(void *ud) {
+    (void)ud;
+    while (!__atomic_load_n(&threads_end, __ATOMIC_SEQ_CST)) {
+        dbm_session s;
+        CHECK_STATUS(dbm_session_begin(db, NULL, &s), DBM_OK);
+        pause_us(2000);
+        CHECK_STATUS(dbm_session_end(&s), DBM_OK);
+    }
+    return NULL;
+}
+static void in_line_with_threads(void **state) {
+    static lone all[2];
+    (void)state;
+    for (int threads = 1; threads < 4; threads += 2) {
+        pthread_t thread[3];
+        open_all("stepped", 2, false);
+        memset(all, 0, sizeof all);
+        plan_delay(v, DBM_OP_EXECUTE, 1, 2000000);
+        CHECK(dbm_spawn(loop, ask_once, &all[0]).loop != NULL);
+        while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
+        threads_end = false;
+        for (int i = 0; i < threads; i++) CHECK(pthread_create(&thread[i], NULL, has_it, NULL) == 0);
+        pause_us(20000);
+        CHECK(dbm_spawn(loop, ask_once, &all[1]).loop != NULL);
+        while (all[0].times + all[1].times == 0) (void)dbm_loop_step(loop, 100);
+        CHECK(all[0].times == 0 && all[1].rc == DBM_OK);
+        __atomic_store_n(&threads_end, true, __ATOMIC_SEQ_CST);
+        run();
+        for (int i = 0; i < threads; i++) CHECK(pthread_join(thread[i], NULL) == 0);
+        close_all();
+    }
 }
 
 /* Calls that were taken with one that goes alone, and takes its time, need not wait for it. */
@@ -636,6 +671,6 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
