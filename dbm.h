@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1e62184e2ef366f6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 1b6b9a3d60ef3a2f: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30157,6 +30157,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
@@ -30192,8 +30194,15 @@ static void dbm__request_stop(dbm_act *act) {
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -30924,7 +30933,7 @@ static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
     dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    if (b->DBM__WAITS_FOR == 0 && (b->more == NULL || !dbm__loop_work_recall(DBM__LINE(b)->loop, &b->more->worked))) return; /* a worker has it, and then it is seen; or it has begun */
     b->DBM__WAITS_FOR = 0;
     if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
     dbm__beginning_cancelled(b); }
