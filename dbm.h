@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 1b6b9a3d60ef3a2f: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c44a5d034df3e6cc: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -669,7 +669,6 @@
 #  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
 #  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
-#  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
@@ -3217,8 +3216,7 @@ DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const cha
 DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
 DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                       const char *site);
-DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
-DBM_API void dbm__async_came(dbm_rows *rows);
+DBM_API bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -3303,10 +3301,9 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 /* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+        if (!dbm__async_row(t, rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
             return DBM_TASK_WAITS; \
-            case DBM__TASK_LABEL(n): \
-            dbm__async_came(rows); \
+            case DBM__TASK_LABEL(n): ; \
         } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
@@ -11107,7 +11104,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -27492,6 +27488,7 @@ DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28723,7 +28720,7 @@ static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__lo
 static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
-static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
@@ -31284,9 +31281,9 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     dbm__work *w; dbm_status st;
-    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31302,7 +31299,6 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -31324,8 +31320,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bulk.c --- */
 #if DBM_HAS_ASYNC

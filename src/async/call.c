@@ -194,13 +194,10 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 }
 
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     dbm__work *w;
     dbm_status st;
-    if (rows != NULL && rows->row.came) {
-        rows->row.came = false;
-        return true;
-    }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -219,7 +216,6 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -245,6 +241,5 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */
