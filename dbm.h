@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c44a5d034df3e6cc: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 301b16a54b4d7abb: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3140,7 +3140,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later, on a database 4), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -13273,7 +13273,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     rows = w->free_rows;
     if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
-    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || (rows->row.gen < w->base.gen && w->side == NULL))) { /* a task may name rows of a session that has ended */
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
@@ -31268,12 +31268,14 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     if (rows == NULL) {
         (void)dbm__fail_null("rows");
         return NULL; }
-    if (!rows->row.open) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
+    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+        dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
+        if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
+        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL; }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;

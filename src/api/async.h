@@ -13,7 +13,7 @@
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later, on a database 4), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction

@@ -612,6 +612,52 @@ static void a_row_is_kept(void **state) {
     pool_timeout_ms = 5000;
 }
 
+/* Rows of a call on a database that were read to their end need none of their own; one that is said all the same is well, and ends nobody else's. */
+typedef struct reader { dbm_rows *rows; dbm_row *row; dbm_session s; int n, how; dbm_status rc; } reader;
+static dbm_task_status ends_late(dbm_task *t) {
+    reader *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 2 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) x->n++;
+    DBM_AWAIT(t, dbm_async_rows_end(x->rows));
+    DBM_AWAIT(t, dbm_async_sleep(t, 40));
+    DBM_AWAIT(t, dbm_async_rows_end(x->rows));
+    DBM_TASK_END(t);
+}
+static dbm_task_status reads_meanwhile(dbm_task *t) {
+    reader *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_sleep(t, 20));
+    if (x->how == 1) DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    if (x->how == 1) DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "rows 3 x 1"));
+    else DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 3 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) if (x->n++ == 0) DBM_AWAIT(t, dbm_async_sleep(t, 60));
+    DBM_TASK_END(t);
+}
+static void on_end_status(void *ud, dbm_status st, const dbm_error_info *error) {
+    (void)error;
+    *(dbm_status *)ud = st;
+}
+static void rows_end_once_more(void **state) {
+    static const char *const forms[] = { "stepped", "scripted" };
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        for (int how = 0; how < 2; how++) {
+            reader a = { 0 }, b = { 0 };
+            open_all(forms[f], 1, false);
+            b.how = how;
+            a.rc = b.rc = DBM_E_LEAKED;
+            (void)dbm_spawn_opt(loop, ends_late, &a, .on_end = on_end_status, .on_end_ud = &a.rc);
+            (void)dbm_spawn_opt(loop, reads_meanwhile, &b, .on_end = on_end_status, .on_end_ud = &b.rc);
+            run();
+            CHECK_STATUS(a.rc, DBM_OK);
+            CHECK_STATUS(b.rc, DBM_OK);
+            CHECK(a.n == 2 && b.n == 3);
+            close_all();
+        }
+    }
+}
+
 /* What stands for a database lives as long as the loop: also in what its end still tells. */
 static dbm_shared *named;
 static dbm_status late_status;
@@ -671,6 +717,6 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first), cmocka_unit_test(rows_end_once_more)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
