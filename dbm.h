@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 301b16a54b4d7abb: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content bfebb3f716a7f508: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27398,7 +27398,7 @@ DBM__DEF dbm_session dbm__retry_begin(dbm_manager *mgr, const char *name, const 
  * Must not know: any driver.
  *
  *     loop     watches descriptors and times, runs jobs, is woken from other threads        knows: jobs, watches
- *     workers  run blocking calls, a lane of them in order                                  knows: loop
+ *     workers  run blocking calls                                                           knows: loop
  *     acts     whatever can be awaited: a call of a session, a join, a sleep                knows: loop, session
  *     tasks    straight-line code that awaits acts                                          knows: loop, acts
  *
@@ -27441,19 +27441,17 @@ DBM__FN void **dbm__loop_of_acts(dbm_loop *loop);
 DBM__FN void **dbm__loop_of_listeners(dbm_loop *loop); /* the first of them, in the place of such a block */
 /* Memory that is kept for the next of its size, up to DBM__LOOP_BLOCK bytes; larger is the host's. NULL: none. Not zeroed. */
 enum { DBM__LOOP_BLOCK = 1024 };
-/* A blocking call. `run` on a worker, then `done` on the loop. Works of one lane run one at a time, in order (a session is a lane). */
-typedef struct dbm__lane { struct dbm__worked *first, *last; bool busy; } dbm__lane;
+/* A blocking call. `run` on a worker, then `done` on the loop. */
 typedef struct dbm__worked {
     dbm__job job;
     struct dbm__worked *next;
-    dbm__lane *lane;                     /* NULL: beside all others */
     dbm_loop *loop;
     bool must;                           /* a full queue is no reason to refuse it */
     void (*run)(struct dbm__worked *work);  /* on a worker thread; without threads: on the loop's, when it has nothing else to do */
     void (*done)(struct dbm__worked *work); /* on the loop */
 } dbm__worked;
 /* DBM_E_LIMIT when the queue is full, NOMEM when no worker could be started; then neither is called. */
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane);
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work);
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work); /* true: it had not begun, and neither is called */
 /* A failure across threads: `run` keeps the worker's last one, NULL for success or without memory; `done` makes it the loop's thread's last one, frees it, and has `st` back. */
 DBM__FN dbm_error_info *dbm__error_keep(dbm__host *host, dbm_status st);
@@ -28257,11 +28255,11 @@ DBM__DEF void dbm_loop_free(dbm_loop *loop) { (void)loop; }
 #endif
 enum { DBM__WORKERS_MOST = 64 };
 typedef struct dbm__workers {
-    dbm__lock lock;                      /* guards all of it, and the lanes */
+    dbm__lock lock;                      /* guards all of it */
     dbm__signal signal;
-    dbm__worked *first, *last;           /* may run now */
-    int waiting, most_waiting;           /* those of lanes that are busy included */
-    int ready, idle, threads, most;      /* most 0: the loop's thread runs them */
+    dbm__worked *first, *last;
+    int waiting, most_waiting;
+    int idle, threads, most;             /* most 0: the loop's thread runs them */
     bool stop;
 #if DBM__THREADS && defined(_WIN32)
     HANDLE thread[DBM__WORKERS_MOST];
@@ -28269,28 +28267,6 @@ typedef struct dbm__workers {
     pthread_t thread[DBM__WORKERS_MOST];
 #endif
 } dbm__workers;
-static void dbm__worked_append(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    work->next = NULL;
-    if (*first != NULL && *last != NULL) (*last)->next = work; /* both or none */
-    else *first = work;
-    *last = work; }
-static dbm__worked *dbm__worked_pop(dbm__worked **first) {
-    dbm__worked *work = *first;
-    *first = work->next;
-    return work; }
-static bool dbm__worked_unlink(dbm__worked **first, dbm__worked **last, dbm__worked *work) {
-    dbm__worked **p = first, *before = NULL;
-    while (*p != NULL && *p != work) { before = *p; p = &before->next; }
-    if (*p == NULL) return false;
-    *p = work->next;
-    if (*last == work) *last = before;
-    return true; }
-static void dbm__worked_ready(dbm__workers *ws, dbm__worked *work) { dbm__worked_append(&ws->first, &ws->last, work); ws->ready++; }
-/* Under the lock: what comes next in the lane of one that is over. */
-static void dbm__lane_next(dbm__workers *ws, dbm__lane *lane) {
-    if (lane == NULL) return;
-    if (lane->first != NULL) dbm__worked_ready(ws, dbm__worked_pop(&lane->first));
-    else lane->busy = false; }
 /* On the loop. */
 static void dbm__worked_told(dbm__job *job) {
     dbm__worked *work = (dbm__worked *)(void *)job;
@@ -28298,16 +28274,15 @@ static void dbm__worked_told(dbm__job *job) {
     work->done(work); }
 /* Takes one that may run, runs it, and hands it back. With the lock held, which is given meanwhile. */
 static void dbm__worker_turn(dbm__workers *ws) {
-    dbm__worked *work = dbm__worked_pop(&ws->first);
+    dbm__worked *work = ws->first;
     dbm_loop *loop = work->loop;
-    ws->ready--;
+    ws->first = work->next;
     ws->waiting--;
     dbm__lock_give(&ws->lock);
     work->run(work);
     dbm__lock_take(&ws->lock);
-    dbm__lane_next(ws, work->lane);
     work->job.run = dbm__worked_told;
-    dbm__loop_post(loop, &work->job); /* from here on neither it nor its lane is there for sure */ }
+    dbm__loop_post(loop, &work->job); /* from here on it is not there for sure */ }
 #if DBM__THREADS
 static void dbm__worker_main(dbm__workers *ws) {
     dbm__lock_take(&ws->lock);
@@ -28354,40 +28329,39 @@ static dbm__workers *dbm__workers_of(dbm_loop *loop) {
         return NULL; }
     dbm__loop_worker_limits(loop, &ws->most, &ws->most_waiting);
     return *at = ws; }
-DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work, dbm__lane *lane) {
+DBM__FN dbm_status dbm__loop_work(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = dbm__workers_of(loop);
     work->loop = loop;
-    work->lane = lane;
+    work->next = NULL;
     if (ws == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     dbm__lock_take(&ws->lock);
     if (ws->waiting >= ws->most_waiting && !work->must) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_LIMIT, DBM_STAGE_NONE, NULL, NULL, "%d calls wait for a worker, as many as work_queue of dbm_loop_options allows", ws->most_waiting); }
-    if (ws->ready >= ws->idle && ws->threads < ws->most && !(lane != NULL && lane->busy) && !dbm__worker_start(ws) && ws->threads == 0) {
+    if (ws->waiting >= ws->idle && ws->threads < ws->most && !dbm__worker_start(ws) && ws->threads == 0) {
         dbm__lock_give(&ws->lock);
         return dbm__fail(DBM_E_NOMEM, DBM_STAGE_NONE, NULL, NULL, "no worker thread could be started"); }
     ws->waiting++;
-    if (lane != NULL && lane->busy) {
-        dbm__worked_append(&lane->first, &lane->last, work);
-    } else {
-        if (lane != NULL) lane->busy = true;
-        dbm__worked_ready(ws, work);
-        if (ws->idle != 0) dbm__signal_one(&ws->signal); }
+    if (ws->first != NULL && ws->last != NULL) ws->last->next = work; /* both or none */
+    else ws->first = work;
+    ws->last = work;
+    if (ws->idle != 0) dbm__signal_one(&ws->signal);
     dbm__lock_give(&ws->lock);
     dbm__loop_hold(loop);
     if (ws->most == 0) dbm__loop_ask(loop, false);
     return DBM_OK; }
 DBM__FN bool dbm__loop_work_recall(dbm_loop *loop, dbm__worked *work) {
     dbm__workers *ws = *dbm__loop_workers(loop);
-    bool found = false;
+    dbm__worked **p, *before = NULL;
+    bool found;
     if (ws == NULL) return false;
     dbm__lock_take(&ws->lock);
-    if (dbm__worked_unlink(&ws->first, &ws->last, work)) {
-        found = true;
-        ws->ready--;
-        dbm__lane_next(ws, work->lane);
-    } else if (work->lane != NULL) { found = dbm__worked_unlink(&work->lane->first, &work->lane->last, work); }
-    if (found) ws->waiting--;
+    for (p = &ws->first; *p != NULL && *p != work; p = &before->next) before = *p;
+    found = *p != NULL;
+    if (found) {
+        *p = work->next;
+        if (ws->last == work) ws->last = before;
+        ws->waiting--; }
     dbm__lock_give(&ws->lock);
     if (found) dbm__loop_release(loop);
     return found; }
@@ -29181,7 +29155,7 @@ DBM__DEF dbm_act *dbm__async_call(dbm_task *t, dbm_status (*fn)(void *ud), void 
     call->ud = ud;
     call->work.run = dbm__called_run;
     call->work.done = dbm__called_done;
-    if (dbm__loop_work(loop, &call->work, NULL) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
+    if (dbm__loop_work(loop, &call->work) != DBM_OK) { dbm__loop_give(loop, call, sizeof *call); return NULL; }
     dbm__act_begin(&call->act, loop, t, &dbm__called_kind);
     return &call->act; }
 #else /* !DBM_HAS_ASYNC: there is no task, so but one of these can be called */
@@ -30494,7 +30468,7 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (dbm__loop_work(a->loop, &r->worked) == DBM_OK) return true;
     if (!must) return false;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
@@ -30916,7 +30890,7 @@ static void dbm__beginning_on(dbm__beginning *b, int want) {
     } else if (want == DBM__STEP_BLOCKS) {
         b->more->worked.run = dbm__beginning_run;
         b->more->worked.done = dbm__beginning_ran;
-        if (dbm__loop_work(line->loop, &b->more->worked, NULL) != DBM_OK) dbm__beginning_failed(b);
+        if (dbm__loop_work(line->loop, &b->more->worked) != DBM_OK) dbm__beginning_failed(b);
     } else {
         const dbm__way *way = &b->taking.u.slot->way;
         int fd_want = want & DBM_STEP_BOTH;
@@ -31641,7 +31615,7 @@ static void dbm__listen_go(dbm_listener *l) {
             dbm__connection_alone(&l->connection, l->db);
             if (dbm__url_names(l->db->settings->url.hosts) > 0) {
                 l->works = true;
-                if (dbm__loop_work(l->loop, &l->worked, NULL) == DBM_OK) return;
+                if (dbm__loop_work(l->loop, &l->worked) == DBM_OK) return;
                 l->works = false;
                 dbm__listen_failed(l, dbm__self()->last.status);
                 continue; }

@@ -462,7 +462,7 @@ static bool dbm__async_work(dbm__async *a, dbm__request *r, bool must, void (*ru
     r->worked.must = must;
     r->worked.run = run;
     r->worked.done = done;
-    if (dbm__loop_work(a->loop, &r->worked, NULL) == DBM_OK) return true;
+    if (dbm__loop_work(a->loop, &r->worked) == DBM_OK) return true;
     if (!must) return false;
     r->worked.job.run = dbm__async_here;
     dbm__loop_soon(a->loop, &r->worked.job);
