@@ -330,9 +330,9 @@ static void nobody_waits(void **state) {
         lone all[2];
         open_all(forms[f], 1, false);
         memset(all, 0, sizeof all);
-        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 50000);
+        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 500000);
         for (int i = 0; i < 2; i++) CHECK(dbm_spawn(loop, ask_once, &all[i]).loop != NULL);
-        for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 5);
+        while (server_count(v, DBM_OP_EXECUTE) == 0) (void)dbm_loop_step(loop, 1);
         for (int i = 0; i < 2; i++) dbm_async_cancel(all[i].act);
         run();
         for (int i = 0; i < 2; i++) CHECK(all[i].times == 1 && all[i].rc == DBM_E_CANCELLED);
@@ -602,6 +602,8 @@ static void a_row_is_kept(void **state) {
         for (int connections = 1; connections < 3; connections++) {
             open_all(forms[f], connections, false);
             memset(two, 0, sizeof two);
+            CHECK(dbm_spawn(loop, ask_once, &two[1]).loop != NULL); /* so that there is a connection */
+            run();
             CHECK(dbm_spawn(loop, ask_two, two).loop != NULL);
             run();
             CHECK(two[0].times == 1);
