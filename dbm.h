@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 209581093a4861c3: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 7f64d8ca34a3c9eb: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3835,8 +3835,7 @@ static int64_t dbm__system_us(void) {
 #  define DBM__HAS_CLOCK 1
 static int64_t dbm__system_us(void) {
     struct timespec t;
-    if (clock_gettime(CLOCK_MONOTONIC, &t) != 0) return 0;
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
+    return clock_gettime(CLOCK_MONOTONIC, &t) != 0 ? 0 : (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000; }
 #else
 #  define DBM__HAS_CLOCK 0
 static int64_t dbm__system_us(void) { return 0; }
@@ -3888,8 +3887,7 @@ DBM__FN int64_t dbm__deadline(dbm__host *host, int64_t ms) {
     int64_t now;
     if (ms < 0) return INT64_MAX;
     now = dbm__now(host);
-    if (ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now)) return INT64_MAX;
-    return now + ms * 1000; }
+    return ms > INT64_MAX / 1000 || (now > 0 && ms * 1000 > INT64_MAX - now) ? INT64_MAX : now + ms * 1000; }
 /* Each call takes the next number of a sequence, so that no two threads get the same, and scrambles it. The process id is
  * mixed in because workers forked from one parent would otherwise all jitter alike. */
 DBM__FN uint32_t dbm__random(dbm__host *host) {
@@ -7094,8 +7092,7 @@ DBM__DEF bool dbm_adapter_host(dbm_database *db, int i, char *host, size_t n, in
     return i >= 0 && list != NULL && *list != 0 && dbm__host_next(&list, host, n, port != NULL ? port : &unused); }
 DBM__DEF dbm_tls dbm_adapter_tls(dbm_database *db, bool local) {
     dbm_tls tls = db->settings->config.tls;
-    if (tls != DBM_TLS_DEFAULT) return tls;
-    return local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
+    return tls != DBM_TLS_DEFAULT ? tls : local ? DBM_TLS_OFF : DBM_TLS_PREFER; }
 DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
     if (dbm__swap(&c->db->clear_text, 1) != 0) return;
     dbm__event(c->db->host, DBM_EVENT_CLEAR_TEXT, DBM_LOG_WARNING, c->db->name, NULL, DBM_OK, 0, "database %q is reached over the network without "
@@ -7103,16 +7100,14 @@ DBM__DEF void dbm_adapter_clear_text(dbm_connection *c) {
 DBM__FN void dbm__credentials_drop(dbm_connection *c) {
     if (c->user != NULL) dbm__free(c->db->host, c->user);
     if (c->password != NULL) { dbm__wipe(c->password, strlen(c->password)); dbm__free(c->db->host, c->password); }
-    c->user = NULL;
-    c->password = NULL; }
+    c->user = c->password = NULL; }
 DBM__DEF dbm_status dbm_adapter_credentials(dbm_connection *c, dbm_credentials *out) {
     dbm__settings *settings = c->db->settings;
     dbm_credentials got; dbm_status st;
     out->user = settings->url.user;
     out->password = settings->url.password;
     if (settings->config.credentials == NULL) return DBM_OK;
-    got.user = NULL;
-    got.password = NULL;
+    got.user = got.password = NULL;
     st = settings->config.credentials(settings->config.credentials_ud, &got);
     if (st != DBM_OK) return dbm_adapter_fail(c, st, NULL, 0, "the credential callback of this database failed");
     dbm__credentials_drop(c);
@@ -8293,8 +8288,7 @@ DBM__FN void dbm__slot_disconnect(dbm__slot *slot, dbm_disconnect how) {
         dbm__pool_leave(pool);
         dbm__shared_close(pool, how);
     } else { dbm__connection_close(c, how); }
-    c->broken = false;
-    c->readers_block = false;
+    c->broken = c->readers_block = false;
     dbm__event(pool->db->host, DBM_EVENT_DISCONNECTED, DBM_LOG_DEBUG, pool->db->name, NULL, DBM_OK, 0, "a connection was closed"); }
 /* After a connect of any kind: what a new connection needs, or what is said of one that failed. */
 static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t began, int64_t limit) {
@@ -8303,8 +8297,7 @@ static dbm_status dbm__slot_connected(dbm__slot *slot, dbm_status st, int64_t be
     const dbm_config *config = &db->settings->config;
     dbm_connection *c = &slot->connection;
     if (st == DBM_OK) {
-        c->open = true;
-        c->connecting = true;
+        c->open = c->connecting = true;
         if (db->on_connect != NULL) st = db->on_connect(c, limit);
         c->connecting = false;
         if (st != DBM_OK) {
@@ -8354,8 +8347,7 @@ DBM__FN int dbm__way_step(dbm__slot *slot, dbm_op_kind kind, int64_t deadline_us
     return DBM_STEP_DONE; }
 DBM__FN dbm_status dbm__way_wait(dbm__slot *slot, int want) {
     dbm__host *host = slot->pool->db->host;
-    if (want == DBM__STEP_BLOCKS) return DBM_OK;
-    return dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
+    return want == DBM__STEP_BLOCKS ? DBM_OK : dbm__net_wait(host, slot->way.fd, want & DBM_STEP_BOTH, slot->way.until_us); }
 DBM__FN void dbm__way_drop(dbm__slot *slot) {
     dbm__way *way = &slot->way;
     slot->connection.broken = true;
@@ -9936,6 +9928,8 @@ typedef struct dbm__why { char text[160]; } dbm__why;
 /* The element of an array, or field of a struct, at `at`, of the C type that `kind` and `size` say; its text is pointed to. Errors: E_RANGE, E_MISUSE,
  * without a report: dbm__element_wrong() has the words. */
 DBM__FN dbm_status dbm__from_element(int kind, size_t size, const char *at, dbm_value *out);
+/* Whether a value of this type is bytes that lie elsewhere. */
+DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* As text, in `block` when it has to be written out (room for 64 bytes). NULL is "". */
 DBM__FN const char *dbm__to_text(const dbm_value *v, char *block, size_t capacity, size_t *size);
 /* "2024-02-29 12:34:56.789012" of microseconds since 1970, without the fraction when it is 0; and back, from that, ISO 8601 with T, Z
@@ -9955,7 +9949,6 @@ DBM__FN bool dbm__double_read(const char *text, size_t size, double *out);
 #    error "dbm: double is not the 64-bit IEEE 754 format here. Define DBM_NO_FLOAT"
 #  endif
 #endif
-DBM__INLINE bool dbm__is_text(dbm_type type) { return type >= DBM_TYPE_TEXT && type != DBM_TYPE_TIMESTAMP && type < DBM_TYPE_INVALID; }
 /* Makes a value that a user made as backends expect it. False: it is none. */
 static bool dbm__value_complete(dbm_value *v) {
     switch (v->type) {
@@ -10026,8 +10019,7 @@ DBM__FN dbm_status dbm__values_check(dbm_value *values, int count, const char *d
     for (i = 0; i < count; i++) {
         names += values[i].name != NULL;
         if (DBM__UNLIKELY(!dbm__value_complete(&values[i]))) return dbm__value_bad(i + 1, database, site); }
-    if (DBM__UNLIKELY(names != 0 && names != count)) return dbm__values_mixed(values, count, database, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(names != 0 && names != count) ? dbm__values_mixed(values, count, database, site) : DBM_OK; }
 static bool dbm__place_is(const dbm__place *p, const char *name) { return strncmp(p->name, name, p->size) == 0 && name[p->size] == 0; }
 /* A value that no placeholder asked for, with the placeholder that was probably meant. */
 static DBM__NOINLINE dbm_status dbm__values_stray(const dbm__entry *e, const char *name, const char *database, const char *site) {
@@ -10575,9 +10567,8 @@ static void dbm__big_multiply(dbm__big *b, uint32_t factor, uint32_t plus) {
     if (carry) b->words[b->n++] = (uint32_t)carry; }
 static void dbm__big_times_5(dbm__big *b, int power) {
     static const uint32_t powers[] = { 1, 5, 25, 125, 625, 3125, 15625, 78125, 390625, 1953125, 9765625, 48828125, 244140625 };
-    for (; power > 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
-    if (power == 13) dbm__big_multiply(b, 1220703125u, 0);
-    else if (power) dbm__big_multiply(b, powers[power], 0); }
+    for (; power >= 13; power -= 13) dbm__big_multiply(b, 1220703125u, 0);
+    if (power) dbm__big_multiply(b, powers[power], 0); }
 static void dbm__big_shift(dbm__big *b, int bits) {
     int words = bits / 32, i;
     bits %= 32;
@@ -11295,6 +11286,17 @@ DBM__FN void dbm__statement_shown(dbm__work *w, const char *sql);       /* its t
 /* The values of a call: variadic ones by their codes, or (`codes` NULL) an array; read into `out`, for their sizes are filled in. A failure sticks. */
 typedef struct dbm__given { const char *codes; va_list *ap; const dbm_value *values; int count; } dbm__given;
 DBM__INLINE dbm__given dbm__given_list(const char *codes, va_list *ap) { dbm__given g; g.codes = codes; g.ap = ap; g.values = NULL; g.count = 0; return g; }
+/* The body of a function that passes on the values behind `codes`, as `given`. */
+#define DBM__PASS_ON(call) { \
+        va_list ap; \
+        dbm__given given; \
+        dbm_status result; \
+        va_start(ap, codes); \
+        given = dbm__given_list(codes, &ap); \
+        result = call; \
+        va_end(ap); \
+        return result; \
+    }
 DBM__INLINE dbm__given dbm__given_array(const dbm_value *values, int count) { dbm__given g; g.codes = NULL; g.ap = NULL; g.values = values; g.count = count; return g; }
 /* The row of dbm_query_one() ends, for another statement begins; its text (*sql, or NULL) and those among its arguments may be the row's, so they
  * are put aside. */
@@ -12130,8 +12132,7 @@ DBM__FN dbm_status dbm__level_undone(dbm__work *w, dbm__level *level, dbm_status
     level->asked = true;
     dbm__work_look_again(w);
     dbm__level_outcome(level, w->no_transaction ? DBM_OK : DBM_ROLLED_BACK);
-    if (st != DBM_OK) return dbm__work_fail(w, level->site);
-    return DBM_OK; }
+    return st != DBM_OK ? dbm__work_fail(w, level->site) : DBM_OK; }
 DBM__DEF dbm_status dbm_clear_error(dbm_session *s) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     if (w == NULL) return dbm__session_bad(s, NULL);
@@ -12547,12 +12548,11 @@ DBM__FN DBM__NOINLINE void dbm__echo(dbm__work *w, const char *text, const dbm_v
             dbm__putf(&t, "%s%s", i == 0 ? " -- " : ", ", shown); } }
     dbm__redact(w->db->settings, block);
     dbm__event(w->db->host, DBM_EVENT_STATEMENT, DBM_LOG_INFO, w->db->name, site, DBM_OK, 0, "%s", block); }
-static bool dbm__value_points(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* The block that values and their texts need; and they, copied into it. */
 DBM__FN size_t dbm__values_room(const dbm_value *values, int count) {
     size_t need = (size_t)count * sizeof *values;
     int i;
-    for (i = 0; i < count; i++) if (dbm__value_points(&values[i])) need += values[i].as.text.size + 1;
+    for (i = 0; i < count; i++) if (dbm__is_text(values[i].type)) need += values[i].as.text.size + 1;
     return need; }
 DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, char *block) {
     dbm_value *copy = (dbm_value *)(void *)block;
@@ -12561,7 +12561,7 @@ DBM__FN const dbm_value *dbm__values_put(const dbm_value *values, int count, cha
     for (i = 0; i < count; i++) {
         copy[i] = values[i];
         /* A blob without bytes may be an adapter's own, such as dbm_bson(): its pointer is kept. */
-        if (dbm__value_points(&values[i]) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
+        if (dbm__is_text(values[i].type) && !(values[i].type == DBM_TYPE_BLOB && values[i].as.text.size == 0)) {
             if (values[i].as.text.size != 0) memcpy(text, values[i].as.text.data, values[i].as.text.size);
             text[values[i].as.text.size] = 0;
             copy[i].as.text.data = text;
@@ -12812,8 +12812,7 @@ DBM__FN dbm_status dbm__work_exec(dbm__work *w, const char *sql, dbm_statement *
     op.no_wait = send && w->db->pipeline;
     if (op.no_wait && (rc = dbm__sent_room(w, site)) != DBM_OK) return rc;
     rc = dbm__work_run(w, sql, st, named, site, values, count, &op, &entry, NULL);
-    if (rc != DBM_OK) return rc;
-    return op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
+    return rc != DBM_OK ? rc : op.queued ? dbm__sent_put(w, entry, site) : dbm__exec_rest(w, entry, &op, site); }
 /* The short way: a statement that is at hand and writes without giving rows, in a transaction that has its turn to write, while nothing is read. */
 DBM__INLINE bool dbm__exec_lane(const dbm__work *w) {
     return dbm__lane_open(w) && w->in_transaction && w->open_rows == 0 && !w->one.row.open && !w->read_only && (w->gate_held || w->db->gate == NULL); }
@@ -13071,20 +13070,14 @@ static dbm_status dbm__sent_before(dbm_session *on, const char *site) {
     dbm__work *w;
     if (on == NULL || on->step == DBM__ON_DATABASE) return DBM_OK;
     w = dbm__work_of(on);
-    if (w == NULL) return dbm__session_bad(on, site);
-    return dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
+    return w == NULL ? dbm__session_bad(on, site) : dbm__load(&w->trouble) != 0 ? dbm__work_trouble(w, site) : DBM_OK; }
 static dbm_status dbm__sent_hidden(dbm_session *on, dbm_status st) {
     dbm__work *w = on == NULL || on->step == DBM__ON_DATABASE ? NULL : dbm__work_of(on);
     return w != NULL && w->top->sticky != DBM_OK ? DBM_OK : st; }
 static dbm_status dbm__send_given(dbm_session *on, const char *site, const char *sql, dbm__given given) {
     dbm_status st = dbm__sent_before(on, site);
     return st == DBM_OK ? dbm__sent_hidden(on, dbm__exec_given(on, site, on != NULL && on->step != DBM__ON_DATABASE, sql, given)) : st; }
-DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__send_given(on, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__send(dbm_session *on, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__send_given(on, site, sql, given))
 DBM__DEF dbm_status dbm__execv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__exec_given(on, site, false, sql, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__sendv(dbm_session *on, const char *site, const char *sql, const dbm_value *values, int count) {
@@ -13166,8 +13159,7 @@ DBM__FN dbm_status dbm__statement_ready(dbm_statement *st, const char *site) {
     if (DBM__UNLIKELY(st->gen == 0 || st->gen != w->base.gen || dbm__load(&w->slot.pool->fork) != dbm__fork_epoch())) {
         return dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w != NULL ? w->db->name : NULL, site,
                          "the prepared statement's session has ended, or dbm_stmt_end was called: prepare it again"); }
-    if (DBM__UNLIKELY(dbm__load(&w->trouble) != 0)) return dbm__work_trouble(w, site);
-    return DBM_OK; }
+    return DBM__UNLIKELY(dbm__load(&w->trouble) != 0) ? dbm__work_trouble(w, site) : DBM_OK; }
 static DBM__NOINLINE dbm_status dbm__stmt_exec_given(const char *site, dbm_statement *st, bool send, dbm__given given) {
     dbm_value values[DBM__MAX_VALUES]; bool named; int count;
     dbm_status rc = dbm__statement_ready(st, site);
@@ -13191,12 +13183,7 @@ DBM__DEF dbm_status dbm__stmt_exec(const char *site, dbm_statement *st, const ch
     rc = dbm__stmt_exec_given(site, st, false, dbm__given_list(codes, &ap));
     va_end(ap);
     return rc; }
-DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) {
-    va_list ap; dbm_status rc;
-    va_start(ap, codes);
-    rc = dbm__stmt_exec_given(site, st, true, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return rc; }
+DBM__DEF dbm_status dbm__stmt_send(const char *site, dbm_statement *st, const char *codes, ...) DBM__PASS_ON(dbm__stmt_exec_given(site, st, true, given))
 DBM__DEF dbm_status dbm__stmt_execv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
     return dbm__stmt_exec_given(site, st, false, dbm__given_array(values, count)); }
 DBM__DEF dbm_status dbm__stmt_sendv(const char *site, dbm_statement *st, const dbm_value *values, int count) {
@@ -13524,12 +13511,7 @@ static dbm_status dbm__one_values(dbm__call *call, const char *sql, dbm_statemen
     if (st == DBM_DONE) {
         st = dbm__fail(DBM_E_NOT_FOUND, DBM_STAGE_STATEMENT, w->db->name, site, "no row matched"); }
     return call->owns ? dbm__call_end(call, st) : st; }
-DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__query(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const char *codes, ...) DBM__PASS_ON(dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, given))
 DBM__DEF dbm_status dbm__queryv(dbm_session *on, dbm_rows **rows, const char *site, const char *sql, const dbm_value *values, int count) {
     return dbm__query_given(on, DBM__KIND_ROWS, rows, site, sql, dbm__given_array(values, count)); }
 /* ---- the short way -------------------------------------------------------------------------------------------------------------------
@@ -13681,12 +13663,7 @@ static dbm_status dbm__stmt_query_given(const char *site, dbm_statement *prepare
     st = dbm__statement_ready(prepared, site);
     if (st == DBM_OK) st = dbm__given_read(prepared->work, &given, values, &count, &named, site);
     return st == DBM_OK ? dbm__work_query(prepared->work, NULL, prepared, values, count, named, false, site, rows) : st; }
-DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) {
-    va_list ap; dbm_status st;
-    va_start(ap, codes);
-    st = dbm__stmt_query_given(site, prepared, rows, dbm__given_list(codes, &ap));
-    va_end(ap);
-    return st; }
+DBM__DEF dbm_status dbm__stmt_query(const char *site, dbm_statement *prepared, dbm_rows **rows, const char *codes, ...) DBM__PASS_ON(dbm__stmt_query_given(site, prepared, rows, given))
 DBM__DEF dbm_status dbm__stmt_queryv(const char *site, dbm_statement *prepared, dbm_rows **rows, const dbm_value *values, int count) {
     return dbm__stmt_query_given(site, prepared, rows, dbm__given_array(values, count)); }
 static DBM__NOINLINE dbm_status dbm__stmt_query_one_given(const char *site, dbm_statement *prepared, dbm_row **row, dbm__given given) {
@@ -13831,26 +13808,20 @@ DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     if (DBM__LIKELY(v.type == DBM_TYPE_INT)) return v.as.integer;
     if (dbm__to_int(&v, INT64_MIN, INT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
     return x; }
-DBM__DEF uint64_t dbm_row_uint(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    uint64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_uint(&v, UINT64_MAX, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF double dbm_row_double(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    double x = 0.0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_double(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF bool dbm_row_bool(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    bool x = false;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_bool(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
-DBM__DEF int64_t dbm_row_timestamp(dbm_row *row, int i) {
-    dbm_value v; dbm__why why;
-    int64_t x = 0;
-    if (dbm__column(row, i, &v) == DBM_OK && dbm__to_timestamp(&v, &x, &why) != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text);
-    return x; }
+/* A column as another type. */
+#define DBM__ROW_AS(type, name, conversion) \
+    DBM__DEF type name(dbm_row *row, int i) { \
+        dbm_value v; \
+        dbm__why why; \
+        type x = 0; \
+        if (dbm__column(row, i, &v) == DBM_OK && conversion != DBM_OK) dbm__row_fail(row, DBM_E_RANGE, i, "%s", why.text); \
+        return x; \
+    }
+DBM__ROW_AS(uint64_t, dbm_row_uint, dbm__to_uint(&v, UINT64_MAX, &x, &why))
+DBM__ROW_AS(double, dbm_row_double, dbm__to_double(&v, &x, &why))
+DBM__ROW_AS(bool, dbm_row_bool, dbm__to_bool(&v, &x, &why))
+DBM__ROW_AS(int64_t, dbm_row_timestamp, dbm__to_timestamp(&v, &x, &why))
+#undef DBM__ROW_AS
 /* 64 bytes of the cursor's own for a number that is written out. NULL: no memory, which sticks. */
 static char *dbm__row_block(dbm_row *row, int i) {
     if (i >= row->texts_columns) {
@@ -14651,8 +14622,7 @@ static dbm_status dbm__model_check(dbm_session *on, const char *site, const char
     if (dbm__model_wrong(&text, m, size, key)) {
         dbm__text_end(&text);
         return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: %s", call, block); }
-    if (!record) return dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name);
-    return DBM_OK; }
+    return !record ? dbm__on_fail(on, DBM_E_MISUSE, site, "%s: the pointer to the struct of model %q is NULL", call, m->name) : DBM_OK; }
 #define DBM__MODEL_TEXT 512   /* bytes of SQL, and fields, that need no heap */
 #define DBM__MODEL_VALUES 16
 #define DBM__MODEL_CURE 300   /* a message has no room for more statements than begin within so many bytes */
@@ -15256,8 +15226,7 @@ static dbm_status dbm__all_run(dbm_session *s, void *ud) {
     while (st == DBM_OK) { st = dbm_rows_next(rows, &row); if (st == DBM_OK) st = dbm__all_row(a, s, host, row); }
     dbm_rows_end(rows);
     dbm__model_sql_end(&q);
-    if (st != DBM_DONE) return st;
-    return dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
+    return st != DBM_DONE ? st : dbm__all_join(a, host) ? DBM_OK : dbm__model_no_memory(s, a->site); }
 DBM__DEF dbm_status dbm__query_allv(dbm_session *on, const char *site, const dbm_model *model, void *out, size_t size, size_t *n, const char *tail,
                                     const dbm_value *values, int count) {
     dbm__all a;
@@ -17835,10 +17804,9 @@ DBM__FN size_t dbm__pg_put_timestamp(char *block, int64_t us) {
     at = dbm__put_digits(at, '.', c.us, 6);
     memcpy(at, "+00", 3);
     return dbm__pg_put_era(at + 3, &c, block); }
-DBM__INLINE bool dbm__pg_is_bytes(const dbm_value *v) { return v->type >= DBM_TYPE_TEXT && v->type != DBM_TYPE_TIMESTAMP && v->type != DBM_TYPE_INVALID; }
 /* Whether the server could take it at all. */
 DBM__INLINE dbm_status dbm__pg_check(dbm__pg *q, const dbm_value *v, int i) {
-    if (!dbm__pg_is_bytes(v)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
+    if (!dbm__is_text(v->type)) return v->type != DBM_TYPE_INVALID ? DBM_OK : dbm__adapter_say(q->c, DBM_E_MISUSE, NULL, 0, "value %d is none", i + 1);
     if (v->as.text.size >= (size_t)INT_MAX / 2) return dbm__adapter_say(q->c, DBM_E_LIMIT, "54000", 0, "value %d has %z bytes; PostgreSQL takes 1 GB", i + 1, v->as.text.size);
     if (v->type == DBM_TYPE_BLOB || v->as.text.size == 0 || memchr(v->as.text.data, 0, v->as.text.size) == NULL) return DBM_OK;
     return dbm__adapter_say(q->c, DBM_E_RANGE, "22021", 0, "value %d is a text with a NUL byte, which PostgreSQL can't store; pass it as dbm_blob", i + 1); }
@@ -17861,7 +17829,7 @@ static dbm_status dbm__pg_encode(dbm__pg *q, const dbm_op *op) {
     for (i = 0; i < op->value_count; i++) {
         const dbm_value *v = &op->values[i];
         dbm_status st;
-        if (!dbm__pg_is_bytes(v)) continue;
+        if (!dbm__is_text(v->type)) continue;
         st = dbm__pg_check(q, v, i);
         if (DBM__UNLIKELY(st != DBM_OK)) return st;
         q->bytes += v->as.text.size;
@@ -18236,8 +18204,7 @@ static bool dbm__pg_rows(dbm__pg *q, dbm__pg_statement *s, int mode, int64_t *af
         s->binary_rows = PQbinaryTuples(res) != 0;
     } else if (s->cursor != 0) { /* an empty FETCH: the row in hand is gone */
         dbm__pg_row_moves(s);
-        s->row = 0;
-        s->rows = 0;
+        s->row = s->rows = 0;
         PQclear(res);
         return false;
     } else {
@@ -18259,8 +18226,7 @@ static void dbm__pg_copy_out(dbm__pg *q, PGresult *res) {
     res = PQmakeEmptyPGresult(q->conn, PGRES_TUPLES_OK);
     if (res == NULL || !PQsetResultAttrs(res, 1, &column)) q->no_memory = true; /* the rows are dropped */
     dbm__pg_res(q->main, res);
-    q->main->binary_rows = true;
-    q->main->copying = true; }
+    q->main->binary_rows = q->main->copying = true; }
 /* Reads what COPY sends, row by row. DBM__PG_ALL: the outcome is next. */
 static int dbm__pg_copy_rows(dbm__pg *q) {
     dbm__pg_statement *s = q->main;
@@ -19336,7 +19302,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
     to = e->values + (size_t)e->rows * (size_t)e->columns;
     from = e->size;
     for (i = 0; i < e->columns; i++) {
-        size_t size = dbm__pg_is_bytes(&values[i]) ? values[i].as.text.size : 0;
+        size_t size = dbm__is_text(values[i].type) ? values[i].as.text.size : 0;
         dbm_status st = dbm__pg_check(q, &values[i], i);
         to[i] = values[i];
         if (st == DBM_OK && !dbm__pg_grow(q->owner, &e->texts, &e->capacity, e->size + size)) st = dbm__pg_no_memory(q);
@@ -19344,7 +19310,7 @@ static dbm_status dbm__pg_take_row(dbm_connection *c, dbm_op *op, const dbm_valu
             e->size = from;
             op->bulk->failed_column = i;
             return st; }
-        if (!dbm__pg_is_bytes(&values[i])) continue;
+        if (!dbm__is_text(values[i].type)) continue;
         if (size != 0) memcpy(e->texts + e->size, values[i].as.text.data, size);
         to[i].as.text.data = (const char *)(uintptr_t)e->size;
         e->size += size; }
@@ -19362,7 +19328,7 @@ static bool dbm__pg_each_emit(dbm__pg *q, uint32_t row) {
     op.value_count = e->columns;
     for (i = 0; i < e->columns; i++) {
         values[i] = e->values[row * (size_t)e->columns + (size_t)i];
-        if (dbm__pg_is_bytes(&values[i])) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
+        if (dbm__is_text(values[i].type)) values[i].as.text.data = e->texts + (uintptr_t)values[i].as.text.data; }
     if (dbm__pg_encode(q, &op) != DBM_OK) { q->no_memory = true; return false; }
     return PQsendQueryPrepared(q->conn, "", e->columns, q->params, q->lengths, q->formats, 0) == 1; }
 /* The next flight. False: there is none. */
@@ -20261,8 +20227,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s) {
     if (s->rows == 0) return 0;
     memset(&look, 0, sizeof look);
     look.result = s;
-    if (s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT) return DBM_LAST_ID_UNKNOWN;
-    return v.as.integer; }
+    return s->columns == 0 || dbm__pg_column(q->c, &look, 0, &v) != DBM_OK || v.type != DBM_TYPE_INT ? DBM_LAST_ID_UNKNOWN : v.as.integer; }
 static void dbm__pg_notice(void *ud, const PGresult *res) {
     const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     dbm__pg_noticed((dbm__pg *)ud, PQresultErrorField(res, PG_DIAG_SEVERITY), primary != NULL ? primary : PQresultErrorMessage(res),
@@ -20843,8 +20808,7 @@ static dbm_status dbm__pg_cell_uuid(dbm__pg_copy *k, const dbm_value *v, dbm__wh
         if (digit < 0) break;
         bytes[n / 2] = (unsigned char)(n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit);
         n++; }
-    if (n != 32 || i != size) return dbm__pg_wrong(why, "is not a UUID");
-    return dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
+    return n != 32 || i != size ? dbm__pg_wrong(why, "is not a UUID") : dbm__pg_put_bytes(k, (const char *)bytes, 16, why); }
 /* Bytes as they are, or a text in one of the forms that bytea shows them in. */
 static dbm_status dbm__pg_cell_bytea(dbm__pg_copy *k, const dbm_value *v, dbm__why *why) {
     char block[64];
@@ -24183,8 +24147,7 @@ static dbm_status dbm__redis_tls_send(dbm__redis *r, const char *data, size_t si
     dbm__hush_begin(&hush, true);
     rc = redisBufferWrite(r->context, &done);
     dbm__hush_end(&hush);
-    if (rc != REDIS_OK) return DBM_E_LOST;
-    return done ? DBM_OK : DBM_E_TIMEOUT; }
+    return rc != REDIS_OK ? DBM_E_LOST : done ? DBM_OK : DBM_E_TIMEOUT; }
 static dbm_status dbm__redis_tls_receive(dbm__redis *r, char *into, size_t room, size_t *n) {
     dbm__hush hush; int rc, e;
     dbm__hush_begin(&hush, true);
