@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content e6ddfd5b059d130c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b0ef28de3f493c2e: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -669,7 +669,6 @@
 #  define dbm__async_bulk_cb DBM__PREFIXED(dbm__async_bulk_cb)
 #  define dbm__async_bulk_row DBM__PREFIXED(dbm__async_bulk_row)
 #  define dbm__async_call DBM__PREFIXED(dbm__async_call)
-#  define dbm__async_came DBM__PREFIXED(dbm__async_came)
 #  define dbm__async_heard DBM__PREFIXED(dbm__async_heard)
 #  define dbm__async_row DBM__PREFIXED(dbm__async_row)
 #  define dbm__async_rows DBM__PREFIXED(dbm__async_rows)
@@ -2942,7 +2941,7 @@ typedef struct dbm_loop_options {
 
 /* Makes a loop for the databases of `mgr`.
  * Errors    E_NOMEM, E_MISUSE (an option out of its range, hooks without watch or timer), E_LIMIT (no descriptor is left), E_NOT_COMPILED.
- * Ownership the caller frees it with dbm_loop_free(), before the manager.
+ * Ownership the caller frees it with dbm_loop_free(), before the manager: one that is freed first waits grace_ms for sessions that are out, and its memory stays until the loop is freed.
  * Threads   the loop belongs to the thread that runs it, and with it all that is begun on it. */
 DBM_API dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_loop_options *options);
 
@@ -3141,7 +3140,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  *   DBM_AWAIT_ROW(t, rows, row) { ... }            a loop over the rows; `row` and `rows` are fields of the task's struct. The next rows are asked for when
  *                                                  they are wanted. It may hold awaits, break and continue
  *   dbm_async_next(rows, &row)                     one row; NULL after the last
- *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later), or whose session ends, need none
+ *   dbm_async_rows_end(rows)                       drops the rest; rows that were read to the end (they are gone 64 queries later, on a database 4), or whose session ends, need none
  *   dbm_async_redis_command(&s, &row, format, ...) as dbm_redis_query_one(); &row may be NULL, and is NULL where the reply has no rows
  *   dbm_async_redis_commandv(&s, &row, values, n)  the words as they are
  *   dbm_async_commit(&s), dbm_async_rollback(&s)   as dbm_commit(), dbm_rollback(): what follows is a new transaction
@@ -3217,8 +3216,7 @@ DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const cha
 DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
 DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                       const char *site);
-DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
-DBM_API void dbm__async_came(dbm_rows *rows);
+DBM_API bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -3303,10 +3301,9 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 /* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+        if (!dbm__async_row(t, rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
             return DBM_TASK_WAITS; \
-            case DBM__TASK_LABEL(n): \
-            dbm__async_came(rows); \
+            case DBM__TASK_LABEL(n): ; \
         } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
@@ -7504,7 +7501,7 @@ typedef struct dbm__shared {
     uint32_t marks;
     dbm__gate *gates;
     int64_t grace_us;
-    dbm__word orphans;                   /* sessions still out after the manager went; the last one frees everything */
+    dbm__word orphans;                   /* the manager, its loops, and sessions still out after it went; the last one frees everything */
     dbm__word fork;                      /* the fork epoch that locks, graph and gates live in */
     void (*free_all)(struct dbm__shared *shared);
     void *owner;
@@ -11098,7 +11095,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -13256,7 +13252,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
     rows = w->free_rows;
     if (rows != NULL) { w->free_rows = rows->next; return rows; }
     rows = w->spare_rows;
-    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || (rows->row.gen < w->base.gen && w->side == NULL))) { /* a task may name rows of a session that has ended */
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
@@ -27068,6 +27064,7 @@ DBM__DEF dbm_status dbm_manager_create(dbm_manager **out, const dbm_options *opt
         dbm__shared_drop(shared);
         return dbm__no_memory(DBM_STAGE_CONFIG, NULL, NULL); }
     mgr->shared = shared;
+    shared->orphans = 1; /* the manager; its loops and sessions count too, and whoever goes last frees all */
     mgr->use_env = options == NULL || !options->no_env;
     mgr->own_drivers = options != NULL && options->own_drivers;
     dbm__store_release(&mgr->names, (dbm__word)names);
@@ -27314,8 +27311,6 @@ DBM__DEF void dbm_manager_free(dbm_manager *mgr) {
     (void)dbm_close_all(mgr);
     shared->owner = mgr;
     shared->free_all = dbm__shared_free_all;
-    /* One count for us, one for each session that is out; whoever brings it to zero frees. */
-    dbm__store(&shared->orphans, 1);
     names = dbm__manager_names(mgr);
     for (i = 0; i < names->count; i++) { if (names->items[i]->pool != NULL) dbm__pool_orphan(names->items[i]->pool); }
     if (dbm__add(&shared->orphans, (dbm__word)0 - 1u) == 1u) dbm__shared_free_all(shared); }
@@ -27444,6 +27439,7 @@ DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: 
 DBM__FN void dbm__act_done(dbm_act *act, dbm_status st);
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *task);
 DBM__FN dbm_task *dbm__task_current(dbm_loop *loop); /* whose function runs now, or NULL */
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t); /* what it awaits, or has awaited and not looked at; or NULL */
 DBM__FN int64_t dbm__task_limit(dbm_task *task); /* when what it begins now is to be over: the deadline of it, or of one that it is a child of; INT64_MIN: it was asked to end */
 DBM__INLINE dbm_task *dbm__act_task(const dbm_act *act) { return act->of_loop ? NULL : act->of.task; }
 DBM__INLINE dbm_loop *dbm__act_loop(const dbm_act *act) { return act->of_loop ? act->of.loop : dbm__task_loop(act->of.task); }
@@ -28080,6 +28076,7 @@ static bool dbm__loop_open_wake(dbm_loop *loop) {
 }
 static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__host *host = loop->host;
+    dbm__shared *shared = loop->mgr->shared;
     size_t i;
     if (loop->wake_write != loop->wake_read) dbm__fd_close(loop->wake_write);
     dbm__fd_close(loop->wake_read);
@@ -28096,7 +28093,8 @@ static void dbm__loop_destroy(dbm_loop *loop) {
     dbm__free(host, loop->tasks);
     dbm__free(host, (void *)loop->times);
     dbm__free(host, loop->fds);
-    dbm__free(host, loop); }
+    dbm__free(host, loop);
+    dbm__orphan_returned(shared); /* if the manager has gone, all of it now does */ }
 static dbm_status dbm__loop_bad_options(const dbm_loop_options *o) {
     if (o->workers < -1 || o->workers > 64) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: workers is %d; it must be 1..64, 0 for the default, -1 for none", o->workers);
     if (o->work_queue < 0 || o->work_queue > 1000000) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_loop_create: work_queue is %d; it must be 1..1000000, or 0 for the default", o->work_queue);
@@ -28112,6 +28110,7 @@ DBM__DEF dbm_status dbm_loop_create(dbm_loop **out, dbm_manager *mgr, const dbm_
     if (loop == NULL) return dbm__no_memory(DBM_STAGE_NONE, NULL, NULL);
     loop->mgr = mgr;
     loop->host = &mgr->shared->host;
+    (void)dbm__add(&mgr->shared->orphans, 1);
     if (options != NULL) loop->options = *options;
     if (loop->options.workers == 0) loop->options.workers = 4;
     if (loop->options.work_queue == 0) loop->options.work_queue = 10000;
@@ -28672,7 +28671,7 @@ static dbm__tasks *dbm__tasks_of(dbm_loop *loop) { return (dbm__tasks *)*dbm__lo
 static const char *dbm__task_site(const dbm_task *t) { return t->act.more ? t->u.more->site : t->u.site; }
 /* Whether it waits for all that is below it, to go on when that has ended. */
 static bool dbm__task_settles(const dbm_task *t) { return t->DBM__WHERE == DBM__IN_ACTS || t->DBM__WHERE == DBM__IN_LAST_ACTS; }
-static dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
+DBM__FN dbm_act *dbm__task_awaits(const dbm_task *t) { return t->acts != NULL && t->acts->awaited ? t->acts : NULL; }
 static dbm__joined *dbm__task_joins(const dbm_task *t) {
     return t->acts != NULL && t->acts->kind == &dbm__joined_kind && !t->acts->done ? (dbm__joined *)t->acts : NULL; }
 DBM__FN dbm_loop *dbm__task_loop(dbm_task *t) { return t->loop; }
@@ -30106,6 +30105,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
 #if DBM_HAS_ASYNC
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
     if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
@@ -30141,8 +30142,15 @@ static void dbm__request_stop(dbm_act *act) {
         if (r->worked.run == NULL && !r->given && a->first == r) dbm__flow_cancel(a); /* a worker that has it sets `given` */
         return; }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);
@@ -30873,7 +30881,7 @@ static void dbm__beginning_heard(dbm__watch *watch, dbm_status heard) {
     dbm__beginning_step(b, b->DBM__WAITS_FOR == DBM__BEGINNING_QUEUED ? DBM_OK : heard); }
 static void dbm__beginning_stop(dbm_act *act) {
     dbm__beginning *b = (dbm__beginning *)(void *)act;
-    if (b->DBM__WAITS_FOR == 0) return; /* a worker has it, and then it is seen; or it has begun */
+    if (b->DBM__WAITS_FOR == 0 && (b->more == NULL || !dbm__loop_work_recall(DBM__LINE(b)->loop, &b->more->worked))) return; /* a worker has it, and then it is seen; or it has begun */
     b->DBM__WAITS_FOR = 0;
     if (b->more != NULL) dbm__loop_unwatch(DBM__LINE(b)->loop, &b->more->watch);
     dbm__beginning_cancelled(b); }
@@ -31044,14 +31052,14 @@ DBM__FN void dbm__share_go(dbm__line *h) {
             int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
             dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
             idle--; } }
-    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
-    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
-        dbm__carrier_begin(h);
-    } else {
+    if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
+        dbm__request *r;
+        int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
-        if (h->looks || h->waiting == 0) return;
+        if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
         h->looks = true;
-        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US); } }
+        if ((r = dbm__share_first(h)) == NULL || now - r->began_us < DBM__SHARE_LOOK_US) return; }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop)) dbm__carrier_begin(h); }
 /* The loop ends: calls have been asked to, and carriers will be. */
 DBM__FN void dbm__shares_end(dbm_loop *loop) {
     dbm__line *h, *next;
@@ -31211,12 +31219,14 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     if (rows == NULL) {
         (void)dbm__fail_null("rows");
         return NULL; }
-    if (!rows->row.open) {
-        (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
-        return NULL; }
     s.slot = rows->row.work;
     s.gen = rows->row.gen;
     s.step = 0;
+    if (!rows->row.open || dbm__async_of(&s, false, site) == NULL) {
+        dbm_task *t = dbm__self()->loop != NULL ? dbm__task_current((dbm_loop *)dbm__self()->loop) : NULL;
+        if (to.kind == DBM__ASYNC_ROWS_END && !to.told && t != NULL) return dbm__async_yield(t, site); /* done already */
+        if (!rows->row.open) (void)dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, NULL, site, "these rows have ended, with dbm_async_rows_end or with their session");
+        return NULL; }
     a = dbm__async_of(&s, !to.told, site);
     r = a != NULL ? dbm__request_make(a->loop, to.kind, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
@@ -31224,9 +31234,9 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
     dbm__work *w; dbm_status st;
-    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
+    if (t != NULL && dbm__task_awaits(t) != NULL) return true; /* it was awaited, and is there; the rows may be another's by now */
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31242,7 +31252,6 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -31264,8 +31273,7 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bulk.c --- */
 #if DBM_HAS_ASYNC

@@ -9,6 +9,8 @@
 #define DBM__ASYNC_OF(field, p) ((dbm__async *)(void *)((char *)(p) - offsetof(dbm__async, field)))
 
 static void dbm__turn_forego(dbm__async *a);
+static void dbm__turns_next(dbm__turns *turns);
+static void dbm__async_worker(dbm__worked *worked);
 
 /* ---- requests ------------------------------------------------------------------------------------------------------------ */
 
@@ -58,8 +60,15 @@ static void dbm__request_stop(dbm_act *act) {
         return;
     }
     if (a->sent != r && (a->first != r || !(a->on || a->turned))) return; /* what has its turn later is looked at then */
-    if (a->turned) dbm__turn_forego(a);
-    else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
+    if (a->turned) {
+        dbm__turn_forego(a);
+    } else if (a->on && r->worked.run == dbm__async_worker && dbm__loop_work_recall(a->loop, &r->worked)) { /* no worker was free so far */
+        dbm__turns *turns = a->turns;
+        if (turns != NULL && turns->patient == a) turns->patient = NULL;
+        a->on = false;
+        dbm__async_go(a);
+        if (turns != NULL) dbm__turns_next(turns);
+    } else if (dbm__cas(&a->work->cancelled, &not_yet, DBM__CALL_CANCELLED)) {
         dbm__work *w = a->work;
         dbm__store(&w->slot.connection.cancelled, DBM__CALL_CANCELLED);
         dbm__store_release(&w->trouble, 1);

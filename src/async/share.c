@@ -167,15 +167,15 @@ DBM__FN void dbm__share_go(dbm__line *h) {
             idle--;
         }
     }
-    if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
-    if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
-        dbm__carrier_begin(h);
-    } else {
+    if (h->carriers != NULL && h->waiting != 0 && dbm__pool_has(pool) == 0) { /* one of them may be free soon; else it is waited for another, in line with others */
+        dbm__request *r;
+        int64_t now = dbm__now(h->by.db->host);
         dbm__share_late(h);
-        if (h->looks || h->waiting == 0) return;
+        if (!h->looks) dbm__loop_watch(h->loop, &h->later, -1, 0, now + DBM__SHARE_LOOK_US);
         h->looks = true;
-        dbm__loop_watch(h->loop, &h->later, -1, 0, dbm__now(h->by.db->host) + DBM__SHARE_LOOK_US);
+        if ((r = dbm__share_first(h)) == NULL || now - r->began_us < DBM__SHARE_LOOK_US) return;
     }
+    if (h->waiting != 0 && !h->begins && !dbm__loop_ends(h->loop)) dbm__carrier_begin(h);
 }
 
 /* The loop ends: calls have been asked to, and carriers will be. */

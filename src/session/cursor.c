@@ -46,7 +46,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w) {
         return rows;
     }
     rows = w->spare_rows;
-    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || rows->row.gen < w->base.gen)) {
+    if (rows != NULL && (w->spare_rows_count >= DBM__SPARE || (rows->row.gen < w->base.gen && w->side == NULL))) { /* a task may name rows of a session that has ended */
         w->spare_rows = rows->next;
         if (w->spare_rows == NULL) w->last_spare_rows = NULL;
         w->spare_rows_count--;
