@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5345c4bdc8a2ef14: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content c7bec2fcfd72a08d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2548,8 +2548,8 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
-                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one, of which nothing
+                                   * is done and whose RECEIVE answers DBM_E_CANCELLED. The same for COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
                                    * and nothing was done */
 };
 
@@ -3160,8 +3160,8 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
  * One that waits for a connection for longer than pool_timeout fails as a session would.
  * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
- * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
- * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * or the end of the task. A cancelled call ends at once: E_CANCELLED is then not done or only read, E_IN_DOUBT a write that had been sent. PostgreSQL is told to stop it when its turn is there, so that those
+ * behind it need not wait; what it stops instead, hearing of that late, is undone and sent once more. (On a session the one behind it may be E_CANCELLED then, in autocommit too.) So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone, and so do CALL, DO and what makes or drops tables.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
  * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
  * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
@@ -20043,7 +20043,8 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (!q->killed && step != DBM_STEP_DONE) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
-        dbm__pg_kill_begin(q, &q->kill); }
+        dbm__pg_kill_begin(q, &q->kill);
+        if (op->kind == DBM_OP_RECEIVE) q->kill.until_us += 9 * DBM__PG_CANCEL_US; /* there are others on the connection */ }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
     if (want == DBM_STEP_DONE) {
@@ -29327,6 +29328,7 @@ typedef struct dbm__async {
     int sent_count;
     size_t sent_size;
     bool unheard;                        /* which is all of it */
+    bool stops;                          /* the server was told to stop one of the batch, and may have stopped another one */
     bool renews;                         /* the connection is to be replaced before the first call */
     dbm__job turn;
     dbm_database *db;
@@ -29395,6 +29397,7 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__batch_stop(dbm__async *a); /* the call whose answer is waited for was cancelled; of calls on a database */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
@@ -29452,6 +29455,14 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
+/* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
+ * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
+DBM__FN void dbm__batch_stop(dbm__async *a) {
+    if (!a->waits || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    a->stops = a->op->stop = true;
+    a->op->wake_us = 0;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -29981,6 +29992,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
  * write. What it holds is little enough for one send. */
 enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+/* What the server may be told to stop in the place of another's call is done wholly or not at all: CALL may commit in between. */
+static bool dbm__batch_whole(const dbm__async *a, const dbm__entry *e) {
+    return !a->side.apart || !(a->db->adapter->flags & DBM_ADAPTER_STOPS) || e->verb == DBM__VERB_READ || e->verb == DBM__VERB_WRITE; }
 static bool dbm__batch_kind(const dbm__request *r) {
     return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
         && r->size - sizeof *r <= DBM__BATCH_BYTES; }
@@ -30078,6 +30092,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_START:
             a->was_clean = !w->in_transaction;
             a->unheard = true;
+            a->stops = false;
             a->sent_size = 0;
             a->last_undone = &a->undone;
             a->at = DBM__AT_PUT; break;
@@ -30100,7 +30115,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             /* fall through */
         case DBM__AT_PUT_FOUND:
             if (a->entry != NULL) r->writes = a->entry->prepared.writes;
-            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || !dbm__batch_whole(a, a->entry) || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
             a->at = DBM__AT_PUT_BEGUN;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
             break;
@@ -30151,7 +30166,10 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
             op->one_row = r->kind == DBM__ASYNC_ONE;
             op->row_buffer = w->db->settings->config.row_buffer;
-            DBM__RUN(op, DBM__AT_RECEIVED); break;
+            if (!dbm__flow_run(a, op, DBM__AT_RECEIVED)) {
+                if (r->act.done) dbm__batch_stop(a);
+                return false; }
+            break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
             if (a->rc == DBM_DONE) {
@@ -30160,7 +30178,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
             if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
             else if (c->broken) dbm__batch_lost(a, a->rc);
-            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+            else if (((a->op->undone && !r->again) || (a->stops && (a->rc == DBM_E_CANCELLED || a->rc == DBM_E_TIMEOUT))) && !r->act.done) {
+                /* a stale plan, or it stood behind one that failed, or was stopped in the place of another one: it goes again, by itself */
                 *a->last_undone = dbm__batch_pop(a);
                 a->last_undone = &r->next;
                 r->again = r->alone = true;
@@ -31010,7 +31029,7 @@ DBM__FN void dbm__share_untold(dbm__request *r) {
     dbm__line_left(h); }
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
 DBM__FN bool dbm__share_stop(dbm__request *r) {
-    const dbm__async *a = r->side;
+    dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
     if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
@@ -31018,6 +31037,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r) {
     if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
     dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    if (a->sent == r) dbm__batch_stop(a);
     return true; }
 /* It is no carrier any more. */
 DBM__FN void dbm__share_left(dbm__async *a) {

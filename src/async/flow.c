@@ -81,6 +81,16 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
 }
 
+/* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
+ * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
+DBM__FN void dbm__batch_stop(dbm__async *a) {
+    if (!a->waits || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    a->stops = a->op->stop = true;
+    a->op->wake_us = 0;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a);
+}
+
 /* ---- parts ----------------------------------------------------------------------------------------------------------------- */
 
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
@@ -761,6 +771,11 @@ DBM__FN bool dbm__flow(dbm__async *a) {
 
 enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
 
+/* What the server may be told to stop in the place of another's call is done wholly or not at all: CALL may commit in between. */
+static bool dbm__batch_whole(const dbm__async *a, const dbm__entry *e) {
+    return !a->side.apart || !(a->db->adapter->flags & DBM_ADAPTER_STOPS) || e->verb == DBM__VERB_READ || e->verb == DBM__VERB_WRITE;
+}
+
 static bool dbm__batch_kind(const dbm__request *r) {
     return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
         && r->size - sizeof *r <= DBM__BATCH_BYTES;
@@ -881,6 +896,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_START:
             a->was_clean = !w->in_transaction;
             a->unheard = true;
+            a->stops = false;
             a->sent_size = 0;
             a->last_undone = &a->undone;
             a->at = DBM__AT_PUT;
@@ -908,7 +924,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             /* fall through */
         case DBM__AT_PUT_FOUND:
             if (a->entry != NULL) r->writes = a->entry->prepared.writes;
-            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || !dbm__batch_whole(a, a->entry) || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
             a->at = DBM__AT_PUT_BEGUN;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
             break;
@@ -969,7 +985,10 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
             op->one_row = r->kind == DBM__ASYNC_ONE;
             op->row_buffer = w->db->settings->config.row_buffer;
-            DBM__RUN(op, DBM__AT_RECEIVED);
+            if (!dbm__flow_run(a, op, DBM__AT_RECEIVED)) {
+                if (r->act.done) dbm__batch_stop(a);
+                return false;
+            }
             break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
@@ -980,7 +999,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
             if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
             else if (c->broken) dbm__batch_lost(a, a->rc);
-            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+            else if (((a->op->undone && !r->again) || (a->stops && (a->rc == DBM_E_CANCELLED || a->rc == DBM_E_TIMEOUT))) && !r->act.done) {
+                /* a stale plan, or it stood behind one that failed, or was stopped in the place of another one: it goes again, by itself */
                 *a->last_undone = dbm__batch_pop(a);
                 a->last_undone = &r->next;
                 r->again = r->alone = true;

@@ -323,8 +323,58 @@ static void large_both_ways(void **state) {
     free(large);
 }
 
+/* ---- one that is cancelled in the middle of others ------------------------------------------------------------------------------- */
+
+/* The server is told to stop it, so that those behind it come soon; what it stops instead, when the word comes late, is done once all the same. */
+enum { BESIDE = 8 };
+typedef struct sleeper { int n, ms; bool commits; double s; dbm_row *row; dbm_status rc; } sleeper;
+static dbm_task_status sleeps(dbm_task *t) {
+    sleeper *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    if (x->commits) DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "CALL adds(?, ?)", x->n, x->s)); /* what it has done by then can't be done again */
+    else if (x->n >= 0) DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "INSERT INTO unit SELECT ?, 'a' FROM pg_sleep(?)", x->n, x->s));
+    else DBM_TRY_AWAIT_WITHIN(t, x->ms, &x->rc, dbm_async_query_one(db, &x->row, "SELECT 1 FROM pg_sleep(?)", x->s));
+    DBM_TASK_END(t);
+}
+static void stops_one_of_many(void **state) {
+    sleeper all[BESIDE];
+    dbm_stats_info before, after;
+    dbm_row *row;
+    int n = 0;
+    (void)state;
+    type = POSTGRESQL;
+    open_with(1, false);
+    assert_ok(dbm_exec(db, "CREATE PROCEDURE adds(k integer, s double precision) LANGUAGE plpgsql AS 'BEGIN INSERT INTO unit VALUES (k, NULL); COMMIT; PERFORM pg_sleep(s); END'"));
+    for (int round = 0; round < 160; round++) {
+        long began = test_now_ms();
+        memset(all, 0, sizeof all);
+        for (int i = 0; i < BESIDE; i++) {
+            bool slow = round > 0 && (i == 2 || (round % 3 == 0 && i == 5));
+            all[i].n = slow ? -1 : n++;
+            all[i].commits = i == 3 && round % 2 == 0;
+            all[i].ms = round == 1 ? 100 : 1 + i / 2;
+            all[i].s = slow ? round < 3 ? 20 : 0.0005 * (round % 8) : round > 3 ? 0.0003 * (round % 5) : 0;
+            assert_non_null(dbm_spawn(loop, sleeps, &all[i]).loop);
+        }
+        run(30000);
+        for (int i = 0; i < BESIDE; i++) {
+            bool fine = all[i].rc == DBM_OK || (all[i].n < 0 && (all[i].rc == DBM_E_TIMEOUT || all[i].rc == DBM_E_CANCELLED));
+            if (!fine || (all[i].s > 1 && all[i].rc == DBM_OK)) fail_msg("round %d: call %d: %s", round, i, dbm_status_name(all[i].rc));
+        }
+        if (test_now_ms() - began > 5000) fail_msg("round %d: %ld ms", round, test_now_ms() - began);
+        if (round == 0) assert_int_equal(dbm_stats(db, &before), DBM_OK);
+    }
+    assert_int_equal(dbm_stats(db, &after), DBM_OK);
+    assert_int_equal(after.connects, before.connects);
+    assert_int_equal(after.in_doubt, before.in_doubt);
+    assert_ok(dbm_query_one(db, &row, "SELECT COUNT(*) FROM unit"));
+    assert_int_equal(dbm_row_int(row, 0), n);
+    dbm_row_end(row);
+    close_all();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone),
-        cmocka_unit_test(large_both_ways) };
+        cmocka_unit_test(large_both_ways), cmocka_unit_test(stops_one_of_many) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
