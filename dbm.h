@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content c7bec2fcfd72a08d: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content d6bbf042471f9785: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -6922,7 +6922,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_told(dbm__running *r); /* dbm_cancel has told the server to stop it: the answer has a second, and a second word might hit what comes next */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7235,10 +7234,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until; }
-DBM__FN void dbm__running_told(dbm__running *r) {
-    if (r->phase != DBM__RUNNING || !r->cancellable) return;
-    r->phase = DBM__STOPPED;
-    r->limit_us = dbm__now(r->c->db->host) + 1000000; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -11185,6 +11180,7 @@ typedef struct dbm__side {
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     bool apart;                          /* each of its calls stands alone: no failure sticks */
+    dbm__word waits;                     /* the loop drives an operation: then it alone tells the server of a cancel, for what is told twice may hit what comes next */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -12170,7 +12166,7 @@ DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
-    dbm__work *w; bool match;
+    dbm__work *w; bool match, looped;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
@@ -12185,9 +12181,10 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->cancelled, 1);
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        looped = w->side != NULL && w->side->gen == s->gen;
+        if (!(looped && dbm__load(&w->side->waits) != 0) && dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
+        if (looped) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -29337,7 +29334,6 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -29416,17 +29412,19 @@ enum {
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
-    a->waits = true;
+    dbm__store(&a->side.waits, 1);
     dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
-    if (a->running.want == DBM_STEP_DONE) { a->rc = dbm__op_end(c, a->op, a->op->status); return true; }
+    if (a->running.want == DBM_STEP_DONE) {
+        dbm__store(&a->side.waits, 0);
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false; }
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
-    a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a); }
@@ -29451,14 +29449,14 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->
 /* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
-    if (!a->waits) return;
+    if (dbm__load(&a->side.waits) == 0) return;
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
 /* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
  * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
 DBM__FN void dbm__batch_stop(dbm__async *a) {
-    if (!a->waits || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    if (dbm__load(&a->side.waits) == 0 || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
     a->stops = a->op->stop = true;
     a->op->wake_us = 0;
     dbm__loop_unwatch(a->loop, &a->watch);
@@ -30467,10 +30465,7 @@ static void dbm__async_look(void *ud) {
     const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
     dbm__async *a; int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a); }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
@@ -30573,7 +30568,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
@@ -30743,11 +30738,12 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;

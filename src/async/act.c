@@ -374,11 +374,7 @@ static void dbm__async_look(void *ud) {
     dbm__async *a;
     int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a);
-        }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud);
 }
 
@@ -522,7 +518,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r);
@@ -740,11 +736,12 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;

@@ -18,7 +18,7 @@ enum {
 /* ---- one operation ------------------------------------------------------------------------------------------------------- */
 
 static void dbm__flow_watch(dbm__async *a) {
-    a->waits = true;
+    dbm__store(&a->side.waits, 1);
     dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running));
 }
 
@@ -26,6 +26,7 @@ static void dbm__flow_watch(dbm__async *a) {
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
     if (a->running.want == DBM_STEP_DONE) {
+        dbm__store(&a->side.waits, 0);
         a->rc = dbm__op_end(c, a->op, a->op->status);
         return true;
     }
@@ -35,7 +36,6 @@ static bool dbm__flow_on(dbm__async *a) {
 }
 
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
-    a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a);
@@ -75,7 +75,7 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) {
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
-    if (!a->waits) return;
+    if (dbm__load(&a->side.waits) == 0) return;
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */
@@ -84,7 +84,7 @@ DBM__FN void dbm__flow_cancel(dbm__async *a) {
 /* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
  * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
 DBM__FN void dbm__batch_stop(dbm__async *a) {
-    if (!a->waits || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    if (dbm__load(&a->side.waits) == 0 || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
     a->stops = a->op->stop = true;
     a->op->wake_us = 0;
     dbm__loop_unwatch(a->loop, &a->watch);

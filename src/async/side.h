@@ -103,7 +103,6 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;

@@ -199,6 +199,41 @@ static dbm_task_status begins(dbm_task *t) {
     x->at = 1;
     DBM_TASK_END(t);
 }
+/* dbm_cancel of another thread, while the loop looks whether there was one: the server is told by one of them, for a second word may hit what comes next. */
+static int cancels;
+static void slow_cancel(dbm_connection *c) {
+    (void)__atomic_add_fetch(&cancels, 1, __ATOMIC_RELAXED);
+    (void)poll(NULL, 0, 750);
+    on_cancel(c);
+}
+static void *cancels_soon(void *ud) {
+    dbm_session s = *(dbm_session *)ud;
+    (void)poll(NULL, 0, 300);
+    CHECK_STATUS(dbm_cancel(&s), DBM_OK);
+    return NULL;
+}
+static void one_tells_the_server(void **state) {
+    static dbm_adapter slow;
+    job x = { 0 };
+    pthread_t thread;
+    (void)state;
+    open_with("stepped", NULL);
+    slow = *db->adapter;
+    slow.cancel = slow_cancel;
+    db->adapter = &slow;
+    cancels = 0;
+    CHECK(dbm_spawn_opt(loop, works, &x, .on_end = on_end, .on_end_ud = &x).loop != NULL);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 20000000);
+    while (v->counts[DBM_OP_EXECUTE] == 0) (void)dbm_loop_step(loop, 10);
+    CHECK(pthread_create(&thread, NULL, cancels_soon, &x.s) == 0);
+    CHECK_STATUS(dbm_loop_run(loop, 10000), DBM_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(x.told == 1);
+    CHECK_STATUS(x.status, DBM_E_CANCELLED);
+    assert_int_equal(cancels, 1);
+    close_it();
+}
+
 static void told(void *ud, dbm_status status) {
     job *x = (job *)ud;
     x->told++;
@@ -405,7 +440,7 @@ static void a_name_is_looked_up_elsewhere(void **state) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = { cmocka_unit_test(the_end_has_a_limit), cmocka_unit_test(a_cancel_races_a_commit), cmocka_unit_test(the_limit_is_of_the_call),
-                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket), cmocka_unit_test(a_name_is_looked_up_elsewhere) };
+                                        cmocka_unit_test(the_loop_goes_in_a_begin), cmocka_unit_test(one_tells_the_server), cmocka_unit_test(no_wait_of_its_own), cmocka_unit_test(a_listener_with_another_socket), cmocka_unit_test(a_name_is_looked_up_elsewhere) };
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
