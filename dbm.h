@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 3bc629c4959190a6: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 6a6dde28cd761d5c: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -24427,10 +24427,13 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
     if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    r->raw_size = r->reader->len - r->reader->pos; /* no more than was fed last */
+    memcpy(r->raw, r->reader->buf + r->reader->pos, r->raw_size);
+    r->reader->pos = r->reader->len;
     s = *dbm__redis_in_line(r, 0);
     r->line_count = r->unanswered = 0;
     r->straight = false;
+    if (!dbm__redis_scan(r)) dbm_adapter_broken(r->connection); /* pushes, or bytes that nobody asked for */
     dbm__redis_line_empty(r);
     dbm__redis_learn(r, s.command, s.wanted, true, false);
     return dbm__redis_answer(r, op, &s); }
