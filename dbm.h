@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6a6dde28cd761d5c: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 98da0c3a491cc3dc: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30071,15 +30071,18 @@ static void dbm__batch_lost(dbm__async *a, dbm_status st) {
     for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
     all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
     while (a->sent != NULL) {
+        dbm_status own;
         r = dbm__batch_pop(a);
-        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+        own = r->status != DBM_OK ? dbm__error_kept(a->work->db->host, r->error, r->status) : DBM_OK; /* why it was not sent */
+        r->error = NULL;
+        r->status = DBM_OK;
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && own == DBM_OK && !r->act.done)) {
             r->again = true;
             *last = r;
             last = &r->next;
             continue; }
-        dbm__self()->last = kept;
-        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
-        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false); }
+        if (own == DBM_OK) dbm__self()->last = kept;
+        dbm__batch_failed(a, r, own == DBM_OK ? st : own, own == DBM_OK && r->writes); }
     if (again == NULL) return;
     if (all) again->alone = a->renews = true;
     dbm__side_back(a, again, last); }
@@ -31118,6 +31121,9 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__lock_take(&h->by.db->pool->lock);
+        h->by.db->pool->stats.timeouts++;
+        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;

@@ -870,16 +870,19 @@ static void dbm__batch_lost(dbm__async *a, dbm_status st) {
     for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
     all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
     while (a->sent != NULL) {
+        dbm_status own;
         r = dbm__batch_pop(a);
-        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+        own = r->status != DBM_OK ? dbm__error_kept(a->work->db->host, r->error, r->status) : DBM_OK; /* why it was not sent */
+        r->error = NULL;
+        r->status = DBM_OK;
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && own == DBM_OK && !r->act.done)) {
             r->again = true;
             *last = r;
             last = &r->next;
             continue;
         }
-        dbm__self()->last = kept;
-        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
-        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false);
+        if (own == DBM_OK) dbm__self()->last = kept;
+        dbm__batch_failed(a, r, own == DBM_OK ? st : own, own == DBM_OK && r->writes);
     }
     if (again == NULL) return;
     if (all) again->alone = a->renews = true;

@@ -145,6 +145,9 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__lock_take(&h->by.db->pool->lock);
+        h->by.db->pool->stats.timeouts++;
+        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
     }
 }
