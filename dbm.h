@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 98da0c3a491cc3dc: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 459f2546dfe0d662: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3159,7 +3159,7 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
  * One that waits for a connection for longer than pool_timeout fails as a session would.
- * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
  * or the end of the task. A cancelled call ends at once: E_CANCELLED is then not done or only read, E_IN_DOUBT a write that had been sent. PostgreSQL is told to stop it when its turn is there, so that those
  * behind it need not wait; what it stops instead, hearing of that late, is undone and sent once more. (On a session the one behind it may be E_CANCELLED then, in autocommit too.) So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone, and so do CALL, DO and what makes or drops tables.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
@@ -11123,8 +11123,10 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
+#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -11332,6 +11334,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL:
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site); /* one of its own, to be closed by dbm__rows_close(), that needs no result; the row itself where that can't be */
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
@@ -13261,6 +13264,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -13768,7 +13772,8 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
     if (row == NULL) { dbm__fail_null("row"); return ""; }
-    if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
+    if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
+    if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : ""; }
@@ -13776,7 +13781,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
+    if (row->copied == NULL && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -13785,11 +13790,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
+    if (row->copied != NULL) return status; /* the session may be at another call, on a worker */
     return dbm__work_fail(row->work, row->site); }
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (!row->open || !row->standing) {
+    if (row->copied != NULL && i >= 0 && i < row->op.columns) { *out = row->copied[i]; return DBM_OK; }
+    if (!row->open || !DBM__STANDS(row)) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
@@ -13811,7 +13818,7 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     return DBM_OK; }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
-    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
     if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
         *out = dbm_null();
         return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
@@ -13820,6 +13827,23 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     *out = dbm_null();
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site); }
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
+    dbm__work *w = row->work;
+    int i, n = row->op.columns;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_rows *copy = 2 * n <= DBM__MAX_VALUES ? dbm__rows_new(w) : NULL;
+    if (copy == NULL) return row;
+    for (i = 0; i < n && dbm__column(row, i, &values[i]) == DBM_OK; i++) {
+        const char *name = dbm_row_name(row, i);
+        values[n + i] = dbm_textn(name, strlen(name)); }
+    dbm__rows_reset(w, copy, site);
+    if (i < n || dbm__keep_values(w, copy, values, 2 * n, &copy->row.copied) != DBM_OK) { dbm__rows_spare(w, copy); return row; }
+    copy->row.op.columns = n;
+    copy->row.op.result = NULL;
+    copy->row.number = 1;
+    dbm__rows_opened(w, copy);
+    copy->row.ended = false; /* it ends with its call */
+    return &copy->row; }
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v; dbm__why why;
     int64_t x = 0;
@@ -13944,10 +13968,10 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns); }
     for (i = 0; i < count; i++) {
         const dbm_target *t = &targets[i];
@@ -14810,10 +14834,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true; }
     dbm__text_end(&text);
-    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!row->standing) {
+    if (!DBM__STANDS(row)) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status; }
     for (i = 0; i < model->field_count; i++) {
@@ -30337,6 +30361,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (a->line != NULL) {
         if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
+        if (r->row == &a->work->one.row && !r->act.done && !(a->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) r->row = dbm__row_copy(r->row, r->site); /* so that others can have the connection */
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {

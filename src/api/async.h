@@ -32,7 +32,7 @@
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
  * One that waits for a connection for longer than pool_timeout fails as a session would.
- * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
  * or the end of the task. A cancelled call ends at once: E_CANCELLED is then not done or only read, E_IN_DOUBT a write that had been sent. PostgreSQL is told to stop it when its turn is there, so that those
  * behind it need not wait; what it stops instead, hearing of that late, is undone and sent once more. (On a session the one behind it may be E_CANCELLED then, in autocommit too.) So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone, and so do CALL, DO and what makes or drops tables.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
