@@ -208,6 +208,61 @@ static void several_in_a_turn(void **state) {
     }
 }
 
+/* dbm_affected() is that of the call that is told, in the callback, or after its await, though those behind it have been answered. */
+static const char *const counted[] = { "INSERT INTO unit SELECT n, 'x' FROM generate_series(1, 7) AS n", "UPDATE unit SET t = 'y' WHERE n < 4", "DELETE FROM unit WHERE n = 7",
+    "UPDATE unit SET t = 'z' WHERE n > 100", "DELETE FROM unit" };
+static const int counts[] = { 7, 3, 1, 0, 6 };
+enum { COUNTED = 5 };
+static dbm_session counting;
+static int64_t heard_counts[COUNTED];
+static int heard_count;
+static void on_counted(void *ud, dbm_status status) {
+    (void)ud;
+    assert_ok(status);
+    heard_counts[heard_count++] = dbm_affected(&counting);
+}
+typedef struct counter { dbm_session s; dbm_act *acts[COUNTED]; int i; } counter;
+static dbm_task_status counts_rows(dbm_task *t) {
+    counter *x = dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    for (x->i = 0; x->i < COUNTED; x->i++) x->acts[x->i] = dbm_async_exec(&x->s, counted[x->i]);
+    DBM_AWAIT(t, dbm_async_sleep(t, 100)); /* all have been answered */
+    for (x->i = 0; x->i < COUNTED; x->i++) {
+        DBM_AWAIT(t, x->acts[x->i]);
+        heard_counts[heard_count++] = dbm_affected(&x->s);
+    }
+    DBM_TASK_END(t);
+}
+static void each_tells_its_own_count(void **state) {
+    dbm_status st = DBM_E_CLOSED;
+    counter x;
+    (void)state;
+    type = POSTGRESQL;
+    open_with(1, true);
+    for (int round = 0; round < 4; round++) {
+        long turns = proxy_turns(&through);
+        memset(&x, 0, sizeof x);
+        heard_count = 0;
+        if (round % 2 == 0) {
+            assert_ok(dbm_async_session_cb(loop, db, NULL, &counting, on_any, &st));
+            run(30000);
+            assert_ok(st);
+            turns = proxy_turns(&through);
+            for (int i = 0; i < COUNTED; i++) assert_ok(dbm_async_exec_cb(&counting, on_counted, NULL, counted[i]));
+            run(30000);
+            if (round > 0) assert_int_equal(proxy_turns(&through) - turns, 1);
+            assert_ok(dbm_async_end_cb(&counting, on_any, &st));
+        } else {
+            assert_non_null(dbm_spawn(loop, counts_rows, &x).loop);
+        }
+        run(30000);
+        assert_int_equal(heard_count, COUNTED);
+        for (int i = 0; i < COUNTED; i++) if (heard_counts[i] != counts[i]) fail_msg("round %d: call %d: %d rows, not %d", round, i, (int)heard_counts[i], counts[i]);
+    }
+    close_all();
+}
+
 /* What a SELECT has written is committed when it has been answered, whoever fails beside it. */
 static void each_is_committed_alone(void **state) {
     static const char *const texts[] = { "SELECT adds(1)", "SELECT 1 / (n - n) FROM generate_series(1, 1) AS n", "SELECT adds(2)", "INSERT INTO unit VALUES (2, 'again')", "SELECT adds(3)" };
@@ -374,7 +429,7 @@ static void stops_one_of_many(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(tasks_share_connections), cmocka_unit_test(several_in_a_turn), cmocka_unit_test(each_is_committed_alone), cmocka_unit_test(each_tells_its_own_count),
         cmocka_unit_test(large_both_ways), cmocka_unit_test(stops_one_of_many) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
