@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b0ef28de3f493c2e: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content bb07aa117a7b4be2: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -2548,8 +2548,8 @@ enum {
                                    * pipeline, and the results stay to be received, but SYNC, RESET and the connection's end drop them. Outside of a transaction
                                    * one that is `alone`, or writes, stands and fails alone; in one, and among those that share (between two operations that
                                    * wait), the first that fails takes those behind it along, whose RECEIVE answers DBM_E_ROLLED_BACK. More rows than
-                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one. The same for
-                                   * COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
+                                   * row_buffer: DBM_E_LIMIT for it. A cancel, or a deadline, stops what the server does just then, be it another one, of which nothing
+                                   * is done and whose RECEIVE answers DBM_E_CANCELLED. The same for COMMAND. What can't go into the pipeline just now, makes others wait or changes the connection: DBM_E_UNSUPPORTED at once,
                                    * and nothing was done */
 };
 
@@ -3159,14 +3159,18 @@ inline dbm__pointer dbm__task_pointer(dbm_task *t) { dbm__pointer p = { dbm__tas
  * the place of &s, where a loop runs (in a task, a callback, dbm_loop_post()); elsewhere dbm_async_on(loop, db), which lives as long as the loop. Each is a session in
  * autocommit of its own: no order among them, and no failure of one is another's. Many share a connection, which is out of the pool while calls wait or are under way.
  * One that waits for a connection for longer than pool_timeout fails as a session would.
- * The row of dbm_async_query_one() lives until fn returns or the task waits again. Rows of dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(),
- * or the end of the task. A cancelled call ends at once; what a server does for others is not cancelled: E_CANCELLED is then not done or only read, E_IN_DOUBT a write
- * that had been sent. So is a write whose connection broke; what reads is sent once more. What waits at the server (BLPOP) or changes the connection (SET) goes alone.
+ * The row of dbm_async_query_one() lives until fn returns or the task waits again, and holds up no other call (one of more than 32 columns may). Rows of
+ * dbm_async_query() hold a connection until they are at their end, or dbm_async_rows_end(), or the end of the task.
+ * A cancelled call ends at once: E_CANCELLED, not done or only read; E_IN_DOUBT, a write that had been sent. So is a write whose connection broke; what reads is sent once
+ * more (a SELECT whose function writes, too). PostgreSQL is told to stop a cancelled one when it has its turn, so that those behind it need not wait; what is stopped in its
+ * place, when that comes late, is undone and sent once more. (On a session, in autocommit, the call behind a cancelled one may be stopped so, and is E_CANCELLED.) What waits at
+ * the server (BLPOP), changes the connection (SET) or is neither query nor INSERT, UPDATE, DELETE (on PostgreSQL: CALL, CREATE) goes alone.
  * Where the adapter can (PostgreSQL with libpq 14, Redis), what became ready in one turn of the loop, on a session or a database, leaves in one send. On a session
  * each such row of dbm_async_query_one() lives until the first call that is made after it was told, and dbm_affected() is that of the call that is told; in a transaction those behind
  * a failure fail as it does; in autocommit they may have been sent, and each has its own outcome.
  * Calls that wait (dbm_exec() and its like) work on a session, and block the loop; while an asynchronous one is under way they are E_MISUSE, and dbm_session_end() always.
- * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client), the calls of a session run on a worker thread of the loop, one at a time.
+ * Where the adapter has no start and step (SQLite, MongoDB, MySQL with Oracle's client, which sends only texts without blocking, and those give other values), the calls of a
+ * session run on a worker thread of the loop, one at a time. MariaDB's client blocks the loop in TLS handshakes, connect_timeout at most (measured: MySQL in the manual).
  * Ownership texts, values and SQL are copied. `s`, `rows` and `row` stand in the task's struct; they are written before the await returns, and NULL when it fails. What
  *           dbm_async_query_one() found lives until the next call on the session.
  * Errors    as those of the calls without async; E_CANCELLED: the task was cancelled, and the session with it; E_CLOSED: so was the loop. NULL, whose await
@@ -6911,7 +6915,6 @@ typedef struct dbm__running {
     bool cancellable;
     int64_t limit_us, quiet_us;
 } dbm__running;
-DBM__FN void dbm__running_told(dbm__running *r); /* dbm_cancel has told the server to stop it: the answer has a second, and a second word might hit what comes next */
 DBM__FN void dbm__running_give_up(dbm__running *r, dbm_status st, const char *why); /* at any time; the connection is broken then */
 DBM__FN dbm_status dbm__op_end(dbm_connection *c, dbm_op *op, dbm_status st);
 /* FINISH: from memory, where the adapter has it so. */
@@ -7221,10 +7224,6 @@ DBM__FN int64_t dbm__running_until(dbm__running *r) {
     if (r->quiet_us < until) until = r->quiet_us;
     if (r->cancellable && until != INT64_MAX && until > (soon = dbm__now(host) + 1000000)) until = soon; /* dbm_cancel is heard within a second */
     return until; }
-DBM__FN void dbm__running_told(dbm__running *r) {
-    if (r->phase != DBM__RUNNING || !r->cancellable) return;
-    r->phase = DBM__STOPPED;
-    r->limit_us = dbm__now(r->c->db->host) + 1000000; }
 DBM__FN void dbm__running_heard(dbm__running *r, dbm_status heard) {
     if (heard == DBM_E_TIMEOUT) {
         int64_t now = dbm__now(r->c->db->host);
@@ -11102,8 +11101,10 @@ struct dbm_row {
     char *texts;                         /* numbers written out by dbm_row_text, 64 bytes a column */
     int texts_columns;
     void *kept;                          /* copies made for the row in hand: blobs read as text */
+    const dbm_value *copied;             /* async/: a row without a result: its values, and behind them the columns' names */
     const void *lent_to;                 /* async/: a row found by a call that was not told of it yet; or the work: it ends with the next call */
 };
+#define DBM__STANDS(row) ((row)->standing || (row)->copied != NULL)
 struct dbm_rows {
     struct dbm_row row;
     struct dbm_rows *next;
@@ -11159,6 +11160,7 @@ typedef struct dbm__side {
     void (*cancelled)(struct dbm__work *w); /* by dbm_cancel, from any thread: its loop looks what it waits for */
     bool busy;                           /* something is under way, and `trouble` says so: calls that wait are refused */
     bool apart;                          /* each of its calls stands alone: no failure sticks */
+    dbm__word waits;                     /* the loop drives an operation: then it alone tells the server of a cancel, for what is told twice may hit what comes next */
     dbm__word runner;                    /* but those of this thread, which is it */
     uint32_t gen;                        /* of the session that it serves, or served last */
     unsigned queries;                    /* that rows were made for */
@@ -11313,6 +11315,7 @@ DBM__FN dbm_rows *dbm__rows_new(dbm__work *w);                          /* NULL:
 DBM__FN void dbm__rows_reset(dbm__work *w, dbm_rows *rows, const char *site);
 DBM__FN void dbm__rows_opened(dbm__work *w, dbm_rows *rows);
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows);
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site); /* one of its own, to be closed by dbm__rows_close(), that needs no result; the row itself where that can't be */
 DBM__FN void dbm__rows_close(dbm_rows *rows);
 DBM__FN bool dbm__rows_at_hand(dbm_rows *rows, dbm_status *st);         /* the next row, or the end, is known without the adapter */
 DBM__FN dbm_status dbm__rows_fetched(dbm_rows *rows, dbm_status st);    /* what FETCH said; a failure is the thread's last */
@@ -12146,7 +12149,7 @@ DBM__DEF dbm_database *dbm_session_database(dbm_session *s) {
     if (w == NULL) { dbm__session_bad(s, NULL); return NULL; }
     return w->db; }
 DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
-    dbm__work *w; bool match;
+    dbm__work *w; bool match, looped;
     if (s == NULL) return dbm__fail_null("session");
     if (s->slot == NULL) return dbm__fail(DBM_E_MISUSE, DBM_STAGE_NONE, NULL, NULL, "dbm_cancel: the session has ended, or never began");
     w = (dbm__work *)s->slot;
@@ -12161,9 +12164,10 @@ DBM__DEF dbm_status dbm_cancel(dbm_session *s) {
         dbm__store(&w->cancelled, 1);
         dbm__store(&w->slot.connection.cancelled, 1);
         dbm__store_release(&w->trouble, 1);
-        if (dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
+        looped = w->side != NULL && w->side->gen == s->gen;
+        if (!(looped && dbm__load(&w->side->waits) != 0) && dbm__load_ordered(&w->committing) == 0 && w->db->adapter->cancel != NULL) w->db->adapter->cancel(&w->slot.connection);
         if (w->db->gate != NULL) dbm__gate_wake(w->db->gate);
-        if (w->side != NULL && w->side->gen == s->gen) w->side->cancelled(w); }
+        if (looped) w->side->cancelled(w); }
     dbm__add(&w->cancellers, (dbm__word)0 - 1u);
     if (match) return DBM_OK;
     dbm__add(&w->slot.pool->stale_handles, 1);
@@ -13226,6 +13230,7 @@ DBM__FN dbm_status dbm__on_group(dbm_session *on, const char *site, dbm_status (
 /* --- src/session/cursor.c --- */
 DBM__FN void dbm__rows_spare(dbm__work *w, dbm_rows *rows) {
     rows->row.lent_to = NULL;
+    rows->row.copied = NULL;
     if (rows->row.looping) {
         rows->next = w->free_rows;
         w->free_rows = rows;
@@ -13723,7 +13728,8 @@ DBM__DEF const char *dbm_row_name(dbm_row *row, int i) {
     const dbm_adapter *a;
     const char *name = NULL;
     if (row == NULL) { dbm__fail_null("row"); return ""; }
-    if (!row->open || row->op.result == NULL || i < 0 || i >= row->op.columns) return "";
+    if (!row->open || (row->op.result == NULL && row->copied == NULL) || i < 0 || i >= row->op.columns) return "";
+    if (row->copied != NULL) return row->copied[row->op.columns + i].as.text.data;
     a = row->work->db->adapter;
     if (a->column_name != NULL) name = a->column_name(&row->work->slot.connection, &row->op, i);
     return name != NULL ? name : ""; }
@@ -13731,7 +13737,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
     char text[600];
     dbm__text t = dbm__text_in(text, sizeof text);
     va_list ap;
-    if (row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
+    if (row->copied == NULL && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top); /* the first one is what matters */
     va_start(ap, format);
     dbm__putv(&t, format, ap);
     va_end(ap);
@@ -13740,11 +13746,13 @@ DBM__FN DBM__NOINLINE dbm_status dbm__row_fail(dbm_row *row, dbm_status status, 
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "column %d (%s) of row %l: %s", column, dbm_row_name(row, column), row->number, text);
     } else {
         dbm__fail(status, DBM_STAGE_ROW, row->work->db->name, row->site, "row %l: %s", row->number, text); }
+    if (row->copied != NULL) return status; /* the session may be at another call, on a worker */
     return dbm__work_fail(row->work, row->site); }
 static DBM__NOINLINE dbm_status dbm__column_bad(dbm_row *row, int i, dbm_value *out) {
     *out = dbm_null();
     if (row == NULL) return dbm__fail_null("row");
-    if (!row->open || !row->standing) {
+    if (row->copied != NULL && i >= 0 && i < row->op.columns) { *out = row->copied[i]; return DBM_OK; }
+    if (!row->open || !DBM__STANDS(row)) {
         if (row->open && row->gen == row->work->gen && row->work->top->sticky != DBM_OK) return dbm__level_again(row->work->top);
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_ROW, row->work != NULL ? row->work->db->name : NULL, row->site,
                          "no row is in hand: read columns between dbm_rows_next and the next statement or the end of the rows");
@@ -13766,7 +13774,7 @@ DBM__INLINE dbm_status dbm__column(dbm_row *row, int i, dbm_value *out) {
     return DBM_OK; }
 DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     dbm_status st;
-    if (row == NULL || !row->standing) return dbm__column_bad(row, 0, out);
+    if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, out);
     if (!(row->work->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) {
         *out = dbm_null();
         return dbm__row_fail(row, DBM_E_UNSUPPORTED, -1, "the rows of a backend of type %q are no documents", row->work->db->adapter->type); }
@@ -13775,6 +13783,23 @@ DBM__FN dbm_status dbm__row_whole(dbm_row *row, int which, dbm_value *out) {
     *out = dbm_null();
     dbm__op_failed(&row->work->slot.connection, DBM_OP_FETCH, st);
     return dbm__work_fail(row->work, row->site); }
+DBM__FN dbm_row *dbm__row_copy(dbm_row *row, const char *site) {
+    dbm__work *w = row->work;
+    int i, n = row->op.columns;
+    dbm_value values[DBM__MAX_VALUES];
+    dbm_rows *copy = 2 * n <= DBM__MAX_VALUES ? dbm__rows_new(w) : NULL;
+    if (copy == NULL) return row;
+    for (i = 0; i < n && dbm__column(row, i, &values[i]) == DBM_OK; i++) {
+        const char *name = dbm_row_name(row, i);
+        values[n + i] = dbm_textn(name, strlen(name)); }
+    dbm__rows_reset(w, copy, site);
+    if (i < n || dbm__keep_values(w, copy, values, 2 * n, &copy->row.copied) != DBM_OK) { dbm__rows_spare(w, copy); return row; }
+    copy->row.op.columns = n;
+    copy->row.op.result = NULL;
+    copy->row.number = 1;
+    dbm__rows_opened(w, copy);
+    copy->row.ended = false; /* it ends with its call */
+    return &copy->row; }
 DBM__DEF int64_t dbm_row_int(dbm_row *row, int i) {
     dbm_value v; dbm__why why;
     int64_t x = 0;
@@ -13888,10 +13913,10 @@ static DBM__NOINLINE dbm_status dbm__scan_one(dbm_row *row, int i, dbm_value *v,
 DBM__DEF dbm_status dbm__scan(dbm_row *row, const dbm_target *targets, int count) {
     dbm_status result = DBM_OK;
     int i;
-    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns)) {
+    if (DBM__UNLIKELY(row == NULL || !row->standing || count != row->op.columns) && (row == NULL || !DBM__STANDS(row) || count != row->op.columns)) {
         dbm_value v;
         for (i = 0; i < count; i++) dbm__target_clear(&targets[i]);
-        if (row == NULL || !row->standing) return dbm__column_bad(row, 0, &v);
+        if (row == NULL || !DBM__STANDS(row)) return dbm__column_bad(row, 0, &v);
         return dbm__row_fail(row, DBM_E_RANGE, -1, "dbm_scan has %d targets for %d columns", count, row->op.columns); }
     for (i = 0; i < count; i++) {
         const dbm_target *t = &targets[i];
@@ -14753,10 +14778,10 @@ DBM__DEF dbm_status dbm__scan_struct(dbm_row *row, const dbm_model *model, void 
         dbm__putf(&text, "the pointer to the struct of model %q is NULL", model->name);
         wrong = true; }
     dbm__text_end(&text);
-    if (!wrong && (!row || !row->standing)) dbm__model_empty(model, (char *)record);
+    if (!wrong && (!row || !DBM__STANDS(row))) dbm__model_empty(model, (char *)record);
     if (!row) return dbm__fail_null("dbm_scan_struct: the row is NULL");
     if (wrong) return dbm__row_fail(row, DBM_E_MISUSE, -1, "dbm_scan_struct: %s", block);
-    if (!row->standing) {
+    if (!DBM__STANDS(row)) {
         (void)dbm_row_value(row, 0); /* says why there is none */
         return dbm__self()->last.status; }
     for (i = 0; i < model->field_count; i++) {
@@ -19993,7 +20018,8 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
     if (!q->killed && step != DBM_STEP_DONE) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
-        dbm__pg_kill_begin(q, &q->kill); }
+        dbm__pg_kill_begin(q, &q->kill);
+        if (op->kind == DBM_OP_RECEIVE) q->kill.until_us += 9 * DBM__PG_CANCEL_US; /* there are others on the connection */ }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;
     if (want == DBM_STEP_DONE) {
@@ -24350,10 +24376,13 @@ static dbm_status dbm__redis_straight(dbm__redis *r, dbm_op *op) {
     r->raw_at = r->raw_size = r->scanned = 0;
     if (!fed) return dbm__redis_garbage(r);
     if (got == NULL) return DBM_DONE;
-    if (r->reader->pos != r->reader->len) dbm_adapter_broken(r->connection); /* bytes that nobody asked for */
+    r->raw_size = r->reader->len - r->reader->pos; /* no more than was fed last */
+    memcpy(r->raw, r->reader->buf + r->reader->pos, r->raw_size);
+    r->reader->pos = r->reader->len;
     s = *dbm__redis_in_line(r, 0);
     r->line_count = r->unanswered = 0;
     r->straight = false;
+    if (!dbm__redis_scan(r)) dbm_adapter_broken(r->connection); /* pushes, or bytes that nobody asked for */
     dbm__redis_line_empty(r);
     dbm__redis_learn(r, s.command, s.wanted, true, false);
     return dbm__redis_answer(r, op, &s); }
@@ -29256,6 +29285,7 @@ typedef struct dbm__async {
     int sent_count;
     size_t sent_size;
     bool unheard;                        /* which is all of it */
+    bool stops;                          /* the server was told to stop one of the batch, and may have stopped another one */
     bool renews;                         /* the connection is to be replaced before the first call */
     dbm__job turn;
     dbm_database *db;
@@ -29264,7 +29294,6 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -29324,6 +29353,7 @@ DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard); /* true: the flow
 DBM__FN void dbm__flow_cancel(dbm__async *a); /* w->cancelled has been set; or what is not to be cancelled is to end soon */
 DBM__FN bool dbm__batch_may(dbm__async *a);  /* the calls that wait are several, and can go together */
 DBM__FN bool dbm__batch(dbm__async *a);      /* they do, or what is left of that; true: none of them is under way any more */
+DBM__FN void dbm__batch_stop(dbm__async *a); /* the call whose answer is waited for was cancelled; of calls on a database */
 DBM__FN void dbm__lent_end(dbm__work *w);    /* rows whose call was told end */
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/flow.c --- */
@@ -29342,17 +29372,19 @@ enum {
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
 static void dbm__flow_watch(dbm__async *a) {
-    a->waits = true;
+    dbm__store(&a->side.waits, 1);
     dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
-    if (a->running.want == DBM_STEP_DONE) { a->rc = dbm__op_end(c, a->op, a->op->status); return true; }
+    if (a->running.want == DBM_STEP_DONE) {
+        dbm__store(&a->side.waits, 0);
+        a->rc = dbm__op_end(c, a->op, a->op->status);
+        return true; }
     if (c->reported) a->reported = dbm__self()->last; /* other calls fail meanwhile */
     dbm__flow_watch(a);
     return false; }
 DBM__FN bool dbm__flow_heard(dbm__async *a, dbm_status heard) {
-    a->waits = false;
     if (a->work->slot.connection.reported) dbm__self()->last = a->reported;
     dbm__running_heard(&a->running, heard);
     return dbm__flow_on(a); }
@@ -29377,10 +29409,18 @@ static dbm_op *dbm__flow_op(dbm__async *a, dbm_op_kind kind) { dbm__op_init(&a->
 /* Until when somebody waits who was asked to end: a silent server must not hold up a task for ever. */
 static int64_t dbm__flow_grace(const dbm__async *a) { return dbm__now(a->work->db->host) + a->work->db->shared->grace_us; }
 DBM__FN void dbm__flow_cancel(dbm__async *a) {
-    if (!a->waits) return;
+    if (dbm__load(&a->side.waits) == 0) return;
     if (a->running.limit_us > dbm__flow_grace(a)) a->running.limit_us = dbm__flow_grace(a); /* of a COMMIT: then it is in doubt */
     dbm__loop_unwatch(a->loop, &a->watch);
     dbm__flow_watch(a); /* dbm__running_until() sees that it is cancelled */ }
+/* Nobody waits any more for the call whose answer is waited for, of those on a database that share the connection: the server is told to stop it. What it stops in its
+ * place, when it hears of that late, is one of the same batch, all of which stand alone: that one is not done, and goes again. */
+DBM__FN void dbm__batch_stop(dbm__async *a) {
+    if (dbm__load(&a->side.waits) == 0 || a->op->kind != DBM_OP_RECEIVE || a->op->stop || !(a->db->adapter->flags & DBM_ADAPTER_STOPS)) return;
+    a->stops = a->op->stop = true;
+    a->op->wake_us = 0;
+    dbm__loop_unwatch(a->loop, &a->watch);
+    dbm__flow_watch(a); }
 static bool dbm__flow_end(dbm__async *a, dbm_status st) {
     a->at = DBM__AT_START;
     a->rc = st;
@@ -29910,6 +29950,9 @@ DBM__FN bool dbm__flow(dbm__async *a) {
  * A batch is put in the pipeline, sent by the first RECEIVE, and received to its end before anything else is begun on the connection: so who reads never has to
  * write. What it holds is little enough for one send. */
 enum { DBM__BATCH_CALLS = 128, DBM__BATCH_BYTES = 16000 };
+/* What the server may be told to stop in the place of another's call is done wholly or not at all: CALL may commit in between. */
+static bool dbm__batch_whole(const dbm__async *a, const dbm__entry *e) {
+    return !a->side.apart || !(a->db->adapter->flags & DBM_ADAPTER_STOPS) || e->verb == DBM__VERB_READ || e->verb == DBM__VERB_WRITE; }
 static bool dbm__batch_kind(const dbm__request *r) {
     return r->kind >= DBM__ASYNC_EXEC && r->kind <= DBM__ASYNC_COMMAND && r->kind != DBM__ASYNC_QUERY && !r->alone && !r->act.stopped && !r->act.done
         && r->size - sizeof *r <= DBM__BATCH_BYTES; }
@@ -29985,15 +30028,18 @@ static void dbm__batch_lost(dbm__async *a, dbm_status st) {
     for (r = a->sent; r != NULL; r = r->next) writes = writes || r->writes;
     all = !a->side.apart && a->unheard && dbm__may_replace(a->work, st, a->was_clean, writes);
     while (a->sent != NULL) {
+        dbm_status own;
         r = dbm__batch_pop(a);
-        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && r->status == DBM_OK && !r->act.done)) {
+        own = r->status != DBM_OK ? dbm__error_kept(a->work->db->host, r->error, r->status) : DBM_OK; /* why it was not sent */
+        r->error = NULL;
+        r->status = DBM_OK;
+        if (all || (a->side.apart && st == DBM_E_LOST && !r->writes && !r->again && own == DBM_OK && !r->act.done)) {
             r->again = true;
             *last = r;
             last = &r->next;
             continue; }
-        dbm__self()->last = kept;
-        if (r->status == DBM_OK) dbm__batch_failed(a, r, st, r->writes);
-        else dbm__batch_failed(a, r, dbm__error_kept(a->work->db->host, r->error, r->status), false); }
+        if (own == DBM_OK) dbm__self()->last = kept;
+        dbm__batch_failed(a, r, own == DBM_OK ? st : own, own == DBM_OK && r->writes); }
     if (again == NULL) return;
     if (all) again->alone = a->renews = true;
     dbm__side_back(a, again, last); }
@@ -30007,6 +30053,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
         case DBM__AT_START:
             a->was_clean = !w->in_transaction;
             a->unheard = true;
+            a->stops = false;
             a->sent_size = 0;
             a->last_undone = &a->undone;
             a->at = DBM__AT_PUT; break;
@@ -30029,7 +30076,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             /* fall through */
         case DBM__AT_PUT_FOUND:
             if (a->entry != NULL) r->writes = a->entry->prepared.writes;
-            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
+            if ((r->writes && w->read_only) || (a->entry != NULL && (a->entry->verb >= DBM__VERB_STATE || !dbm__batch_whole(a, a->entry) || dbm__flow_refuse(a) != DBM_OK))) a->rc = DBM_E_UNSUPPORTED;
             a->at = DBM__AT_PUT_BEGUN;
             if (a->rc == DBM_OK && !w->in_transaction && !w->no_transaction) DBM__RUN(dbm__flow_begin_op(a), DBM__AT_PUT_BEGUN);
             break;
@@ -30080,7 +30127,10 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             op->prepared = r->entry != NULL ? &r->entry->prepared : NULL;
             op->one_row = r->kind == DBM__ASYNC_ONE;
             op->row_buffer = w->db->settings->config.row_buffer;
-            DBM__RUN(op, DBM__AT_RECEIVED); break;
+            if (!dbm__flow_run(a, op, DBM__AT_RECEIVED)) {
+                if (r->act.done) dbm__batch_stop(a);
+                return false; }
+            break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
             if (a->rc == DBM_DONE) {
@@ -30089,7 +30139,8 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             if (a->rc != DBM_OK && a->rows != NULL) dbm__rows_spare(w, a->rows);
             if (a->rc == DBM_OK) dbm__batch_got(a, a->op);
             else if (c->broken) dbm__batch_lost(a, a->rc);
-            else if (a->op->undone && !r->again && !r->act.done) { /* a stale plan, or it stood behind one that failed: it goes again, by itself */
+            else if (((a->op->undone && !r->again) || (a->stops && (a->rc == DBM_E_CANCELLED || a->rc == DBM_E_TIMEOUT))) && !r->act.done) {
+                /* a stale plan, or it stood behind one that failed, or was stopped in the place of another one: it goes again, by itself */
                 *a->last_undone = dbm__batch_pop(a);
                 a->last_undone = &r->next;
                 r->again = r->alone = true;
@@ -30252,6 +30303,7 @@ static void dbm__async_answer(dbm__async *a, dbm__request *r, dbm_status st) {
     if (a->line != NULL) {
         if (a->served < DBM__SHARE_SERVED) a->served++;
         r->gen = a->work->gen;
+        if (r->row == &a->work->one.row && !r->act.done && !(a->db->adapter->flags & DBM_ADAPTER_DOCUMENTS)) r->row = dbm__row_copy(r->row, r->site); /* so that others can have the connection */
         if (r->row != NULL) r->row->lent_to = r->act.done ? (const void *)a->work : r; }
     dbm__request_done(r, st); }
 DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st) {
@@ -30298,6 +30350,8 @@ static void dbm__async_ended(dbm_loop *loop, dbm__request *r) {
 static dbm_status dbm__async_sync(dbm__async *a, dbm__request *r) {
     dbm__work *w = a->work;
     dbm_session s;
+    if (a->renews && w->top->sticky == DBM_OK && dbm__work_renew(w) != DBM_OK) return dbm__work_fail(w, r->site);
+    a->renews = false;
     s.slot = w;
     s.gen = dbm__load32(&w->gen);
     s.step = 0;
@@ -30386,10 +30440,7 @@ static void dbm__async_look(void *ud) {
     const dbm__sides *sides = (const dbm__sides *)*dbm__loop_of_acts((dbm_loop *)ud);
     dbm__async *a; int i;
     for (i = 0; i < 2; i++)
-        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) {
-            if (!a->waits || dbm__load(&a->work->cancelled) == 0) continue;
-            dbm__running_told(&a->running);
-            dbm__flow_cancel(a); }
+        for (a = i == 0 ? sides->told : sides->owned; a != NULL; a = a->next) if (dbm__load(&a->work->cancelled) != 0) dbm__flow_cancel(a);
     dbm__turns_look(ud); }
 /* Any thread. The session does not leave its loop before this returns. */
 static void dbm__async_cancelled(dbm__work *w) {
@@ -30492,7 +30543,7 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
     if (a->turned) {
         a->late = true;
         dbm__turn_forego(a);
-    } else if (a->waits) {
+    } else if (dbm__load(&a->side.waits) != 0) {
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
@@ -30538,6 +30589,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
     while (!a->put_off && (a->batches || a->first != NULL)) {
         dbm__request *r = a->first;
         dbm_status st;
+        bool half = r != NULL && r->kind == DBM__ASYNC_BULK_BEGIN && r->bulk != NULL && !a->on; /* the worker goes on with it, or drops it */
         if (a->line != NULL && !a->on && !a->batches) {
             if (dbm__async_shows(a) || dbm__async_spent(a)) { /* a row may be looked at for long */
                 a->first = NULL;
@@ -30564,7 +30616,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             (void)dbm__error_kept(a->work->db->host, r->error, DBM_E_NOMEM);
             r->error = NULL;
             st = a->work->top->sticky != DBM_OK ? dbm__level_again(a->work->top) : dbm__work_fail(a->work, r->site);
-        } else if (!a->on && r->act.stopped && dbm__request_stops(r)) {
+        } else if (!a->on && !half && r->act.stopped && dbm__request_stops(r)) {
             st = dbm__fail(DBM_E_CANCELLED, DBM_STAGE_STATEMENT, a->work->db->name, r->site, "the call was cancelled before it was sent");
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
@@ -30577,7 +30629,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             r->turns = a->turns;
             r->patient = a->turns != NULL && a->turns->patient == a;
             if (r->kind == DBM__ASYNC_END) a->first = NULL;
-            if (dbm__async_work(a, r, r->patient || a->late || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
+            if (dbm__async_work(a, r, r->patient || a->late || half || r->kind == DBM__ASYNC_COMMIT || !dbm__request_stops(r), dbm__async_worker, dbm__async_ran)) return;
             a->on = false;
             st = dbm__work_fail(a->work, r->site);
         } else {
@@ -30662,11 +30714,12 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
-    a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
+    a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
     a->at = 0;
     a->fd = -1;
+    dbm__store(&a->side.waits, 0);
     a->side.gen = w->base.gen;
     a->blocks = !dbm__pool_steps(w->slot.pool) || w->db->gate != NULL;
     a->pipes = w->db->replies && !a->blocks;
@@ -30948,7 +31001,7 @@ DBM__FN void dbm__share_untold(dbm__request *r) {
     dbm__line_left(h); }
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
 DBM__FN bool dbm__share_stop(dbm__request *r) {
-    const dbm__async *a = r->side;
+    dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
     if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
@@ -30956,6 +31009,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r) {
     if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
     dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    if (a->sent == r) dbm__batch_stop(a);
     return true; }
 /* It is no carrier any more. */
 DBM__FN void dbm__share_left(dbm__async *a) {
@@ -31036,6 +31090,9 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__lock_take(&h->by.db->pool->lock);
+        h->by.db->pool->stats.timeouts++;
+        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
@@ -31297,7 +31354,9 @@ DBM__FN dbm_status dbm__bulk_sync(dbm__request *r, dbm_session *s) {
     if (r->kind == DBM__ASYNC_BULK_ABANDON) return dbm_bulk_abandon(r->bulk);
     if (r->bulk == NULL) return dbm__bulk_begin(s, &r->bulk, r->values[1].as.text.data, r->values[2].as.text.data, (const dbm_bulk_options *)(const void *)r->values[0].as.text.data, r->site);
     st = dbm__bulk_inserts(r->bulk, DBM_E_UNSUPPORTED); /* the adapter was asked on the loop */
-    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st)); }
+    if (st != DBM_OK) return dbm__bulk_close(r->bulk, dbm__bulk_row_failed(r->bulk, -1, st));
+    st = dbm__bulk_bad(r->bulk); /* cancelled meanwhile */
+    return st == DBM_OK ? DBM_OK : dbm__bulk_close(r->bulk, st); }
 DBM__DEF dbm_act *dbm__async_bulk_begin(dbm_session *s, dbm__async_to to, const char *table, const char *columns, const dbm_bulk_options *options, const char *site) {
     dbm__async *a; dbm__request *r; dbm_value values[3]; dbm_bulk_options none;
     if (to.out != NULL) *(dbm_bulk **)to.out = NULL;

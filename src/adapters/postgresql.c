@@ -3411,6 +3411,7 @@ static dbm_step dbm__pg_kill_beside(dbm__pg *q, dbm_op *op, dbm_step step) {
         q->killed = true;
         if (op->stop) dbm__store(&q->cancelled, 1);
         dbm__pg_kill_begin(q, &q->kill);
+        if (op->kind == DBM_OP_RECEIVE) q->kill.until_us += 9 * DBM__PG_CANCEL_US; /* there are others on the connection */
     }
     want = dbm__pg_kill_step(q, &q->kill);
     q->ended = step == DBM_STEP_DONE && want != DBM_STEP_DONE;

@@ -36,7 +36,7 @@ DBM__FN void dbm__share_untold(dbm__request *r) {
 
 /* A call ends now, though its answer may be to come. False: it is the one that its carrier runs, alone. */
 DBM__FN bool dbm__share_stop(dbm__request *r) {
-    const dbm__async *a = r->side;
+    dbm__async *a = r->side;
     dbm__line *h = r->line;
     bool sent = r->gen != 0 && r->status == DBM_OK;
     if (a->work != NULL && a->first == r && (a->on || a->turned)) return false;
@@ -44,6 +44,7 @@ DBM__FN bool dbm__share_stop(dbm__request *r) {
     if (sent && r->writes) dbm__add(&h->by.db->pool->in_doubt, 1);
     dbm__act_done(&r->act, dbm__fail(sent && r->writes ? DBM_E_IN_DOUBT : DBM_E_CANCELLED, DBM_STAGE_STATEMENT, h->by.db->name, r->site, "the call was cancelled %s",
                                      !sent ? "before it was sent" : r->writes ? "after it was sent, so it may be done or not" : "before it was answered"));
+    if (a->sent == r) dbm__batch_stop(a);
     return true;
 }
 
@@ -146,6 +147,9 @@ static void dbm__share_late(dbm__line *h) {
     dbm__request *r;
     while (most > 0 && (r = dbm__share_first(h)) != NULL && (waited = dbm__now(h->by.db->host) - r->began_us) >= most) {
         (void)dbm__share_pop(h);
+        dbm__lock_take(&h->by.db->pool->lock);
+        h->by.db->pool->stats.timeouts++;
+        dbm__lock_give(&h->by.db->pool->lock);
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site));
     }
 }

@@ -581,31 +581,47 @@ static void behind_a_slow_one(void **state) {
     close_all();
 }
 
-/* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
+/* A task keeps the rows of calls while it waits for others, on one connection: each is its own, and stays as it is. */
 static dbm_task_status ask_two(dbm_task *t) {
     lone *x = dbm_task_data(t);
     dbm_act *first;
+    int64_t n = 0, m = 0;
+    const char *text = NULL;
     DBM_TASK_BEGIN(t);
     first = dbm_async_query_one(db, &x[0].row, "rows 1 x 2");
     CHECK(first != NULL);
     DBM_AWAIT(t, dbm_async_sleep(t, 5));
-    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "write"));
+    DBM_TRY_AWAIT(t, &x[1].rc, dbm_async_exec(db, "write"));
+    CHECK_STATUS(x[1].rc, DBM_OK);
+    first = dbm_async_query_one(db, &x[1].row, "rows 1 x 3");
+    CHECK(first != NULL);
+    DBM_AWAIT(t, dbm_async_sleep(t, 5));
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_query_one(db, &x[2].row, "rows 1 x 2"));
+    CHECK_STATUS(x->rc, DBM_OK);
+    CHECK(x[0].row != x[1].row && dbm_row_columns(x[0].row) == 2 && dbm_row_columns(x[1].row) == 3);
+    CHECK(dbm_row_int(x[0].row, 1) == 1 && dbm_row_int(x[1].row, 2) == 2 && dbm_row_int(x[2].row, 1) == 1 && strcmp(dbm_row_text(x[1].row, 2), "2") == 0);
+    CHECK(strcmp(dbm_row_name(x[1].row, 2), "c2") == 0 && dbm_row_index(x[1].row, "c1") == 1 && dbm_row_name(x[1].row, 3)[0] == 0);
+    CHECK_STATUS(dbm_scan(x[0].row, &n, &m), DBM_OK);
+    CHECK(n == 0 && m == 1);
+    CHECK_STATUS(dbm_scan(x[0].row, &n), DBM_E_RANGE);
+    CHECK(dbm_row_int(x[0].row, 2) == 0 && dbm_last_error()->status == DBM_E_RANGE && dbm_row_value(x[0].row, 1).type == DBM_TYPE_INT);
+    text = dbm_doc_json(x[0].row);
+    CHECK(text[0] == 0 && dbm_last_error()->status == DBM_E_UNSUPPORTED);
     x->times++;
     DBM_TASK_END(t);
 }
-static void a_row_is_kept(void **state) {
+static void rows_are_kept(void **state) {
     static const char *const forms[] = { "batched", "stepped", "scripted" };
-    lone two[2];
+    lone three[3];
     (void)state;
     pool_timeout_ms = 100;
     for (int f = 0; f < 3; f++) {
         for (int connections = 1; connections < 3; connections++) {
             open_all(forms[f], connections, false);
-            memset(two, 0, sizeof two);
-            CHECK(dbm_spawn(loop, ask_two, two).loop != NULL);
+            memset(three, 0, sizeof three);
+            CHECK(dbm_spawn(loop, ask_two, three).loop != NULL);
             run();
-            CHECK(two[0].times == 1);
-            CHECK_STATUS(two[0].rc, connections == 1 ? DBM_E_POOL_TIMEOUT : DBM_OK);
+            CHECK(three[0].times == 1);
             close_all();
         }
     }
@@ -656,6 +672,64 @@ static void rows_end_once_more(void **state) {
             close_all();
         }
     }
+}
+
+/* The connection is lost under a batch whose last call was refused before it was sent: that one is told its own failure, and nothing stays behind. */
+static void refused_and_lost(void **state) {
+    told t[3];
+    (void)state;
+    for (int how = 0; how < 3; how++) { /* on a session in autocommit that writes, on one whose calls go again, on a database */
+        dbm_shared *on;
+        open_all("batched", 1, false);
+        on = dbm_async_on(loop, db);
+        if (how < 2) begin(how == 0);
+        for (int round = 0; round < 2; round++) {
+            memset(t, 0, sizeof t);
+            if (round == 1) (void)plan(v, DBM_OP_RECEIVE, 1, LOSE);
+            for (int i = 0; i < 3; i++) {
+                const char *text = i == 2 ? "rows 1 x 2 :n" : how == 0 ? "rows 1 x 2 write" : "rows 1 x 2";
+                dbm_value n = dbm_named(i == 2 && round == 0 ? "n" : "unknown", dbm_int(1)); /* its name is wrong, the second time */
+                if (how < 2) CHECK_STATUS(i < 2 ? dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], text) : dbm_async_query_one_cb(&session, &t[i].row, fn, &t[i], text, n), DBM_OK);
+                else CHECK_STATUS(i < 2 ? dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], text) : dbm_async_query_one_cb(on, &t[i].row, fn, &t[i], text, n), DBM_OK);
+            }
+            run();
+            for (int i = 0; i < 3; i++) CHECK(t[i].times == 1);
+            if (round == 0 && how < 2) {
+                memset(t, 0, sizeof t);
+                CHECK_STATUS(dbm_async_rollback_cb(&session, fn, &t[0]), DBM_OK);
+                run();
+            }
+        }
+        plan_clear(v);
+        CHECK_STATUS(t[0].status, how == 0 ? DBM_E_IN_DOUBT : DBM_OK); /* it was sent again */
+        CHECK_STATUS(t[2].status, DBM_E_MISUSE);
+        CHECK(strstr(t[2].message, "unknown") != NULL);
+        if (how < 2) {
+            told e = { 0 };
+            CHECK_STATUS(dbm_async_end_cb(&session, fn, &e), DBM_OK);
+            run();
+        }
+        close_all();
+        CHECK(test_heap_live(&heap) == 0);
+    }
+}
+
+/* One that waits behind a slow one for longer than pool_timeout is among the time-outs that dbm_stats() counts. */
+static void late_calls_are_counted(void **state) {
+    lone two[2];
+    (void)state;
+    pool_timeout_ms = 100;
+    open_all("stepped", 1, false);
+    memset(two, 0, sizeof two);
+    plan_delay(v, DBM_OP_EXECUTE, 1, 600000);
+    CHECK(dbm_spawn(loop, ask_once, &two[0]).loop != NULL);
+    CHECK(dbm_spawn(loop, ask_once, &two[1]).loop != NULL);
+    run();
+    CHECK_STATUS(two[0].rc, DBM_OK);
+    CHECK_STATUS(two[1].rc, DBM_E_POOL_TIMEOUT);
+    CHECK(stats_of(db).timeouts == 1);
+    pool_timeout_ms = 5000;
+    close_all();
 }
 
 /* What stands for a database lives as long as the loop: also in what its end still tells. */
@@ -718,5 +792,6 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
     cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first), cmocka_unit_test(rows_end_once_more)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted), cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
