@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 5345c4bdc8a2ef14: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 2d4e30ddc9a96c6d: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -17583,6 +17583,7 @@ typedef struct dbm__pg {
     bool failed_tx;          /* the server accepts nothing but its end */
     bool local;              /* the operation was over when it began */
     bool fresh;              /* nothing can have arrived since libpq was last asked */
+    bool dry;                /* the last read of the short way left nothing to be read */
     bool armed;              /* the command at the head comes by single rows */
     bool piped;              /* what is in `sent` goes through the pipeline */
     bool tls;
@@ -18757,6 +18758,7 @@ static int dbm__pg_lane_read(dbm__pg *q, dbm__pg_in *in) {
         if (need < 8192) need = 8192;
         if (!dbm__pg_grow(q->owner, &in->data, &in->size, need)) { q->no_memory = true; return DBM__PG_DEAD; }
         st = dbm__net_receive(q->fd, in->data + in->end, in->size - in->end, &got);
+        q->dry = got < in->size - in->end;
         if (DBM__UNLIKELY(st != DBM_OK)) {
             if (st == DBM_E_TIMEOUT) return DBM__PG_WAITS;
             (void)PQconsumeInput(q->conn); /* so that libpq knows, too */
@@ -19428,7 +19430,7 @@ static int64_t dbm__pg_key(dbm__pg *q, dbm__pg_statement *s);
 static void dbm__pg_drain(dbm__pg *q, int before) {
     q->before = before;
     if (q->unsynced) dbm__pg_go(q);
-    q->fresh = false; /* answers may be there */ }
+    q->fresh = before == DBM__PG_REPLY && q->ours && q->dry; /* else answers may be there */ }
 /* What the oldest one of those has to say that were queued to be received. False: there is none. */
 static bool dbm__pg_received(dbm__pg *q) {
     dbm_op *op = q->op;
