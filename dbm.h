@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 57cc112a5a3f8e88: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content ecb8d1b1712f4efd: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -27461,7 +27461,7 @@ enum { DBM__WATCH_NONE = -1, DBM__WATCH_DUE = -2 };
  * them by themselves). */
 enum { DBM__WATCH_NEW = 8 };
 DBM__FN void dbm__watch_init(dbm__watch *w, void (*heard)(dbm__watch *w, dbm_status heard));
-DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both; until INT64_MAX: for ever */
+DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, int64_t until_us); /* want: DBM_STEP_READ, _WRITE or both, 0: fd is not to wake the loop meanwhile; until INT64_MAX: for ever */
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w); /* also when it is not watched */
 /* What keeps dbm_loop_run() going: each task and each act under way. */
 DBM__FN void dbm__loop_hold(dbm_loop *loop);
@@ -27852,7 +27852,8 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         f->first = w;
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
-        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f); }
+        if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) { f->drop = true; dbm__fd_changed(loop, fd, f); }
     dbm__loop_ask(loop, false); }
 DBM__FN void dbm__loop_unwatch(dbm_loop *loop, dbm__watch *w) {
     dbm__fd *f = dbm__fd_find(loop, w->fd);
@@ -29341,7 +29342,8 @@ typedef struct dbm__async {
     int served;                          /* of so many calls; */
     bool of_rows;                        /* or was one, and ends with the rows of one call */
     /* flow.c's */
-    bool waits;                          /* for `running` */
+    bool waits;                          /* for `running`, */
+    int64_t gathers_us;                  /* but looks when the line's lead is told something, and then at the latest; 0: by itself */
     bool was_clean, replaced;
     int at, after, fd;
     dbm_status rc, failed;
@@ -29370,13 +29372,13 @@ typedef struct dbm__line {
     dbm__word posted;                    /* `woken` is on its way */
     dbm__async front;                    /* without a work: calls are put there, and wait */
     int waiting;                         /* how many of them */
-    dbm__async *carriers;
+    dbm__async *carriers, *lead;         /* lead: of those whose answers come, the one that is watched */
     bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
     dbm__watch later;                    /* when to look again whether others have given a connection back */
     dbm_session begun;
     int64_t began_us;
 } dbm__line;
-enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000, DBM__GATHER_US = 1000 }; /* taken at once; carried while others wait in the pool */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
 DBM__FN void dbm__side_watch(dbm__async *a, int fd, int want, int64_t until_us); /* as dbm__loop_watch() */
@@ -29418,9 +29420,18 @@ enum {
     DBM__AT_BULK_BEGUN, DBM__AT_BULK_ON, DBM__AT_BULK_SENT, DBM__AT_BULK_ENDED, DBM__AT_BULK_UNDO, DBM__AT_BULK_DROPPED, DBM__AT_BULK_UNDONE, DBM__AT_OVER,
     DBM__AT_PUT, DBM__AT_PUT_READY, DBM__AT_PUT_FOUND, DBM__AT_PUT_BEGUN, DBM__AT_PUT_DONE, DBM__AT_RECEIVE, DBM__AT_RECEIVED
 };
+/* Answers of a batch on a carrier come one by one, and each would cost a switch to this thread and back. One carrier of a line that has heard something leads: it is
+ * watched, and when it is told anything the others look what they have. What has come is looked at within DBM__GATHER_US, and then the one whose time it was leads. */
 static void dbm__flow_watch(dbm__async *a) {
+    int want = (int)a->running.want & DBM_STEP_BOTH;
+    int64_t until_us = dbm__running_until(&a->running);
+    dbm__line *h = a->op->kind == DBM_OP_RECEIVE && want == DBM_STEP_READ && !a->unheard && a->sent_count > 1 ? a->line : NULL;
     a->waits = true;
-    dbm__side_watch(a, a->op->fd, (int)a->running.want & DBM_STEP_BOTH, dbm__running_until(&a->running)); }
+    if (h != NULL && h->lead == NULL) h->lead = a;
+    if (h == NULL || h->lead == a) a->gathers_us = 0;
+    else if (a->gathers_us == 0) a->gathers_us = dbm__now(a->work->db->host) + DBM__GATHER_US;
+    if (a->gathers_us != 0 && a->gathers_us < until_us) until_us = a->gathers_us;
+    dbm__side_watch(a, a->op->fd, a->gathers_us != 0 ? 0 : want, until_us); }
 /* True: it has ended, with a->rc. */
 static bool dbm__flow_on(dbm__async *a) {
     dbm_connection *c = &a->work->slot.connection;
@@ -30142,6 +30153,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             break;
         case DBM__AT_RECEIVE:
             if (r == NULL) {
+                if (a->line != NULL && a->line->lead == a) a->line->lead = NULL; /* one of those that look now will */
                 if (a->last_undone != &a->undone) dbm__side_back(a, a->undone, a->last_undone);
                 a->at = DBM__AT_START;
                 return true; }
@@ -30160,6 +30172,7 @@ DBM__FN bool dbm__batch(dbm__async *a) {
             DBM__RUN(op, DBM__AT_RECEIVED); break;
         default: /* RECEIVED */
             a->at = DBM__AT_RECEIVE;
+            a->gathers_us = 0;
             if (a->rc == DBM_DONE) {
                 c->broken = true;
                 a->rc = dbm__fail(DBM_E_LOST, DBM_STAGE_STATEMENT, w->db->name, r->site, "the connection is out of step: there is no answer to this call"); }
@@ -30561,7 +30574,14 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         a->late = true;
         dbm__turn_forego(a);
     } else if (a->waits) {
+        dbm__line *h = a->line;
+        dbm__async *other;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) { h->lead = a; heard = DBM_OK; }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = other->next_carrier) {
+            if (other == a || other->gathers_us == 0 || !other->waits) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other); }
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r); } }
 DBM__FN void dbm__async_unlink(dbm__async *a) {
@@ -30730,6 +30750,7 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
+    a->gathers_us = 0;
     a->on = a->waits = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;
@@ -31032,6 +31053,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     if (p == NULL) return;
     while (*p != a) p = &(*p)->next_carrier;
     *p = a->next_carrier;
+    if (h->lead == a) h->lead = NULL;
     a->line = NULL;
     dbm__async_put_off(&h->front);
     dbm__line_left(h); }
@@ -31105,19 +31127,18 @@ static void dbm__share_late(dbm__line *h) {
         dbm__request_done(r, dbm__pool_timed_out(h->by.db->pool, true, waited, r->site)); } }
 DBM__FN void dbm__share_go(dbm__line *h) {
     const dbm__pool *pool = h->by.db->pool;
-    dbm__async *a, *next;
-    int idle = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0); /* and what may come to be */
-    for (a = h->carriers; a != NULL; a = a->next_carrier) if (dbm__carrier_free(a)) idle++;
+    dbm__async *a, *next; const dbm__request *r;
+    int ends = (h->begins ? 1 : 0) + (h->waiting > 1 ? dbm__pool_has(pool) : 0), calls = h->waiting, most; /* and what may come to be; what waits, or is under way */
+    for (a = h->carriers; a != NULL; a = a->next_carrier, ends++) { calls += a->sent_count; for (r = a->first; r != NULL; r = r->next) calls++; }
+    most = ends > 0 ? (calls + ends - 1) / ends : 1; /* so that all carriers have about as many, and a call is not behind more of them than others are */
+    if (most > DBM__SHARE_CALLS) most = DBM__SHARE_CALLS;
     for (a = h->carriers; a != NULL; a = next) {
         next = a->next_carrier;
         if (!dbm__carrier_free(a)) continue;
         if (h->waiting == 0 || dbm__async_spent(a) || (a->served >= DBM__SHARE_SERVED && dbm__pool_wanted(pool))) {
             if (a->work->rows == NULL) dbm__async_over(a); /* else one is being looked at */
-            idle--;
         } else {
-            int most = (h->waiting + idle - 1) / (idle > 0 ? idle : 1);
-            dbm__share_take(h, a, !a->pipes ? 1 : most < DBM__SHARE_CALLS ? most : DBM__SHARE_CALLS);
-            idle--; } }
+            dbm__share_take(h, a, a->pipes ? most : 1); } }
     if (h->waiting == 0 || h->begins || dbm__loop_ends(h->loop)) return;
     if (h->carriers == NULL || dbm__pool_has(pool) != 0) {
         dbm__carrier_begin(h);

@@ -415,6 +415,9 @@ DBM__FN void dbm__loop_watch(dbm_loop *loop, dbm__watch *w, int fd, int want, in
         if ((want & DBM__WATCH_NEW) || f->serial != w->serial) f->anew = true;
         f->serial = w->serial;
         if ((w->want & ~f->told) || f->anew) dbm__fd_changed(loop, fd, f);
+    } else if (w->want == 0 && (f = dbm__fd_find(loop, fd)) != NULL && f->told != 0) {
+        f->drop = true;
+        dbm__fd_changed(loop, fd, f);
     }
     dbm__loop_ask(loop, false);
 }
