@@ -82,7 +82,7 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     dbm__request *r;
     char *at;
     int i;
-    if (named) for (i = 0; i < count; i++) size += strlen(values[i].name) + 1;
+    for (i = 0; named && i < count; i++) if (values[i].name != NULL) size += strlen(values[i].name) + 1; /* those without are refused in its turn */
     r = (dbm__request *)dbm__act_take(loop, size, site);
     if (r == NULL) return NULL;
     r->size = size;
@@ -95,8 +95,8 @@ DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, co
     if (named) {
         dbm_value *copy = (dbm_value *)(void *)((char *)r + head);
         for (i = 0; i < count; i++) {
-            size_t n = strlen(values[i].name) + 1;
-            copy[i].name = (const char *)memcpy(at, values[i].name, n);
+            size_t n = values[i].name != NULL ? strlen(values[i].name) + 1 : 0;
+            if (n != 0) copy[i].name = (const char *)memcpy(at, values[i].name, n);
             at += n;
         }
     }
@@ -672,10 +672,10 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
     r->writes = commit;
-    dbm__share_left(a);
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
     dbm__act_begin(&r->act, a->loop, task, told ? &dbm__request_told : &dbm__request_awaited);
+    dbm__share_left(a);
     dbm__async_put(a, r);
 }
 

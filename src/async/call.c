@@ -31,13 +31,16 @@ DBM__DEF dbm_status dbm__async_session_cb(dbm_loop *loop, dbm_database *db, cons
 DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site) {
     dbm__work *w = s != NULL ? dbm__work_of(s) : NULL;
     dbm__async *a;
+    bool runs;
     if (w == NULL) {
         (void)dbm__session_bad(s, site);
         return NULL;
     }
     a = (dbm__async *)(void *)w->side;
-    if (a == NULL || a->side.gen != w->base.gen || a->end == NULL) {
-        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, "a call of dbm_async_... on a session that dbm_async_session did not begin");
+    runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
+    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+        dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
+                  : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL;
     }
     if (of_task && a->task == NULL) {
@@ -158,7 +161,7 @@ DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *
 }
 
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) {
-    dbm__async *a = dbm__async_of(s, !to.told, site);
+    dbm__async *a = dbm__fn_given(run != NULL, site) ? dbm__async_of(s, !to.told, site) : NULL;
     dbm__request *r = a != NULL ? dbm__request_make(a->loop, DBM__ASYNC_RUN, site, NULL, NULL, 0, false) : NULL;
     if (r == NULL) return NULL;
     r->run = run;

@@ -56,6 +56,7 @@ DBM__FN void dbm__share_left(dbm__async *a) {
     *p = a->next_carrier;
     if (h->lead == a) h->lead = NULL;
     a->line = NULL;
+    dbm__loop_release(h->loop);
     dbm__async_put_off(&h->front);
     dbm__line_left(h);
 }
@@ -119,6 +120,7 @@ static void dbm__carrier_begun(void *ud, dbm_status st) {
         a->next_carrier = h->carriers;
         h->carriers = a;
         h->users++;
+        dbm__loop_hold(h->loop); /* until it goes back: whoever waited for its calls may have been cancelled */
     } else {
         dbm__carrier_failed(h, st);
     }
