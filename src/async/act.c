@@ -531,7 +531,19 @@ static void dbm__side_heard(dbm__watch *watch, dbm_status heard) {
         a->late = true;
         dbm__turn_forego(a);
     } else if (dbm__load(&a->side.waits) != 0) {
+        dbm__line *h = a->line;
+        dbm__async *other, *next;
+        if (h != NULL && a->gathers_us != 0 && heard == DBM_E_TIMEOUT) {
+            h->lead = a;
+            heard = DBM_OK;
+        }
         if (dbm__flow_heard(a, heard)) dbm__async_go(a);
+        for (other = h != NULL ? h->carriers : NULL; other != NULL; other = next) {
+            next = other->next_carrier;
+            if (other == a || other->gathers_us == 0 || dbm__load(&other->side.waits) == 0) continue;
+            dbm__loop_unwatch(loop, &other->watch);
+            if (dbm__flow_heard(other, DBM_OK)) dbm__async_go(other);
+        }
     } else if (dbm__way_on(a, r, a->way(&a->work->slot, heard, false))) {
         dbm__way_over(loop, a, r);
     }
@@ -749,6 +761,7 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
+    a->gathers_us = 0;
     a->on = a->put_off = a->batches = a->renews = a->of_rows = a->side.apart = false;
     a->line = NULL;
     a->db = w->db;

@@ -16,6 +16,7 @@ static test_heap heap;
 static int told_so_far;
 static dbm_session session;
 static int pool_timeout_ms = 5000;
+static int64_t (*own_clock)(void *ud);
 static bool reads = true; /* rows of calls that go together; one that goes alone ends with the next call on its session */
 
 static void open_all(const char *form, int connections, bool autocommit) {
@@ -25,12 +26,14 @@ static void open_all(const char *form, int connections, bool autocommit) {
     memset(&options, 0, sizeof options);
     memset(&heap, 0, sizeof heap);
     options.allocator = test_heap_allocator(&heap);
+    options.clock = own_clock;
     config.pool.size = connections;
     config.pool.max_overflow = -1;
     config.pool.timeout_ms = pool_timeout_ms;
     config.pool.pre_ping = DBM_PRE_PING_OFF;
     if (autocommit) config.isolation = DBM_AUTOCOMMIT;
     v = server_make();
+    v->clock = own_clock;
     mgr = server_manager(&options);
     db = server_add(mgr, v, form, &config);
     CHECK_STATUS(dbm_loop_create(&loop, mgr, NULL), DBM_OK);
@@ -582,6 +585,154 @@ static void behind_a_slow_one(void **state) {
 }
 
 /* A task keeps the rows of calls while it waits for others, on one connection: each is its own, and stays as it is. */
+/* ---- answers that come one by one ------------------------------------------------------------------------------------------------------- */
+
+static int64_t now_us = 1000000, tick_us;
+static int64_t stands_still(void *ud) {
+    (void)ud;
+    return now_us += tick_us;
+}
+enum { EACH = 6 }; /* calls of each of two connections */
+static lone some[4 * EACH];
+static struct link *ends[2];
+static int answered(void) {
+    int n = 0;
+    for (int i = 0; i < 4 * EACH; i++) n += some[i].times;
+    return n;
+}
+static int answer(int which, int count) {
+    for (int i = 0; i < count; i++) CHECK(send(ends[which]->fd[1], "c", 1, MSG_NOSIGNAL) == 1);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+    return answered();
+}
+static void ask_more(int from, int count) {
+    for (int i = from; i < from + count; i++) CHECK(dbm_spawn(loop, ask_once, &some[i]).loop != NULL);
+    for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+}
+static void open_two(void) {
+    own_clock = stands_still;
+    open_all("batched", 2, false);
+    memset(some, 0, sizeof some);
+    ask_more(0, 2 * EACH);
+    run();
+    memset(some, 0, sizeof some);
+    v->by_hand = true;
+    ask_more(0, 2 * EACH);
+    ends[0] = ends[1] = NULL;
+    for (size_t i = 0; i < sizeof v->links / sizeof v->links[0]; i++) {
+        if (v->links[i] != NULL && v->links[i]->batched == EACH) ends[ends[0] != NULL] = v->links[i];
+    }
+    CHECK(ends[0] != NULL && ends[1] != NULL);
+}
+static void close_two(void) {
+    tick_us = 1000;
+    close_all();
+    tick_us = 0;
+    own_clock = NULL;
+}
+
+/* The first answer of each connection is told at once. Then one of them leads, and what the other one has is told with its next one, or after a millisecond, when it
+ * leads itself. */
+static void answers_are_gathered(void **state) {
+    (void)state;
+    open_two();
+    assert_int_equal(answer(0, 1), 1);
+    assert_int_equal(answer(1, 1), 2);
+    assert_int_equal(answer(1, 1), 2);
+    assert_int_equal(answer(0, 1), 4);
+    assert_int_equal(answer(1, 1), 4);
+    now_us += 999;
+    assert_int_equal(answer(1, 0), 4);
+    now_us += 1;
+    assert_int_equal(answer(1, 0), 5);
+    assert_int_equal(answer(1, 1), 6);
+    assert_int_equal(answer(0, 1), 7);
+    assert_int_equal(answer(0, 1), 7);
+    assert_int_equal(answer(1, 1), 9);
+    assert_int_equal(answer(1, 1), 10); /* its last one: nobody need wait for it any more */
+    assert_int_equal(answer(0, 1), 11);
+    assert_int_equal(answer(0, 1), 12);
+    for (int i = 0; i < 2 * EACH; i++) CHECK(some[i].times == 1 && some[i].rc == DBM_OK && some[i].value == 1);
+    close_two();
+}
+
+/* The one that is not watched dies, or the one that leads; a call of it is cancelled; the loop goes. */
+static void cut_short_while_gathered(void **state) {
+    (void)state;
+    for (int how = 0; how < 4; how++) {
+        open_two();
+        (void)answer(0, 1);
+        assert_int_equal(answer(1, 1), 2);
+        if (how < 2) {
+            server_kill(v, ends[1 - how]->number);
+            now_us += how == 0 ? 1000 : 0;
+            v->by_hand = false;
+            (void)answer(how, 1);
+            tick_us = 1000;
+            run();
+        } else if (how == 2) {
+            for (int i = 0; i < 2 * EACH; i++) if (some[i].times == 0) dbm_async_cancel(some[i].act);
+            for (int i = 0; i < 5; i++) (void)dbm_loop_step(loop, 0);
+            assert_int_equal(answered(), 2 * EACH);
+            v->by_hand = false;
+            (void)answer(0, 1);
+            (void)answer(1, 1);
+            tick_us = 1000;
+            run();
+        }
+        for (int i = 0; i < 2 * EACH && how < 2; i++) CHECK(some[i].times == 1 && some[i].rc == DBM_OK && some[i].value == 1);
+        close_two();
+    }
+}
+
+/* Whoever becomes free takes no more than its part of all that is under way. */
+static void as_many_each(void **state) {
+    (void)state;
+    open_two();
+    ask_more(2 * EACH, 2 * EACH);
+    assert_int_equal(answer(0, EACH), EACH);
+    assert_int_equal(ends[0]->batched, EACH * 3 / 2);
+    assert_int_equal(answer(1, EACH), 2 * EACH);
+    assert_int_equal(ends[1]->batched, EACH / 2);
+    (void)answer(0, 2 * EACH);
+    (void)answer(1, 2 * EACH);
+    now_us += 1000;
+    assert_int_equal(answer(0, 0), 4 * EACH);
+    close_two();
+}
+
+/* A connection that goes back serves the next session within the turn. */
+static dbm_task_status in_a_session(dbm_task *t) {
+    lone *x = dbm_task_data(t);
+    static dbm_session s[MANY];
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &s[x->value]));
+    DBM_AWAIT(t, dbm_async_query_one(&s[x->value], &x->row, "rows 1 x 2"));
+    DBM_AWAIT(t, dbm_async_end(&s[x->value]));
+    x->times++;
+    DBM_TASK_END(t);
+}
+static void handed_over_in_a_turn(void **state) {
+    static lone all[MANY];
+    int turns = 0;
+    (void)state;
+    open_all("stepped", 1, true);
+    memset(all, 0, sizeof all);
+    for (int i = 0; i < MANY; i++) {
+        all[i].value = i;
+        CHECK(dbm_spawn(loop, in_a_session, &all[i]).loop != NULL);
+    }
+    while (all[MANY - 1].times == 0 && turns < 10 * MANY) {
+        (void)dbm_loop_step(loop, 10);
+        turns++;
+    }
+    printf("%d sessions: %d turns\n", MANY, turns);
+    CHECK(turns <= MANY / 4);
+    run();
+    close_all();
+}
+
+/* A task that keeps the row of one call while it waits for another one has the only connection: it waits as long as for a session, and not for ever. */
 static dbm_task_status ask_two(dbm_task *t) {
     lone *x = dbm_task_data(t);
     dbm_act *first;
@@ -791,7 +942,9 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first), cmocka_unit_test(rows_end_once_more)
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted), cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(answers_are_gathered), cmocka_unit_test(cut_short_while_gathered),
+    cmocka_unit_test(as_many_each), cmocka_unit_test(handed_over_in_a_turn), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted),
+    cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first),
+    cmocka_unit_test(rows_end_once_more)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
