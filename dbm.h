@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 053d2bd8fa4998a0: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content b90bfda0038a1c86: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -30853,6 +30853,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
+    if (st != DBM_OK) a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
     if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
         dbm__async_end(a, a->end, NULL, false, &dbm__request_told);
