@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content b90bfda0038a1c86: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 898a68bd67160ab7: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -28242,7 +28242,9 @@ static void dbm__loop_end(dbm_loop *loop) {
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -30180,7 +30182,7 @@ static bool dbm__share_stop(dbm__request *r);
 static void dbm__share_untold(dbm__request *r);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
-    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
     r->side->work->affected = r->affected;
     r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
@@ -30626,6 +30628,9 @@ static void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
+            if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
+                r->alone = true;
+                dbm__async_put_off(a); break; }
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);

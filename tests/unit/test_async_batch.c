@@ -570,10 +570,65 @@ static void a_name_lives_as_long_as_its_loop(void **state) {
     }
 }
 
+/* A thread of the pool's that was about to wake the loop when it went: the last word of that one finds it, and what stands for the database is freed. */
+static void *wakes_late(void *ud) {
+    dbm__taker *by = (dbm__taker *)ud;
+    pause_us(50000);
+    by->wake(by->ud);
+    dbm__store_release(&by->waking, 0);
+    return NULL;
+}
+static void a_wake_that_comes_late(void **state) {
+    pthread_t thread;
+    dbm__taker *by;
+    (void)state;
+    open_all("stepped", 1, false);
+    by = (dbm__taker *)(void *)dbm_async_on(loop, db); /* its first field */
+    CHECK(by != NULL && by->db == db);
+    dbm__store(&by->waking, 1);
+    CHECK(pthread_create(&thread, NULL, wakes_late, by) == 0);
+    close_all();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(test_heap_live(&heap) == 0);
+}
+
+/* What goes on a worker behind calls that went together waits until these were told: what a session shows is theirs meanwhile. */
+static int64_t shown[3];
+static void fn_slow(void *ud, dbm_status status) {
+    told *t = (told *)ud;
+    fn(ud, status);
+    shown[t->value] = dbm_last_id(&session);
+    pause_us(30000); /* the worker is through, if it could begin */
+}
+static dbm_status writes_there(dbm_session *s, void *ud) {
+    dbm_status st = dbm_exec(s, "write");
+    *(int64_t *)ud = dbm_last_id(s);
+    return st;
+}
+static void a_run_behind_a_batch(void **state) {
+    told t[3];
+    int64_t inside = 0;
+    (void)state;
+    open_all("batched", 1, false);
+    begin(false);
+    memset(t, 0, sizeof t);
+    for (int i = 0; i < 3; i++) t[i].value = i;
+    CHECK_STATUS(dbm_async_exec_cb(&session, NULL, NULL, "write"), DBM_OK);
+    run();
+    for (int i = 0; i < 2; i++) CHECK_STATUS(dbm_async_exec_cb(&session, fn_slow, &t[i], "write"), DBM_OK);
+    CHECK_STATUS(dbm_async_run_cb(&session, writes_there, &inside, fn_slow, &t[2]), DBM_OK);
+    run();
+    for (int i = 0; i < 3; i++) CHECK(t[i].times == 1 && t[i].status == DBM_OK && shown[i] == 2 + i);
+    CHECK(inside == 4);
+    end(DBM_OK);
+    close_all();
+}
+
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
     cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
-    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
+    cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop),
+    cmocka_unit_test(a_wake_that_comes_late), cmocka_unit_test(a_run_behind_a_batch)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
