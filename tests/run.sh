@@ -252,7 +252,7 @@ install_missing() {
     echo "installing:$packages"
     apt_log=$BUILD/apt.log
     apt_install() {
-        $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages </dev/null >"$apt_log" 2>&1
+        $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $packages </dev/null >"$apt_log" 2>&1
     }
     apt_install || {
         $as_root apt-get update </dev/null >"$apt_log.update" 2>&1
