@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 074267f461d490ea: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 6c86243ba3bb24ac: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -29297,6 +29297,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
@@ -30645,6 +30646,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -30705,6 +30707,7 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
@@ -30850,7 +30853,7 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
-    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
+    if (st != DBM_OK && dbm__load32(&a->open) == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
         a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
         dbm__async_end(a, a->end, NULL, false, true);
@@ -31162,7 +31165,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }

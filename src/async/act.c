@@ -665,6 +665,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -742,6 +743,7 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
