@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 6c86243ba3bb24ac: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content f8b0bd92a3941879: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -3217,8 +3217,8 @@ DBM_API dbm_act *dbm__async_bulk_row(const char *site, dbm_bulk *bulk, const cha
 DBM_API dbm_act *dbm__async_bulk(dbm_bulk *bulk, dbm__async_to to, const dbm_value *values, int count, const dbm_column *columns, size_t rows, const char *site);
 DBM_API dbm_status dbm__async_bulk_cb(dbm_session *s, const char *table, const char *columns, const dbm_bulk_options *options, dbm_async_row_fn row, dbm_async_fn fn, void *ud,
                                       const char *site);
-DBM_API bool dbm__async_row(dbm_rows *rows, dbm_row **row);
-DBM_API void dbm__async_came(dbm_rows *rows);
+DBM_API bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row);
+DBM_API void dbm__async_came(dbm_task *t);
 #ifdef __cplusplus
 }
 template <class... V> inline dbm_act *dbm__async_statement_cpp(dbm_session *s, dbm__async_to to, const char *site, const char *sql, const V &...v) {
@@ -3303,10 +3303,10 @@ inline dbm__on_holder dbm__on_async(dbm_shared *on) { dbm__on_holder h; h.target
 /* The row is at hand, or awaited; then the next round has it. */
 #define DBM__AWAIT_ROW(t, rows, row, n) \
     for (;;) \
-        if (!dbm__async_row(rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
+        if (!dbm__async_row(t, rows, &(row)) && dbm__await(t, dbm__await_at(t, n) ? dbm_async_next(rows, &(row)) : NULL, DBM__SITE)) { \
             return DBM_TASK_WAITS; \
             case DBM__TASK_LABEL(n): \
-            dbm__async_came(rows); \
+            dbm__async_came(t); \
         } else if (dbm__await_maybe(t, (row) == NULL)) return DBM_TASK_FAILED; \
         else if ((row) == NULL) break; \
         else
@@ -11107,7 +11107,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */
@@ -12628,7 +12627,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
-    dbm__store(&w->committing, 0);
+    dbm__store_release(&w->committing, 0); /* dbm_cancel sees the new one whole */
     return rc; }
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
@@ -27483,7 +27482,7 @@ struct dbm__act {
     const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
     dbm_status status;                   /* of its end; anybody's to read */
-    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1, came : 1; /* `done` and `stopped` are anybody's to read; came: of a task in DBM_AWAIT_ROW, what it awaited */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
@@ -29892,7 +29891,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -31282,9 +31281,12 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
     r->row_out = (dbm_row **)to.out;
     return dbm__async_add(a, r, to); }
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
+    dbm_act *act = (dbm_act *)(void *)t;
     dbm__work *w; dbm_status st;
-    if (rows != NULL && rows->row.came) { rows->row.came = false; return true; }
+    if (act != NULL && act->came) { /* rows that have ended may be another loop's by now */
+        act->came = false;
+        return true; }
     *row = NULL;
     if (rows == NULL || !rows->row.open) return false;
     w = rows->row.work;
@@ -31300,7 +31302,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     } else { (void)dbm__rows_at_hand(rows, &st); }
     *row = &rows->row;
     return true; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
+DBM__DEF void dbm__async_came(dbm_task *t) { ((dbm_act *)(void *)t)->came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -31322,8 +31324,8 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
+DBM__DEF void dbm__async_came(dbm_task *t) { (void)t; }
 #endif /* DBM_HAS_ASYNC */
 /* --- src/async/bulk.c --- */
 #if DBM_HAS_ASYNC

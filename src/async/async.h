@@ -118,7 +118,7 @@ struct dbm__act {
     const dbm__act_kind *kind;
     dbm_error_info *error;               /* kept from its end until it is told; NULL: none, or no memory for it */
     dbm_status status;                   /* of its end; anybody's to read */
-    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1; /* `done` and `stopped` are anybody's to read */
+    bool of_loop : 1, done : 1, awaited : 1, stopped : 1, more : 1, came : 1; /* `done` and `stopped` are anybody's to read; came: of a task in DBM_AWAIT_ROW, what it awaited */
     unsigned char own[3];                /* of whatever it is the first field of */
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */

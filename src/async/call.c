@@ -194,11 +194,12 @@ DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *
 }
 
 /* A row that is in memory: no act is needed for it. */
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) {
+    dbm_act *act = (dbm_act *)(void *)t;
     dbm__work *w;
     dbm_status st;
-    if (rows != NULL && rows->row.came) {
-        rows->row.came = false;
+    if (act != NULL && act->came) { /* rows that have ended may be another loop's by now */
+        act->came = false;
         return true;
     }
     *row = NULL;
@@ -219,7 +220,7 @@ DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) {
     *row = &rows->row;
     return true;
 }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { rows->row.came = true; }
+DBM__DEF void dbm__async_came(dbm_task *t) { ((dbm_act *)(void *)t)->came = true; }
 #else
 DBM__DEF dbm_shared *dbm__async_share(dbm_loop *loop, dbm_database *db, const char *site) { (void)loop; (void)db; (void)site; return NULL; }
 static dbm_status dbm__no_sessions(void) {
@@ -245,6 +246,6 @@ DBM__DEF dbm_act *dbm__async_statementv(dbm_session *s, dbm__async_to to, const 
 DBM__DEF dbm_act *dbm__async_step(dbm_session *s, dbm__async_to to, const char *site) { (void)s; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_rows(dbm_rows *rows, dbm__async_to to, const char *site) { (void)rows; (void)to; (void)site; (void)dbm__no_sessions(); return NULL; }
 DBM__DEF dbm_act *dbm__async_run(dbm_session *s, dbm__async_to to, dbm_async_run_fn run, void *ud, const char *site) { (void)s; (void)to; (void)run; (void)ud; (void)site; (void)dbm__no_sessions(); return NULL; }
-DBM__DEF bool dbm__async_row(dbm_rows *rows, dbm_row **row) { (void)rows; *row = NULL; return false; }
-DBM__DEF void dbm__async_came(dbm_rows *rows) { (void)rows; }
+DBM__DEF bool dbm__async_row(dbm_task *t, dbm_rows *rows, dbm_row **row) { (void)t; (void)rows; *row = NULL; return false; }
+DBM__DEF void dbm__async_came(dbm_task *t) { (void)t; }
 #endif /* DBM_HAS_ASYNC */

@@ -57,7 +57,6 @@ struct dbm_row {
     bool held;
     bool looping;                        /* DBM_EACH: ends with its block */
     bool owns_session;                   /* of a call on a database: the session ends with it */
-    bool came;                           /* DBM_AWAIT_ROW: what was awaited is there */
     uint32_t gen;                        /* of the level that opened it */
     const char *site;
     char *arguments;                     /* copied values and their texts; kept for the next query when it is small */

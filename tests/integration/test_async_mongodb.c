@@ -121,7 +121,7 @@ static dbm_status mongo_drop(dbm_session *on, const char *site, int call, const 
 static dbm_status mongo_rows_next(dbm_rows *rows, dbm_row **row) {
     awaited a = { 0 };
     dbm_status st = DBM_OK;
-    if (!dbm__async_row(rows, row)) st = awaited_wait(&a, dbm_async_next_cb(rows, row, awaited_fn, &a));
+    if (!dbm__async_row(NULL, rows, row)) st = awaited_wait(&a, dbm_async_next_cb(rows, row, awaited_fn, &a));
     return st == DBM_OK && *row == NULL ? DBM_DONE : st;
 }
 static void mongo_rows_end(dbm_rows *rows) {
