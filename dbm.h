@@ -1,6 +1,6 @@
 /* dbm.h 0.2.0: one C header that manages all of a program's databases. MIT licence or public domain, at your choice (at the end).
  *
- * GENERATED from src/ by amalgamate.py, content 66833945e2a0a20a: edit src/, not this file. There the code of
+ * GENERATED from src/ by amalgamate.py, content 57b85c51ead6b079: edit src/, not this file. There the code of
  * the implementation stands with blank lines and rulers, its braces on lines of their own and a head in each file; a banner above each part names it.
  *
  * DO THIS, in one .c file of the program, before any system header; the other files only include "dbm.h":
@@ -12621,7 +12621,7 @@ DBM__FN DBM__NOINLINE dbm_status dbm__work_renew(dbm__work *w) {
     dbm_status rc;
     dbm__work_renewing(w);
     rc = dbm__pool_reconnect(&w->slot, dbm__work_deadline(w));
-    dbm__store(&w->committing, 0);
+    dbm__store_release(&w->committing, 0); /* dbm_cancel sees the new one whole */
     return rc; }
 DBM__FN DBM__NOINLINE void dbm__work_doubt(dbm__work *w, dbm_status rc) {
     dbm_error_info *e = &dbm__self()->last;
@@ -28206,7 +28206,9 @@ static void dbm__loop_end(dbm_loop *loop) {
                 until_us = dbm__deadline(loop->host, 10); }
             dbm__store(&loop->stopped, 0);
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN); }
-        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop); }
+        for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop); }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop); }
 DBM__DEF void dbm_loop_free(dbm_loop *loop) {
@@ -29282,6 +29284,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */
@@ -29897,7 +29900,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;
@@ -30180,7 +30183,7 @@ static void dbm__turns_next(dbm__turns *turns);
 static void dbm__async_worker(dbm__worked *worked);
 /* dbm_affected() and dbm_last_id() are those of the call that is told, though the ones behind it in its batch have been answered. */
 static void dbm__request_shows(const dbm__request *r) {
-    if (r->gen == 0 || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, or its session has ended */
+    if (r->gen == 0 || r->line != NULL || dbm__load32(&r->side->work->gen) != r->gen) return; /* none, nobody's to ask for, or its session has ended */
     r->side->work->affected = r->affected;
     r->side->work->last_id = r->last_id; }
 static void dbm__request_reap(dbm_act *act) {
@@ -30649,6 +30652,9 @@ DBM__FN void dbm__async_go(dbm__async *a) {
             if (r->kind != DBM__ASYNC_COMMIT) st = dbm__work_fail(a->work, r->site);
         } else if (a->blocks || r->kind == DBM__ASYNC_RUN || dbm__bulk_blocks(a, r)) {
             if (a->on || a->turned) return;
+            if (a->pipes && !r->alone) { /* those of a batch before it are told first, of what a session shows */
+                r->alone = true;
+                dbm__async_put_off(a); break; }
             if (r->kind == DBM__ASYNC_RUN && a->turns != NULL && !a->work->gate_held && a->turns->patient != a && !a->late && dbm__load(&a->work->cancelled) == 0) { /* it can't be run twice */
                 dbm__turn_wait(a, r);
                 dbm__turns_next(a->turns);
@@ -30679,6 +30685,7 @@ DBM__FN void dbm__async_go(dbm__async *a) {
 /* Nothing comes after it. */
 DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told) {
     a->end = NULL;
+    dbm__store32(&a->open, 0);
     r->writes = commit;
     dbm__async_unlink(a);
     if (a->task != NULL) dbm__task_disowns(a->task, &a->owned);
@@ -30739,6 +30746,7 @@ DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *tas
     a->turned = a->late = a->limited = false;
     a->loop = loop;
     a->end = end;
+    dbm__store32(&a->open, w->base.gen);
     a->first = a->last = a->ending = a->sent = NULL;
     a->last_sent = &a->sent;
     a->sent_count = a->served = 0;
@@ -30886,8 +30894,9 @@ static void dbm__beginning_begun(void *ud, dbm_status st) {
     dbm__beginning *b = (dbm__beginning *)ud;
     dbm__async *a = (dbm__async *)(void *)((dbm__work *)b->out->slot)->side;
     if (st == DBM_OK) st = dbm__beginning_late(b);
-    if (st != DBM_OK && a->end != NULL && a->side.gen == b->out->gen) { /* else the loop's end, or its task's, has ended it */
+    if (st != DBM_OK && dbm__load32(&a->open) == b->out->gen) { /* else the loop's end, or its task's, has ended it */
         dbm_error_info kept = dbm__self()->last;
+        a->work->base.status = NULL; /* it is said below, and whose it is may go when that was told */
         dbm__async_end(a, a->end, NULL, false, true);
         dbm__self()->last = kept; }
     dbm__beginning_over(b, st); }
@@ -31201,7 +31210,7 @@ DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site
     if (w == NULL) { (void)dbm__session_bad(s, site); return NULL; }
     a = (dbm__async *)(void *)w->side;
     runs = a != NULL && dbm__load(&a->side.runner) == dbm__thread_number() && dbm__self()->loop != a->loop; /* this is a worker, and the queue is the loop's */
-    if (a == NULL || runs || a->side.gen != w->base.gen || a->end == NULL) {
+    if (a == NULL || runs || dbm__load32(&a->open) != s->gen) {
         dbm__fail(DBM_E_MISUSE, DBM_STAGE_STATEMENT, w->db->name, site, runs ? "a call of dbm_async_... inside of dbm_async_run, where calls wait: use dbm_exec and its like"
                   : "a call of dbm_async_... on a session that dbm_async_session did not begin");
         return NULL; }

@@ -689,7 +689,7 @@ DBM__FN bool dbm__flow(dbm__async *a) {
             break;
         case DBM__AT_RENEWED:
             a->rc = dbm__reconnect_end(&w->slot);
-            dbm__store(&w->committing, 0);
+            dbm__store_release(&w->committing, 0);
             a->at = a->after;
             if (a->rc == DBM_OK || r->kind == DBM__ASYNC_ROLLBACK) break;
             a->at = DBM__AT_FAILED;

@@ -922,6 +922,8 @@ static void dbm__loop_end(dbm_loop *loop) {
             dbm__loop_turn(loop, dbm__loop_under_way(loop) ? until_us : INT64_MIN);
         }
         for (i = 0; i < DBM__LOOP_ENDINGS && loop->endings[i] != NULL; i++) loop->endings[i](loop);
+        dbm__loop_take_posts(loop); /* a poster's that was slower than all this */
+        dbm__loop_run_jobs(loop);
     }
     dbm__workers_end(loop);
     dbm__loop_destroy(loop);

@@ -83,6 +83,7 @@ typedef struct dbm__async {
     int64_t own_limit_us;
     dbm__request *first, *last;
     dbm__request *end;                   /* made with the session, so that it can't fail */
+    uint32_t open;                       /* gen of the session until its end was asked for; read by values that come too late, when it may be another's, so by atomics */
     dbm__request *ending;                /* that, from when it has left on */
     bool blocks;                         /* its calls run on workers */
     bool on;                             /* the first one is under way */

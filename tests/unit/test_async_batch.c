@@ -936,6 +936,140 @@ static void the_manager_goes_first(void **state) {
     CHECK(test_heap_live(&heap) == 0 && t.times == 2);
     CHECK_STATUS(t.status, DBM_E_CANCELLED);
     (void)server_end_all();
+/* A thread of the pool's that was about to wake the loop when it went: the last word of that one finds it, and what stands for the database is freed. */
+static void *wakes_late(void *ud) {
+    dbm__taker *by = (dbm__taker *)ud;
+    pause_us(50000);
+    by->wake(by->ud);
+    dbm__store_release(&by->waking, 0);
+    return NULL;
+}
+static void a_wake_that_comes_late(void **state) {
+    pthread_t thread;
+    dbm__taker *by;
+    (void)state;
+    open_all("stepped", 1, false);
+    by = (dbm__taker *)(void *)dbm_async_on(loop, db); /* its first field */
+    CHECK(by != NULL && by->db == db);
+    dbm__store(&by->waking, 1);
+    CHECK(pthread_create(&thread, NULL, wakes_late, by) == 0);
+    close_all();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(test_heap_live(&heap) == 0);
+}
+
+/* Rows of a call on a database end with the last one, and their connection goes to whoever waits for it: what the task then does must not reach the rows that
+ * another loop reads on it: which ThreadSanitizer alone can see, so nothing here orders the two. */
+typedef struct reader { dbm_session s; dbm_rows *rows; dbm_row *row; int count; int64_t sum; dbm_status status; } reader;
+static int second_reads, first_is_through, was_run;
+static dbm_task_status reads_first(dbm_task *t) {
+    reader *x = (reader *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_query(db, &x->rows, "rows 1 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) x->count++;
+    __atomic_store_n(&first_is_through, 1, __ATOMIC_RELAXED);
+    DBM_TASK_END(t);
+}
+static dbm_task_status reads_second(dbm_task *t) {
+    reader *x = (reader *)dbm_task_data(t);
+    DBM_TASK_BEGIN(t);
+    DBM_AWAIT(t, dbm_async_session_on(t, db, &x->s));
+    DBM_AWAIT(t, dbm_async_query(&x->s, &x->rows, "rows 5 x 1"));
+    DBM_AWAIT_ROW(t, x->rows, x->row) {
+        x->sum += dbm_row_int(x->row, 0);
+        if (x->count++ == 0) {
+            __atomic_store_n(&second_reads, 1, __ATOMIC_RELAXED);
+            UNTIL(__atomic_load_n(&first_is_through, __ATOMIC_RELAXED) != 0);
+        }
+    }
+    DBM_TASK_END(t);
+}
+static void *second_loop(void *ud) {
+    dbm_loop *own;
+    CHECK_STATUS(dbm_loop_create(&own, mgr, NULL), DBM_OK);
+    CHECK(dbm_spawn(own, reads_second, ud).loop != NULL);
+    CHECK_STATUS(dbm_loop_run(own, 20000), DBM_OK);
+    dbm_loop_free(own);
+    return NULL;
+}
+static dbm_status is_run(dbm_session *on, void *ud) {
+    (void)on;
+    (void)ud;
+    __atomic_store_n(&was_run, 1, __ATOMIC_RELEASE);
+    return DBM_OK;
+}
+static void waits_for_the_second(void *ud, dbm_status status) { /* told before the first one goes on, whose connection is on its way already */
+    CHECK_STATUS(status, DBM_OK);
+    *(int *)ud = 1;
+    UNTIL(__atomic_load_n(&second_reads, __ATOMIC_RELAXED) != 0);
+}
+static void rows_of_another_loop(void **state) {
+    dbm_session beside;
+    dbm_database *db2;
+    dbm_config config;
+    pthread_t thread;
+    reader x, y;
+    int waited = 0;
+    told t = { 0 };
+    (void)state;
+    memset(&x, 0, sizeof x);
+    memset(&y, 0, sizeof y);
+    memset(&beside, 0, sizeof beside);
+    memset(&config, 0, sizeof config);
+    open_all("scripted", 1, false);
+    config.name = "beside";
+    db2 = server_add(mgr, server_make(), "scripted", &config);
+    CHECK_STATUS(dbm_async_session_cb(loop, db2, NULL, &beside, fn, &t), DBM_OK);
+    run();
+    (void)plan(v, DBM_OP_FETCH, 2, BLOCK);
+    CHECK(dbm_spawn(loop, reads_first, &x).loop != NULL);
+    while (__atomic_load_n(&v->blocked, __ATOMIC_RELAXED) == 0) (void)dbm_loop_step(loop, 1);
+    CHECK(pthread_create(&thread, NULL, second_loop, &y) == 0);
+    UNTIL(stats_of(db).waiting == 1);
+    CHECK_STATUS(dbm_async_run_cb(&beside, is_run, NULL, waits_for_the_second, &waited), DBM_OK);
+    UNTIL(__atomic_load_n(&was_run, __ATOMIC_ACQUIRE) != 0);
+    pause_us(20000); /* both answers are there in one turn, that one first */
+    server_release(v);
+    pause_us(20000);
+    run();
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(waited == 1 && x.count == 1);
+    if (y.count != 5 || y.sum != 1000) fail_msg("%d rows, their sum %d", y.count, (int)y.sum);
+    CHECK_STATUS(dbm_async_end_cb(&beside, fn, &t), DBM_OK);
+    run();
+    close_all();
+}
+
+/* What goes on a worker behind calls that went together waits until these were told: what a session shows is theirs meanwhile. */
+static int64_t shown[3];
+static void fn_slow(void *ud, dbm_status status) {
+    told *t = (told *)ud;
+    fn(ud, status);
+    shown[t->value] = dbm_last_id(&session);
+    pause_us(30000); /* the worker is through, if it could begin */
+}
+static dbm_status writes_there(dbm_session *s, void *ud) {
+    dbm_status st = dbm_exec(s, "write");
+    *(int64_t *)ud = dbm_last_id(s);
+    return st;
+}
+static void a_run_behind_a_batch(void **state) {
+    told t[3];
+    int64_t inside = 0;
+    (void)state;
+    open_all("batched", 1, false);
+    begin(false);
+    memset(t, 0, sizeof t);
+    for (int i = 0; i < 3; i++) t[i].value = i;
+    CHECK_STATUS(dbm_async_exec_cb(&session, NULL, NULL, "write"), DBM_OK);
+    run();
+    for (int i = 0; i < 2; i++) CHECK_STATUS(dbm_async_exec_cb(&session, fn_slow, &t[i], "write"), DBM_OK);
+    CHECK_STATUS(dbm_async_run_cb(&session, writes_there, &inside, fn_slow, &t[2]), DBM_OK);
+    run();
+    for (int i = 0; i < 3; i++) CHECK(t[i].times == 1 && t[i].status == DBM_OK && shown[i] == 2 + i);
+    CHECK(inside == 4);
+    end(DBM_OK);
+    close_all();
 }
 
 const struct CMUnitTest tests[] = {
@@ -945,6 +1079,7 @@ const struct CMUnitTest tests[] = {
     cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(in_line_with_threads), cmocka_unit_test(answers_are_gathered), cmocka_unit_test(cut_short_while_gathered),
     cmocka_unit_test(as_many_each), cmocka_unit_test(handed_over_in_a_turn), cmocka_unit_test(refused_and_lost), cmocka_unit_test(late_calls_are_counted),
     cmocka_unit_test(rows_are_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop), cmocka_unit_test(the_manager_goes_first),
-    cmocka_unit_test(rows_end_once_more)
+    cmocka_unit_test(rows_end_once_more),
+    cmocka_unit_test(a_wake_that_comes_late), cmocka_unit_test(rows_of_another_loop), cmocka_unit_test(a_run_behind_a_batch)
 };
 int main(void) { return cmocka_run_group_tests(tests, NULL, NULL); }
