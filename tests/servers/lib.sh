@@ -45,9 +45,9 @@ apt_get() {
         fatal "missing, and not to be installed from here: $*"
     fi
     apt_log=$(mktemp) || exit 1
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >"$apt_log" 2>&1 || {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null >"$apt_log" 2>&1 || {
         as_root apt-get update </dev/null >/dev/null 2>&1
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" </dev/null >"$apt_log" 2>&1
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" </dev/null >"$apt_log" 2>&1
     } || {
         tail -n 20 "$apt_log" >&2
         rm -f "$apt_log"
