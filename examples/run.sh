@@ -118,7 +118,7 @@ if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1; then
         as_root=sudo
     fi
     echo "installing: ${missing# }"
-    install_missing() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing </dev/null >"$work/apt.log" 2>&1; }
+    install_missing() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends $missing </dev/null >"$work/apt.log" 2>&1; }
     install_missing || { $as_root apt-get update </dev/null >"$work/apt.log" 2>&1 && install_missing; } || {
         tail -n 20 "$work/apt.log" >&2
         echo "examples/run.sh: apt-get could not install: ${missing# }" >&2

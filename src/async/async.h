@@ -123,6 +123,7 @@ struct dbm__act {
 };
 /* Memory for an act, by dbm__loop_take(), all zero; NULL: there is none, which is this thread's last failure. `reap` gives it back by dbm__loop_give(). */
 DBM__FN void *dbm__act_take(dbm_loop *loop, size_t size, const char *site);
+DBM__FN bool dbm__fn_given(bool given, const char *site); /* false, and MISUSE: the program's function is NULL */
 /* In the name of a task (of the one that runs now, if any: a child may use its parent's session), whose list it joins, or, with `task` NULL, of the callback form: then it holds the loop until it was told (when
  * dbm__loop_ends(), those are refused before: E_CLOSED). */
 DBM__FN void dbm__act_begin(dbm_act *act, dbm_loop *loop, dbm_task *task, const dbm__act_kind *kind);

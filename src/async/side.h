@@ -1,4 +1,5 @@
-/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls) and flow.c (one call) have in common.
+/* The asynchronous side of a session: what act.c (its begin, its end, the order of its calls), flow.c (one call), line.c (who waits for a connection) and share.c
+ * (calls on a database) have in common.
  * May call: api/, session/, async.h.
  * Must not know: how anything is done.
  *
@@ -117,6 +118,28 @@ typedef struct dbm__async {
     dbm_error_info kept;                 /* why `failed` */
 } dbm__async;
 
+/* One database as one loop uses it: sessions that wait for a connection, by one timer and one job to be woken by for all of them, and calls on it. For the program each
+ * of these is a session of its own; here they share carriers: sessions in autocommit, taken from the pool as any other, each of which takes some of the calls that
+ * wait, as many as the others, so that what is quick is not behind what is slow for long. Without calls, at the end of a turn, they go back, and before that when others
+ * have waited in the pool for long. */
+typedef struct dbm__line {
+    dbm__taker by;
+    struct dbm__line *next;
+    dbm_loop *loop;
+    size_t users;                        /* 0: it is to be freed */
+    dbm__watch watch;
+    dbm__job woken;
+    dbm__word posted;                    /* `woken` is on its way */
+    dbm__async front;                    /* without a work: calls are put there, and wait */
+    int waiting;                         /* how many of them */
+    dbm__async *carriers;
+    bool begins, named, ends, looks;     /* one more is being taken, since began_us; dbm_async_on() has given it out; its loop ends; `later` is set: */
+    dbm__watch later;                    /* when to look again whether others have given a connection back */
+    dbm_session begun;
+    int64_t began_us;
+} dbm__line;
+enum { DBM__SHARE_CALLS = 32, DBM__SHARE_SERVED = 256, DBM__SHARE_LOOK_US = 10000 }; /* taken at once; carried while others wait in the pool */
+
 /* ---- act.c ---- */
 /* Has a slot's connection put through `way`. True: it is over; else the flow goes on when it is. */
 DBM__FN bool dbm__side_way(dbm__async *a, dbm__request *r, int (*way)(dbm__slot *slot, dbm_status heard, bool may_block));
@@ -126,8 +149,39 @@ DBM__FN void dbm__side_answered(dbm__async *a, dbm__request *r, dbm_status st); 
 DBM__FN void dbm__side_back(dbm__async *a, dbm__request *first, dbm__request **last); /* calls go once more, before all that wait */
 
 DBM__FN dbm__request *dbm__request_make(dbm_loop *loop, dbm__async_kind kind, const char *site, const char *sql, const dbm_value *values, int count, bool named);
-DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 DBM__FN dbm_act *dbm__async_add(dbm__async *a, dbm__request *r, dbm__async_to to); /* to its queue; NULL: r is */
+
+DBM__FN dbm__request *dbm__request_failed(dbm_loop *loop, const char *site);
+DBM__FN void dbm__request_done(dbm__request *r, dbm_status st);
+DBM__FN void dbm__async_put_off(dbm__async *a);
+DBM__FN void dbm__async_busy(dbm__async *a, bool busy);
+DBM__FN void dbm__async_queue(dbm__async *a, dbm__request *r);
+DBM__FN void dbm__async_unlink(dbm__async *a);
+DBM__FN bool dbm__async_shows(const dbm__async *a);
+DBM__FN bool dbm__async_spent(const dbm__async *a);
+DBM__FN void dbm__async_go(dbm__async *a);
+DBM__FN void dbm__async_end(dbm__async *a, dbm__request *r, dbm_task *task, bool commit, bool told);
+DBM__FN void dbm__async_over(dbm__async *a);
+DBM__FN void dbm__async_end_all(dbm_loop *loop);
+DBM__FN dbm__sides *dbm__sides_of(dbm_loop *loop);
+DBM__FN void dbm__async_belongs(dbm__async *a, dbm_task *task);
+DBM__FN dbm__async *dbm__async_begin(dbm__work *w, dbm_loop *loop, dbm_task *task, const char *site);
+
+/* ---- line.c ---- */
+DBM__FN void dbm__line_left(dbm__line *line);
+DBM__FN dbm__line *dbm__line_of(dbm_loop *loop, dbm_database *db, const char *site);
+DBM__FN dbm_act *dbm__async_open(dbm_loop *loop, dbm_task *task, dbm_database *db, const dbm_session_options *options, dbm_session *out, dbm_async_fn fn, void *ud, const char *site);
+
+/* ---- share.c ---- */
+DBM__FN void dbm__share_untold(dbm__request *r);
+DBM__FN bool dbm__share_stop(dbm__request *r);
+DBM__FN void dbm__share_left(dbm__async *a);
+DBM__FN void dbm__share_go(dbm__line *h);
+DBM__FN void dbm__shares_end(dbm_loop *loop);
+DBM__FN dbm__async *dbm__share_front(const dbm_session *s, bool told, const char *site);
+
+/* ---- call.c ---- */
+DBM__FN dbm__async *dbm__async_of(dbm_session *s, bool of_task, const char *site); /* the side of a session, for a call of a task or of the callback form */
 
 /* ---- bulk.c ---- */
 DBM__FN dbm_status dbm__bulk_feed(dbm__request *r); /* passes rows until something is noted in the bulk, or none is left */

@@ -892,10 +892,10 @@ DBM__DEF const char *dbm_rows_name(dbm_rows *rows, int i) {
 }
 
 DBM__FN int dbm__row_find(dbm_row *row, const char *name) {
-    int i;
+    int i, like = -1;
     if (row == NULL || name == NULL) return -1;
-    for (i = 0; i < row->op.columns; i++) if (dbm__same_word(dbm_row_name(row, i), name)) return i;
-    return -1;
+    for (i = 0; i < row->op.columns && strcmp(dbm_row_name(row, i), name) != 0; i++) if (like < 0 && dbm__same_word(dbm_row_name(row, i), name)) like = i;
+    return i < row->op.columns ? i : like;
 }
 
 DBM__DEF int dbm_row_index(dbm_row *row, const char *name) {

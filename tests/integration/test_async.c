@@ -583,6 +583,13 @@ static void full_queue(void **state) {
 
 /* ---- misuse ----------------------------------------------------------------------------------------------------------------------------- */
 
+/* On a worker: the queue of the session's calls belongs to the loop. */
+static dbm_status begins_in_a_run(dbm_session *s, void *ud) {
+    assert_null(dbm_async_exec(s, "INSERT INTO unit VALUES (?, ?)", 6, "lost"));
+    *(int *)ud = dbm_last_error()->status == DBM_E_MISUSE && strstr(dbm_last_error()->message, "dbm_async_run") != NULL;
+    return DBM_OK;
+}
+
 static dbm_task_status misuses(dbm_task *t) {
     steps *x = dbm_task_data(t);
     dbm_act *act;
@@ -618,6 +625,16 @@ static dbm_task_status misuses(dbm_task *t) {
     DBM_AWAIT(t, dbm_async_rollback(&x->s));
     DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(&x->s, "INSERT INTO unit VALUES (:n, :t)", dbm_named("n", dbm_int(5)), dbm_named("t", dbm_text("named"))));
     assert_int_equal(x->rc, DBM_OK);
+    DBM_TRY_AWAIT(t, &x->rc, dbm_async_exec(db, "INSERT INTO unit VALUES (:n, ?)", dbm_named("n", dbm_int(6)), "half named"));
+    assert_int_equal(x->rc, DBM_E_MISUSE);
+    assert_null(dbm_async_run(&x->s, NULL, NULL));
+    assert_non_null(strstr(dbm_last_error()->message, "function"));
+    assert_null(dbm_async_bulk_begin(&x->s, NULL, "unit", "n,t"));
+    assert_non_null(strstr(dbm_last_error()->message, "out is NULL"));
+    assert_int_equal(dbm_async_bulk_cb(&x->s, "unit", "n,t", NULL, NULL, NULL, NULL), DBM_E_MISUSE);
+    x->at = 0;
+    DBM_AWAIT(t, dbm_async_run(&x->s, begins_in_a_run, &x->at));
+    assert_int_equal(x->at, 1);
     DBM_AWAIT(t, dbm_async_end(&x->s));
     assert_null(dbm_async_exec(&x->s, "SELECT 1"));
     assert_int_equal(dbm_last_error()->status, DBM_E_MISUSE);

@@ -322,6 +322,44 @@ static void cancelled_cancels_nobody_else(void **state) {
     }
 }
 
+/* A loop goes on until the connection of what was cancelled is back, though nobody waits for the answer: else nobody could have it. */
+static void nobody_waits(void **state) {
+    static const char *const forms[] = { "batched", "stepped" };
+    (void)state;
+    for (int f = 0; f < 2; f++) {
+        lone all[2];
+        open_all(forms[f], 1, false);
+        memset(all, 0, sizeof all);
+        plan_delay(v, f == 0 ? DBM_OP_RECEIVE : DBM_OP_EXECUTE, 0, 50000);
+        for (int i = 0; i < 2; i++) CHECK(dbm_spawn(loop, ask_once, &all[i]).loop != NULL);
+        for (int i = 0; i < 6; i++) (void)dbm_loop_step(loop, 5);
+        for (int i = 0; i < 2; i++) dbm_async_cancel(all[i].act);
+        run();
+        for (int i = 0; i < 2; i++) CHECK(all[i].times == 1 && all[i].rc == DBM_E_CANCELLED);
+        CHECK(stats_of(db).out == 0);
+        plan_clear(v);
+        close_all();
+    }
+}
+
+/* What was cancelled after it was sent is in doubt, and counted, once: also when the connection is lost before it is answered. */
+static void in_doubt_once(void **state) {
+    lone all[CALLS];
+    (void)state;
+    open_all("batched", 1, false);
+    ask_all(all);
+    run();
+    plan(v, DBM_OP_RECEIVE, 1, DELAY)->delay_us = 20000;
+    (void)plan(v, DBM_OP_RECEIVE, 2, LOSE);
+    ask_all(all);
+    for (int i = 0; i < 3; i++) (void)dbm_loop_step(loop, 0);
+    dbm_async_cancel(all[1].act);
+    run();
+    for (int i = 0; i < CALLS; i++) CHECK_STATUS(all[i].rc, all[i].writes ? DBM_E_IN_DOUBT : DBM_OK);
+    CHECK(stats_of(db).in_doubt == 2);
+    close_all();
+}
+
 /* A call that is cancelled while the server is asked to prepare its statement: it is not sent any more. */
 static void cancelled_while_prepared(void **state) {
     lone all[3];
@@ -572,7 +610,7 @@ static void a_name_lives_as_long_as_its_loop(void **state) {
 
 const struct CMUnitTest tests[] = {
     cmocka_unit_test(one_send_for_a_turn), cmocka_unit_test(ends_behind_a_batch), cmocka_unit_test(one_that_fails), cmocka_unit_test(calls_share_connections), cmocka_unit_test(each_for_itself),
-    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
+    cmocka_unit_test(cancelled_cancels_nobody_else), cmocka_unit_test(nobody_waits), cmocka_unit_test(in_doubt_once), cmocka_unit_test(cancelled_while_prepared), cmocka_unit_test(freed_at_every_turn),
     cmocka_unit_test(without_memory), cmocka_unit_test(others_get_connections), cmocka_unit_test(a_connection_comes_back),
     cmocka_unit_test(behind_a_slow_one), cmocka_unit_test(a_row_is_kept), cmocka_unit_test(a_name_lives_as_long_as_its_loop)
 };
